@@ -1,1 +1,1 @@
-
+"""Keras or PyTorch, for my model, on my device: measure both, prove them equal, compare with an interval."""

@@ -1,0 +1,33 @@
+"""Keras or PyTorch, for my model, on my device: from config.yaml to tables, figures and a verdict."""
+
+import sys
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+sys.path.insert(0, f"{workflow.basedir}/workflow")
+
+
+include: "workflow/rules/configuration.smk"
+include: "workflow/rules/environments.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/measure.smk"
+include: "workflow/rules/analyse.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.figures.input,
+        expand(rules.verdict.output, language=CONFIG.languages),
+        rules.complete.output,
+
+
+onsuccess:
+    print_answer()
+
+
+onerror:
+    set_aside_failures()
+    print_answer()

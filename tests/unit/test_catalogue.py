@@ -1,0 +1,150 @@
+"""What exists is found by looking at the files, and no adapter is imported for it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from framebench import catalogue
+from framebench.catalogue import AdapterError
+
+WHOLE = 'LABEL = "Torch"\nENVIRONMENT = "pytorch"\nMODEL_FILE = "pytorch"\nTRACKS = ("default", "tuned")\n'
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An empty repository to put files into."""
+    for folder in ("frameworks", "workloads", "measure/devices", "languages"):
+        (tmp_path / catalogue.PACKAGE / folder).mkdir(parents=True)
+    return tmp_path
+
+
+def write(root: Path, path: str, text: str = "") -> None:
+    file = root / catalogue.PACKAGE / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def test_the_repository_holds_its_frameworks_and_workloads():
+    assert {"keras-tensorflow", "pytorch", "tensorflow"} <= set(catalogue.frameworks())
+    assert {"article-cnn", "vgg-cnn"} <= set(catalogue.workloads())
+
+
+def test_every_adapter_of_the_repository_declares_what_it_must_and_has_a_lock():
+    for framework in catalogue.frameworks():
+        adapter = catalogue.adapter(framework)
+        assert adapter.label == catalogue.framework_label(framework)
+        assert (catalogue.ROOT / adapter.path).is_file()
+        assert (catalogue.ROOT / f"envs/{adapter.environment}-cpu.txt").is_file()
+
+
+def test_no_framework_is_imported():
+    script = (
+        "import sys; from framebench import catalogue\n"
+        "for name in catalogue.frameworks(): catalogue.sources(name, 'article-cnn')\n"
+        "assert not {'tensorflow', 'keras', 'torch', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", script], check=True, env={"PYTHONPATH": "workflow"}, cwd=catalogue.ROOT
+    )
+
+
+def test_a_framework_is_a_file_with_a_label(root):
+    write(root, "frameworks/keras_torch.py", WHOLE)
+    write(root, "frameworks/_shared.py", WHOLE)
+    write(root, "frameworks/__init__.py", WHOLE)
+    write(root, "frameworks/loops.py", "STEPS = 3\n")
+    assert catalogue.frameworks(root) == ("keras-torch",)
+
+
+def test_a_workload_is_a_folder_with_a_spec(root):
+    write(root, "workloads/gru_imdb/spec.py")
+    write(root, "workloads/notes/keras.py")
+    write(root, "workloads/layers.py")
+    assert catalogue.workloads(root) == ("gru-imdb",)
+
+
+def test_a_language_is_a_yaml_file(root):
+    write(root, "languages/ko.yaml")
+    write(root, "languages/en.yaml")
+    write(root, "languages/__init__.py")
+    assert catalogue.languages(root) == ("en", "ko")
+
+
+def test_an_adapters_constants_are_read(root):
+    write(root, "frameworks/torch_x.py", "import no_such_framework\n" + WHOLE)
+    adapter = catalogue.adapter("torch-x", root)
+    assert (adapter.name, adapter.label) == ("torch-x", "Torch")
+    assert (adapter.environment, adapter.model_file) == ("pytorch", "pytorch")
+    assert adapter.tracks == ("default", "tuned")
+    assert adapter.path == Path("workflow/framebench/frameworks/torch_x.py")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "TRACKS = ()", 'TRACKS = "default"', 'TRACKS = ["default"]', "TRACKS = tracks()", "TRACKS: tuple"],
+)
+def test_an_adapter_without_proper_tracks_is_named_with_the_constant(root, line):
+    write(root, "frameworks/x.py", f'LABEL = "X"\nENVIRONMENT = "x"\nMODEL_FILE = "x"\n{line}\n')
+    with pytest.raises(
+        AdapterError, match=r"^workflow/framebench/frameworks/x\.py: the constant TRACKS .*tuple"
+    ):
+        catalogue.adapter("x", root)
+
+
+@pytest.mark.parametrize("name", ["LABEL", "ENVIRONMENT", "MODEL_FILE"])
+def test_an_adapter_without_a_name_is_named_with_the_constant(root, name):
+    write(root, "frameworks/x.py", WHOLE.replace(f"{name} =", f"{name} = None #"))
+    with pytest.raises(AdapterError, match=rf"frameworks/x\.py: the constant {name} is missing or wrong"):
+        catalogue.adapter("x", root)
+
+
+def test_an_adapter_that_is_not_python_is_named_with_the_line(root):
+    write(root, "frameworks/x.py", "LABEL = 'X'\ndef\n")
+    with pytest.raises(AdapterError, match=r"frameworks/x\.py: line 2: "):
+        catalogue.frameworks(root)
+
+
+def test_a_framework_without_an_adapter_is_said_so():
+    with pytest.raises(AdapterError, match=r"^workflow/framebench/frameworks/no_such\.py: does not exist$"):
+        catalogue.adapter("no-such")
+
+
+def test_sources_are_the_shared_code_and_one_framework_and_one_workload(root):
+    mine = {
+        "record.py",
+        "measure/worker.py",
+        "measure/devices/cpu.py",
+        "frameworks/__init__.py",
+        "frameworks/_loops.py",
+        "workloads/layers.py",
+        "workloads/a_net/spec.py",
+    }
+    for path in (*mine, "frameworks/other.py", "workloads/a_net/keras.py", "workloads/b_net/pytorch.py"):
+        write(root, path)
+    write(root, "frameworks/x.py", WHOLE)
+    write(root, "workloads/a_net/pytorch.py")
+    expected = [catalogue.PACKAGE / path for path in (*mine, "frameworks/x.py", "workloads/a_net/pytorch.py")]
+    expected.append(Path("workflow/schemas/record.schema.json"))
+    assert list(catalogue.sources("x", "a-net", root)) == sorted(expected)
+
+
+def test_sources_follow_imports_within_the_package(root):
+    for path in ("record.py", "analyse.py", "workloads/a_net/spec.py", "frameworks/base_loop.py"):
+        write(root, path)
+    write(root, "workloads/a_net/pytorch.py", "import framebench.analyse\n")
+    write(root, "frameworks/x.py", f"from framebench.frameworks import base_loop\nimport torch\n{WHOLE}")
+    sources = catalogue.sources("x", "a-net", root)
+    assert catalogue.PACKAGE / "frameworks/base_loop.py" in sources
+    assert catalogue.PACKAGE / "analyse.py" in sources
+
+
+def test_sources_of_the_repository_exist_and_tell_frameworks_apart():
+    for framework in catalogue.frameworks():
+        for workload in catalogue.workloads():
+            sources = catalogue.sources(framework, workload)
+            assert all((catalogue.ROOT / source).is_file() for source in sources)
+            others = {catalogue.adapter(other).path for other in catalogue.frameworks()} - set(sources)
+            assert catalogue.adapter(framework).path in sources
+            assert others

@@ -1,0 +1,358 @@
+"""A configuration that cannot be measured is refused in one line: where, which value, what is allowed."""
+
+import copy
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from framebench import catalogue, config
+from framebench.config import ConfigError
+
+ORIGIN = "config.yaml"
+CORES = len(os.sched_getaffinity(0))
+
+
+@pytest.fixture
+def written() -> dict[str, Any]:
+    """What config.yaml holds, to be changed by a test."""
+    return config.readable(catalogue.ROOT / "config.yaml")
+
+
+def refusal(written: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        config.load(written, ORIGIN)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"{ORIGIN}: ")
+    return message.removeprefix(f"{ORIGIN}: ")
+
+
+def put(written: dict[str, Any], path: str, value: object) -> None:
+    """Set the value at a path as messages write it (`matrix[0].rounds`)."""
+    *parents, last = (
+        int(key) if key.isdigit() else key for key in path.replace("[", ".").replace("]", "").split(".")
+    )
+    place: Any = written
+    for key in parents:
+        place = place[key]
+    place[last] = value
+
+
+def test_the_configuration_of_the_repository_is_taken(written):
+    loaded = config.load(written, ORIGIN)
+    assert loaded.results == "results"
+    assert loaded.frameworks == ("tensorflow", "keras-tensorflow", "pytorch")
+    assert loaded.matrix[0].batch_sizes == (32, 128, 512)
+    assert loaded.protocol.threads == CORES
+    assert loaded.protocol.warmup.max_s == 6.0
+    assert loaded.protocol.blocks.count == 5
+    assert loaded.data.archive is None
+
+
+@pytest.mark.parametrize(
+    "preset", sorted((catalogue.ROOT / "presets").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_a_preset_over_the_configuration_is_taken_and_keeps_its_results_apart(written, preset):
+    def merge(into: dict[str, Any], over: dict[str, Any]) -> None:
+        """Mappings are merged and everything else replaced, as Snakemake does for --configfile."""
+        for key, value in over.items():
+            if isinstance(value, dict) and isinstance(into.get(key), dict):
+                merge(into[key], value)
+            else:
+                into[key] = value
+
+    merge(written, config.readable(preset))
+    assert config.load(written, ORIGIN).results == f"results/{preset.stem}"
+
+
+def test_every_key_of_the_schema_is_described():
+    def check(schema: dict[str, Any]) -> None:
+        for key, value in schema.get("properties", {}).items():
+            assert value["description"], key
+            check(value)
+        if "properties" in schema:
+            assert schema["additionalProperties"] is False
+            assert schema["required"] == list(schema["properties"])
+        check(schema["items"]) if "items" in schema else None
+
+    check(yaml.safe_load(config.SCHEMA.read_text(encoding="utf-8")))
+
+
+def test_a_single_framework_is_enough(written):
+    written |= {"frameworks": ["pytorch"], "baseline": "pytorch"}
+    assert config.load(written, ORIGIN).frameworks == ("pytorch",)
+
+
+def test_every_key_is_required(written):
+    def paths(value: object, path: str = "") -> list[str]:
+        if isinstance(value, dict):
+            return [p for key, v in value.items() for p in (f"{path}.{key}", *paths(v, f"{path}.{key}"))]
+        return paths(value[0], f"{path}[0]") if path == ".matrix" else []  # type: ignore[index]
+
+    for path in paths(written):
+        without = copy.deepcopy(written)
+        place: Any = without
+        *parents, last = path.replace("[0]", ".0").split(".")[1:]
+        for key in parents:
+            place = place[int(key) if key.isdigit() else key]
+        del place[last]
+        assert refusal(without).startswith(f"{path[1:]}: is missing; "), path
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (
+            "framework",
+            "framework: unknown key; did you mean 'frameworks'? allowed: results, devices, packages, ",
+        ),
+        (
+            "matrix[1].batch_size",
+            "matrix[1].batch_size: unknown key; did you mean 'batch_sizes'? allowed: workload",
+        ),
+        (
+            "data.sample",
+            "data.sample: unknown key; did you mean 'samples'? allowed: source, samples, archive, md5",
+        ),
+        ("protocol.sed", "protocol.sed: unknown key; did you mean 'seed'? allowed: seed, threads"),
+        (
+            "protocol.warmup.min",
+            "protocol.warmup.min: unknown key; did you mean 'min_s'? allowed: min_s, min_steps",
+        ),
+        (
+            "protocol.blocks.counts",
+            "protocol.blocks.counts: unknown key; did you mean 'count'? allowed: count",
+        ),
+        ("zzz", "zzz: unknown key; allowed: results"),
+        ("a\nb", r"'a\nb': unknown key; allowed: results"),
+    ],
+)
+def test_a_key_that_does_not_exist_is_refused_at_every_level(written, path, message):
+    put(written, path, 1)
+    assert refusal(written).startswith(message)
+
+
+COUNT = "a whole number of at least 1"
+SECONDS = "a number of seconds of at least 0"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("matrix[0].batch_sizes[1]", 0, f"0 is not allowed; {COUNT}"),
+        ("matrix[0].batch_sizes[1]", -32, f"-32 is not allowed; {COUNT}"),
+        ("matrix[0].batch_sizes[1]", "128", f"'128' is text, which is not allowed; {COUNT}"),
+        (
+            "matrix[0].batch_sizes[1]",
+            True,
+            f"true (in YAML also yes, on without quotes) is not allowed; {COUNT}",
+        ),
+        ("matrix[0].batch_sizes[1]", 128.0, f"128.0 is not allowed; {COUNT}"),
+        ("matrix[0].batch_sizes[1]", None, f"nothing is not allowed; {COUNT}"),
+        ("matrix[0].batch_sizes[1]", [128], f"a list is not allowed; {COUNT}"),
+        ("matrix[0].batch_sizes", 128, "128 is not allowed; a list of at least one batch size"),
+        ("matrix[0].batch_sizes", [], "an empty list is not allowed; a list of at least one batch size"),
+        ("matrix[0].batch_sizes[2]", 32, "32 stands there twice"),
+        ("matrix[0].rounds", 0, f"0 is not allowed; {COUNT}"),
+        ("matrix[0].precisions[0]", "fp32", "'fp32' is not allowed; float32"),
+        ("matrix[0].inputs[0]", "disk", "'disk' is not allowed; device or host"),
+        ("matrix[0].tracks[0]", "tund", "'tund' is not offered by tensorflow; allowed: default"),
+        (
+            "matrix[0].workload",
+            "vgg-cn",
+            "'vgg-cn' does not exist; did you mean 'vgg-cnn'? allowed: article-cnn",
+        ),
+        (
+            "matrix[0]",
+            "vgg-cnn",
+            "'vgg-cnn' is text, which is not allowed; an entry with the keys workload, tracks",
+        ),
+        ("matrix", [], "an empty list is not allowed; a list of at least one entry"),
+        ("matrix", {}, "a group of keys is not allowed; a list of at least one entry"),
+        ("frameworks", [], "an empty list is not allowed; a list of at least one framework"),
+        (
+            "frameworks[2]",
+            "pytorhc",
+            "'pytorhc' does not exist; did you mean 'pytorch'? allowed: keras-tensorflow",
+        ),
+        ("frameworks[2]", "tensorflow", "'tensorflow' stands there twice"),
+        ("baseline", "jax", "'jax' is not among frameworks; allowed: tensorflow, keras-tensorflow, pytorch"),
+        ("devices[0]", "gpu", "'gpu' is not allowed; cpu"),
+        ("packages", "rocm", "'rocm' is not allowed; auto, cpu or cuda"),
+        (
+            "languages[1]",
+            False,
+            "false (in YAML also no, off without quotes) is not allowed; a name, in quotes where",
+        ),
+        ("languages[1]", "kor", "'kor' does not exist; did you mean 'ko'? allowed: en, ko"),
+        ("confidence", 95, "95 is not allowed; a number between 0 and 1, such as 0.95"),
+        ("confidence", 1, "1 is not allowed; a number between 0 and 1, such as 0.95"),
+        ("confidence", 0, "0 is not allowed; a number between 0 and 1, such as 0.95"),
+        ("confidence", float("nan"), "nan is not allowed; a number between 0 and 1, such as 0.95"),
+        ("protocol.seed", 1.5, "1.5 is not allowed; a whole number of at least 0"),
+        ("protocol.seed", -1, "-1 is not allowed; a whole number of at least 0"),
+        ("protocol.threads", 0, "0 is not allowed; auto or a whole number of at least 1"),
+        ("protocol.threads", "all", "'all' is not allowed; auto or a whole number of at least 1"),
+        (
+            "protocol.threads",
+            True,
+            "true (in YAML also yes, on without quotes) is not allowed; auto or a whole",
+        ),
+        (
+            "protocol.threads",
+            CORES + 1,
+            f"{CORES + 1} is more than the {CORES} cores that this process may use; ",
+        ),
+        ("protocol.warmup.min_s", -1.0, f"-1.0 is not allowed; {SECONDS}"),
+        ("protocol.warmup.min_s", "1e3", f"'1e3' is text, which is not allowed; {SECONDS}"),
+        ("protocol.warmup.max_s", float("inf"), f"inf is not allowed; {SECONDS}"),
+        ("protocol.warmup.max_s", 0.5, "0.5 is less than min_s, 1.0"),
+        ("protocol.warmup.tolerance", 0, "0 is not allowed; a number above 0 and at most 1"),
+        ("protocol.blocks.count", 0, f"0 is not allowed; {COUNT}"),
+        ("protocol.timeout_s", 3, "3 is less than the 3.5 s of warmup.min_s + blocks.count × blocks.min_s"),
+        ("protocol.timeout_s", 0, "0 is not allowed; a number of seconds above 0"),
+        ("protocol", None, "nothing is not allowed; the keys seed, threads"),
+        ("data.samples", 100, "100 do not fill one batch of matrix[0].batch_sizes[1], 128"),
+        ("data.source", "cifar-100", "'cifar-100' is not allowed; synthetic or cifar-10"),
+        ("data.md5", "c32a", "'c32a' is not allowed; 32 hexadecimal digits in quotes"),
+        (
+            "data.md5",
+            "a" * 32 + "\n",
+            r"'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n' is not allowed; 32 hexadecimal digits",
+        ),
+        ("data.md5", 10**31, f"{10**31} is not allowed; 32 hexadecimal digits in quotes"),
+        ("data.archive", "", "'' is not allowed; the path of a file in quotes, or null"),
+        ("results", "", "'' is not allowed; a folder other than / and ."),
+        ("results", "/", "'/' is not allowed; a folder other than / and ."),
+        ("results", ".", "'.' is not allowed; a folder other than / and ."),
+        ("results", "results/{run}", "'results/{run}' is not allowed; a folder"),
+        ("results", "<results>", "'<results>' is not allowed; a folder"),
+        ("results", "-rf", "'-rf' is not allowed; a folder"),
+        ("results", 2018, "2018 is not allowed; a folder"),
+        ("results", "config.yaml/x", "'config.yaml/x' cannot be a folder, because '"),
+    ],
+)
+def test_a_value_that_cannot_be_measured_is_refused(written, path, value, message, monkeypatch):
+    monkeypatch.chdir(catalogue.ROOT)
+    put(written, path, value)
+    assert refusal(written).startswith(f"{path}: {message}")
+
+
+def test_two_entries_may_not_share_a_cell(written):
+    written["matrix"][1]["inputs"] = ["host", "device"]
+    assert refusal(written) == (
+        "matrix[1]: article-cnn, default, float32, device, batch size 128 stands in matrix[0] too; "
+        "one entry may hold a cell"
+    )
+
+
+def test_a_workload_that_a_framework_has_no_model_of_is_refused(written, monkeypatch):
+    monkeypatch.setattr(catalogue, "model_path", lambda *_: Path("workloads/x/jax.py"))
+    assert refusal(written) == (
+        "matrix[0].workload: 'article-cnn' cannot be built in tensorflow: no workloads/x/jax.py"
+    )
+
+
+def test_the_archive_of_cifar_10_must_be_there(written, tmp_path):
+    archive = tmp_path / "cifar-10-binary.tar.gz"
+    written["data"] |= {"source": "cifar-10", "archive": str(archive)}
+    assert (
+        refusal(written)
+        == f"data.archive: {str(archive)!r} is no file; give its path, or null to download it"
+    )
+    archive.touch()
+    assert config.load(written, ORIGIN).data.archive == str(archive)
+
+
+def test_cifar_10_has_no_more_samples_than_it_holds(written):
+    written["data"] |= {"source": "cifar-10", "samples": 60_000}
+    assert refusal(written) == "data.samples: 60000 is more than the 50000 that cifar-10 holds"
+
+
+def test_a_results_folder_that_cannot_be_written_is_refused(written, tmp_path, monkeypatch):
+    # Root may write anywhere, so the system's answer is replaced.
+    real = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: real(path, os.F_OK) and (mode == os.F_OK or Path(path) != tmp_path)
+    )
+    written["results"] = f"{tmp_path}/new/folder"
+    assert refusal(written) == (
+        f"results: '{tmp_path}/new/folder' cannot be written, because '{tmp_path}' is read-only for you"
+    )
+
+
+def test_the_same_folder_and_digest_are_always_written_alike(written):
+    written["results"] = "results//quick/"
+    written["data"]["md5"] = written["data"]["md5"].upper()
+    loaded = config.load(written, ORIGIN)
+    assert (loaded.results, loaded.data.md5) == ("results/quick", "c32a1d4ab5d03f1284b67883e8d87530")
+
+
+def test_the_first_of_several_problems_is_told_and_it_is_always_the_same(written):
+    put(written, "confidence", 2)
+    put(written, "frameworks", [])
+    put(written, "matrix[0].rounds", 0)
+    assert refusal(written).startswith("frameworks: ")
+
+
+def test_the_message_says_where_the_value_came_from(written):
+    written["confidence"] = 2
+    with pytest.raises(
+        ConfigError, match=r"^config\.yaml \+ presets/quick\.yaml: confidence: 2 is not allowed; "
+    ):
+        config.load(written, "config.yaml + presets/quick.yaml")
+
+
+def test_an_adapter_that_does_not_say_what_it_must_is_named(written, monkeypatch):
+    def adapter(*_: object) -> None:
+        raise catalogue.AdapterError("workflow/framebench/frameworks/x.py: the constant TRACKS is missing")
+
+    monkeypatch.setattr(catalogue, "adapter", adapter)
+    with pytest.raises(ConfigError, match=r"^workflow/framebench/frameworks/x\.py: the constant TRACKS"):
+        config.load(written, ORIGIN)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"results: a: b\n", "line 1, column 11: mapping values are not allowed here"),
+        (
+            b"frameworks: [a]\nresults: b\nframeworks: [c]\n",
+            "line 3, column 1: the key 'frameworks' stands there twice",
+        ),
+        (b"data:\n  md5: a\n  md5: b\n", "line 3, column 3: the key 'md5' stands there twice"),
+        (b"results: [a\n", "line 2, column 1: expected ',' or ']', but got '<stream end>'"),
+        (
+            b"results: !!python/name:os.system\n",
+            "line 1, column 10: could not determine a constructor for the tag",
+        ),
+        (b"{[a]: b}\n", "line 1, column 2: found unhashable key"),
+        (b"results: \xff\n", "cannot be read: 'utf-8' codec can't decode byte 0xff"),
+        (b"results: \x00\n", "is not YAML: special characters are not allowed at character 9"),
+        (b"day: 2026-02-30\n", "cannot be read: day is out of range for month"),
+        (b"", "holds nothing; it must hold keys, each with a value"),
+        (b"- results\n", "holds a list; it must hold keys, each with a value"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_refused_in_one_line(tmp_path, content, message):
+    file = tmp_path / "broken.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        config.readable(file)
+    assert str(caught.value).startswith(f"{file}: {message}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [(lambda path: None, "No such file or directory"), (Path.mkdir, "Is a directory")],
+)
+def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path, make: Callable[[Path], None], reason):
+    file = tmp_path / "absent.yaml"
+    make(file)
+    with pytest.raises(ConfigError, match=rf"^{file}: cannot be read: {reason}$"):
+        config.readable(file)

@@ -1,0 +1,77 @@
+"""Locks: what counts as a change, and what every lock of the project keeps to."""
+
+from pathlib import Path
+
+import pytest
+
+from framebench import catalogue, environments
+
+ENVS = Path("envs")
+LOCK = """--extra-index-url https://index.example/cpu
+numpy==2.4.6 ; python_full_version < '3.12' \\
+    --hash=sha256:aa \\
+    --hash=sha256:bb
+# a comment
+torch==2.13.0+cpu  # another
+"""
+
+
+@pytest.fixture
+def lock(tmp_path):
+    path = tmp_path / "pytorch-cpu.txt"
+    path.write_text(LOCK)
+    return path
+
+
+def test_a_pin_is_one_string_with_its_marker_and_hashes(lock):
+    assert environments.pins(lock) == [
+        "numpy==2.4.6 ; python_full_version < '3.12' --hash=sha256:aa --hash=sha256:bb",
+        "torch==2.13.0+cpu",
+    ]
+    assert environments.options(lock) == ["--extra-index-url", "https://index.example/cpu"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changes"),
+    [("# a comment", "# other words", False), ("aa", "cc", True), ("2.4.6", "2.4.7", True), ("    --", "  --", False)],
+)
+def test_the_digest_changes_with_pins_and_hashes_only(lock, old, new, changes):
+    before = environments.prefix(lock)
+    lock.write_text(LOCK.replace(old, new))
+    assert (environments.prefix(lock) != before) is changes
+
+
+def test_the_digest_changes_with_the_python_version(lock, monkeypatch):
+    before = environments.digest(lock)
+    monkeypatch.setattr(environments.platform, "python_version", lambda: "3.99.0")
+    assert environments.digest(lock) != before
+
+
+@pytest.mark.parametrize(("driver", "packages"), [(True, "cuda"), (False, "cpu")])
+def test_auto_follows_the_nvidia_driver(tmp_path, monkeypatch, driver, packages):
+    monkeypatch.setattr(environments, "DRIVER", tmp_path / "version")
+    if driver:
+        environments.DRIVER.touch()
+    assert environments.packages("auto") == packages
+    assert environments.packages("cpu") == "cpu"
+    assert environments.packages("cuda") == "cuda"
+
+
+@pytest.mark.parametrize("framework", catalogue.frameworks())
+def test_every_framework_has_a_lock_for_the_cpu_and_for_cuda(framework):
+    for packages in ("cpu", "cuda"):
+        assert environments.pins(environments.lock_of(framework, packages))
+
+
+@pytest.mark.parametrize("lock", sorted(ENVS.glob("*.txt")), ids=lambda path: path.name)
+def test_every_pin_is_exact_and_hashed_but_for_the_cpu_build_of_torch(lock):
+    for pin in environments.pins(lock):
+        assert "==" in pin
+        assert environments.HASHED in pin or pin == "torch==2.13.0+cpu"
+
+
+@pytest.mark.parametrize("lock", sorted(ENVS.glob("*-cpu.txt")), ids=lambda path: path.name)
+def test_a_machine_without_a_gpu_gets_no_cuda_packages(lock):
+    names = [pin.partition("==")[0] for pin in environments.pins(lock)]
+    assert [name for name in names if "cuda" in name or "cu1" in name or name.startswith("triton")] == []
+    assert [name for name in names if name.startswith("nvidia-")] == ["nvidia-ml-py"]

@@ -1,0 +1,133 @@
+"""Every cell is measured as often as asked, round by round, in an order that only the seed decides."""
+
+import dataclasses
+import re
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framebench import catalogue, config, matrix
+from framebench.matrix import RECORD, Cell, Run
+
+DEFAULT = config.load(config.readable(catalogue.ROOT / "config.yaml"), "config.yaml")
+
+
+def configuration(seed: int, rounds: list[int], batch_sizes: int = 2, devices: tuple[str, ...] = ("cpu",)):
+    """One entry per number of rounds, each with its own batch sizes."""
+    entries = tuple(
+        dataclasses.replace(
+            DEFAULT.matrix[0],
+            batch_sizes=tuple(range(1 + i * batch_sizes, 1 + (i + 1) * batch_sizes)),
+            rounds=count,
+        )
+        for i, count in enumerate(rounds)
+    )
+    protocol = dataclasses.replace(DEFAULT.protocol, seed=seed)
+    return dataclasses.replace(DEFAULT, matrix=entries, protocol=protocol, devices=devices)
+
+
+configurations = st.builds(
+    configuration,
+    seed=st.integers(min_value=0),
+    rounds=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    batch_sizes=st.integers(1, 3),
+    devices=st.sampled_from([("cpu",), ("cpu", "h200")]),
+)
+
+
+def test_an_entry_is_crossed_with_every_framework_and_device():
+    cells = matrix.cells(configuration(seed=1, rounds=[3], batch_sizes=2, devices=("cpu", "h200")))
+    assert len(cells) == len(set(cells)) == 2 * 2 * len(DEFAULT.frameworks)
+    assert Cell("h200", "article-cnn", "pytorch", "default", "float32", "device", 2) in cells
+
+
+@given(configurations)
+def test_every_cell_has_each_of_its_rounds_once(configured):
+    expected = {
+        (cell.batch_size, cell.framework, cell.device, round)
+        for cell in matrix.cells(configured)
+        for entry in configured.matrix
+        if cell.batch_size in entry.batch_sizes
+        for round in range(1, entry.rounds + 1)
+    }
+    runs = matrix.runs(configured)
+    found = {(run.cell.batch_size, run.cell.framework, run.cell.device, run.round) for run in runs}
+    assert found == expected
+    assert len(runs) == len(expected)
+
+
+@given(configurations)
+def test_order_counts_the_runs_from_one_and_round_follows_round(configured):
+    runs = matrix.runs(configured)
+    assert [matrix.order(configured)[run] for run in runs] == list(range(1, len(runs) + 1))
+    assert [run.round for run in runs] == sorted(run.round for run in runs)
+
+
+@given(configurations)
+def test_order_is_the_same_for_the_same_seed(configured):
+    expected = matrix.runs(configured)
+    matrix._campaign.cache_clear()
+    assert matrix.runs(configured) == expected
+
+
+@given(st.integers(min_value=0))
+def test_order_differs_between_seeds_rounds_and_devices(seed):
+    def cells_in(seed: int, device: str, round: int) -> list[tuple[str, int]]:
+        runs = matrix.runs(configuration(seed, [2], batch_sizes=10, devices=("cpu", "h200")))
+        return [
+            (run.cell.framework, run.cell.batch_size)
+            for run in runs
+            if (run.cell.device, run.round) == (device, round)
+        ]
+
+    first = cells_in(seed, "cpu", 1)
+    for other in (cells_in(seed + 1, "cpu", 1), cells_in(seed, "h200", 1), cells_in(seed, "cpu", 2)):
+        assert other != first
+        assert sorted(other) == sorted(first)
+
+
+def test_a_known_seed_has_a_known_order():
+    """Records of one campaign must agree on their places, whichever machine and Python planned them."""
+    runs = matrix.runs(configuration(seed=20180629, rounds=[1], batch_sizes=2))
+    assert [(run.cell.framework, run.cell.batch_size) for run in runs] == [
+        ("pytorch", 2),
+        ("tensorflow", 1),
+        ("tensorflow", 2),
+        ("pytorch", 1),
+        ("keras-tensorflow", 1),
+        ("keras-tensorflow", 2),
+    ]
+
+
+names = st.from_regex(r"[a-z][a-z0-9-]*", fullmatch=True)
+runs_drawn = st.builds(
+    Run,
+    st.builds(Cell, *[names] * 6, st.integers(min_value=1)),
+    st.integers(min_value=1),
+)
+
+
+@given(runs_drawn)
+def test_a_run_is_known_from_the_path_of_its_record(run):
+    pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", RECORD).replace(".json", r"\.json")
+    path = matrix.record_path("results/quick", run)
+    wildcards = re.fullmatch(f"results/quick/{pattern}", path)
+    assert wildcards
+    assert matrix.run_of(wildcards.groupdict()) == run
+
+
+def test_the_path_of_a_record_tells_the_cell():
+    run = Run(Cell("cpu", "article-cnn", "keras-tensorflow", "default", "float32", "device", 32), 3)
+    assert matrix.record_path("results", run) == (
+        "results/runs/cpu/article-cnn/keras-tensorflow/default/float32/device/batch-32/round-3.json"
+    )
+
+
+def test_ten_thousand_runs_are_planned_in_a_moment():
+    configured = configuration(seed=5, rounds=[10], batch_sizes=1000 // len(DEFAULT.frameworks) + 1)
+    start = time.process_time()
+    order = matrix.order(configured)
+    paths = {matrix.record_path("results", run) for run in order}
+    assert time.process_time() - start < 1
+    assert len(paths) == len(order) >= 10_000

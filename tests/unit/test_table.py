@@ -1,0 +1,200 @@
+"""The table of measurements: every record is in it once, unchanged, and nothing that is not a record."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from framebench.analyse.table import TableError, main, read_record, read_table, table, write_table
+from framebench.record import SCHEMA, record, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+FIELDS = json.loads(SCHEMA.read_text())["properties"]
+
+
+def run(**changes) -> dict:
+    values = {
+        "device": "cpu",
+        "workload": "article-cnn",
+        "framework": "pytorch",
+        "track": "default",
+        "precision": "float32",
+        "input": "device",
+        "batch_size": 32,
+        "round": 1,
+        "order": 7,
+        "seed": 20180629,
+        "status": "ok",
+        "images_per_s": 1234.5,
+    }
+    return record(**values | changes)
+
+
+def written(path: Path, content: object) -> Path:
+    path.write_text(json.dumps(content))
+    return path
+
+
+@st.composite
+def records(draw) -> dict:
+    """A record of any values that the schema allows, nulls among them."""
+    text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+    kinds = {
+        "integer": st.integers(1, 2**53),
+        "number": st.floats(allow_nan=False, allow_infinity=False),
+        "boolean": st.booleans(),
+        "string": text,
+        "null": st.none(),
+    }
+    values = run(round=draw(st.integers(1, 10**6)))
+    for name, field in FIELDS.items():
+        if isinstance(field.get("type"), list):
+            values[name] = draw(st.one_of([kinds[kind] for kind in field["type"]]))
+    return values | {"images_per_s": 1.5}
+
+
+def test_the_columns_are_the_schema_s_with_blocks_and_flags_summed_up():
+    blocks = [{"t0_ns": 0, "t1_ns": 10, "steps": 5}, {"t0_ns": 10, "t1_ns": 30, "steps": 8}]
+    frame = table([run(blocks=blocks, flags=["warm-up did not converge", "machine was busy"])])
+    at = list(FIELDS).index("blocks")
+    names = list(FIELDS)
+    assert list(frame.columns) == [*names[:at], "block_count", "block_steps", *names[at + 1 :]]
+    row = frame.iloc[0]
+    assert (row["block_count"], row["block_steps"]) == (2, 13)
+    assert row["flags"] == "warm-up did not converge;machine was busy"
+
+
+def test_rows_have_the_same_order_whatever_the_order_of_the_records():
+    runs = [
+        run(framework=framework, batch_size=batch_size, round=number)
+        for framework in ("pytorch", "keras-tensorflow")
+        for batch_size in (128, 32)
+        for number in (10, 2, 1)
+    ]
+    frame = table(runs)
+    pd.testing.assert_frame_equal(frame, table(runs[::-1]))
+    assert frame["batch_size"].tolist() == [32] * 6 + [128] * 6
+    assert frame["round"].tolist() == [1, 2, 10] * 4
+
+
+def test_what_is_not_available_stays_null_and_is_never_0(tmp_path):
+    empty = {name: value for name, value in run().items() if value is not None and value != []}
+    write_table(table([empty]), tmp_path / "m.csv")
+    frame = read_table(tmp_path / "m.csv")
+    missing = [name for name in frame.columns if name not in empty and name != "flags"]
+    assert "images_per_s_mad" in missing and "block_count" in missing
+    assert frame[missing].isna().all(axis=None)
+    assert frame["flags"].tolist() == [""]
+
+
+@settings(max_examples=50, deadline=None)
+@given(record=records())
+def test_a_table_read_back_is_the_table_that_was_written(tmp_path_factory, record):
+    path = tmp_path_factory.getbasetemp() / "round-trip.csv"
+    frame = table([record, run(round=record["round"] + 1)])
+    write_table(frame, path)
+    # An empty text and no text are both an empty field of the file.
+    texts = frame.select_dtypes("str").columns.drop("flags")
+    pd.testing.assert_frame_equal(read_table(path), frame.assign(**frame[texts].replace("", None)))
+
+
+def test_types_are_those_of_the_schema(tmp_path):
+    write_table(table([run(git_dirty=True, parameters=10, threads=None)]), tmp_path / "m.csv")
+    frame = read_table(tmp_path / "m.csv")
+    types = frame[["git_dirty", "parameters", "threads", "images_per_s", "device", "batch_size"]].dtypes
+    assert [str(kind) for kind in types] == ["boolean", "Int64", "Int64", "float64", "str", "Int64"]
+
+
+def test_words_that_look_like_nulls_stay_words(tmp_path):
+    write_table(table([run(status="failed", reason="NA", backend="null")]), tmp_path / "m.csv")
+    row = read_table(tmp_path / "m.csv").iloc[0]
+    assert (row["reason"], row["backend"]) == ("NA", "null")
+
+
+def test_a_reason_of_several_lines_keeps_them_in_one_row(tmp_path):
+    reason = 'Traceback:\n  "x", line 1\r 10 %\r100 %\r\nValueError: a,b \udcff'
+    write_table(table([run(status="failed", reason=reason)]), tmp_path / "m.csv")
+    frame = read_table(tmp_path / "m.csv")
+    expected = 'Traceback:\n  "x", line 1\n 10 %\n100 %\nValueError: a,b \\udcff'
+    assert frame["reason"].tolist() == [expected]
+
+
+def test_two_records_of_one_run_are_refused():
+    with pytest.raises(ValueError, match=r"two records are of the same run .*framework pytorch, round 1"):
+        table([run(), run(images_per_s=2.0)])
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ({name: value for name, value in run().items() if name != "seed"}, "'seed' is a required property"),
+        (run() | {"images_per_second": 1}, "'images_per_second' was unexpected"),
+        (run() | {"batch_size": "32"}, r"\$\.batch_size: '32' is not of type 'integer'"),
+        (run() | {"status": "fine"}, r"\$\.status: 'fine' is not one of"),
+        (run() | {"blocks": [{"t0_ns": 0, "t1_ns": 1, "steps": 0}]}, r"\$\.blocks\[0\]\.steps: 0 is less"),
+        (run(images_per_s=None), "the status is ok, but images_per_s is None"),
+        (run(images_per_s=0), "the status is ok, but images_per_s is 0"),
+        (run(loss_last=float("nan")), "NaN is not a number that JSON has"),
+        (["another", "file"], r"is not of type 'object'"),
+    ],
+)
+def test_what_is_not_a_record_is_refused_by_name(tmp_path, content, fault):
+    path = written(tmp_path / "round-1.json", content)
+    with pytest.raises(TableError, match=rf"round-1\.json: .*{fault}.*delete it") as error:
+        read_record(path)
+    assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b'{"device": "cp', b"\xff\xfe"], ids=["empty", "cut off", "not text"]
+)
+def test_a_damaged_file_is_refused_by_name(tmp_path, content):
+    (tmp_path / "round-1.json").write_bytes(content)
+    with pytest.raises(TableError, match=r"round-1\.json: is not JSON"):
+        read_record(tmp_path / "round-1.json")
+
+
+def test_the_command_makes_the_table_of_ten_thousand_records(tmp_path):
+    paths = [tmp_path / f"{number}.json" for number in range(1, 10_001)]
+    for number, path in enumerate(paths, start=1):
+        written(path, run(round=number))
+    (tmp_path / "list").write_text("\n".join(map(str, paths[:-1])) + "\n")
+    main(["--records-list", str(tmp_path / "list"), "--output", str(tmp_path / "m.csv"), str(paths[-1])])
+    assert read_table(tmp_path / "m.csv")["round"].tolist() == list(range(1, 10_001))
+
+
+def test_the_command_keeps_the_old_table_when_a_record_is_bad(tmp_path):
+    write(tmp_path / "good.json", run())
+    written(tmp_path / "bad.json", {})
+    (tmp_path / "m.csv").write_text("old")
+    with pytest.raises(SystemExit) as end:
+        main(["--output", str(tmp_path / "m.csv"), str(tmp_path / "good.json"), str(tmp_path / "bad.json")])
+    assert str(end.value).startswith(f"{tmp_path / 'bad.json'}: ")
+    assert (tmp_path / "m.csv").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.json", "good.json", "m.csv"]
+
+
+def test_a_missing_record_list_or_folder_is_named(tmp_path):
+    output = ["--output", str(tmp_path / "m.csv")]
+    for arguments in (
+        [str(tmp_path / "none.json"), *output],
+        ["--records-list", str(tmp_path / "none"), *output],
+    ):
+        with pytest.raises(SystemExit, match=r"none.*cannot be read"):
+            main(arguments)
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match=r"file/m\.csv: cannot be written"):
+        main(["--output", str(tmp_path / "file" / "m.csv")])
+
+
+def test_no_records_make_a_table_without_rows(tmp_path):
+    main(["--output", str(tmp_path / "m.csv")])
+    pd.testing.assert_frame_equal(read_table(tmp_path / "m.csv"), table([]))
+
+
+@pytest.mark.parametrize("content", ["", "device,workload\ncpu,x\n", "\x00\x01"])
+def test_another_file_is_no_table(tmp_path, content):
+    (tmp_path / "m.csv").write_text(content)
+    with pytest.raises(TableError, match=r"m\.csv: is not a table of measurements"):
+        read_table(tmp_path / "m.csv")

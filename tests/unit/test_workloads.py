@@ -1,0 +1,64 @@
+"""What follows from the neutral specs, against numbers published for these nets and against hand counts."""
+
+import numpy as np
+import pytest
+
+from framebench import catalogue, workloads
+from framebench.workloads.layers import SGD, Conv, Dense, Flatten, MaxPool, Workload
+
+EVERY_WORKLOAD = catalogue.workloads()
+
+
+def test_parameters_of_the_published_nets():
+    assert workloads.load("vgg-cnn").parameters == 3_441_592
+    # (3·3·3+1)·32 + (3·3·32+1)·16 + (6·6·16+1)·10
+    assert workloads.load("article-cnn").parameters == 896 + 4624 + 5770
+
+
+def test_flops_of_a_training_step_of_the_vgg_net():
+    forward = 32 * 32 * 50 * (27 + 450) + 16 * 16 * 100 * (450 + 900) + 6400 * 512 + 512 * 10
+    assert forward == pytest.approx(62.26e6, rel=1e-4)
+    assert workloads.load("vgg-cnn").flops_per_sample == 2 * (3 * forward - 32 * 32 * 50 * 27)
+
+
+def test_shapes_follow_padding_and_drop_incomplete_windows():
+    shapes = workloads.load("article-cnn").shapes
+    assert shapes == ((32, 32, 3), (30, 30, 32), (15, 15, 32), (13, 13, 16), (6, 6, 16), (576,), (10,))
+
+
+def test_only_the_dense_layer_right_after_the_flatten_is_counted_in_height_width_channels():
+    vgg = workloads.load("vgg-cnn")
+    assert vgg.flattened_from("dense1") == (8, 8, 100)
+    assert vgg.flattened_from("dense2") is None
+
+
+@pytest.mark.parametrize("name", EVERY_WORKLOAD)
+def test_initial_weights_are_glorot_uniform_and_the_same_for_a_seed(name):
+    workload = workloads.load(name)
+    weights, again, other = (workload.initial_weights(seed) for seed in (1, 1, 2))
+    assert {key: array.shape for key, array in weights.items()} == workload.weight_shapes
+    for key, array in weights.items():
+        assert array.dtype == np.float32
+        np.testing.assert_array_equal(array, again[key])
+        if key.endswith("/bias"):
+            assert not array.any()
+            continue
+        *field, fan_in, fan_out = array.shape
+        limit = np.sqrt(6 / (np.prod(field) * (fan_in + fan_out)))
+        assert np.abs(array).max() <= limit
+        # A uniform distribution on ±limit has this standard deviation; its estimate errs by about 0.5/√n.
+        assert array.std() == pytest.approx(limit / np.sqrt(3), rel=4 * 0.5 / np.sqrt(array.size))
+        assert not np.array_equal(array, other[key])
+
+
+def test_a_spec_of_another_net_is_counted_the_same_way():
+    tiny = Workload(
+        name="tiny",
+        input_shape=(6, 6, 1),
+        layers=(Conv("conv1", 2, 3, "same"), MaxPool(4), Flatten(), Dense("dense1", 3, relu=False)),
+        optimizer=SGD(0.1, 0.0),
+        article_batch_size=1,
+    )
+    assert tiny.shapes[-2:] == ((2,), (3,))
+    assert tiny.parameters == (9 + 1) * 2 + (2 + 1) * 3
+    assert tiny.flops_per_sample == 2 * (2 * 6 * 6 * 2 * 9 + 3 * 2 * 3)

@@ -1,0 +1,1 @@
+"""From run records to measurements, and from measurements to comparisons."""

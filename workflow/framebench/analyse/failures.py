@@ -1,0 +1,48 @@
+"""What failed: said at the end of a campaign, and set aside so that the next one measures it again."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from framebench.analyse.table import RUN, read_record, read_table
+
+# Running out of memory is a result: another attempt would only find it again.
+RETRIED = ("failed", "timeout", "invalid")
+
+
+def failures(measurements: pd.DataFrame) -> list[str]:
+    """One line per run that the next campaign must measure again: which, and why."""
+    failed = measurements[measurements["status"].isin(RETRIED)]
+    return [
+        f"{' · '.join(str(run[column]) for column in RUN)}: {run['status']}: {run['reason']}"
+        for run in failed.to_dict("records")
+    ]
+
+
+def set_aside(records: Iterable[Path]) -> list[Path]:
+    """Move every record of a failed run into a folder `failed` beside it; returns where they now are.
+
+    Its place is free for the next attempt, and what was seen of this one is kept.
+    """
+    moved = []
+    for path in records:
+        if path.exists() and (record := read_record(path))["status"] in RETRIED:
+            kept = path.parent / "failed" / f"{path.stem}-{record['started_unix_s']:.0f}.json"
+            kept.parent.mkdir(exist_ok=True)
+            moved.append(path.replace(kept))
+    return moved
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.failures", description=__doc__)
+    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
+    measurements = read_table(parser.parse_args().measurements)
+    if lines := failures(measurements):
+        sys.exit("\n".join([f"{len(lines)} of {len(measurements)} runs failed:", *lines]))
+
+
+if __name__ == "__main__":
+    main()

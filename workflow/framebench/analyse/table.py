@@ -1,0 +1,183 @@
+"""Makes one table of all run records, and reads it back: `python -m framebench.analyse.table --help`."""
+
+import argparse
+import json
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from framebench.record import SCHEMA
+
+BLOCK = ["device", "workload", "track", "precision", "input", "batch_size"]
+RUN = [*BLOCK, "framework", "round"]
+
+DTYPES = {"integer": "Int64", "number": "float64", "boolean": "boolean", "string": "str"}
+
+
+class TableError(Exception):
+    """A record or table that cannot be used, in one line that names the file and says what to do."""
+
+
+def read_record(path: Path) -> dict:
+    """The run record in this file. Raises TableError where it is not one."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise _bad_record(path, f"is not JSON: {error}") from error
+    fault = best_match(_validator().iter_errors(record))
+    if fault:
+        raise _bad_record(path, f"{fault.json_path}: {fault.message}")
+    if record["status"] == "ok" and not (record.get("images_per_s") or 0) > 0:
+        raise _bad_record(path, f"the status is ok, but images_per_s is {record.get('images_per_s')}")
+    return record
+
+
+def table(records: list[dict]) -> pd.DataFrame:
+    """One row per record in the order of RUN; the schema's properties are the columns, in its order.
+
+    Instead of `blocks` stand `block_count` and `block_steps`, the number of blocks and of all steps in them;
+    `flags` are joined with ";", "" where there is none. Everything else that a record lacks is null.
+    Raises ValueError where two records are of the same run.
+    """
+    rows = [_row(record) for record in records]
+    frame = pd.DataFrame(
+        {name: pd.Series([row.get(name) for row in rows], dtype=dtype) for name, dtype in _columns().items()}
+    )
+    twice = frame[frame.duplicated(RUN)]
+    if len(twice):
+        run = ", ".join(f"{name} {twice.iloc[0][name]}" for name in RUN)
+        raise ValueError(f"two records are of the same run ({run}): keep one of them")
+    return frame.sort_values(RUN, ignore_index=True)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """The table of measurements in this CSV file, equal to what `table` made, types and nulls included.
+
+    Raises TableError where the file cannot be read or is not such a table.
+    """
+    columns = _columns()
+    try:
+        frame = pd.read_csv(
+            path,
+            dtype=columns,  # type: ignore[arg-type]
+            keep_default_na=False,
+            na_values=[""],
+        )
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise TableError(f"{path}: is not a table of measurements: {error}: make it anew") from error
+    if list(frame.columns) != list(columns):
+        unequal = sorted(set(frame.columns) ^ set(columns)) or ["the order of the columns"]
+        raise TableError(
+            f"{path}: is not a table of measurements of this version, which differs in {', '.join(unequal)}: "
+            "make it anew"
+        )
+    return frame.fillna({"flags": ""})
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write the table as CSV, whole or not at all; nulls are empty. Raises TableError where it cannot."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                frame.to_csv(file, index=False, lineterminator="\n")
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise TableError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def one_line(text: str, length: int) -> str:
+    """The text without line ends, cut to this many characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[: length - 1]}…"
+
+
+@cache
+def _schema() -> dict:
+    return json.loads(SCHEMA.read_text(encoding="utf-8"))
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(_schema())
+
+
+@cache
+def _columns() -> dict[str, str]:
+    """The table's columns in order, each with its pandas type."""
+    columns: dict[str, str] = {}
+    for name, field in _schema()["properties"].items():
+        if name == "blocks":
+            columns |= {"block_count": "Int64", "block_steps": "Int64"}
+        elif name == "flags" or "enum" in field:
+            columns[name] = "str"
+        else:
+            types = [field["type"]] if isinstance(field["type"], str) else field["type"]
+            columns[name] = next(DTYPES[kind] for kind in types if kind != "null")
+    return columns
+
+
+def _row(record: dict) -> dict:
+    # Programs end lines in several ways, of which CSV readers take some for the end of the row.
+    row = {
+        name: "\n".join(value.splitlines()) if isinstance(value, str) else value
+        for name, value in record.items()
+    }
+    row["flags"] = ";".join(record.get("flags", []))
+    if "blocks" in record:
+        row["block_count"] = len(record["blocks"])
+        row["block_steps"] = sum(block["steps"] for block in record["blocks"])
+    return row
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number that JSON has")
+
+
+def _bad_record(path: Path, fault: str) -> TableError:
+    return TableError(
+        f"{path}: {one_line(fault, 300)}: it is damaged or from another version; "
+        "delete it to have the run measured again"
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read records, write their table; ends the process with one line on stderr where it cannot."""
+    parser = argparse.ArgumentParser(
+        prog="python -m framebench.analyse.table", description="Make one table (CSV) of run records (JSON)."
+    )
+    parser.add_argument("records", nargs="*", type=Path, metavar="RECORD.json", help="a run record")
+    parser.add_argument(
+        "--records-list", type=Path, metavar="FILE", help="paths of more records, one per line"
+    )
+    parser.add_argument("--output", required=True, type=Path, metavar="measurements.csv")
+    options = parser.parse_args(arguments)
+    try:
+        paths = list(options.records)
+        if options.records_list:
+            try:
+                lines = options.records_list.read_text(encoding="utf-8").splitlines()
+            except (OSError, ValueError) as error:
+                raise TableError(f"{options.records_list}: cannot be read: {error}") from error
+            paths += [Path(line) for line in lines if line]
+        write_table(table([read_record(path) for path in paths]), options.output)
+    except (TableError, ValueError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,333 @@
+"""Turns config.yaml into a checked Config, or refuses it in one line: where, what, and what is allowed."""
+
+import difflib
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+from jsonschema.protocols import Validator
+
+from framebench import catalogue
+
+SCHEMA = catalogue.ROOT / "workflow/schemas/config.schema.yaml"
+
+CIFAR_10_SAMPLES = 50_000
+
+
+class ConfigError(Exception):
+    """A configuration that is refused, in one line for the person who wrote it."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Cells of one workload: every combination of these, with every framework and device."""
+
+    workload: str
+    tracks: tuple[str, ...]
+    precisions: tuple[str, ...]
+    inputs: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the nets are trained on."""
+
+    source: str
+    samples: int
+    archive: str | None
+    md5: str
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """When warm-up ends."""
+
+    min_s: float
+    min_steps: int
+    max_s: float
+    group_s: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How many timed blocks there are and how long each is at least."""
+
+    count: int
+    min_s: float
+    min_steps: int
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a cell is measured; `threads` is a number here, also where the file says `auto`."""
+
+    seed: int
+    threads: int
+    warmup: Warmup
+    blocks: Blocks
+    synced_steps: int
+    timeout_s: float
+
+
+@dataclass(frozen=True)
+class Config:
+    """A configuration that can be measured."""
+
+    results: str
+    devices: tuple[str, ...]
+    packages: str
+    frameworks: tuple[str, ...]
+    baseline: str
+    matrix: tuple[Entry, ...]
+    data: Data
+    protocol: Protocol
+    confidence: float
+    languages: tuple[str, ...]
+
+
+def readable(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file; ConfigError where there is none or a key stands twice."""
+    try:
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ConfigError(f"{path}: {where}{error.problem}") from None
+    except yaml.reader.ReaderError as error:
+        raise ConfigError(f"{path}: is not YAML: {error.reason} at character {error.position}") from None
+    except ValueError as error:  # text that is not UTF-8, or a value such as the date 2026-02-30
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: holds {_shown(content)}; it must hold keys, each with a value")
+    return content
+
+
+def load(config: Mapping[str, Any], origin: str) -> Config:
+    """The checked configuration; `origin` says where it came from (`config.yaml + presets/quick.yaml`).
+
+    ConfigError tells the first problem: what the schema refuses, in the schema's order, then what this
+    repository and this machine do not offer.
+    """
+    try:
+        problem = next(_problems(config), None)
+    except catalogue.AdapterError as error:
+        raise ConfigError(str(error)) from None
+    if problem:
+        raise ConfigError(f"{origin}: {problem}")
+    protocol = config["protocol"]
+    return Config(
+        results=os.path.normpath(config["results"]),
+        devices=tuple(config["devices"]),
+        packages=config["packages"],
+        frameworks=tuple(config["frameworks"]),
+        baseline=config["baseline"],
+        matrix=tuple(
+            Entry(
+                workload=entry["workload"],
+                tracks=tuple(entry["tracks"]),
+                precisions=tuple(entry["precisions"]),
+                inputs=tuple(entry["inputs"]),
+                batch_sizes=tuple(entry["batch_sizes"]),
+                rounds=entry["rounds"],
+            )
+            for entry in config["matrix"]
+        ),
+        data=Data(**config["data"] | {"md5": config["data"]["md5"].lower()}),
+        protocol=Protocol(
+            seed=protocol["seed"],
+            threads=_cores() if protocol["threads"] == "auto" else protocol["threads"],
+            warmup=Warmup(**protocol["warmup"]),
+            blocks=Blocks(**protocol["blocks"]),
+            synced_steps=protocol["synced_steps"],
+            timeout_s=protocol["timeout_s"],
+        ),
+        confidence=config["confidence"],
+        languages=tuple(config["languages"]),
+    )
+
+
+def _problems(config: Mapping[str, Any]) -> Iterator[str]:
+    """Everything wrong with a configuration; what stands behind a problem may rely on its absence."""
+    yield from (_explained(error) for error in _validator().iter_errors(config))
+    yield from _results_problems(config["results"])
+    yield from _name_problems(config)
+    yield from _shared_cells(config["matrix"])
+    yield from _data_problems(config["data"], config["matrix"])
+    yield from _protocol_problems(config["protocol"])
+
+
+def _results_problems(results: str) -> Iterator[str]:
+    folder = Path(results).absolute()
+    existing = next(parent for parent in (folder, *folder.parents) if os.access(parent, os.F_OK))
+    if not existing.is_dir():
+        yield f"results: {results!r} cannot be a folder, because {str(existing)!r} is a file"
+    elif not os.access(existing, os.W_OK | os.X_OK):
+        yield f"results: {results!r} cannot be written, because {str(existing)!r} is read-only for you"
+
+
+def _name_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    """Names of things that are files of this repository, or that must be the same in two places."""
+    frameworks = config["frameworks"]
+    for i, framework in enumerate(frameworks):
+        yield from _unknown(f"frameworks[{i}]", framework, catalogue.frameworks())
+    if config["baseline"] not in frameworks:
+        yield f"baseline: {config['baseline']!r} is not among frameworks; allowed: {', '.join(frameworks)}"
+    for i, entry in enumerate(config["matrix"]):
+        workload = entry["workload"]
+        yield from _unknown(f"matrix[{i}].workload", workload, catalogue.workloads())
+        for framework in frameworks:
+            model_path = catalogue.model_path(framework, workload)
+            if not (catalogue.ROOT / model_path).is_file():
+                yield f"matrix[{i}].workload: {workload!r} cannot be built in {framework}: no {model_path}"
+            tracks = catalogue.adapter(framework).tracks
+            for j, track in enumerate(entry["tracks"]):
+                if track not in tracks:
+                    where = f"matrix[{i}].tracks[{j}]"
+                    yield f"{where}: {track!r} is not offered by {framework}{_instead(track, tracks)}"
+    for i, language in enumerate(config["languages"]):
+        yield from _unknown(f"languages[{i}]", language, catalogue.languages())
+
+
+def _shared_cells(matrix: list[dict[str, Any]]) -> Iterator[str]:
+    seen: dict[tuple, int] = {}
+    for i, entry in enumerate(matrix):
+        lists = (entry[key] for key in ("tracks", "precisions", "inputs", "batch_sizes"))
+        for cell in product([entry["workload"]], *lists):
+            if seen.setdefault(cell, i) != i:
+                *names, batch_size = cell
+                shared = f"{', '.join(names)}, batch size {batch_size}"
+                yield f"matrix[{i}]: {shared} stands in matrix[{seen[cell]}] too; one entry may hold a cell"
+
+
+def _data_problems(data: dict[str, Any], matrix: list[dict[str, Any]]) -> Iterator[str]:
+    for i, entry in enumerate(matrix):
+        for j, batch_size in enumerate(entry["batch_sizes"]):
+            if batch_size > data["samples"]:
+                where = f"matrix[{i}].batch_sizes[{j}]"
+                yield f"data.samples: {data['samples']} do not fill one batch of {where}, {batch_size}"
+    if data["source"] == "cifar-10":
+        if data["samples"] > CIFAR_10_SAMPLES:
+            yield f"data.samples: {data['samples']} is more than the {CIFAR_10_SAMPLES} that cifar-10 holds"
+        if data["archive"] is not None and not Path(data["archive"]).is_file():
+            yield f"data.archive: {data['archive']!r} is no file; give its path, or null to download it"
+
+
+def _protocol_problems(protocol: dict[str, Any]) -> Iterator[str]:
+    if protocol["threads"] != "auto" and protocol["threads"] > _cores():
+        many = f"{protocol['threads']} is more than the {_cores()} cores that this process may use"
+        yield f"protocol.threads: {many}; allowed: auto or 1 to {_cores()}"
+    warmup, blocks = protocol["warmup"], protocol["blocks"]
+    if warmup["max_s"] < warmup["min_s"]:
+        yield f"protocol.warmup.max_s: {warmup['max_s']} is less than min_s, {warmup['min_s']}"
+    shortest_s = warmup["min_s"] + blocks["count"] * blocks["min_s"]
+    if protocol["timeout_s"] < shortest_s:
+        sum_s = "warmup.min_s + blocks.count × blocks.min_s"
+        yield f"protocol.timeout_s: {protocol['timeout_s']} is less than the {shortest_s:g} s of {sum_s}"
+
+
+def _unknown(where: str, name: str, known: tuple[str, ...]) -> Iterator[str]:
+    if name not in known:
+        yield f"{where}: {name!r} does not exist{_instead(name, known)}"
+
+
+def _instead(name: object, allowed: Iterable[str]) -> str:
+    """What to write instead of `name`: the nearest allowed name, if any is near, and all of them."""
+    near = difflib.get_close_matches(str(name), allowed, n=1)
+    return (f"; did you mean {near[0]!r}?" if near else ";") + f" allowed: {', '.join(allowed)}"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _explained(error: jsonschema.ValidationError) -> str:
+    """A schema error in one line, with what the schema says is allowed."""
+    where = error.json_path.removeprefix("$").removeprefix(".")
+    schema: Any = error.schema
+    value: Any = error.instance
+    match error.validator:
+        case "additionalProperties":
+            key = next(key for key in value if key not in schema["properties"])
+            return f"{_joined(where, key)}: unknown key{_instead(key, schema['properties'])}"
+        case "required":
+            key = next(key for key in schema["required"] if key not in value)
+            return f"{_joined(where, key)}: is missing; {schema['properties'][key]['description']}"
+        case "uniqueItems":
+            return f"{where}: {_shown(value)} stands there twice"
+        case "type" if isinstance(value, str):
+            return f"{where}: {_shown(value)} is text, which is not allowed; {schema['allowed']}"
+    return f"{where}: {_shown(value)} is not allowed; {schema['allowed']}"
+
+
+def _joined(where: str, key: object) -> str:
+    name = str(key) if str(key).isprintable() else repr(key)
+    return f"{where}.{name}" if where else name
+
+
+def _shown(value: object) -> str:
+    """A value in a few words, so that its writer sees what YAML made of it."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return f"{str(value).lower()} (in YAML also {'yes, on' if value else 'no, off'} without quotes)"
+        case str():
+            return repr(value if len(value) <= 80 else f"{value[:80]}…")
+        case list():
+            return "a list" if value else "an empty list"
+        case dict():
+            return "a group of keys"
+    return str(value)
+
+
+@cache
+def _validator() -> Validator:
+    """The schema's validator: 32.0 is no whole number, NaN is no number, and a repeated item has an index."""
+    strict = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+            "number": lambda _, value: (
+                isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+            ),
+        }
+    )
+    validator = jsonschema.validators.extend(
+        jsonschema.Draft202012Validator, {"uniqueItems": _repeated_items}, type_checker=strict
+    )
+    return validator(yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+
+
+def _repeated_items(
+    validator: Validator, unique: bool, items: object, schema: object
+) -> Iterator[jsonschema.ValidationError]:
+    if isinstance(items, list):
+        for i, item in enumerate(items):
+            if item in items[:i]:
+                yield jsonschema.ValidationError("repeated", path=[i], instance=item, validator="uniqueItems")
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys without a word; this refuses the second."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key {key.value!r} stands there twice", problem_mark=key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)

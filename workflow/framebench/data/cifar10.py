@@ -1,0 +1,121 @@
+"""Reads the training images of the official CIFAR-10 binary archive, after proving that it is the one."""
+
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from framebench.data import DataError
+from framebench.data.download import download, md5_of
+
+ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+
+FOLDER = "cifar-10-batches-bin"
+TRAINING = tuple(f"{FOLDER}/data_batch_{number}.bin" for number in range(1, 6))
+BATCHES = (*TRAINING, f"{FOLDER}/test_batch.bin")
+NAMES = f"{FOLDER}/batches.meta.txt"
+CLASSES = 10
+RECORD_BYTES = 1 + 3 * 32 * 32  # a label, then the red, green and blue planes, each row by row
+
+OTHER_EDITIONS = {"cifar-10-batches-py": "Python", "cifar-10-batches-mat": "Matlab"}
+
+
+def cifar10(samples: int, archive: Path | None, md5: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The first `samples` training images, uint8 (samples, 32, 32, 3), and labels, uint8 (samples,).
+
+    They come from `archive`, or from the official address by way of `folder`, which keeps the download. The
+    format: https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version".
+    Raises DataError for an archive that is missing, unreadable, not the one expected, or too small.
+    """
+    if archive is None:
+        path = folder / Path(ADDRESS).name
+        download(ADDRESS, path, md5)
+        source = str(path)
+    else:
+        path, source = archive, f"config.yaml: data.archive: {archive}"
+    with _named(source):
+        _check_file(path, md5)
+        images, labels = _training_images(path)
+    if samples > len(images):
+        raise DataError(
+            f"config.yaml: data.samples: {samples} images are asked for, but {path} holds {len(images)} "
+            f"training images: set data.samples to {len(images)} or less"
+        )
+    return images[:samples], labels[:samples]
+
+
+def decode(batch: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 (n, 32, 32, 3) and labels uint8 (n,) of n records of the binary format."""
+    records = np.frombuffer(batch, np.uint8).reshape(-1, RECORD_BYTES)
+    planes = records[:, 1:].reshape(-1, 3, 32, 32)
+    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0].copy()
+
+
+@contextmanager
+def _named(source: str) -> Iterator[None]:
+    """Turns every way in which an archive can be bad into a DataError that begins with its name."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{source}: is not a whole gzip-compressed tar archive ({error}): "
+            f"use cifar-10-binary.tar.gz from {ADDRESS}"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{source}: cannot be read: {error.strerror}") from error
+
+
+def _check_file(path: Path, md5: str) -> None:
+    if not path.exists():
+        raise DataError(
+            "there is no such file: give the path of cifar-10-binary.tar.gz, or null to download it"
+        )
+    if not path.is_file():
+        raise DataError("is not a file: give the path of cifar-10-binary.tar.gz")
+    # Before the MD5, because "the wrong kind of file" helps more than "another MD5".
+    with tarfile.open(path, "r|gz") as archive:
+        first = archive.next()
+    edition = OTHER_EDITIONS.get(first.name.split("/")[0]) if first else None
+    if edition:
+        raise DataError(
+            f"is the {edition} version of CIFAR-10, expected the binary version: use cifar-10-binary.tar.gz "
+            f"from {ADDRESS}"
+        )
+    found = md5_of(path)
+    if found != md5:
+        raise DataError(
+            f"MD5 is {found}, expected {md5} (data.md5): the file is truncated or altered; download it again"
+        )
+
+
+def _training_images(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """All training images and labels of an archive in which everything is as the format says."""
+    members = {}
+    # Read from the stream by known names: nothing is extracted to wherever a member's name may point.
+    with tarfile.open(path, "r|gz") as archive:
+        for member in archive:
+            file = archive.extractfile(member) if member.name in (*BATCHES, NAMES) else None
+            if file:
+                members[member.name] = file.read()
+    for name in (*BATCHES, NAMES):
+        if name not in members:
+            raise DataError(f"holds no {name}: use cifar-10-binary.tar.gz from {ADDRESS}")
+    names = members[NAMES].decode(errors="replace").split()
+    if len(names) != CLASSES:
+        raise DataError(f"{NAMES} lists {len(names)} names, expected {CLASSES}")
+    for name in BATCHES:
+        size = len(members[name])
+        if size == 0 or size % RECORD_BYTES:
+            raise DataError(f"{name} has {size} bytes, expected a multiple of {RECORD_BYTES} above 0")
+        labels = np.frombuffer(members[name], np.uint8)[::RECORD_BYTES]
+        if labels.max() >= CLASSES:
+            record = int(np.argmax(labels >= CLASSES))
+            raise DataError(
+                f"{name}: record {record} has label {labels[record]}, expected 0 to {CLASSES - 1}"
+            )
+    return decode(b"".join(members[name] for name in TRAINING))

@@ -1,0 +1,240 @@
+"""What all figures share: colours, fonts that hold every glyph, provenance, files that come out the same."""
+
+import importlib.metadata
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.ft2font import FT2Font
+from matplotlib.patches import Patch
+from matplotlib.text import Text
+
+from framebench.figures import cells
+from framebench.languages import Language
+
+WIDTH_IN = 7.0
+DPI = 200
+SMALL_PT = 7.5
+INK = "#222222"
+PALE = "#999999"
+
+# Okabe and Ito's colours, told apart by colour-blind readers, with a marker each for print without colour.
+# A framework keeps its own in every figure; one that is not listed takes the next of OTHERS.
+FRAMEWORKS = {
+    "tensorflow": ("#56B4E9", "o"),
+    "keras-tensorflow": ("#0072B2", "s"),
+    "pytorch": ("#D55E00", "D"),
+    "keras-torch": ("#E69F00", "^"),
+    "jax": ("#009E73", "v"),
+    "keras-jax": ("#CC79A7", "P"),
+}
+OTHERS = [("#000000", "X"), ("#999999", "*"), ("#8C510A", "<"), ("#5E3C99", ">")]
+
+# The article's blue, orange and green in the shades of seaborn's "colorblind" palette; then its others.
+PROBLEMS = ["#0173B2", "#DE8F05", "#029E73", "#CC78BC", "#CA9161", "#949494"]
+
+# Said in titles only where it is not this.
+USUAL = {"track": "default", "precision": "float32"}
+
+
+class GlyphError(ValueError):
+    """A character that none of the language's fonts can draw."""
+
+
+def framework_styles(frameworks: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Framework → (colour, marker), sorted by framework."""
+    names = sorted(set(frameworks))
+    unlisted = [name for name in names if name not in FRAMEWORKS]
+    styles = FRAMEWORKS | {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(unlisted)}
+    return {name: styles[name] for name in names}
+
+
+@cache
+def _add_fonts() -> None:
+    """Make NanumGothic known to matplotlib, from the files of koreanize-matplotlib.
+
+    That package changes global settings when imported, so it is not. Its file for regular comes first, since
+    matplotlib takes the other for regular too; the one called bold is a 600 to it, the extra bold 700.
+    """
+    distribution = importlib.metadata.distribution("koreanize-matplotlib")
+    for weight in ("NanumGothic", "NanumGothicExtraBold"):
+        font_manager.fontManager.addfont(
+            str(distribution.locate_file(f"koreanize_matplotlib/fonts/{weight}.ttf"))
+        )
+
+
+@contextmanager
+def style(language: Language) -> Iterator[None]:
+    """Settings under which a figure in `language` must be both drawn and saved."""
+    _add_fonts()
+    settings: dict[Any, Any] = {
+        "font.family": language.fonts,
+        "font.size": 9.5,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": 9.5,
+        "xtick.labelsize": 8.5,
+        "ytick.labelsize": 8.5,
+        "figure.constrained_layout.h_pad": 0.08,
+        "axes.titlelocation": "left",
+        "axes.axisbelow": True,
+        "hatch.linewidth": 0.6,
+        "legend.frameon": False,
+        "legend.fontsize": 8.5,
+        # Names of devices and reasons of failures are data, not formulas.
+        "text.parse_math": False,
+        "svg.fonttype": "path",
+        "svg.hashsalt": "framebench",
+    }
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def new_figure(body_in: float, title: str, footer: str) -> Figure:
+    """An empty figure, `WIDTH_IN` wide, with `body_in` of height between title and small print."""
+    figure = Figure(figsize=(WIDTH_IN, body_in), dpi=DPI, layout="constrained")
+    large: dict[str, Any] = {"fontsize": 11.5, "fontweight": "bold"}
+    small: dict[str, Any] = {"fontsize": SMALL_PT, "color": "#555555", "linespacing": 1.4}
+    title, footer = _wrapped(figure, title, large), _wrapped(figure, footer, small)
+    figure.set_size_inches(WIDTH_IN, body_in + 0.25 * len(title.split("\n")) + 0.15 * len(footer.split("\n")))
+    figure.suptitle(title, x=0.01, ha="left", **large)
+    figure.supxlabel(footer, x=0.01, ha="left", **small)
+    return figure
+
+
+def _wrapped(figure: Figure, text: str, properties: Mapping[str, Any]) -> str:
+    """`text` broken between words into lines that fit; those that matplotlib itself wraps stick out."""
+    probe = figure.text(0, 0, "", **properties)
+    lines = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in paragraph.split(" "):
+            longer = f"{line} {word}" if line else word
+            probe.set_text(longer)
+            if line and probe.get_window_extent().width > 0.97 * figure.bbox.width:
+                lines.append(line)
+                longer = word
+            line = longer
+        lines.append(line)
+    probe.remove()
+    return "\n".join(lines)
+
+
+def relative_speed_axes(
+    figure: Figure, frameworks: list[str], baseline: str, problems: Iterable[str], language: Language
+) -> Axes:
+    """Axes of the article's form: a group of bars per framework, one of PROBLEMS per problem, a line at 1."""
+    axes = figure.subplots()
+    axes.axhline(1, color=INK, linewidth=0.8, zorder=0.9)
+    axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+    axes.set_ylabel(language["axis_relative_speed"].format(baseline=baseline))
+    axes.set_xticks(np.arange(len(frameworks)), frameworks)
+    axes.set_xlim(-0.55, len(frameworks) - 0.45)
+    if len(frameworks) > 4:
+        axes.tick_params(axis="x", rotation=30)
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
+    axes.legend(
+        handles=[
+            Patch(color=colour, label=problem) for colour, problem in zip(PROBLEMS, problems, strict=False)
+        ],
+        title=language["legend_problem"],
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        alignment="left",
+    )
+    return axes
+
+
+def panel_title(block: Mapping[Any, object], language: Language, several_devices: bool) -> str:
+    """What a panel is about: workload and input, and where they are not the usual, the rest of the block."""
+    words = [language.workload(str(block["workload"])), language[f"input_{block['input']}"]]
+    return " · ".join(words + _unusual(block, several_devices))
+
+
+def row_title(block: Mapping[Any, object], language: Language, several_devices: bool) -> str:
+    """The same in a few words and with the batch size, for a line of a figure."""
+    batch = language["batch"].format(batch_size=block["batch_size"])
+    words = [str(block["workload"]), batch, language[f"input_{block['input']}_short"]]
+    return ", ".join(words + _unusual(block, several_devices))
+
+
+def _unusual(block: Mapping[Any, object], several_devices: bool) -> list[str]:
+    words = [str(block[key]) for key, usual in USUAL.items() if block[key] != usual]
+    return words + [str(block["device"])] * several_devices
+
+
+def confidence_of(comparisons: pd.DataFrame) -> float:
+    """Level of the intervals, as the comparisons have it; 0.95 where there is nothing to compare."""
+    levels = comparisons["confidence"].dropna()
+    return float(levels.iloc[0]) if len(levels) else 0.95
+
+
+def provenance(measurements: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
+    """Devices, threads, versions, UTC dates and rounds behind `measurements`, one line each.
+
+    All from the records; what they do not say is left out, or "?" inside a line.
+    """
+    lines = []
+    for device, rows in measurements.groupby("device"):
+        threads = ", ".join(f"{threads:.0f}" for threads in sorted(rows["threads"].dropna().unique()))
+        name = cells.device_name(measurements, str(device))
+        lines.append(language["footer_device"].format(device=name, threads=threads or "?"))
+    versions = (
+        measurements[["framework", "framework_version"]].dropna().drop_duplicates().sort_values("framework")
+    )
+    lines.append(
+        ", ".join(f"{labels[framework]} {version}" for framework, version in versions.itertuples(index=False))
+    )
+    starts = measurements["started_unix_s"].dropna()
+    dates = (
+        sorted({f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d}" for start in (starts.min(), starts.max())})
+        if len(starts)
+        else ["?"]
+    )
+    lines.append(
+        language["footer_measured"].format(date=" / ".join(dates), rounds=measurements["round"].nunique())
+    )
+    return "\n".join(line for line in lines if line)
+
+
+def save(figure: Figure, svg: Path, png: Path) -> None:
+    """Write `figure` as SVG (text as paths) and PNG; the same figure gives the same bytes.
+
+    GlyphError as check_glyphs has it.
+    """
+    check_glyphs(figure)
+    figure.savefig(svg, metadata={"Date": None})
+    figure.savefig(png)
+
+
+def check_glyphs(figure: Figure) -> None:
+    """GlyphError where a text holds a character that none of the fonts that would draw it has."""
+    figure.draw_without_rendering()  # makes the tick labels
+    for text in figure.findobj(Text):
+        characters = _characters(tuple(text.get_fontfamily()), text.get_fontweight())
+        for character in text.get_text():
+            if character != "\n" and character not in characters:
+                fonts = ", ".join(text.get_fontfamily())
+                raise GlyphError(
+                    f"no glyph for {character!r} (U+{ord(character):04X}) in {fonts}; "
+                    f"it stands in the text {text.get_text()!r}"
+                )
+
+
+@cache
+def _characters(families: tuple[str, ...], weight: str | int) -> set[str]:
+    """All that can be drawn; a glyph that one family lacks is taken from the next."""
+    fonts = [FontProperties(family=family, weight=weight) for family in families]
+    paths = [font_manager.findfont(font, fallback_to_default=False) for font in fonts]
+    return {chr(code) for path in paths for code in FT2Font(path).get_charmap()}

@@ -1,0 +1,199 @@
+"""Images per second over the batch size: every run, their median, and the interval of their mean."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+from framebench.analyse.statistics import geometric_mean_interval
+from framebench.figures import cells, drawing
+from framebench.languages import Language
+
+PANEL = ["device", "workload", "input", "track", "precision"]
+
+
+def summary(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """One row per cell: its key, state, and over its `ok` runs median, low and high in images/s.
+
+    low and high bound the geometric mean over processes at `confidence`; NaN where the runs are too few,
+    as all three are where no run counts.
+    """
+    rows = []
+    for key, runs in measurements.groupby([*PANEL, "framework", "batch_size"]):
+        speeds = runs.loc[runs["status"] == "ok", "images_per_s"]
+        row = dict(zip([*PANEL, "framework", "batch_size"], key, strict=True))
+        row |= {"state": cells.state(runs), "median": speeds.median(), "low": np.nan, "high": np.nan}
+        if len(speeds):
+            estimate = geometric_mean_interval(list(speeds), confidence)
+            if estimate.low is not None:
+                row |= {"low": estimate.low, "high": estimate.high}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def spread(wanted: Sequence[float], gap: float) -> list[float]:
+    """Places near the `wanted` ones and in their order, but at least `gap` apart, for labels."""
+    order = np.argsort(wanted, kind="stable")
+    groups: list[list[float]] = []  # of neighbours that touch: [wanted places, lowest to highest]
+    for place in np.asarray(wanted, float)[order]:
+        groups.append([place])
+        while len(groups) > 1 and _places(groups[-1], gap)[0] - _places(groups[-2], gap)[-1] < gap:
+            groups[-2:] = [groups[-2] + groups[-1]]
+    placed = np.empty(len(order))
+    placed[order] = [place for group in groups for place in _places(group, gap)]
+    return placed.tolist()
+
+
+def _places(group: Sequence[float], gap: float) -> np.ndarray:
+    """Places `gap` apart, centred on the mean of the group's wanted ones."""
+    return np.mean(group) + gap * (np.arange(len(group)) - (len(group) - 1) / 2)
+
+
+def draw(
+    measurements: pd.DataFrame, confidence: float, language: Language, labels: Mapping[str, str]
+) -> Figure:
+    """One panel per device, workload, input, track and precision; `labels` names the frameworks."""
+    cell_rows = summary(measurements, confidence)
+    styles = drawing.framework_styles(measurements["framework"])
+    panels = list(cell_rows.groupby(PANEL))
+    sizes = [
+        2.9 if rows["batch_size"].nunique() > 1 else 0.8 + 0.28 * rows["framework"].nunique()
+        for _, rows in panels
+    ]
+    figure = drawing.new_figure(
+        body_in=sum(sizes),
+        title=language["title_throughput"],
+        footer="\n".join(
+            [
+                language["note_throughput"],
+                language["whiskers"].format(confidence=100 * confidence),
+                drawing.provenance(measurements, language, labels),
+            ]
+        ),
+    )
+    several_devices = measurements["device"].nunique() > 1
+    all_axes = figure.subplots(len(panels), squeeze=False, height_ratios=sizes)[:, 0]
+    for axes, (key, rows) in zip(all_axes, panels, strict=True):
+        block = dict(zip(PANEL, key, strict=True))
+        runs = measurements[
+            (measurements[PANEL] == pd.Series(block)).all(axis=1) & (measurements["status"] == "ok")
+        ]
+        title = drawing.panel_title(block, language, several_devices)
+        if rows["batch_size"].nunique() > 1:
+            axes.set_title(title)
+            _over_batch_sizes(axes, rows, runs, styles, language=language, labels=labels)
+        else:
+            batch = language["batch"].format(batch_size=rows["batch_size"].iloc[0])
+            axes.set_title(f"{title} · {batch}")
+            _one_batch_size(axes, rows, runs, styles, language=language, labels=labels)
+    return figure
+
+
+def _over_batch_sizes(
+    axes: Axes,
+    rows: pd.DataFrame,
+    runs: pd.DataFrame,
+    styles: Mapping[str, tuple[str, str]],
+    *,
+    language: Language,
+    labels: Mapping[str, str],
+) -> None:
+    """Lines over log2 batch size, named at their right ends; failed cells along the bottom."""
+    frameworks = sorted(rows["framework"].unique())
+    batch_sizes = [int(size) for size in np.unique(rows["batch_size"])]
+    top = 1.08 * np.nanmax([rows["high"].max(), runs["images_per_s"].max(), 1])
+    ends = {}
+    for i, framework in enumerate(frameworks):
+        colour, marker = styles[framework]
+        beside = 2 ** (0.05 * (i - (len(frameworks) - 1) / 2))  # so that equal points do not hide one another
+        cell_rows = rows[rows["framework"] == framework].sort_values("batch_size")
+        at = cell_rows["batch_size"] * beside
+        own = runs[runs["framework"] == framework]
+        axes.plot(
+            own["batch_size"] * beside, own["images_per_s"], ".", color=colour, alpha=0.35, markersize=5
+        )
+        axes.plot(at, cell_rows["median"], color=colour, marker=marker, markersize=5, linewidth=1.5)
+        axes.vlines(at, cell_rows["low"], cell_rows["high"], color=colour, linewidth=1.5)
+        measured = cell_rows["median"].dropna()
+        if len(measured):
+            ends[framework] = measured.iloc[-1]
+    for framework, place in zip(ends, spread(list(ends.values()), 0.085 * top), strict=True):
+        colour, marker = styles[framework]
+        right = axes.get_yaxis_transform()
+        axes.plot([1.02], [place], marker=marker, color=colour, markersize=5, transform=right, clip_on=False)
+        axes.text(1.035, place, labels[framework], transform=right, va="center", fontsize=8.5)
+    # Failed cells stand in a strip of their own under zero.
+    failed = rows[rows["state"] != "ok"]
+    failed = failed.assign(line=failed.groupby("batch_size").cumcount())
+    for cell in failed.to_dict("records"):
+        at, height = cell["batch_size"], -0.1 * (cell["line"] + 0.5) * top
+        axes.scatter(at, height, marker="x", color=styles[cell["framework"]][0], s=36, linewidths=2)
+        last = at == batch_sizes[-1]
+        axes.annotate(
+            f"{labels[cell['framework']]}: {language['status_' + cell['state']]}",
+            (at, height),
+            xytext=(-6 if last else 6, 0),
+            textcoords="offset points",
+            ha="right" if last else "left",
+            va="center",
+            fontsize=8,
+        )
+    if len(failed):
+        axes.axhline(0, color=drawing.INK, linewidth=0.8)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(batch_sizes, [str(size) for size in batch_sizes])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(batch_sizes[0] / 1.25, batch_sizes[-1] * 1.25)
+    axes.set_yticks([tick for tick in MaxNLocator(5).tick_values(0, top) if tick <= top])
+    axes.set_ylim(-0.1 * (failed["line"].max() + 1) * top if len(failed) else 0, top)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+    axes.set_xlabel(language["axis_batch_size"])
+    axes.set_ylabel(language["axis_throughput"])
+
+
+def _one_batch_size(
+    axes: Axes,
+    rows: pd.DataFrame,
+    runs: pd.DataFrame,
+    styles: Mapping[str, tuple[str, str]],
+    *,
+    language: Language,
+    labels: Mapping[str, str],
+) -> None:
+    """One line per framework, images/s along the x axis; a failed cell at the left."""
+    rows = rows.sort_values("framework")
+    for i, cell in enumerate(rows.to_dict("records")):
+        colour, marker = styles[cell["framework"]]
+        if pd.isna(cell["median"]):
+            axes.plot(
+                [0.01],
+                [i],
+                "x",
+                color=colour,
+                markersize=6,
+                markeredgewidth=2,
+                transform=axes.get_yaxis_transform(),
+            )
+            axes.text(
+                0.03,
+                i,
+                language[f"status_{cell['state']}"],
+                va="center",
+                fontsize=8,
+                transform=axes.get_yaxis_transform(),
+            )
+            continue
+        speeds = runs.loc[runs["framework"] == cell["framework"], "images_per_s"]
+        axes.plot(speeds, np.full(len(speeds), i), ".", color=colour, alpha=0.35, markersize=6)
+        axes.hlines(i, cell["low"], cell["high"], color=colour, linewidth=1.5)
+        axes.plot([cell["median"]], [i], marker, color=colour, markersize=6)
+    axes.set_yticks(range(len(rows)), [labels[framework] for framework in rows["framework"]])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlim(0, 1.08 * np.nanmax([rows["high"].max(), runs["images_per_s"].max(), 1]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
+    axes.set_xlabel(language["axis_throughput"])

@@ -1,0 +1,28 @@
+"""One measurement at a time on each device, across every user and copy of the workflow on this machine."""
+
+import fcntl
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def lease(device: str) -> Iterator[None]:
+    """Hold `device` alone; waits, and says so on stderr, while another measurement holds it.
+
+    The kernel lets go when the holder dies, however it dies.
+    """
+    path = Path(tempfile.gettempdir()) / f"framebench-{device}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting: another measurement is running on {device} ({path})", file=sys.stderr, flush=True)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,129 @@
+"""The clock of a run: it counts training steps and says where to synchronise and when to stop.
+
+The training loop belongs to the framework; this only listens. A run is a row of intervals of steps with
+one synchronisation at the end of each: the first step, groups of the warm-up, the timed blocks, and single
+steps for the latency.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from math import ceil
+from statistics import median
+
+GROUPS_COMPARED = 3  # warm-up: the median of the last three groups against that of the three before
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """Limits in seconds and steps; `tolerance` is a relative difference of step times."""
+
+    min_s: float
+    min_steps: int
+    max_s: float
+    group_s: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Blocks:
+    count: int
+    min_s: float
+    min_steps: int
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Steps between two synchronisations, by a monotonic clock."""
+
+    t0_ns: int
+    t1_ns: int
+    steps: int
+
+    @property
+    def s(self) -> float:
+        return (self.t1_ns - self.t0_ns) / 1e9
+
+    @property
+    def step_s(self) -> float:
+        return self.s / self.steps
+
+
+@dataclass
+class Timeline:
+    """What the clock saw, in order."""
+
+    first: Interval | None = None
+    warmup: list[Interval] = field(default_factory=list)
+    warmup_converged: bool = False
+    blocks: list[Interval] = field(default_factory=list)
+    synced: list[Interval] = field(default_factory=list)
+
+
+class Pace:
+    """Drives one run. `start()` just before the training loop, then `over()` after every step."""
+
+    def __init__(
+        self, warmup: Warmup, blocks: Blocks, synced_steps: int, clock_ns: Callable[[], int] = time.perf_counter_ns
+    ) -> None:
+        self.timeline = Timeline()
+        self._plan = _plan(self.timeline, warmup, blocks, synced_steps)
+        self._clock_ns = clock_ns
+
+    def start(self) -> None:
+        self._steps = self._left = next(self._plan)
+        self._t0_ns = self._clock_ns()
+
+    def over(self, synchronise: Callable[[], object]) -> bool:
+        """Count one step; at the end of an interval wait for the device and take the time. True: stop training."""
+        self._left -= 1
+        if self._left:
+            return False
+        synchronise()
+        interval = Interval(self._t0_ns, self._clock_ns(), self._steps)
+        try:
+            self._steps = self._left = self._plan.send(interval)
+        except StopIteration:
+            return True
+        self._t0_ns = self._clock_ns()
+        return False
+
+
+def _plan(
+    timeline: Timeline, warmup: Warmup, blocks: Blocks, synced_steps: int
+) -> Generator[int, Interval, None]:
+    """Yields how many steps the next interval takes and is sent that interval when it is over."""
+    timeline.first = yield 1
+
+    groups = timeline.warmup
+    while True:
+        step_s = groups[-1].step_s if groups else timeline.first.step_s
+        groups.append((yield max(1, ceil(warmup.group_s / step_s))))
+        elapsed_s = sum(group.s for group in groups)
+        steps = sum(group.steps for group in groups)
+        if elapsed_s >= warmup.min_s and steps >= warmup.min_steps and is_steady(groups, warmup.tolerance):
+            timeline.warmup_converged = True
+            break
+        if elapsed_s >= warmup.max_s:
+            break
+
+    # What exists by now stays: the collector need not walk it during the blocks.
+    gc.collect()
+    gc.freeze()
+    step_s = median(group.step_s for group in groups[-GROUPS_COMPARED:])
+    for _ in range(blocks.count):
+        timeline.blocks.append((yield max(blocks.min_steps, ceil(blocks.min_s / step_s))))
+    gc.unfreeze()
+
+    for _ in range(synced_steps):
+        timeline.synced.append((yield 1))
+
+
+def is_steady(groups: list[Interval], tolerance: float) -> bool:
+    """Whether the median step time of the last groups is within `tolerance` of that of the groups before them."""
+    if len(groups) < 2 * GROUPS_COMPARED:
+        return False
+    last = median(group.step_s for group in groups[-GROUPS_COMPARED:])
+    before = median(group.step_s for group in groups[-2 * GROUPS_COMPARED : -GROUPS_COMPARED])
+    return abs(last - before) <= tolerance * before

@@ -1,0 +1,34 @@
+"""The record of one run: the only file that the measuring and the analysing side share."""
+
+import json
+import os
+from pathlib import Path
+
+SCHEMA = Path(__file__).parents[1] / "schemas" / "record.schema.json"
+
+
+def record(**values: object) -> dict:
+    """A record of the schema's fields in the schema's order: null, or an empty list, where no value is given.
+
+    Raises KeyError for a field that the schema does not have.
+    """
+    fields = json.loads(SCHEMA.read_text())["properties"]
+    if unknown := set(values) - set(fields):
+        raise KeyError(f"{SCHEMA.name} has no field {', '.join(sorted(unknown))}")
+    return {
+        name: values.get(name, [] if field.get("type") == "array" else None) for name, field in fields.items()
+    }
+
+
+def write(path: Path, record: dict) -> None:
+    """Write the record whole or not at all: a reader never sees half of it, whenever the writer dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("w") as file:
+            json.dump(record, file, indent=1, allow_nan=False)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

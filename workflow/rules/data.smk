@@ -1,0 +1,15 @@
+rule data:
+    """The images that every framework is trained on, in one file."""
+    output:
+        f"{RESULTS}/data/{CONFIG.data.source}.npz",
+    log:
+        f"{RESULTS}/logs/data.log",
+    priority: 10**6
+    params:
+        samples=CONFIG.data.samples,
+        seed=CONFIG.protocol.seed,
+        archive=["--archive", CONFIG.data.archive] if CONFIG.data.archive else [],
+        md5=CONFIG.data.md5,
+    shell:
+        "{PYTHON} -m framebench.data --source {CONFIG.data.source} --samples {params.samples} --seed {params.seed}"
+        " {params.archive:q} --md5 {params.md5} --output {output:q} {LOGGED}"
