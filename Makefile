@@ -1,6 +1,6 @@
 # The two commands of a newcomer, `make run` and `make test`, and what keeps the project in shape.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock bench clean
+.PHONY: help run path test lint format lock bench clean
 SHELL := /bin/bash
 
 # The newest Python that every framework has packages for, with the module that makes virtual environments.
@@ -9,6 +9,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	&& command -v $$python && break; done)
 workflow := .venvs/workflow-$(shell sha256sum envs/workflow.txt | head -c 12)
 test := .venvs/test-$(shell sha256sum envs/test.txt | head -c 12)
+lock = envs/$(word 1,$(subst -, ,$(notdir $(@D)))).txt
 export PYTHONPATH := workflow
 
 help:
@@ -18,7 +19,13 @@ help:
 	@echo 'make format, make lock, make clean'
 
 run: $(workflow)/.complete
+	@test -z '$(PRESET)' -o -f 'presets/$(PRESET).yaml' \
+		|| { echo 'PRESET=$(PRESET) does not exist; allowed: $(basename $(notdir $(wildcard presets/*.yaml)))' >&2; exit 1; }
 	@$(workflow)/bin/snakemake --cores all $(if $(PRESET),--configfile presets/$(PRESET).yaml)
+
+# Where snakemake is, for a shell's PATH.
+path: $(workflow)/.complete
+	@echo $(CURDIR)/$(workflow)/bin
 
 test: lint
 	@$(test)/bin/snakemake --cores all environments
@@ -36,7 +43,7 @@ format: $(test)/.complete
 	$(test)/bin/snakefmt Snakefile workflow/rules
 
 bench: $(test)/.complete
-	$(test)/bin/python tests/benchmark.py
+	$(test)/bin/python tests/benchmark.py $(ARGS)
 
 # Every lock anew, for all Pythons and platforms at once, from its .in file.
 lock: $(test)/.complete
@@ -51,7 +58,8 @@ clean:
 	@test -n '$(PYTHON)' || { echo 'Python 3.11, 3.12 or 3.13 with its venv module is needed' \
 		'(Debian, Ubuntu: apt install python3-venv), or name one: make PYTHON=/path/to/python3' >&2; exit 1; }
 	@echo 'setting up $(@D)' >&2
-	@$(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-		--requirement envs/$(word 1,$(subst -, ,$(notdir $(@D)))).txt
+	@mkdir -p .venvs
+	@{ $(PYTHON) -m venv --clear $(@D) && $(@D)/bin/python -m pip install --disable-pip-version-check --no-deps \
+		--require-hashes --requirement $(lock); } > $(@D).log 2>&1 \
+		|| { echo "$(lock): not installed: $$(grep ERROR: $(@D).log | tail -n 1) (log: $(@D).log)" >&2; exit 1; }
 	@touch $@

@@ -12,6 +12,7 @@ include: "workflow/rules/configuration.smk"
 include: "workflow/rules/environments.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/measure.smk"
+include: "workflow/rules/certify.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/figures.smk"
 

@@ -15,7 +15,7 @@ WHOLE = 'LABEL = "Torch"\nENVIRONMENT = "pytorch"\nMODEL_FILE = "pytorch"\nTRACK
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """An empty repository to put files into."""
-    for folder in ("frameworks", "workloads", "measure/devices", "languages"):
+    for folder in ("frameworks", "workloads", "measure/devices"):
         (tmp_path / catalogue.PACKAGE / folder).mkdir(parents=True)
     return tmp_path
 
@@ -63,13 +63,6 @@ def test_a_workload_is_a_folder_with_a_spec(root):
     write(root, "workloads/notes/keras.py")
     write(root, "workloads/layers.py")
     assert catalogue.workloads(root) == ("gru-imdb",)
-
-
-def test_a_language_is_a_yaml_file(root):
-    write(root, "languages/ko.yaml")
-    write(root, "languages/en.yaml")
-    write(root, "languages/__init__.py")
-    assert catalogue.languages(root) == ("en", "ko")
 
 
 def test_an_adapters_constants_are_read(root):
@@ -148,3 +141,15 @@ def test_sources_of_the_repository_exist_and_tell_frameworks_apart():
             others = {catalogue.adapter(other).path for other in catalogue.frameworks()} - set(sources)
             assert catalogue.adapter(framework).path in sources
             assert others
+
+
+def test_the_code_behind_a_command_is_found_through_its_imports(root):
+    write(root, "figures/__main__.py", "from framebench.figures import ratio")
+    write(root, "figures/ratio.py", "import math")
+    write(root, "figures/memory.py")
+    write(root, "verdict.py", "from framebench import figures")
+    write(root, "figures/__init__.py")
+    package = catalogue.PACKAGE
+    assert package / "figures/ratio.py" in catalogue.code("framebench.figures", root)
+    assert package / "figures/memory.py" not in catalogue.code("framebench.figures", root)
+    assert catalogue.code("framebench.verdict", root) == (package / "figures/__init__.py", package / "verdict.py")

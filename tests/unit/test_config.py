@@ -48,7 +48,7 @@ def test_the_configuration_of_the_repository_is_taken(written):
     assert loaded.frameworks == ("tensorflow", "keras-tensorflow", "pytorch")
     assert loaded.matrix[0].batch_sizes == (32, 128, 512)
     assert loaded.protocol.threads == CORES
-    assert loaded.protocol.warmup.max_s == 6.0
+    assert loaded.protocol.warmup.max_s == written["protocol"]["warmup"]["max_s"]
     assert loaded.protocol.blocks.count == 5
     assert loaded.data.archive is None
 
@@ -210,10 +210,10 @@ SECONDS = "a number of seconds of at least 0"
         ("protocol.warmup.min_s", -1.0, f"-1.0 is not allowed; {SECONDS}"),
         ("protocol.warmup.min_s", "1e3", f"'1e3' is text, which is not allowed; {SECONDS}"),
         ("protocol.warmup.max_s", float("inf"), f"inf is not allowed; {SECONDS}"),
-        ("protocol.warmup.max_s", 0.5, "0.5 is less than min_s, 1.0"),
+        ("protocol.warmup.max_s", 0.5, "0.5 is less than min_s, 0.8"),
         ("protocol.warmup.tolerance", 0, "0 is not allowed; a number above 0 and at most 1"),
         ("protocol.blocks.count", 0, f"0 is not allowed; {COUNT}"),
-        ("protocol.timeout_s", 3, "3 is less than the 3.5 s of warmup.min_s + blocks.count × blocks.min_s"),
+        ("protocol.timeout_s", 2, "2 is less than the 2.8 s of warmup.min_s + blocks.count × blocks.min_s"),
         ("protocol.timeout_s", 0, "0 is not allowed; a number of seconds above 0"),
         ("protocol", None, "nothing is not allowed; the keys seed, threads"),
         ("data.samples", 100, "100 do not fill one batch of matrix[0].batch_sizes[1], 128"),

@@ -1,6 +1,7 @@
 """Which frameworks and workloads there are, found by looking at the files, without importing any of them."""
 
 import ast
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -47,12 +48,6 @@ def workloads(root: Path = ROOT) -> tuple[str, ...]:
 
 
 @cache
-def languages(root: Path = ROOT) -> tuple[str, ...]:
-    """The names of `workflow/framebench/languages/*.yaml`, sorted."""
-    return tuple(sorted(file.stem for file in (root / PACKAGE / "languages").glob("*.yaml")))
-
-
-@cache
 def adapter(framework: str, root: Path = ROOT) -> Adapter:
     """What a framework's adapter declares; AdapterError naming the file and the constant that it lacks."""
     path = PACKAGE / "frameworks" / f"{_module(framework)}.py"
@@ -76,6 +71,11 @@ def framework_label(framework: str, root: Path = ROOT) -> str:
     return adapter(framework, root).label
 
 
+def spec_path(workload: str) -> Path:
+    """Where a workload's spec is, relative to the repository."""
+    return PACKAGE / "workloads" / _module(workload) / "spec.py"
+
+
 def model_path(framework: str, workload: str, root: Path = ROOT) -> Path:
     """Where a framework's model of a workload is expected, relative to the repository."""
     return PACKAGE / "workloads" / _module(workload) / f"{adapter(framework, root).model_file}.py"
@@ -90,23 +90,72 @@ def sources(framework: str, workload: str, root: Path = ROOT) -> tuple[Path, ...
     out, so that a change to one framework measures only that framework again.
     """
     package = root / PACKAGE
+    schema = PACKAGE.parent / "schemas" / "record.schema.json"
+    files = _closure(
+        [
+            package / "record.py",
+            *(package / "measure").glob("**/*.py"),
+            *(package / "frameworks").glob("_*.py"),
+            *(package / "workloads").glob("*.py"),
+            root / spec_path(workload),
+            root / model_path(framework, workload, root),
+            root / adapter(framework, root).path,
+        ],
+        root,
+    )
+    return tuple(sorted([schema, *files]))
+
+
+@cache
+def certified(framework: str, workload: str, root: Path = ROOT) -> tuple[Path, ...]:
+    """The files that decide what function a framework trains, relative to the repository, sorted.
+
+    They are the workload's spec, the framework's model file and adapter, and whatever these import.
+    """
+    spec = root / spec_path(workload)
+    return tuple(
+        sorted(
+            _closure(
+                [spec, root / model_path(framework, workload, root), root / adapter(framework, root).path],
+                root,
+            )
+        )
+    )
+
+
+@cache
+def certificate_id(framework: str, workload: str, lock_digest: str, root: Path = ROOT) -> str:
+    """12 hex digits that change with what a certificate proves: those files, and the framework's environment.
+
+    A certificate has it and every record carries it; a record counts under no other certificate.
+    """
+    digest = hashlib.sha256(f"{framework} {workload} {lock_digest}".encode())
+    for path in certified(framework, workload, root):
+        digest.update(f"{path}\n".encode() + (root / path).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def code(command: str, root: Path = ROOT) -> tuple[Path, ...]:
+    """The files of the package behind `python -m COMMAND`, relative to the repository, sorted.
+
+    For Snakemake's `input`: it does not see by itself that a program it calls has changed.
+    """
+    path = root / PACKAGE.parent / command.replace(".", "/")
+    entry = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+    return tuple(sorted(_closure([entry], root)))
+
+
+def _closure(files: list[Path], root: Path) -> set[Path]:
+    """The files and all of the package that they import, directly or not, relative to the repository."""
     found: set[Path] = set()
-    waiting = [
-        package / "record.py",
-        *(package / "measure").glob("**/*.py"),
-        *(package / "frameworks").glob("_*.py"),
-        *(package / "workloads").glob("*.py"),
-        package / "workloads" / _module(workload) / "spec.py",
-        root / model_path(framework, workload, root),
-        root / adapter(framework, root).path,
-    ]
+    waiting = list(files)
     while waiting:
         file = waiting.pop()
         if file not in found:
             found.add(file)
             waiting += _imports(file, root)
-    schema = PACKAGE.parent / "schemas" / "record.schema.json"
-    return tuple(sorted([schema, *(file.relative_to(root) for file in found)]))
+    return {file.relative_to(root) for file in found}
 
 
 def _module(name: str) -> str:

@@ -14,7 +14,7 @@ import jsonschema
 import yaml
 from jsonschema.protocols import Validator
 
-from framebench import catalogue
+from framebench import catalogue, languages
 
 SCHEMA = catalogue.ROOT / "workflow/schemas/config.schema.yaml"
 
@@ -197,7 +197,7 @@ def _name_problems(config: Mapping[str, Any]) -> Iterator[str]:
                     where = f"matrix[{i}].tracks[{j}]"
                     yield f"{where}: {track!r} is not offered by {framework}{_instead(track, tracks)}"
     for i, language in enumerate(config["languages"]):
-        yield from _unknown(f"languages[{i}]", language, catalogue.languages())
+        yield from _unknown(f"languages[{i}]", language, tuple(languages.languages()))
 
 
 def _shared_cells(matrix: list[dict[str, Any]]) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """The record of one run: the only file that the measuring and the analysing side share."""
 
 import json
-import os
 from pathlib import Path
+
+from framebench import files
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "record.schema.json"
 
@@ -21,14 +22,6 @@ def record(**values: object) -> dict:
 
 
 def write(path: Path, record: dict) -> None:
-    """Write the record whole or not at all: a reader never sees half of it, whenever the writer dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with partial.open("w") as file:
-            json.dump(record, file, indent=1, allow_nan=False)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write the record; OSError where that cannot be, ValueError for a number that is NaN or infinite."""
+    with files.whole(path) as file:
+        json.dump(record, file, indent=1, allow_nan=False)

@@ -1,9 +1,19 @@
 # From the records of the runs to tables and a verdict.
+from pathlib import Path
+
+from framebench import catalogue, languages, matrix
 from framebench.analyse import failures
+
+
+def texts(wildcards):
+    """The words of a language, and those that say which it must have."""
+    return sorted(f"workflow/framebench/languages/{name}.yaml" for name in {wildcards.language, languages.REFERENCE})
 
 
 rule plan:
     """The records of the campaign in the order in which they are measured."""
+    input:
+        code=catalogue.code("framebench.matrix"),
     output:
         f"{RESULTS}/plan.txt",
     log:
@@ -16,6 +26,7 @@ rule plan:
 
 rule measurements:
     input:
+        code=catalogue.code("framebench.analyse.table"),
         plan=rules.plan.output,
         records=[matrix.record_path(RESULTS, run) for run in matrix.runs(CONFIG)],
     output:
@@ -28,7 +39,9 @@ rule measurements:
 
 rule comparisons:
     input:
-        rules.measurements.output,
+        code=catalogue.code("framebench.analyse.comparisons"),
+        measurements=rules.measurements.output,
+        certificates=rules.certificates.input.certificates,
     output:
         f"{RESULTS}/comparisons.csv",
     log:
@@ -36,13 +49,16 @@ rule comparisons:
     params:
         confidence=CONFIG.confidence,
     shell:
-        "{PYTHON} -m framebench.analyse.comparisons --measurements {input} --confidence {params.confidence}"
+        "{PYTHON} -m framebench.analyse.comparisons --measurements {input.measurements}"
+        " --certificates {input.certificates} --confidence {params.confidence}"
         " --output {output} {LOGGED}"
 
 
 rule verdict:
     """The answer in two or three sentences."""
     input:
+        code=catalogue.code("framebench.verdict"),
+        texts=texts,
         measurements=rules.measurements.output,
         comparisons=rules.comparisons.output,
     output:
@@ -59,13 +75,16 @@ rule verdict:
 rule complete:
     """Fails where a run failed, after everything that could be measured and drawn was."""
     input:
-        rules.measurements.output,
+        code=catalogue.code("framebench.analyse.failures"),
+        measurements=rules.measurements.output,
+        # Named, although in the table: one that was set aside must be missed.
+        records=rules.measurements.input.records,
     output:
         touch(f"{RESULTS}/.complete"),
     log:
         f"{RESULTS}/logs/complete.log",
     shell:
-        "{PYTHON} -m framebench.analyse.failures --measurements {input} {LOGGED}"
+        "{PYTHON} -m framebench.analyse.failures --measurements {input.measurements} {LOGGED}"
 
 
 def set_aside_failures():

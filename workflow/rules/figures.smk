@@ -34,7 +34,9 @@ rule article_2018:
 
 rule figure_2018:
     input:
-        "workflow/resources/rosetta-2018.csv",
+        code=catalogue.code("framebench.figures"),
+        texts=texts,
+        published="workflow/resources/rosetta-2018.csv",
     output:
         multiext(FIGURES + "{figure}", svg=".svg", png=".png"),
     log:
@@ -42,12 +44,14 @@ rule figure_2018:
     wildcard_constraints:
         figure="|".join(ARTICLE_2018),
     shell:
-        "{PYTHON} -m framebench.figures {wildcards.figure} --language {wildcards.language} --resource {input}"
+        "{PYTHON} -m framebench.figures {wildcards.figure} --language {wildcards.language} --resource {input.published}"
         " --output-svg {output.svg} --output-png {output.png} {LOGGED}"
 
 
 rule figure:
     input:
+        code=catalogue.code("framebench.figures"),
+        texts=texts,
         measurements=rules.measurements.output,
         comparisons=rules.comparisons.output,
     output:

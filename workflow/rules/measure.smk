@@ -7,6 +7,11 @@ from framebench import catalogue, matrix
 ORDER = matrix.order(CONFIG)
 
 
+def certificate_id(wildcards):
+    digest = environments.digest(LOCKS[wildcards.framework])
+    return catalogue.certificate_id(wildcards.framework, wildcards.workload, digest)
+
+
 rule measure:
     input:
         environment=lambda wildcards: ancient(
@@ -32,6 +37,7 @@ rule measure:
     params:
         prefix=lambda wildcards: PREFIXES[wildcards.framework],
         digest=lambda wildcards: environments.digest(LOCKS[wildcards.framework]),
+        certificate=lambda wildcards: certificate_id(wildcards),
         seed=CONFIG.protocol.seed,
         thread_count=CONFIG.protocol.threads,
         protocol=json.dumps(dataclasses.asdict(CONFIG.protocol)),
@@ -42,5 +48,5 @@ rule measure:
         " --track {wildcards.track} --precision {wildcards.precision} --input {wildcards.input}"
         " --batch-size {wildcards.batch_size} --round {wildcards.round}"
         " --seed {params.seed} --threads {params.thread_count} --protocol {params.protocol:q}"
-        " --lock-digest {params.digest} --order {resources.order} --planned {resources.planned} --runs {RESULTS}/runs"
-        " --data {input.data} --environment {params.prefix} --log {log} --output {output}"
+        " --lock-digest {params.digest} --certificate {params.certificate} --order {resources.order} --planned {resources.planned} --runs {RESULTS}/runs"
+        " --data {input.data} --environment {params.prefix} --parent $PPID --log {log} --output {output}"

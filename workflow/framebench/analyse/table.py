@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ import pandas as pd
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
+from framebench import files
 from framebench.record import SCHEMA
 
 BLOCK = ["device", "workload", "track", "precision", "input", "batch_size"]
@@ -85,17 +85,9 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
     """Write the table as CSV, whole or not at all; nulls are empty. Raises TableError where it cannot."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                frame.to_csv(file, index=False, lineterminator="\n")
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with files.whole(path, encoding="utf-8", errors="backslashreplace", newline="") as file:
+            frame.to_csv(file, index=False, lineterminator="\n")
     except OSError as error:
         raise TableError(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -1,12 +1,12 @@
 """The command that writes a campaign's images: `python -m framebench.data --help`."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
+from framebench import files
 from framebench.data import DataError
 from framebench.data.cifar10 import cifar10
 from framebench.data.synthetic import synthetic
@@ -14,17 +14,9 @@ from framebench.data.synthetic import synthetic
 
 def write(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
     """Write both arrays to an uncompressed .npz, whole or not at all. Raises DataError where it cannot."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, images=images, labels=labels)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with files.whole(path, "wb") as file:
+            np.savez(file, images=images, labels=labels)
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written: {error.strerror}: it needs {images.nbytes / 1e6:.0f} MB in a folder "

@@ -8,17 +8,21 @@ CLASSES = 10
 
 GRID = 4  # random values per side of a class template; the pixels between them are interpolated
 SHIFT = 4  # furthest displacement of a template, in pixels
+BACKGROUNDS = 100  # smooth images that say nothing about the class, each mixed into many images
 CHUNK = 1000  # images made at a time, which bounds the memory needed beside the result
 
 
 def synthetic(samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 (samples, 32, 32, 3) and labels uint8 (samples,), the same for the same arguments.
 
-    An image is its class's smooth template, shifted with wrap-around, with its own contrast and brightness
-    and with noise on every value. The ten classes are equally frequent, to within one image, in random order.
+    An image is its class's smooth template, shifted with wrap-around, and in equal parts a background that says
+    nothing about the class, with its own contrast and brightness and with noise on every value. (With the
+    template alone, the VGG-style net learns so fast at its learning rate that its loss jumps up again; on real
+    images, as on these, it does not.) The ten classes are equally frequent, to within one image, in random order.
     """
     random = np.random.Generator(np.random.PCG64(seed))
-    templates = _templates(random)
+    templates = _smooth(random, CLASSES)
+    backgrounds = _smooth(random, BACKGROUNDS)
     order = np.argsort(random.random(samples), kind="stable")
     labels = (np.arange(samples) % CLASSES).astype(np.uint8)[order]
     images = np.empty((samples, SIDE, SIDE, CHANNELS), np.uint8)
@@ -31,14 +35,16 @@ def synthetic(samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         contrast = random.integers(64, 129, (count, 1, 1, 1), dtype=np.int16)
         brightness = random.integers(-32, 97, (count, 1, 1, 1), dtype=np.int16)
         noise = random.integers(-24, 25, (count, SIDE, SIDE, CHANNELS), dtype=np.int16)
-        smooth = templates[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
+        pixels = rows[:, :, None], columns[:, None, :]
+        background = random.integers(0, BACKGROUNDS, (count, 1, 1))
+        smooth = (templates[chosen[:, None, None], *pixels] + backgrounds[background, *pixels]) // 2
         images[start : start + count] = np.clip((smooth * contrast >> 7) + brightness + noise, 0, 255)
     return images, labels
 
 
-def _templates(random: np.random.Generator) -> np.ndarray:
-    """One smooth image per class, int16 (10, 32, 32, 3) in 0..255, whose edges continue at the other side."""
-    grid = random.integers(0, 256, (CLASSES, GRID, GRID, CHANNELS))
+def _smooth(random: np.random.Generator, count: int) -> np.ndarray:
+    """Smooth images, int16 (count, 32, 32, 3) in 0..255, whose edges continue at the other side."""
+    grid = random.integers(0, 256, (count, GRID, GRID, CHANNELS))
     step = SIDE // GRID
     cell, offset = np.divmod(np.arange(SIDE), step)
     following = (cell + 1) % GRID

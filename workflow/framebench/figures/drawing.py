@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -40,8 +41,8 @@ FRAMEWORKS = {
 }
 OTHERS = [("#000000", "X"), ("#999999", "*"), ("#8C510A", "<"), ("#5E3C99", ">")]
 
-# The article's blue, orange and green in the shades of seaborn's "colorblind" palette; then its others.
-PROBLEMS = ["#0173B2", "#DE8F05", "#029E73", "#CC78BC", "#CA9161", "#949494"]
+# The article's blue, orange and green in shades that colour-blind readers tell apart; then others.
+PROBLEMS = seaborn.color_palette("colorblind")
 
 # Said in titles only where it is not this.
 USUAL = {"track": "default", "precision": "float32"}

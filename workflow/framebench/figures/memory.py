@@ -19,7 +19,7 @@ PANEL = ["device", "workload", "input", "track", "precision"]
 LEVELS = {
     "host_rss_import_mib": ("memory_import", 0.3),
     "host_rss_built_mib": ("memory_built", 0.6),
-    "host_rss_peak_mib": ("memory_peak", 1.0),
+    "host_rss_training_peak_mib": ("memory_peak", 1.0),
 }
 
 
@@ -69,7 +69,7 @@ def draw(measurements: pd.DataFrame, language: Language, labels: Mapping[str, st
         ncols=len(LEVELS),
         borderpad=0,
     ).set_in_layout(False)  # wider than the axes that keep its place
-    widest = 1.12 * np.nanmax([rows["host_rss_peak_mib"].max(), 1])
+    widest = 1.12 * np.nanmax([rows["host_rss_training_peak_mib"].max(), 1])
     several_devices = measurements["device"].nunique() > 1
     for axes, (key, cell_rows) in zip(all_axes, panels, strict=True):
         axes.set_title(drawing.panel_title(dict(zip(PANEL, key, strict=True)), language, several_devices))
@@ -81,7 +81,7 @@ def draw(measurements: pd.DataFrame, language: Language, labels: Mapping[str, st
                 place = len(places) + 0.5 * group
                 places.append(place)
                 names.append(f"{labels[cell['framework']]}, {batch}")
-                if pd.isna(cell["host_rss_peak_mib"]):
+                if pd.isna(cell["host_rss_training_peak_mib"]):
                     state = "not_measured" if cell["state"] == "ok" else cell["state"]
                     axes.text(0.01 * widest, place, language[f"status_{state}"], va="center", fontsize=8)
                     continue

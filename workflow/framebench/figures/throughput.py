@@ -1,4 +1,4 @@
-"""Images per second over the batch size: every run, their median, and the interval of their mean."""
+"""Images per second over the batch size: every run, and their geometric mean with its interval."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,18 +16,19 @@ PANEL = ["device", "workload", "input", "track", "precision"]
 
 
 def summary(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """One row per cell: its key, state, and over its `ok` runs median, low and high in images/s.
+    """One row per cell: its key, state, and over its `ok` runs mean, low and high in images/s.
 
-    low and high bound the geometric mean over processes at `confidence`; NaN where the runs are too few,
+    The geometric mean over processes, bounded at `confidence`; low and high are NaN where the runs are too few,
     as all three are where no run counts.
     """
     rows = []
     for key, runs in measurements.groupby([*PANEL, "framework", "batch_size"]):
         speeds = runs.loc[runs["status"] == "ok", "images_per_s"]
         row = dict(zip([*PANEL, "framework", "batch_size"], key, strict=True))
-        row |= {"state": cells.state(runs), "median": speeds.median(), "low": np.nan, "high": np.nan}
+        row |= {"state": cells.state(runs), "mean": np.nan, "low": np.nan, "high": np.nan}
         if len(speeds):
             estimate = geometric_mean_interval(list(speeds), confidence)
+            row["mean"] = estimate.mean
             if estimate.low is not None:
                 row |= {"low": estimate.low, "high": estimate.high}
         rows.append(row)
@@ -115,9 +116,9 @@ def _over_batch_sizes(
         axes.plot(
             own["batch_size"] * beside, own["images_per_s"], ".", color=colour, alpha=0.35, markersize=5
         )
-        axes.plot(at, cell_rows["median"], color=colour, marker=marker, markersize=5, linewidth=1.5)
+        axes.plot(at, cell_rows["mean"], color=colour, marker=marker, markersize=5, linewidth=1.5)
         axes.vlines(at, cell_rows["low"], cell_rows["high"], color=colour, linewidth=1.5)
-        measured = cell_rows["median"].dropna()
+        measured = cell_rows["mean"].dropna()
         if len(measured):
             ends[framework] = measured.iloc[-1]
     for framework, place in zip(ends, spread(list(ends.values()), 0.085 * top), strict=True):
@@ -168,7 +169,7 @@ def _one_batch_size(
     rows = rows.sort_values("framework")
     for i, cell in enumerate(rows.to_dict("records")):
         colour, marker = styles[cell["framework"]]
-        if pd.isna(cell["median"]):
+        if pd.isna(cell["mean"]):
             axes.plot(
                 [0.01],
                 [i],
@@ -190,7 +191,7 @@ def _one_batch_size(
         speeds = runs.loc[runs["framework"] == cell["framework"], "images_per_s"]
         axes.plot(speeds, np.full(len(speeds), i), ".", color=colour, alpha=0.35, markersize=6)
         axes.hlines(i, cell["low"], cell["high"], color=colour, linewidth=1.5)
-        axes.plot([cell["median"]], [i], marker, color=colour, markersize=6)
+        axes.plot([cell["mean"]], [i], marker, color=colour, markersize=6)
     axes.set_yticks(range(len(rows)), [labels[framework] for framework in rows["framework"]])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 1.08 * np.nanmax([rows["high"].max(), runs["images_per_s"].max(), 1]))

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.flop_counter import FlopCounterMode
 
 from framebench import workloads
-from framebench.measure.pace import Pace
+from framebench.frameworks import Observer, Pace
 from framebench.workloads.layers import Workload
 
 LABEL = "PyTorch"
@@ -19,12 +20,17 @@ TRACKS = ("default",)
 
 class Trainer:
     def __init__(
-        self, workload: Workload, weights: dict[str, np.ndarray], batch_size: int, threads: int
+        self,
+        workload: Workload,
+        weights: dict[str, np.ndarray],
+        batch_size: int,
+        threads: int,
+        precision: str,
     ) -> None:
         torch.set_num_threads(threads)
         self.workload = workload
         self.batch_size = batch_size
-        self.model: nn.Module = workloads.model_file(workload.name, MODEL_FILE).Net()
+        self.model = self._net().to(getattr(torch, precision))
         self.load(weights)
         self.loss_fn = nn.CrossEntropyLoss()
         self.optimizer = torch.optim.SGD(
@@ -52,17 +58,18 @@ class Trainer:
                     return
 
     @torch.no_grad()
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        self.model.eval()
+        return self.model(_channels_first(images)).numpy()
+
+    @torch.no_grad()
     def loss(self, images: np.ndarray, labels: np.ndarray) -> float:
         self.model.eval()
         x, y = _tensors(images, labels)
         return self.loss_fn(self.model(x), y).item()
 
     def weights(self) -> dict[str, np.ndarray]:
-        state = self.model.state_dict()
-        return {
-            name: self._neutral(name, state[_native_name(name)].numpy())
-            for name in self.workload.weight_shapes
-        }
+        return self._neutral_weights(self.model.state_dict())
 
     def load(self, weights: dict[str, np.ndarray]) -> None:
         self.model.load_state_dict(
@@ -77,6 +84,46 @@ class Trainer:
             "num_threads": torch.get_num_threads(),
             "num_interop_threads": torch.get_num_interop_threads(),
             "mkldnn": torch.backends.mkldnn.is_available(),
+        }
+
+    def watch(self, observer: Observer) -> None:
+        def before_update(optimizer: torch.optim.Optimizer, *_) -> None:
+            parameters = self.model.named_parameters()
+            gradients = {name: one.grad for name, one in parameters if one.grad is not None}
+            observer.gradients(self._neutral_weights(gradients))
+
+        self.loss_fn.register_forward_hook(lambda module, inputs, loss: observer.loss(loss.detach().numpy()))
+        self.optimizer.register_step_pre_hook(before_update)
+        for dropout in self._dropouts():
+            dropout.register_forward_hook(
+                lambda module, inputs, output: observer.dropout(
+                    inputs[0].detach().numpy(), output.detach().numpy()
+                )
+            )
+
+    def without_dropout(self) -> None:
+        for dropout in self._dropouts():
+            dropout.p = 0.0
+
+    def own_initial_weights(self) -> dict[str, np.ndarray]:
+        return self._neutral_weights(self._net().state_dict())
+
+    def counted_flops(self, images: np.ndarray) -> int:
+        with FlopCounterMode(display=False) as counter:
+            self.logits(images)
+        return counter.get_total_flops()
+
+    def _net(self) -> nn.Module:
+        return workloads.model_file(self.workload.name, MODEL_FILE).Net()
+
+    def _dropouts(self) -> list[nn.Dropout]:
+        return [module for module in self.model.modules() if isinstance(module, nn.Dropout)]
+
+    def _neutral_weights(self, native: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
+        return {
+            name: self._neutral(name, native[_native_name(name)].numpy())
+            for name in self.workload.weight_shapes
+            if _native_name(name) in native
         }
 
     def _native(self, name: str, array: np.ndarray) -> np.ndarray:
@@ -106,8 +153,12 @@ def _native_name(name: str) -> str:
 
 
 def _tensors(images: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    # Channels first, contiguous: the layout that PyTorch's data sets give and its layers default to.
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels)
+    return _channels_first(images), torch.from_numpy(labels)
+
+
+def _channels_first(images: np.ndarray) -> torch.Tensor:
+    # Contiguous: the layout that PyTorch's data sets give and its layers default to.
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
 
 
 def versions() -> dict[str, str]:

@@ -7,10 +7,12 @@ import signal
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent dies, so that no measurement outlives its workflow."""
-    parent = os.getppid()
+def die_with(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent dies, so that no measurement outlives its workflow.
+
+    The parent says its process id itself: it may have died before this process could look.
+    """
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != parent:  # it died before the kernel knew
+    if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -15,14 +15,14 @@ import time
 from pathlib import Path
 
 from framebench import record
-from framebench.measure import die_with_parent, progress
+from framebench.measure import die_with, progress
 from framebench.measure.devices import cpu
 from framebench.measure.devices.lease import lease
 
 
 def main() -> None:
-    die_with_parent()
     request = vars(parser().parse_args())
+    die_with(request.pop("parent"))
     output, log = request.pop("output"), request.pop("log")
     planned, runs = request.pop("planned"), request.pop("runs")
     if Path(sys.prefix).resolve() != request["environment"].resolve():
@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="npz with images and labels")
     parser.add_argument("--environment", type=Path, required=True, help="prefix that this interpreter must have")
     parser.add_argument("--lock-digest", required=True)
+    parser.add_argument("--certificate", help="id of the certificate that the run needs, to count in a comparison")
+    parser.add_argument("--parent", type=int, default=os.getppid(), help="process to die with (default: the caller)")
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True, help="the record")
     return parser
@@ -64,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
 def supervise(request: dict, log: Path) -> dict:
     """Run the worker on `request` to its end or its timeout, its output into `log`; returns the run's record."""
     identity = ("device", "workload", "framework", "track", "precision", "input", "batch_size")
-    known = {name: request[name] for name in (*identity, "round", "order", "seed", "threads", "lock_digest")}
+    known = {name: request[name] for name in (*identity, "round", "order", "seed", "threads", "lock_digest", "certificate")}
     known |= cpu.machine() | revision() | {"started_unix_s": time.time()}
     known["device_name"] = known["cpu_model"]
     with tempfile.TemporaryDirectory() as folder:
@@ -74,7 +76,7 @@ def supervise(request: dict, log: Path) -> dict:
         with log.open("w") as output:
             start = time.perf_counter()
             worker = subprocess.Popen(
-                [sys.executable, "-P", "-m", "framebench.measure.worker", asked, seen],
+                [sys.executable, "-P", "-m", "framebench.measure.worker", asked, seen, str(os.getpid())],
                 env=environment(request["threads"]),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

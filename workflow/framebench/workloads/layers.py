@@ -102,13 +102,23 @@ class Workload:
         Convolutions and dense layers only: forward, gradient of the weights, and gradient of the
         input, which the first layer does not need. Elementwise work is left out, as in published FLOP counts.
         """
+        return 3 * self.forward_flops_per_sample - 2 * self._multiply_adds[0]
+
+    @property
+    def forward_flops_per_sample(self) -> int:
+        """The same for the forward pass alone."""
+        return 2 * sum(self._multiply_adds)
+
+    @cached_property
+    def _multiply_adds(self) -> list[int]:
+        """Per sample, of each convolution and dense layer's forward pass."""
         multiply_adds = []
         for layer, before, after in zip(self.layers, self.shapes, self.shapes[1:], strict=False):
             if isinstance(layer, Conv):
                 multiply_adds.append(prod(after) * layer.kernel**2 * before[-1])
             elif isinstance(layer, Dense):
                 multiply_adds.append(before[0] * layer.units)
-        return 2 * (3 * sum(multiply_adds) - multiply_adds[0])
+        return multiply_adds
 
     def flattened_from(self, dense: str) -> Shape | None:
         """The (height, width, channels) that a Flatten feeds straight into layer `dense`, else None.

@@ -1,0 +1,103 @@
+"""What the harness itself costs, as ratios from one run: `make bench`. Prints; asserts nothing.
+
+1. Images/s through the harness ÷ images/s of a plain script of the same loop, for each framework.
+2. Wall time of the whole workflow ÷ the sum of the runs' own process times, for the default config.yaml.
+3. Wall time and memory of planning 10,000 runs.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+from conftest import PROJECT, TINY, make_workspace
+from framebench import environments
+from framebench.analyse.statistics import geometric_mean_interval
+
+BATCH_SIZE = 128
+FRAMEWORKS = ["tensorflow", "keras-tensorflow", "pytorch"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=5, help="harness and plain runs per framework (default: 5)")
+    parser.add_argument("--only", choices=["harness", "workflow", "plan"], help="one of the three")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.only in (None, "plan"):
+            plan(Path(folder, "plan"))
+        if arguments.only in (None, "harness"):
+            harness(Path(folder, "harness"), arguments.pairs)
+        if arguments.only in (None, "workflow"):
+            workflow(Path(folder, "workflow"))
+
+
+def harness(folder: Path, pairs: int) -> None:
+    """Plain script and harness in turn, so that both see the same machine."""
+    folder.mkdir()
+    workspace = make_workspace(folder)
+    published = yaml.safe_load((PROJECT / "config.yaml").read_text())
+    matrix = [TINY["matrix"][0] | {"batch_sizes": [BATCH_SIZE], "rounds": pairs}]
+    workspace.configure(matrix=matrix, data=published["data"], protocol=published["protocol"])
+    threads = str(len(os.sched_getaffinity(0)))
+    for framework in FRAMEWORKS:
+        python = PROJECT / environments.prefix(environments.lock_of(framework, "cpu")) / "bin" / "python"
+        script = PROJECT / "tests" / "plain" / f"{framework.replace('-', '_')}.py"
+        ratios = []
+        for number in range(1, pairs + 1):
+            plain = workspace.run(str(python), str(script), str(BATCH_SIZE), threads)
+            record = (
+                f"results/runs/cpu/article-cnn/{framework}/default/float32/device/batch-{BATCH_SIZE}"
+                f"/round-{number}.json"
+            )
+            workspace.snakemake(record)
+            through = json.loads((workspace.folder / record).read_text())["images_per_s"]
+            ratios.append(through / float(plain.stdout))
+        estimate = geometric_mean_interval(ratios, 0.95)
+        interval = f" (95 % interval {estimate.low:.3f}–{estimate.high:.3f})" if estimate.low else ""
+        print(f"harness ÷ plain script, {framework}: {estimate.mean:.3f}{interval}, {pairs} pairs", flush=True)
+
+
+def workflow(folder: Path) -> None:
+    """The default campaign, its environments installed."""
+    folder.mkdir()
+    workspace = make_workspace(folder)
+    (folder / "config.yaml").write_text((PROJECT / "config.yaml").read_text())
+    start = time.perf_counter()
+    result = workspace.snakemake()
+    wall_s = time.perf_counter() - start
+    if result.returncode:
+        sys.exit(result.stdout + result.stderr)
+    process_s = sum(json.loads(path.read_text())["process_s"] for path in workspace.records())
+    print(
+        f"workflow ÷ runs: {wall_s / process_s:.3f} ({wall_s:.0f} s ÷ {process_s:.0f} s,"
+        f" {len(workspace.records())} runs)",
+        flush=True,
+    )
+
+
+def plan(folder: Path) -> None:
+    """A dry run over 10,000 runs."""
+    folder.mkdir()
+    workspace = make_workspace(folder)
+    sizes = list(range(1, 10_000 // len(FRAMEWORKS) + 2))
+    matrix = [TINY["matrix"][0] | {"batch_sizes": sizes}]
+    workspace.configure(matrix=matrix, data={"samples": len(sizes)})
+    start = time.perf_counter()
+    planned = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n"], cwd=folder, capture_output=True, check=True, text=True
+    )
+    wall_s = time.perf_counter() - start
+    peak_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    assert planned.returncode == 0
+    print(f"planning {len(sizes) * len(FRAMEWORKS)} runs: {wall_s:.1f} s, {peak_mib:.0f} MiB", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""A copy of the project in which a test can measure a tiny matrix, sharing the installed environments."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from framebench import catalogue, environments
+
+PROJECT = Path(__file__).parents[1]
+PARTS = ["Snakefile", "Makefile", "config.yaml", "workflow", "envs", "profiles", "presets"]
+
+# The smallest campaign that still trains: a run takes little more than its framework's import.
+TINY = {
+    "data": {"samples": 1024},
+    "matrix": [
+        {
+            "workload": "article-cnn",
+            "tracks": ["default"],
+            "precisions": ["float32"],
+            "inputs": ["device"],
+            "batch_sizes": [32],
+            "rounds": 1,
+        }
+    ],
+    "protocol": {
+        # PyTorch's threads spin while they wait for one another: with another busy process a run takes minutes.
+        "threads": 1,
+        "warmup": {"min_s": 0.05, "min_steps": 2, "max_s": 0.5, "group_s": 0.02, "tolerance": 0.2},
+        "blocks": {"count": 3, "min_s": 0.05, "min_steps": 2},
+        "synced_steps": 3,
+        "timeout_s": 120,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with the project in it, and what a user does there."""
+
+    folder: Path
+
+    def configure(self, **changes: object) -> None:
+        """Put these keys over config.yaml; mappings are merged, everything else is replaced."""
+        path = self.folder / "config.yaml"
+        path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text()), changes), sort_keys=False))
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", "snakemake", *arguments)
+
+    def start_snakemake(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", *arguments],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """Rule → number of jobs that Snakemake would run now."""
+        result = self.snakemake(*arguments, "-n", "--quiet", "rules")
+        assert result.returncode == 0, result.stdout + result.stderr
+        rows = [line.split() for line in (result.stdout + result.stderr).splitlines()]
+        return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+
+    def would_measure(self) -> dict[str, int]:
+        """Framework → number of runs that Snakemake would measure now."""
+        result = self.snakemake("-n", "--quiet", "reason", "progress", "host")
+        assert result.returncode == 0, result.stdout + result.stderr
+        frameworks: dict[str, int] = {}
+        for line in (result.stdout + result.stderr).splitlines():
+            name, _, path = line.strip().partition(": ")
+            if name == "output" and "/runs/" in path:
+                framework = path.split("/")[4]
+                frameworks[framework] = frameworks.get(framework, 0) + 1
+        return frameworks
+
+    def records(self) -> list[Path]:
+        return sorted((self.folder / "results" / "runs").rglob("round-*.json"))
+
+
+def merged(old: dict, new: dict) -> dict:
+    return old | {
+        key: merged(old[key], value) if isinstance(value, dict) and isinstance(old.get(key), dict) else value
+        for key, value in new.items()
+    }
+
+
+def make_workspace(folder: Path) -> Workspace:
+    for part in PARTS:
+        source = PROJECT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / part)
+    (folder / ".venvs").symlink_to(PROJECT / ".venvs")
+    workspace = Workspace(folder)
+    workspace.configure(**TINY)
+    return workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return make_workspace(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def installed() -> None:
+    """Skips where the frameworks' environments are not installed."""
+    for framework in catalogue.frameworks():
+        prefix = PROJECT / environments.prefix(environments.lock_of(framework, "cpu"))
+        if not (prefix / ".complete").exists():
+            pytest.skip(f"{prefix} is not installed: snakemake environments")
+
+
+@pytest.fixture(scope="session")
+def cifar10_archive() -> Path:
+    """Real CIFAR-10 images in the official layout, where FRAMEBENCH_CIFAR10_ARCHIVE names them."""
+    name = os.environ.get("FRAMEBENCH_CIFAR10_ARCHIVE")
+    if not name:
+        pytest.skip("FRAMEBENCH_CIFAR10_ARCHIVE names no archive of real images")
+    return Path(name)

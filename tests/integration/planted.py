@@ -1,0 +1,293 @@
+"""Faults to plant in a framework's model or adapter, one at a time, and what is then observed.
+
+Run inside a framework's environment as `python -P planted.py FRAMEWORK FOLDER [FAULT]`: reads the problem
+FOLDER/<workload>.npz and writes FOLDER/<framework>/<workload>/<fault>.npz for every fault known for the
+framework, or the one named; `none` plants nothing. Every fault goes through the real adapter: only what is
+named in its patches is replaced.
+"""
+
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+from unittest.mock import patch
+
+import numpy as np
+
+from framebench import frameworks, workloads
+from framebench.certify import observe
+from framebench.certify import problem as given
+
+Patch = tuple[object, str, object]  # of an object, the attribute, its replacement
+THREADS = 2
+
+
+def faults(framework: str) -> Iterator[tuple[str, str, list[Patch]]]:
+    """Workload, name of the fault, what to replace."""
+    adapter: ModuleType = frameworks.load(framework)  # type: ignore[assignment]
+    yield "article-cnn", "none", []
+    yield "vgg-cnn", "none", []
+    yield "article-cnn", "labels off by one", fed(adapter, labels=lambda labels: (labels + 1) % 10)
+    yield "article-cnn", "BGR for RGB", fed(adapter, images=lambda images: images[..., ::-1].copy())
+    yield "article-cnn", "a NaN among the images", fed(adapter, images=with_nan)
+    of_framework: dict[str, Callable] = {
+        "pytorch": torch_faults,
+        "tensorflow": tensorflow_faults,
+        "keras-tensorflow": keras_faults,
+    }
+    yield from of_framework[framework](adapter)
+
+
+def fed(
+    adapter: ModuleType, images: Callable = lambda array: array, labels: Callable = lambda array: array
+) -> list[Patch]:
+    """An adapter that changes what it is fed for training."""
+    feed = adapter.Trainer.feed
+
+    def changed(self, x: np.ndarray, y: np.ndarray, input: str) -> None:
+        feed(self, images(x), labels(y), input)
+
+    return [(adapter.Trainer, "feed", changed)]
+
+
+def with_nan(images: np.ndarray) -> np.ndarray:
+    images = images.copy()
+    images[0, 0, 0, 0] = np.nan
+    return images
+
+
+def built(adapter: ModuleType, change: Callable) -> list[Patch]:
+    """An adapter that changes itself when it is built."""
+    init = adapter.Trainer.__init__
+
+    def changed(self, *arguments: object) -> None:
+        init(self, *arguments)
+        change(self)
+
+    return [(adapter.Trainer, "__init__", changed)]
+
+
+def torch_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
+    import torch  # noqa: PLC0415
+    import torch.nn.functional as F  # noqa: PLC0415
+    from torch import nn  # noqa: PLC0415
+
+    article = workloads.model_file("article-cnn", "pytorch")
+    pool = nn.MaxPool2d(2)
+
+    def model(forward: Callable) -> list[Patch]:
+        return [(article.Net, "forward", forward)]
+
+    def forward(relu2=F.relu, last=lambda x: x, padding2=0, pool=pool, bias1=True) -> Callable:
+        def run(self, x):
+            x = F.conv2d(x, self.conv1.weight, self.conv1.bias if bias1 else None)
+            x = pool(F.relu(x))
+            x = pool(relu2(F.conv2d(x, self.conv2.weight, self.conv2.bias, padding=padding2)))[:, :, :6, :6]
+            return last(self.dense1(torch.flatten(x, 1)))
+
+        return run
+
+    def option(**options: object) -> list[Patch]:
+        return built(adapter, lambda trainer: trainer.optimizer.param_groups[0].update(options))
+
+    def summed(trainer) -> None:
+        trainer.loss_fn = nn.CrossEntropyLoss(reduction="sum")
+
+    def never_evaluates(trainer) -> None:
+        trainer.model.eval = trainer.model.train
+
+    def rate(p: float) -> list[Patch]:
+        def change(trainer) -> None:
+            for module in trainer.model.modules():
+                if isinstance(module, nn.Dropout):
+                    module.p = p
+
+        return built(adapter, change)
+
+    layers = workloads.layers.Workload
+    yield "article-cnn", "flatten in C, H, W order", [(layers, "flattened_from", lambda self, dense: None)]
+    yield "article-cnn", "a ReLU missing", model(forward(relu2=lambda x: x))
+    yield "article-cnn", "a ReLU after the last layer", model(forward(last=F.relu))
+    yield "article-cnn", "`same` for `valid`", model(forward(padding2=1))
+    yield "article-cnn", "average for max pooling", model(forward(pool=nn.AvgPool2d(2)))
+    yield "article-cnn", "softmax applied twice", model(forward(last=lambda x: x.softmax(1)))
+    yield "article-cnn", "a bias dropped", model(forward(bias1=False))
+    yield "article-cnn", "learning rate × 1.01", option(lr=1.01 * 0.01)
+    yield "article-cnn", "momentum dropped", option(momentum=0.0)
+    yield "article-cnn", "momentum 0.901", option(momentum=0.901)
+    yield "article-cnn", "Nesterov momentum", option(nesterov=True)
+    yield "article-cnn", "weight decay 1e-4", option(weight_decay=1e-4)
+    yield "article-cnn", "loss summed over the batch", built(adapter, summed)
+    yield "vgg-cnn", "dropout left on in evaluation", built(adapter, never_evaluates)
+    yield "vgg-cnn", "dropout off in training", rate(0.0)
+    yield "vgg-cnn", "dropout rates 0.3", rate(0.3)
+
+    class Unknown(article.Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv2 = nn.Conv2d(32, 17, 3)
+
+    class Lacking(article.Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution1 = self.conv1
+            del self.conv1
+
+    yield "article-cnn", "a weight of the wrong shape", [(article, "Net", Unknown)]
+    yield "article-cnn", "a layer missing in the model file", [(article, "Net", Lacking)]
+
+
+def tensorflow_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
+    import tensorflow as tf  # noqa: PLC0415
+
+    article, vgg = (workloads.model_file(name, "tensorflow") for name in ("article-cnn", "vgg-cnn"))
+
+    def max_pool(x):
+        return tf.nn.max_pool2d(x, 2, 2, padding="VALID")
+
+    def model(relu2=tf.nn.relu, last=lambda x: x, padding2="VALID", pool=max_pool, bias1=True) -> list[Patch]:
+        def run(self, x, training):
+            x = tf.nn.conv2d(x, self.w["conv1/kernel"], strides=1, padding="VALID")
+            x = pool(tf.nn.relu(x + self.w["conv1/bias"] if bias1 else x))
+            x = tf.nn.conv2d(x, self.w["conv2/kernel"], strides=1, padding=padding2)
+            x = pool(relu2(x + self.w["conv2/bias"]))[:, :6, :6]
+            x = tf.reshape(x, (-1, 6 * 6 * 16))
+            return last(tf.matmul(x, self.w["dense1/kernel"]) + self.w["dense1/bias"])
+
+        return [(article.Net, "__call__", run)]
+
+    def apply(update: Callable) -> list[Patch]:
+        def changed(self, gradients) -> None:
+            for w, v, g in zip(self.trained, self.velocities, gradients, strict=True):
+                update(self.sgd, w, v, g)
+
+        return [(adapter.Momentum, "apply", changed)]
+
+    def nesterov(sgd, w, v, g) -> None:
+        v.assign(sgd.momentum * v + g)
+        w.assign_sub(sgd.learning_rate * (g + sgd.momentum * v))
+
+    def faster(sgd, w, v, g) -> None:
+        v.assign(sgd.momentum * v + g)
+        w.assign_sub(1.01 * sgd.learning_rate * v)
+
+    def decayed(sgd, w, v, g) -> None:
+        v.assign(sgd.momentum * v + g + 1e-4 * w)
+        w.assign_sub(sgd.learning_rate * v)
+
+    def summed(logits, labels):
+        return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+
+    yield "article-cnn", "a ReLU missing", model(relu2=lambda x: x)
+    yield "article-cnn", "a ReLU after the last layer", model(last=tf.nn.relu)
+    yield "article-cnn", "`same` for `valid`", model(padding2="SAME")
+    yield (
+        "article-cnn",
+        "average for max pooling",
+        model(pool=lambda x: tf.nn.avg_pool2d(x, 2, 2, padding="VALID")),
+    )
+    yield "article-cnn", "softmax applied twice", model(last=tf.nn.softmax)
+    yield "article-cnn", "a bias dropped", model(bias1=False)
+    yield "article-cnn", "learning rate × 1.01", apply(faster)
+    yield (
+        "article-cnn",
+        "momentum dropped",
+        apply(lambda sgd, w, v, g: w.assign_sub(sgd.learning_rate * g)),
+    )
+    yield "article-cnn", "Nesterov momentum", apply(nesterov)
+    yield "article-cnn", "weight decay 1e-4", apply(decayed)
+    yield "article-cnn", "loss summed over the batch", [(adapter, "_mean_loss", summed)]
+    always = lambda self, x, rate, training: tf.nn.dropout(x, rate)  # noqa: E731
+    never = lambda self, x, rate, training: x  # noqa: E731
+    yield "vgg-cnn", "dropout left on in evaluation", [(vgg.Net, "dropout", always)]
+    yield "vgg-cnn", "dropout off in training", [(vgg.Net, "dropout", never)]
+
+
+def keras_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
+    import keras  # noqa: PLC0415
+    from keras import layers  # noqa: PLC0415
+
+    article = workloads.model_file("article-cnn", "keras")
+
+    def model(relu2="relu", last=None, padding2="valid", pool=layers.MaxPooling2D) -> list[Patch]:
+        def build() -> keras.Model:
+            crop = [layers.Cropping2D(((0, 1), (0, 1)))] if padding2 == "same" else []
+            return keras.Sequential(
+                [
+                    keras.Input((32, 32, 3)),
+                    layers.Conv2D(32, 3, activation="relu", name="conv1"),
+                    pool(),
+                    layers.Conv2D(16, 3, activation=relu2, padding=padding2, name="conv2"),
+                    pool(),
+                    *crop,
+                    layers.Flatten(),
+                    layers.Dense(10, activation=last, name="dense1"),
+                ]
+            )
+
+        return [(article, "build", build)]
+
+    def loss(**options: object) -> list[Patch]:
+        plain = keras.losses.SparseCategoricalCrossentropy
+        return [(keras.losses, "SparseCategoricalCrossentropy", lambda from_logits: plain(**options))]
+
+    def optimizer(**options: object) -> list[Patch]:
+        plain = keras.optimizers.SGD
+        return [
+            (
+                keras.optimizers,
+                "SGD",
+                lambda rate, momentum: plain(**{"learning_rate": rate, "momentum": momentum, **options}),
+            )
+        ]
+
+    class AlwaysDropping(layers.Dropout):
+        def call(self, inputs, training=False):
+            return super().call(inputs, training=True)
+
+    class NeverDropping(layers.Dropout):
+        def __init__(self, rate: float) -> None:
+            super().__init__(0.0)
+
+    yield "article-cnn", "a ReLU missing", model(relu2=None)
+    yield "article-cnn", "a ReLU after the last layer", model(last="relu")
+    yield "article-cnn", "`same` for `valid`", model(padding2="same")
+    yield "article-cnn", "average for max pooling", model(pool=lambda: layers.AveragePooling2D(2))
+    yield "article-cnn", "softmax applied twice", model(last="softmax")
+    yield "article-cnn", "learning rate × 1.01", optimizer(learning_rate=0.0101)
+    yield "article-cnn", "momentum dropped", optimizer(momentum=0.0)
+    yield "article-cnn", "Nesterov momentum", optimizer(nesterov=True)
+    yield "article-cnn", "weight decay 1e-4", optimizer(weight_decay=1e-4)
+    yield "article-cnn", "loss summed over the batch", loss(from_logits=True, reduction="sum")
+    yield "vgg-cnn", "dropout left on in evaluation", [(layers, "Dropout", AlwaysDropping)]
+    yield "vgg-cnn", "dropout off in training", [(layers, "Dropout", NeverDropping)]
+
+
+def main() -> None:
+    framework, folder = sys.argv[1], Path(sys.argv[2])
+    for workload, name, patches in faults(framework):
+        if sys.argv[3:] not in ([], [name]):
+            continue
+        facts: dict = {}
+        arrays: dict[str, np.ndarray] = {}
+        with ExitStack() as planted:
+            for replaced in patches:
+                planted.enter_context(patch.object(*replaced))
+            try:
+                facts, arrays = observe.observe(
+                    frameworks.load(framework),
+                    workloads.load(workload),
+                    given.read_problem(folder / f"{workload}.npz"),
+                    None,
+                    THREADS,
+                )
+            except Exception as error:
+                traceback.print_exc()
+                facts["failed"] = observe.failure(workload, framework, error)
+        observe.write(folder / framework / workload / f"{name}.npz", facts, arrays)
+
+
+if __name__ == "__main__":
+    main()

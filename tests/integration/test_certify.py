@@ -1,0 +1,101 @@
+"""Certificates made by the real frameworks: equal models pass, every planted fault is refused and named."""
+
+from pathlib import Path
+
+import pytest
+from planted_faults import Outcome, outcomes, plant, prepare
+
+from framebench import catalogue
+
+FRAMEWORKS = catalogue.frameworks()
+
+# Fault → what the certificate must say of it first, whatever the framework.
+FIRST = {
+    "flatten in C, H, W order": "float64 evaluation logits",
+    "a ReLU missing": "float64 evaluation logits",
+    "a ReLU after the last layer": "float64 evaluation logits",
+    "`same` for `valid`": "float64 evaluation logits",
+    "average for max pooling": "float64 evaluation logits",
+    "softmax applied twice": "float64 evaluation logits",
+    "dropout left on in evaluation": "float64 evaluation logits",
+    "loss summed over the batch": "float64 evaluation loss",
+    "labels off by one": "float64 gradient",
+    "BGR for RGB": "float64 gradient",
+    "a NaN among the images": "float64 gradient",
+    "learning rate × 1.01": "float64 update after 1 step",
+    "Nesterov momentum": "float64 update after 1 step",
+    "weight decay 1e-4": "float64 update after 1 step",
+    "momentum dropped": "float64 update after 3 steps",
+    "momentum 0.901": "float64 update after 3 steps",
+    "dropout off in training": "share dropped",
+    "dropout rates 0.3": "share dropped",
+}
+
+
+@pytest.fixture(scope="module")
+def found(installed: None, tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
+    folder = tmp_path_factory.mktemp("planted")
+    for workload in ("article-cnn", "vgg-cnn"):
+        prepare(folder, workload, seed=1)
+    found = []
+    for framework in FRAMEWORKS:
+        plant(folder, framework)
+        found += outcomes(folder, framework)
+    return found
+
+
+def test_what_is_not_planted_passes(found):
+    assert {(one.workload, one.framework) for one in found if one.fault == "none" and one.passed} == {
+        (workload, framework) for workload in ("article-cnn", "vgg-cnn") for framework in FRAMEWORKS
+    }
+
+
+def test_every_planted_fault_is_refused(found):
+    assert [one for one in found if one.fault != "none" and one.passed] == []
+
+
+def test_every_fault_is_named_by_what_differs_first(found):
+    assert FIRST.keys() <= {one.fault for one in found}
+    for one in found:
+        if one.fault in FIRST:
+            assert one.check, one
+            assert f"{one.check['precision']} {one.check['quantity']}".strip() == FIRST[one.fault], one
+            assert one.check["quantity"] in one.reason
+
+
+def test_what_cannot_be_built_is_named_with_workload_framework_and_layer(found):
+    reasons = {one.fault: one.reason for one in found if one.framework == "pytorch" and one.check is None}
+    wrong, missing = reasons["a weight of the wrong shape"], reasons["a layer missing in the model file"]
+    assert wrong.startswith("article-cnn in pytorch: ")
+    assert "size mismatch for conv2.weight" in wrong
+    assert 'Unexpected key(s) in state_dict: "conv1.weight"' in missing
+    assert "\n" not in wrong + missing
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4, 5])
+def test_equal_models_pass_with_other_seeds(seed, installed, tmp_path):
+    for workload in ("article-cnn", "vgg-cnn"):
+        prepare(tmp_path, workload, seed)
+    for framework in FRAMEWORKS:
+        plant(tmp_path, framework, only="none")
+        for one in outcomes(tmp_path, framework):
+            assert one.passed, one
+
+
+def test_the_workflow_writes_a_certificate_and_a_page_and_proves_again_only_what_changed(
+    installed, workspace
+):
+    made = workspace.snakemake("certificates")
+    assert made.returncode == 0, made.stdout + made.stderr
+    folder = workspace.folder / "results" / "certificates" / "article-cnn"
+    for framework in FRAMEWORKS:
+        page = (folder / f"{framework}.md").read_text()
+        assert "**passed**" in page, page
+    assert workspace.planned("certificates") == {}
+    append(workspace.folder / "workflow/framebench/workloads/article_cnn/pytorch.py", "# as ever\n")
+    planned = workspace.planned("certificates")
+    assert (planned["observe"], planned["certificate"], planned.get("expected")) == (1, 1, None)
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)

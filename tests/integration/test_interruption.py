@@ -1,0 +1,120 @@
+"""Killed, hung and failing runs: each costs only itself, and the next invocation makes up for it."""
+
+import csv
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("installed")
+LONG_BLOCKS = {"blocks": {"count": 3, "min_s": 30.0, "min_steps": 2}}
+
+
+def workers(folder: Path) -> list[int]:
+    """Process ids of the measuring processes of the campaign in `folder`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().split(b"\0")
+            if b"framebench.measure.worker" in command and (process / "cwd").readlink() == folder:
+                found.append(int(process.name))
+        except OSError:  # it ended meanwhile
+            continue
+    return found
+
+
+def wait_for(condition, timeout_s=60):
+    deadline = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+    return found
+
+
+def statuses(workspace):
+    with (workspace.folder / "results" / "measurements.csv").open() as file:
+        return {row["framework"]: (row["status"], row["reason"]) for row in csv.DictReader(file)}
+
+
+def test_a_killed_measuring_process_costs_only_its_run(workspace):
+    workspace.configure(frameworks=["tensorflow", "pytorch"], protocol={"blocks": {"min_s": 3.0}})
+    snakemake = workspace.start_snakemake()
+    (worker, *_) = wait_for(lambda: workers(workspace.folder))
+    os.kill(worker, signal.SIGKILL)
+    printed, _ = snakemake.communicate()
+
+    assert snakemake.returncode != 0
+    (killed,) = [name for name, (status, _) in statuses(workspace).items() if status == "failed"]
+    assert "killed by SIGKILL" in statuses(workspace)[killed][1]
+    assert "1 of 2 runs failed" in printed
+    assert (workspace.folder / "results" / "figures" / "ko" / "throughput.png").exists()
+    assert workspace.would_measure() == {killed: 1}, printed
+
+    survivor = {path: path.stat().st_mtime_ns for path in workspace.records()}
+    result = workspace.snakemake()
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert {status for status, _ in statuses(workspace).values()} == {"ok"}
+    for path, mtime in survivor.items():
+        assert path.stat().st_mtime_ns == mtime
+    kept = list((workspace.folder / "results" / "runs").rglob("failed/*.json"))
+    assert [json.loads(path.read_text())["status"] for path in kept] == ["failed"]
+
+
+def test_when_snakemake_is_killed_nothing_goes_on_and_nothing_is_half_written(workspace):
+    workspace.configure(frameworks=["tensorflow", "pytorch"], protocol=LONG_BLOCKS)
+    snakemake = workspace.start_snakemake()
+    wait_for(lambda: workers(workspace.folder))
+    snakemake.kill()
+    snakemake.communicate()
+    wait_for(lambda: not workers(workspace.folder))
+    assert workspace.records() == []
+
+    workspace.configure(protocol={"blocks": {"min_s": 0.05}})
+    refused = workspace.snakemake()
+    assert refused.returncode != 0
+    assert "--unlock" in refused.stdout + refused.stderr
+    workspace.snakemake("--unlock")
+    result = workspace.snakemake()
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert {status for status, _ in statuses(workspace).values()} == {"ok"}
+    assert not list((workspace.folder / "results").rglob(".round-*"))
+
+
+def test_a_run_that_hangs_is_stopped_and_shown(workspace):
+    # Blocks that cannot end before the limit, and a limit that the configuration check still allows.
+    workspace.configure(
+        frameworks=["pytorch"],
+        baseline="pytorch",
+        protocol={"blocks": {"count": 1, "min_s": 4.9, "min_steps": 10**6}, "timeout_s": 5},
+    )
+    result = workspace.snakemake()
+    assert result.returncode != 0
+    assert statuses(workspace)["pytorch"] == ("timeout", "still running after protocol.timeout_s = 5 s")
+    assert workers(workspace.folder) == []
+
+
+def test_a_model_of_the_wrong_size_is_a_failed_run_with_its_reason(workspace):
+    model = workspace.folder / "workflow/framebench/workloads/article_cnn/pytorch.py"
+    model.write_text(model.read_text().replace("nn.Linear(16 * 6 * 6, 10)", "nn.Linear(16 * 6 * 6, 11)"))
+    result = workspace.snakemake()
+    assert result.returncode != 0
+    status, reason = statuses(workspace)["pytorch"]
+    assert status == "failed"
+    assert "dense1" in reason
+    assert statuses(workspace)["tensorflow"][0] == "ok"
+    assert "Traceback" not in result.stderr
+    (log,) = (workspace.folder / "results/logs/runs/cpu/article-cnn/pytorch").rglob("*.log")
+    assert "Traceback" in log.read_text()
+
+
+def test_a_model_that_does_not_learn_is_invalid(workspace):
+    adapter = workspace.folder / "workflow/framebench/frameworks/pytorch.py"
+    adapter.write_text(adapter.read_text().replace("self.optimizer.step()", "pass"))
+    workspace.configure(frameworks=["pytorch"], baseline="pytorch")
+    assert workspace.snakemake().returncode != 0
+    status, reason = statuses(workspace)["pytorch"]
+    assert status == "invalid"
+    assert reason.startswith("the loss did not move")

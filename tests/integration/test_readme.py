@@ -1,0 +1,69 @@
+"""Every command that the README shows does what it says, on the smallest matrix."""
+
+import re
+import subprocess
+
+import pytest
+import yaml
+from conftest import PROJECT, TINY, make_workspace
+
+pytestmark = pytest.mark.usefixtures("installed")
+NOT_HERE = {
+    "make test": "it is what runs this test",
+    "make bench": "it measures for a quarter of an hour; test_benchmark runs its quickest part",
+}
+
+
+def commands() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
+    lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory):
+    """A fresh folder in which the commands are run one after another, as a reader would."""
+    workspace = make_workspace(tmp_path_factory.mktemp("newcomer"))
+    for preset in (workspace.folder / "presets").glob("*.yaml"):
+        results = yaml.safe_load(preset.read_text())["results"]
+        preset.write_text(yaml.safe_dump({"results": results, "matrix": TINY["matrix"]}))
+    return workspace
+
+
+def test_the_readme_shows_the_commands_of_a_newcomer():
+    assert {"make run", "make test", "snakemake --cores all", "snakemake article-2018"} <= set(commands())
+
+
+def test_every_command_of_the_readme_succeeds_in_order(newcomer):
+    script = ["set -eux", "unset MAKEFLAGS MAKELEVEL PYTHONPATH"]
+    script += [command for command in commands() if command not in NOT_HERE]
+    result = subprocess.run(
+        ["bash", "-c", "\n".join(script)], cwd=newcomer.folder, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    results = newcomer.folder / "results"
+    assert (results / "quick" / "comparisons.csv").exists()
+    assert (results / "figures" / "ko" / "article-cpu.svg").exists()
+    assert "trains article-cnn at batch 32" in result.stderr or "too few rounds" in result.stderr
+
+
+def test_a_preset_that_does_not_exist_is_refused_with_those_that_do(newcomer):
+    result = newcomer.run("make", "run", "PRESET=fast")
+    assert result.returncode != 0
+    assert "PRESET=fast does not exist; allowed: publish quick" in result.stderr
+
+
+def test_files_and_folders_that_the_readme_names_exist():
+    text = (PROJECT / "README.md").read_text()
+    for name in re.findall(r"`((?:workflow|presets|envs|docs|tests)/[\w/.-]+)`", text):
+        assert (PROJECT / name).exists(), name
+    for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
+        assert (PROJECT / name).exists(), name
+
+
+def test_benchmark():
+    python = subprocess.run(
+        ["make", "--silent", "bench", "ARGS=--only plan"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert python.returncode == 0, python.stderr
+    assert re.search(r"planning 10002 runs: [\d.]+ s, \d+ MiB", python.stdout)

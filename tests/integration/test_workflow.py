@@ -1,0 +1,243 @@
+"""The whole line with real Snakemake and the real frameworks, on the smallest matrix."""
+
+import csv
+import json
+import re
+
+import pytest
+from conftest import Workspace, make_workspace
+
+FRAMEWORKS = {"tensorflow", "keras-tensorflow", "pytorch"}
+ROUNDS = 3
+pytestmark = pytest.mark.usefixtures("installed")
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory) -> tuple[Workspace, str]:
+    """A finished campaign and what it printed. Tests may change its folder only if they change it back."""
+    workspace = make_workspace(tmp_path_factory.mktemp("campaign"))
+    matrix = workspace_matrix(rounds=ROUNDS)
+    workspace.configure(matrix=matrix)
+    result = workspace.snakemake()
+    assert result.returncode == 0, result.stdout + result.stderr
+    return workspace, result.stdout + result.stderr
+
+
+def workspace_matrix(rounds):
+    entry = {"tracks": ["default"], "precisions": ["float32"], "rounds": rounds}
+    return [{"workload": "article-cnn", "inputs": ["device", "host"], "batch_sizes": [32], **entry}]
+
+
+def rows(workspace, table):
+    with (workspace.folder / "results" / table).open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_run_is_recorded_and_trained(campaign):
+    workspace, _ = campaign
+    measurements = rows(workspace, "measurements.csv")
+    assert len(measurements) == len(workspace.records()) == len(FRAMEWORKS) * 2 * ROUNDS
+    assert {row["framework"] for row in measurements} == FRAMEWORKS
+    for row in measurements:
+        assert row["status"] == "ok", row["reason"]
+        assert float(row["loss_last"]) != float(row["loss_first"])
+        assert int(row["parameters"]) == 11290
+        assert float(row["images_per_s"]) > 0
+
+
+def test_all_frameworks_start_from_the_same_loss_on_the_same_images(campaign):
+    workspace, _ = campaign
+    losses = [float(row["loss_first"]) for row in rows(workspace, "measurements.csv")]
+    # float32 logits agree to about 5e-7 relative; the loss of 32 images cannot differ by more than a few of these.
+    assert max(losses) - min(losses) < 1e-5
+
+
+def test_runs_follow_the_seeded_order_one_at_a_time(campaign):
+    workspace, printed = campaign
+    records = [json.loads(path.read_text()) for path in workspace.records()]
+    records.sort(key=lambda record: record["started_unix_s"])
+    assert [record["order"] for record in records] == list(range(1, len(records) + 1))
+    assert [record["round"] for record in records] == sorted(record["round"] for record in records)
+    for before, after in zip(records, records[1:], strict=False):
+        assert before["started_unix_s"] + before["process_s"] <= after["started_unix_s"]
+    assert re.search(rf"\[{len(records)} of {len(records)}\] article-cnn · .* · round {ROUNDS}", printed)
+
+
+def test_records_name_their_environment_and_threads(campaign):
+    workspace, _ = campaign
+    for path in workspace.records():
+        record = json.loads(path.read_text())
+        assert record["lock_digest"] in record["environment_prefix"]
+        assert record["threads"] == 1
+        assert '_threads": 1' in record["settings"]
+
+
+def test_every_pair_is_compared_in_every_block(campaign):
+    workspace, _ = campaign
+    comparisons = rows(workspace, "comparisons.csv")
+    assert len(comparisons) == 2 * 6
+    for row in comparisons:
+        assert float(row["ci_low"]) <= float(row["ratio"]) <= float(row["ci_high"])
+        assert row["rounds"] == str(ROUNDS)
+        assert row["verdict"] in ("faster", "slower", "no difference shown")
+
+
+def test_every_figure_is_drawn_in_both_languages(campaign):
+    workspace, _ = campaign
+    figures = workspace.folder / "results" / "figures"
+    names = ["article-2018-k80", "article-2018-p100", "article-cpu", "memory", "ratio", "throughput"]
+    for language in ("en", "ko"):
+        assert sorted(path.stem for path in (figures / language).glob("*.svg")) == names
+        assert sorted(path.stem for path in (figures / language).glob("*.png")) == names
+    for name in names:
+        assert (figures / "en" / f"{name}.svg").read_bytes() != (figures / "ko" / f"{name}.svg").read_bytes()
+
+
+def test_it_ends_with_the_verdict_and_where_things_are(campaign):
+    workspace, printed = campaign
+    verdict = (workspace.folder / "results" / "verdict.en.txt").read_text()
+    assert "PyTorch" in verdict and "article-cnn at batch 32" in verdict
+    assert verdict in printed
+    assert "results/figures/" in printed
+    assert "article-cnn" in (workspace.folder / "results" / "verdict.ko.txt").read_text()
+
+
+def test_a_second_invocation_has_nothing_to_do(campaign):
+    workspace, _ = campaign
+    before = {path: path.stat().st_mtime_ns for path in workspace.records()}
+    result = workspace.snakemake()
+    assert result.returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in workspace.records()} == before
+
+
+@pytest.fixture
+def restored(campaign):
+    """The campaign's workspace; files changed through `edit` get their content back afterwards."""
+    workspace, _ = campaign
+    originals = {}
+
+    def edit(name, old, new):
+        path = workspace.folder / name
+        originals.setdefault(path, path.read_text())
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new, 1))
+
+    yield workspace, edit
+    for path, text in originals.items():
+        path.write_text(text)
+
+
+def test_a_fresh_checkout_measures_nothing_again(restored):
+    workspace, _ = restored
+    for path in workspace.folder.rglob("*"):
+        if not {"results", ".snakemake", ".venvs"} & set(path.relative_to(workspace.folder).parts):
+            path.touch()
+    assert workspace.would_measure() == {}
+
+
+def test_a_comment_in_a_lock_measures_nothing_again(restored):
+    workspace, edit = restored
+    edit("envs/pytorch-cpu.txt", "torch==", "# a comment\ntorch==")
+    assert workspace.would_measure() == {}
+
+
+def test_new_pins_measure_the_frameworks_of_that_environment_only(restored):
+    workspace, edit = restored
+    edit("envs/tensorflow-cpu.txt", "psutil==", "psutil==1")
+    per_framework = 2 * ROUNDS
+    assert workspace.would_measure() == {"tensorflow": per_framework, "keras-tensorflow": per_framework}
+    assert workspace.planned()["environment"] == 1
+
+
+@pytest.mark.parametrize(
+    "source", ["workflow/framebench/frameworks/pytorch.py", "workflow/framebench/workloads/article_cnn/pytorch.py"]
+)
+def test_a_changed_adapter_or_model_measures_that_framework_only(restored, source):
+    workspace, edit = restored
+    edit(source, "import torch", "import torch  # changed")
+    assert workspace.would_measure() == {"pytorch": 2 * ROUNDS}
+
+
+def test_changed_shared_code_or_protocol_measures_everything(restored):
+    workspace, edit = restored
+    everything = dict.fromkeys(FRAMEWORKS, 2 * ROUNDS)
+    edit("workflow/framebench/measure/pace.py", "import gc", "import gc  # changed")
+    assert workspace.would_measure() == everything
+
+
+def test_a_changed_protocol_measures_everything(restored):
+    workspace, edit = restored
+    edit("config.yaml", "synced_steps: 3", "synced_steps: 4")
+    assert workspace.would_measure() == dict.fromkeys(FRAMEWORKS, 2 * ROUNDS)
+
+
+def test_more_rounds_measure_only_the_new_ones(restored):
+    workspace, edit = restored
+    edit("config.yaml", f"rounds: {ROUNDS}", f"rounds: {ROUNDS + 1}")
+    assert workspace.would_measure() == dict.fromkeys(FRAMEWORKS, 2)
+
+
+def test_a_new_word_in_a_language_draws_only_that_language_again(restored):
+    workspace, edit = restored
+    edit("workflow/framebench/languages/ko.yaml", "배치 크기", "배치의 크기")
+    assert workspace.would_measure() == {}
+    planned = workspace.planned()
+    assert planned["figure"] == 4
+    assert planned["figure_2018"] == 2
+
+
+def test_changed_analysis_measures_nothing_and_computes_the_tables_again(restored):
+    workspace, edit = restored
+    edit("workflow/framebench/analyse/statistics.py", '"""', '"""Changed: ')
+    assert workspace.would_measure() == {}
+    assert workspace.planned()["comparisons"] == 1
+
+
+def test_environments_that_were_deleted_are_made_again_and_nothing_is_measured_again(restored):
+    workspace, edit = restored
+    venvs = workspace.folder / ".venvs"
+    shared = venvs.readlink()
+    venvs.unlink()
+    try:
+        assert workspace.planned("environments")["environment"] == 2
+        assert workspace.would_measure() == {}
+        edit("config.yaml", f"rounds: {ROUNDS}", f"rounds: {ROUNDS + 1}")
+        assert workspace.would_measure() == dict.fromkeys(FRAMEWORKS, 2)
+        assert workspace.planned()["environment"] == 2
+    finally:
+        venvs.symlink_to(shared)
+
+
+def test_the_translators_target_needs_no_framework(workspace):
+    (workspace.folder / ".venvs").unlink()
+    result = workspace.snakemake("article-2018")
+    assert result.returncode == 0, result.stdout + result.stderr
+    figures = workspace.folder / "results" / "figures"
+    assert len(list(figures.rglob("article-2018-*.svg"))) == 4
+    assert not (workspace.folder / ".venvs").exists()
+
+
+def test_real_images_through_the_line(workspace, cifar10_archive):
+    import hashlib
+
+    workspace.configure(
+        data={
+            "source": "cifar-10",
+            "samples": 5000,
+            "archive": str(cifar10_archive),
+            "md5": hashlib.md5(cifar10_archive.read_bytes()).hexdigest(),
+        },
+        protocol={"blocks": {"min_s": 0.5}},
+    )
+    result = workspace.snakemake("results/measurements.csv")
+    assert result.returncode == 0, result.stdout + result.stderr
+    for row in rows(workspace, "measurements.csv"):
+        assert row["status"] == "ok", row["reason"]
+
+
+def test_ten_thousand_cells_are_planned(workspace):
+    workspace.configure(
+        data={"samples": 100_000},
+        matrix=[workspace_matrix(rounds=1)[0] | {"batch_sizes": list(range(1, 1668))}],
+    )
+    assert workspace.planned("results/measurements.csv")["measure"] == 1667 * 2 * 3

@@ -1,0 +1,149 @@
+"""The reference computes what the spec says: against hand counts and against finite differences."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from framebench.certify import reference
+from framebench.certify.reference import Arithmetic, ReferenceError
+from framebench.workloads.layers import SGD, Conv, Dense, Dropout, Flatten, MaxPool, Workload
+
+
+MOMENTUM = SGD(0.1, 0.9)
+
+
+def workload(*layers, shape=(6, 6, 2), optimizer=MOMENTUM) -> Workload:
+    return Workload("tiny", shape, layers, optimizer, article_batch_size=1)
+
+
+@st.composite
+def specs(draw) -> Workload:
+    """One or two convolutions, either padding, kernels of 1 to 3, pools between, one or two dense layers."""
+    layers = []
+    for i in range(draw(st.integers(1, 2))):
+        layers.append(
+            Conv(
+                f"conv{i}",
+                draw(st.integers(1, 3)),
+                draw(st.integers(1, 3)),
+                draw(st.sampled_from(["same", "valid"])),
+            )
+        )
+        if draw(st.booleans()):
+            layers.append(MaxPool(2))
+        if draw(st.booleans()):
+            layers.append(Dropout(0.5))
+    layers.append(Flatten())
+    if draw(st.booleans()):
+        layers.append(Dense("hidden", 4, relu=True))
+    layers.append(Dense("logits", 3, relu=False))
+    return workload(*layers, shape=(11, 10, 2))
+
+
+def tiny_problem(spec: Workload, seed: int):
+    generator = np.random.Generator(np.random.PCG64(seed))
+    weights = {name: generator.normal(size=shape) for name, shape in spec.weight_shapes.items()}
+    images = generator.random((3, *spec.input_shape))
+    labels = generator.integers(0, spec.shapes[-1][0], 3)
+    return weights, images, labels
+
+
+def loss_of(spec, weights, images, labels) -> float:
+    logits, _ = reference.forward(spec, weights, images, Arithmetic())
+    return reference.cross_entropy(logits, labels, Arithmetic())[0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(specs(), st.integers(0, 10**6))
+def test_gradients_are_the_slopes_of_the_loss(spec, seed):
+    weights, images, labels = tiny_problem(spec, seed)
+    logits, back = reference.forward(spec, weights, images, Arithmetic())
+    _, delta = reference.cross_entropy(logits, labels, Arithmetic())
+    gradients = back(delta)
+    generator = np.random.Generator(np.random.PCG64(seed))
+    # Along a random direction, over so short a way that a kink on it is next to impossible.
+    direction = {name: generator.normal(size=array.shape) for name, array in weights.items()}
+    step = 1e-7
+    ahead, behind = (
+        loss_of(
+            spec, {name: w + sign * step * direction[name] for name, w in weights.items()}, images, labels
+        )
+        for sign in (1, -1)
+    )
+    slope = sum((gradients[name] * direction[name]).sum() for name in weights)
+    assert (ahead - behind) / (2 * step) == pytest.approx(slope, rel=1e-4, abs=1e-5)
+
+
+def test_a_convolution_by_hand():
+    spec = workload(Conv("conv", 1, 2, "valid"), shape=(2, 2, 1))
+    weights = {"conv/kernel": np.array([1.0, 2, 3, 4]).reshape(2, 2, 1, 1), "conv/bias": np.array([0.5])}
+    images = np.array([1.0, 10, 100, 1000]).reshape(1, 2, 2, 1)
+    logits, _ = reference.forward(spec, weights, images, Arithmetic())
+    assert logits.ravel().tolist() == [4321.5]
+
+
+def test_same_padding_of_an_even_kernel_is_at_the_end():
+    spec = workload(Conv("conv", 1, 2, "same"), shape=(2, 2, 1))
+    weights = {"conv/kernel": np.array([1.0, 2, 3, 4]).reshape(2, 2, 1, 1), "conv/bias": np.zeros(1)}
+    images = np.array([1.0, 10, 100, 1000]).reshape(1, 2, 2, 1)
+    logits, _ = reference.forward(spec, weights, images, Arithmetic())
+    assert logits.ravel().tolist() == [4321.0, 3010.0, 2100.0, 1000.0]
+
+
+def test_cross_entropy_of_equal_logits_is_the_logarithm_of_the_classes():
+    loss, delta = reference.cross_entropy(np.zeros((2, 4)), np.array([0, 3]), Arithmetic())
+    assert loss == pytest.approx(np.log(4))
+    assert delta == pytest.approx((0.25 - np.eye(4)[[0, 3]]) / 2)
+
+
+def test_cross_entropy_does_not_overflow():
+    loss, _ = reference.cross_entropy(np.array([[1e4, 0.0]]), np.array([1]), Arithmetic())
+    assert loss == pytest.approx(1e4)
+
+
+def test_momentum_is_the_equation_of_the_spec():
+    spec = workload(Flatten(), Dense("dense", 2, relu=False), shape=(1, 1, 1))
+    weights = {"dense/kernel": np.array([[0.3, -0.2]]), "dense/bias": np.zeros(2)}
+    batch = np.ones((1, 1, 1, 1)), np.array([0])
+    seen = []
+    last = reference.train(spec, weights, [batch] * 2, Arithmetic(), lambda *step: seen.append(step))
+    (_, _, first, after_first), (_, _, second, _) = seen
+    expected = after_first["dense/kernel"] - 0.1 * (0.9 * first["dense/kernel"] + second["dense/kernel"])
+    assert last["dense/kernel"] == pytest.approx(expected, rel=1e-15)
+    assert after_first["dense/kernel"] == pytest.approx(weights["dense/kernel"] - 0.1 * first["dense/kernel"])
+
+
+def test_displaced_results_stay_within_the_error_of_a_sum():
+    generator = np.random.Generator(np.random.PCG64(1))
+    a, b = generator.normal(size=(20, 30)), generator.normal(size=(30, 10))
+    displaced = Arithmetic(2.0**-24).product(a, b)
+    error = np.abs(displaced - a @ b)
+    assert error.any()
+    assert (error <= 30 * 2.0**-24 * (np.abs(a) @ np.abs(b)) * (1 + 1e-6)).all()
+    in_float32 = (a.astype(np.float32) @ b.astype(np.float32)).astype(float)
+    assert (
+        np.abs(in_float32 - a.astype(np.float32).astype(float) @ b.astype(np.float32))
+        <= 30 * 2.0**-24 * (np.abs(a) @ np.abs(b))
+    ).all()
+
+
+def test_an_unknown_optimizer_is_named_with_the_workload():
+    spec = workload(Flatten(), Dense("dense", 2, relu=False), optimizer="adam")
+    with pytest.raises(ReferenceError, match=r"^tiny: the reference does not know the optimizer adam$"):
+        reference.train(spec, {}, [], Arithmetic(), lambda *_: None)
+
+
+def test_an_unknown_layer_is_named_with_the_workload():
+    spec = workload(Flatten(), "attention")
+    with pytest.raises(ReferenceError, match=r"^tiny: layer 2, str: the reference cannot compute it$"):
+        reference.forward(spec, {}, np.zeros((1, 6, 6, 2)), Arithmetic())
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    spec = workload(Dropout(0.25), Flatten())
+    dropped, _ = reference.forward(
+        spec, {}, np.ones((2000, 6, 6, 2)), Arithmetic(), dropout=np.random.Generator(np.random.PCG64(1))
+    )
+    assert (dropped == 0).mean() == pytest.approx(0.25, abs=0.01)
+    assert dropped.mean() == pytest.approx(1, abs=0.01)

@@ -1,0 +1,91 @@
+"""Write the certificate of one workload in one framework, as JSON and as a page; passed or refused."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from framebench import files, record, workloads
+from framebench.certify.judge import drawn_differently, judge
+from framebench.certify.observe import Facts
+from framebench.certify.page import page
+from framebench.certify.reference import Arrays
+
+OF_FRAMEWORK = (
+    "framework_version",
+    "backend",
+    "python_version",
+    "numpy_version",
+    "threads",
+    "seed",
+    "settings",
+    "counted_forward_flops_per_sample",
+    "own_initial_weights",
+    "dropout",
+    "accuracies",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m framebench.certify", description=__doc__)
+    parser.add_argument("--workload", required=True)
+    parser.add_argument("--framework", required=True)
+    parser.add_argument("--id", required=True, help="what records of this workload and framework carry")
+    parser.add_argument("--lock-digest", required=True)
+    parser.add_argument("--sources", nargs="+", required=True, help="the files that are certified")
+    parser.add_argument("--expected", type=Path, required=True, metavar="EXPECTED.npz")
+    parser.add_argument("--observed", type=Path, required=True, metavar="OBSERVED.npz")
+    parser.add_argument("--output", type=Path, required=True, metavar="CERTIFICATE.json")
+    parser.add_argument("--page", type=Path, required=True, metavar="CERTIFICATE.md")
+    options = parser.parse_args()
+    try:
+        expected, observed = read(options.expected), read(options.observed)
+    except (OSError, ValueError, KeyError) as error:
+        sys.exit(f"{options.workload} in {options.framework}: an input is missing or damaged: {error}")
+    certificate = certify(options, expected, observed)
+    record.write(options.output, certificate)
+    with files.whole(options.page, encoding="utf-8") as file:
+        file.write(page(certificate))
+    if not certificate["passed"]:
+        print(
+            f"{options.workload} in {options.framework} is not certified: {certificate['reason']} "
+            f"(see {options.page})",
+            file=sys.stderr,
+        )
+
+
+def certify(
+    options: argparse.Namespace, expected: tuple[Facts, Arrays], observed: tuple[Facts, Arrays]
+) -> dict[str, object]:
+    """The certificate: what was judged, of what, and under which circumstances."""
+    workload = workloads.load(options.workload)
+    facts, seen = expected[0], observed[0]
+    judged = judge(workload, expected, observed)
+    return {
+        "id": options.id,
+        "workload": options.workload,
+        "framework": options.framework,
+        "passed": judged["passed"],
+        "reason": judged["reason"],
+        "lock_digest": options.lock_digest,
+        "sources": options.sources,
+        **{name: seen.get(name) for name in OF_FRAMEWORK},
+        "parameters": workload.parameters,
+        "flops_per_sample": workload.flops_per_sample,
+        "reference_accuracies": facts.get("accuracies"),
+        "learning_steps": facts.get("learning_steps"),
+        "own_initial_weights_that_differ": drawn_differently(workload, seen),
+        "checks": judged["checks"],
+    }
+
+
+def read(path: Path) -> tuple[Facts, Arrays]:
+    """Facts and arrays of a file written by `observe` or `expected`."""
+    with np.load(path, allow_pickle=False) as file:
+        return json.loads(file["facts"].item()), {name: file[name] for name in file.files if name != "facts"}
+
+
+if __name__ == "__main__":
+    main()

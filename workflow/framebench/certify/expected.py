@@ -1,0 +1,168 @@
+"""What the reference expects of a workload, and how far rounding may move it: one file for all frameworks.
+
+Bounds. Each quantity is computed once exactly (in float64, whose rounding the float64 bounds hold) and DRAWS
+times with every operation displaced as rounding can displace it (`reference.Arithmetic`); the bound is the
+largest relative distance among the displaced results. So it holds what the depth of the net, cancellation and
+the optimizer's steps make of a rounding error; nothing is set by hand but the size of a single one:
+
+float64: n·u for an inner product of n terms, u = 2⁻⁵³: the worst case, from which real sums stay far. Even so
+the bounds are near 10⁻¹², and the faults that matter far above: a learning rate 1 % off moves every update by
+10⁻², a weight decay of 10⁻⁴ by about 10⁻³.
+
+float32: the worst case would say nothing. The rounding errors of a sum of n terms of both signs add up to
+about 1·u |x|·|y|, whatever n is, as its partial sums are only √n large (Higham & Mary, A new approach to
+probabilistic rounding error analysis, 2019); 8·u is taken, u = 2⁻²⁴. That is still below what the next
+coarser arithmetic does, so that it cannot pass for float32: TF32 rounds the factors to 2⁻¹¹, which moves the sum by
+about 2⁻¹¹ |x|·|y| / √n, for the longest sum of the present nets (n = 6400) 100·u.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from framebench import workloads
+from framebench.certify import problem as given
+from framebench.certify import reference
+from framebench.certify.observe import write
+from framebench.certify.problem import SNAPSHOTS, Lesson, Problem
+from framebench.certify.reference import Arithmetic, Arrays
+from framebench.workloads.layers import Workload
+
+DRAWS = 2
+ROUNDING: dict[str, tuple[float, Callable[[int], float]]] = {
+    "float64": (2.0**-53, float),
+    "float32": (2.0**-24, lambda terms: 8.0),
+}
+
+
+def choose(workload: Workload, seed: int) -> Problem:
+    """A problem whose every step keeps away from the kinks of ReLUs and max-pools, on the reference's way.
+
+    At a kink, rounding decides which branch is taken, and the gradients of the two branches differ by far
+    more than rounding: a float32 run that is right would be refused. So of the images drawn for a step those
+    are taken whose nearest kink is the furthest away, in units of what the float32 displacement moves there.
+    (Real images would not do: a pooling window can hold two equal ones of their multiples of 1/255.)
+    """
+    weights, images, labels = given.drawn(workload, seed)
+    chosen = []
+    now = {name: array.astype(np.float64) for name, array in weights.items()}
+
+    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for candidates, theirs in zip(images, labels, strict=True):
+            best = np.argsort(-margins(workload, now, candidates.astype(np.float64)))[: given.BATCH_SIZE]
+            chosen.append((candidates[best], theirs[best]))
+            yield candidates[best].astype(np.float64), theirs[best]
+
+    reference.train(
+        workload, now, batches(), Arithmetic(), lambda k, loss, gradients, moved: now.update(moved)
+    )
+    return Problem(weights, *(np.concatenate(arrays) for arrays in zip(*chosen, strict=True)))
+
+
+def margins(workload: Workload, weights: Arrays, images: np.ndarray) -> np.ndarray:
+    """Per image its distance to the nearest kink, in standard deviations of the float32 displacement."""
+    generator = np.random.Generator(np.random.PCG64(0))
+    exact: list[np.ndarray] = []
+    displaced: list[np.ndarray] = []
+    reference.forward(workload, weights, images, Arithmetic(), kinks=exact)
+    reference.forward(workload, weights, images, Arithmetic(*ROUNDING["float32"], generator), kinks=displaced)
+    nearest = []
+    for here, there in zip(exact, displaced, strict=True):
+        finite = np.isfinite(here) & np.isfinite(there)
+        noise = np.sqrt(np.mean((there[finite] - here[finite]) ** 2))
+        nearest.append(here.reshape(len(images), -1).min(axis=1) / noise)
+    return np.min(nearest, axis=0)
+
+
+def quantities(workload: Workload, problem: Problem, arithmetic: Arithmetic) -> Arrays:
+    """The arrays named by `problem.quantities`, float64."""
+    weights = {name: array.astype(np.float64) for name, array in problem.weights.items()}
+    batches = problem.batches("float64")
+    logits = [reference.forward(workload, weights, images, arithmetic)[0] for images, _ in batches]
+    evaluated = [
+        reference.cross_entropy(some, labels, arithmetic)[0]
+        for some, (_, labels) in zip(logits, batches, strict=True)
+    ]
+    found = {"evaluation logits": np.concatenate(logits), "evaluation loss": np.array(evaluated)}
+    losses = []
+
+    def saw(step: int, loss: float, gradients: Arrays, moved: Arrays) -> None:
+        losses.append(loss)
+        if step == 1:
+            found.update({f"gradient/{name}": array for name, array in gradients.items()})
+        if step in SNAPSHOTS:
+            found.update({f"{given.update(step)}/{name}": moved[name] - weights[name] for name in moved})
+
+    reference.train(workload, weights, batches, arithmetic, saw)
+    return found | {"training loss": np.array(losses)}
+
+
+def bounds(workload: Workload, problem: Problem, exact: Arrays) -> dict[str, dict[str, float]]:
+    """Precision → quantity → the largest relative distance that rounding explains."""
+    found: dict[str, dict[str, float]] = {}
+    for precision, (unit, growth) in ROUNDING.items():
+        found[precision] = dict.fromkeys(exact, 0.0)
+        for draw in range(DRAWS):
+            generator = np.random.Generator(np.random.PCG64(draw))
+            displaced = quantities(workload, problem, Arithmetic(unit, growth, generator))
+            for name, array in exact.items():
+                found[precision][name] = max(found[precision][name], distance(displaced[name], array))
+    return found
+
+
+def distance(array: np.ndarray, exact: np.ndarray) -> float:
+    """Euclidean norm of the difference, relative to that of the exact array; nan where there is one."""
+    return float(np.linalg.norm(array - exact) / np.linalg.norm(exact))
+
+
+def accuracy(workload: Workload, lesson: Lesson, seed: int) -> float:
+    """As `observe.accuracy`, by the reference, in float32; dropout draws from its own generator."""
+    batches = given.batched(lesson.images, lesson.labels, given.LEARNING_BATCH_SIZE)
+    weights = reference.train(
+        workload,
+        workload.initial_weights(seed),
+        batches,
+        Arithmetic(),
+        lambda *_: None,
+        dropout=np.random.Generator(np.random.PCG64([seed, 2])),
+    )
+    tested = given.batched(lesson.held_out_images, lesson.held_out_labels, given.LEARNING_BATCH_SIZE)
+    logits = [reference.forward(workload, weights, images, Arithmetic())[0] for images, _ in tested]
+    return given.accuracy(np.concatenate(logits), lesson.held_out_labels)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m framebench.certify.expected", description=__doc__)
+    parser.add_argument("--workload", required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--data", type=Path, required=True, help="npz of images to learn from")
+    parser.add_argument("--problem", type=Path, required=True, metavar="PROBLEM.npz", help="what is given")
+    parser.add_argument("--output", type=Path, required=True, metavar="EXPECTED.npz", help="what is expected")
+    options = parser.parse_args()
+    start = time.perf_counter()
+    facts: dict[str, object] = {"seed": options.seed}
+    arrays: Arrays = {}
+    try:
+        workload = given.certified(workloads.load(options.workload))
+        problem = choose(workload, options.seed)
+        given.write_problem(options.problem, problem)
+        arrays = quantities(workload, problem, Arithmetic())
+        lesson = given.lesson(workload, options.data)
+        facts |= {
+            "bounds": bounds(workload, problem, arrays),
+            "learning_steps": lesson.steps,
+            "held_out": len(lesson.held_out_labels),
+            "accuracies": [accuracy(workload, lesson, seed) for seed in given.LEARNING_SEEDS],
+        }
+    except reference.ReferenceError as error:
+        facts["failed"] = str(error)
+        given.write_problem(options.problem, Problem({}, np.empty(0), np.empty(0)))
+    facts["expected_in_s"] = time.perf_counter() - start
+    write(options.output, facts, arrays)
+
+
+if __name__ == "__main__":
+    main()

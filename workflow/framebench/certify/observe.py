@@ -1,0 +1,210 @@
+"""See what a framework computes for a workload, inside that framework's environment, through its adapter.
+
+What cannot be built or run is an observation too: the file then says why, and this command still exits 0.
+"""
+
+import argparse
+import json
+import platform
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from framebench import files, frameworks, workloads
+from framebench.certify import problem as given
+from framebench.certify.problem import SNAPSHOTS, Lesson, Problem
+from framebench.frameworks import Adapter, Trainer, Weights
+from framebench.workloads.layers import Workload
+
+Facts = dict[str, object]
+
+
+class Steps:
+    """A pace that ends training after `count` steps and has each one looked at."""
+
+    def __init__(self, count: int, after: Callable[[int], None] = lambda step: None) -> None:
+        self.count = count
+        self.after = after
+        self.taken = 0
+
+    def over(self, synchronise: Callable[[], object]) -> bool:
+        synchronise()
+        self.taken += 1
+        self.after(self.taken)
+        return self.taken == self.count
+
+
+class Seen:
+    """What the training steps told: every loss, the gradients of the first step, what dropout did."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.first_gradients: Weights = {}
+        self.dropouts: list[dict[str, float]] = []
+
+    def loss(self, value: np.ndarray) -> None:
+        self.losses.append(float(value))
+
+    def gradients(self, gradients: Weights) -> None:
+        self.first_gradients = self.first_gradients or {
+            name: array.copy() for name, array in gradients.items()
+        }
+
+    def dropout(self, before: np.ndarray, after: np.ndarray) -> None:
+        alive = before != 0
+        kept = alive & (after != 0)
+        scale = after[kept] / before[kept]
+        self.dropouts.append(
+            {
+                "units": int(alive.sum()),
+                "dropped": int(alive.sum() - kept.sum()),
+                "scale_min": float(scale.min(initial=np.inf)),
+                "scale_max": float(scale.max(initial=-np.inf)),
+            }
+        )
+
+
+def observe(
+    adapter: Adapter, workload: Workload, problem: Problem, lesson: Lesson | None, threads: int
+) -> tuple[Facts, dict[str, np.ndarray]]:
+    """Everything that a certificate looks at: facts, and arrays under `<precision>/<quantity>`.
+
+    A `lesson` of None leaves the learning out. Whatever the adapter or the framework raises, it raises.
+    """
+    workload = given.certified(workload)
+    facts: Facts = {}
+    arrays: dict[str, np.ndarray] = {}
+
+    trainer = adapter.Trainer(workload, problem.weights, given.BATCH_SIZE, threads, "float32")
+    images, _ = problem.batches("float32")[0]
+    facts["shapes"] = {name: list(array.shape) for name, array in trainer.weights().items()}
+    facts["settings"] = trainer.settings()
+    counted = trainer.counted_flops(images)
+    facts["counted_forward_flops_per_sample"] = None if counted is None else counted / given.BATCH_SIZE
+    own = trainer.own_initial_weights()
+    facts["own_initial_weights"] = own and {name: distribution(array) for name, array in own.items()}
+    facts["dropout"] = dropout(adapter, workload, problem, threads)
+    for precision in given.PRECISIONS:
+        seen = quantities(adapter, workload, problem, threads, precision)
+        arrays |= {f"{precision}/{name}": array for name, array in seen.items()}
+    if lesson:
+        facts["accuracies"] = [
+            accuracy(adapter, workload, lesson, threads, seed) for seed in given.LEARNING_SEEDS
+        ]
+    return facts, arrays
+
+
+def quantities(
+    adapter: Adapter, workload: Workload, problem: Problem, threads: int, precision: str
+) -> dict[str, np.ndarray]:
+    """The arrays named by `problem.quantities`, computed in one precision, dropout off in training."""
+    weights = {name: array.astype(precision) for name, array in problem.weights.items()}
+    batches = problem.batches(precision)
+    trainer = adapter.Trainer(workload, weights, given.BATCH_SIZE, threads, precision)
+    # Evaluation first, while the dropout layers are as the model file has them.
+    seen = {
+        "evaluation logits": np.concatenate([trainer.logits(images) for images, _ in batches]),
+        "evaluation loss": np.array([trainer.loss(images, labels) for images, labels in batches]),
+    }
+    told = Seen()
+    trainer.without_dropout()
+    trainer.watch(told)
+
+    def snapshot(step: int) -> None:
+        if step in SNAPSHOTS:
+            for name, array in trainer.weights().items():
+                seen[f"{given.update(step)}/{name}"] = array.astype(np.float64) - weights[name]
+
+    images = problem.images.astype(precision)
+    trainer.feed(images, problem.labels, given.INPUTS[precision])
+    trainer.train(Steps(given.STEPS, after=snapshot))
+    seen["training loss"] = np.array(told.losses)
+    return seen | {f"gradient/{name}": array for name, array in told.first_gradients.items()}
+
+
+def dropout(adapter: Adapter, workload: Workload, problem: Problem, threads: int) -> list[dict[str, float]]:
+    """What the dropout layers do in training steps as they are measured, layer by layer and step by step."""
+    trainer = adapter.Trainer(workload, problem.weights, given.DROPOUT_BATCH_SIZE, threads, "float32")
+    told = Seen()
+    trainer.watch(told)
+    count = len(problem.labels) // given.DROPOUT_BATCH_SIZE * given.DROPOUT_BATCH_SIZE
+    trainer.feed(problem.images[:count], problem.labels[:count], "device")
+    trainer.train(Steps(given.DROPOUT_STEPS))
+    return told.dropouts
+
+
+def accuracy(adapter: Adapter, workload: Workload, lesson: Lesson, threads: int, seed: int) -> float:
+    """Share of held-out images that are told rightly after learning from the seed's initial weights."""
+    trainer: Trainer = adapter.Trainer(
+        workload, workload.initial_weights(seed), given.LEARNING_BATCH_SIZE, threads, "float32"
+    )
+    trainer.feed(lesson.images, lesson.labels, "device")
+    trainer.train(Steps(lesson.steps))
+    return given.accuracy(trainer.logits(lesson.held_out_images), lesson.held_out_labels)
+
+
+def distribution(array: np.ndarray) -> dict[str, float]:
+    return {
+        "mean": float(array.mean()),
+        "std": float(array.std()),
+        "min": float(array.min()),
+        "max": float(array.max()),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m framebench.certify.observe", description=__doc__)
+    parser.add_argument("--workload", required=True)
+    parser.add_argument("--framework", required=True)
+    parser.add_argument(
+        "--problem", type=Path, required=True, help="npz written by framebench.certify.expected"
+    )
+    parser.add_argument("--threads", type=int, required=True, help="CPU threads for the framework")
+    parser.add_argument("--data", type=Path, required=True, help="npz with images and labels, to learn from")
+    parser.add_argument("--output", type=Path, required=True, metavar="OBSERVED.npz")
+    options = parser.parse_args()
+    start = time.perf_counter()
+    facts: Facts = {
+        "threads": options.threads,
+        "python_version": platform.python_version(),
+        "numpy_version": np.__version__,
+    }
+    arrays: dict[str, np.ndarray] = {}
+    try:
+        workload = workloads.load(options.workload)
+        adapter = frameworks.load(options.framework)
+        facts |= adapter.versions()
+        observed, arrays = observe(
+            adapter,
+            workload,
+            given.read_problem(options.problem),
+            given.lesson(workload, options.data),
+            options.threads,
+        )
+        facts |= observed
+    except Exception as error:
+        traceback.print_exc()
+        facts["failed"] = failure(options.workload, options.framework, error)
+    facts["observed_in_s"] = time.perf_counter() - start
+    write(options.output, facts, arrays)
+
+
+def failure(workload: str, framework: str, error: Exception) -> str:
+    """One line saying what could not be run, and the framework's or adapter's own reason."""
+    reason = str(error).strip()
+    if reason.startswith("in user code:"):  # TensorFlow tells the way to the error first
+        reason = reason.splitlines()[-1]
+    return f"{workload} in {framework}: {type(error).__name__}: {' '.join(reason.split())[:500]}"
+
+
+def write(path: Path, facts: Facts, arrays: dict[str, np.ndarray]) -> None:
+    """One npz with the arrays and, under `facts`, the facts as JSON."""
+    with files.whole(path, "wb") as file:
+        np.savez(file, facts=np.array(json.dumps(facts)), **arrays)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()

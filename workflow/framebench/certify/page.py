@@ -1,0 +1,83 @@
+"""A certificate as a page that a person checks in a minute."""
+
+from collections.abc import Iterable
+from itertools import groupby
+
+
+def page(certificate: dict) -> str:
+    """Markdown: the verdict, a row per quantity and precision with its worst layer, the circumstances."""
+    verdict = "**passed**" if certificate["passed"] else f"**refused**: {certificate['reason']}"
+    lines = [
+        f"# {certificate['workload']} in {certificate['framework']}: the same function as the reference?",
+        "",
+        f"Certificate `{certificate['id']}` {verdict}",
+        "",
+    ]
+    if certificate["checks"]:
+        lines += [
+            "| precision | quantity | compared | largest difference | in | bound | |",
+            "|---|---|---|---|---|---|---|",
+            *rows(certificate["checks"]),
+            "",
+            "The row of a quantity shows the layer that comes nearest to its bound. Differences of arrays "
+            "are ‖framework − reference‖ / ‖reference‖; those of shares and accuracies absolute. How the bounds "
+            "follow from the arithmetic: `workflow/framebench/certify/expected.py`.",
+            "",
+        ]
+    lines += [*own_weights(certificate), *circumstances(certificate)]
+    return "\n".join(lines) + "\n"
+
+
+def rows(checks: list[dict]) -> Iterable[str]:
+    for (precision, quantity), group in groupby(
+        checks, lambda check: (check["precision"], check["quantity"])
+    ):
+        members = list(group)
+        worst = max(members, key=_nearness)
+        difference = "not finite" if worst["difference"] is None else f"{worst['difference']:.2g}"
+        place = "; ".join(filter(None, [worst["layer"], worst["where"]]))
+        compared = f"{len(members)} layer{'s' if len(members) > 1 else ''}" if worst["layer"] else "all"
+        passed = "pass" if all(member["passed"] for member in members) else "**FAIL**"
+        cells = [precision, quantity, compared, difference, place, f"{worst['bound']:.2g}", passed]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _nearness(check: dict) -> float:
+    """How near a check is to failing, over 1 when it fails."""
+    if check["difference"] is None:
+        return float("inf")
+    return check["difference"] / check["bound"] if check["bound"] else float(not check["passed"])
+
+
+def own_weights(certificate: dict) -> Iterable[str]:
+    different = certificate["own_initial_weights_that_differ"]
+    if different is None:
+        yield "The framework draws no initial weights by itself; the neutral ones are used."
+    elif not different:
+        yield "By itself the framework would draw initial weights distributed as the neutral ones."
+    else:
+        yield "By itself the framework would draw these otherwise (the neutral ones are used):"
+        yield ""
+        yield "| weights | framework: mean ± standard deviation | neutral |"
+        yield "|---|---|---|"
+        for name, both in different.items():
+            framework, neutral = (f"{one['mean']:.2g} ± {one['std']:.2g}" for one in both.values())
+            yield f"| {name} | {framework} | {neutral} |"
+    yield ""
+
+
+def circumstances(certificate: dict) -> Iterable[str]:
+    named = (
+        "framework_version",
+        "backend",
+        "python_version",
+        "numpy_version",
+        "lock_digest",
+        "threads",
+        "seed",
+    )
+    yield "; ".join(
+        f"{name.replace('_', ' ')} {certificate[name]}" for name in named if certificate.get(name)
+    )
+    yield ""
+    yield "Proved for these files: " + ", ".join(f"`{path}`" for path in certificate["sources"])
