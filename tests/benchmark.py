@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import yaml
+
 from conftest import PROJECT, TINY, make_workspace
 from framebench import environments
 from framebench.analyse.statistics import geometric_mean_interval

@@ -39,9 +39,7 @@ def prepare(folder: Path, workload: str, seed: int) -> None:
     problem = expected.choose(certified, seed)
     given.write_problem(folder / f"{workload}.npz", problem)
     exact = expected.quantities(certified, problem, Arithmetic())
-    observe.write(
-        folder / f"{workload}-expected.npz", {"bounds": expected.bounds(certified, problem, exact)}, exact
-    )
+    observe.write(folder / f"{workload}-expected.npz", {"bounds": expected.bounds(certified, problem, exact)}, exact)
 
 
 def plant(folder: Path, framework: str, only: str = "") -> None:
@@ -64,9 +62,7 @@ def outcomes(folder: Path, framework: str) -> Iterator[Outcome]:
     """What the judge says of everything that was observed."""
     for path in sorted((folder / framework).glob("*/*.npz")):
         workload = path.parent.name
-        judged = judge(
-            given.certified(workloads.load(workload)), read(folder / f"{workload}-expected.npz"), read(path)
-        )
+        judged = judge(given.certified(workloads.load(workload)), read(folder / f"{workload}-expected.npz"), read(path))
         first = next((check for check in judged["checks"] if not check["passed"]), None)
         yield Outcome(framework, workload, path.stem, judged["passed"], judged["reason"], first)
 

@@ -14,7 +14,7 @@ FIRST = {
     "flatten in C, H, W order": "float64 evaluation logits",
     "a ReLU missing": "float64 evaluation logits",
     "a ReLU after the last layer": "float64 evaluation logits",
-    "`same` for `valid`": "float64 evaluation logits",
+    "`same` for `valid`": "FLOPs of the forward pass",
     "average for max pooling": "float64 evaluation logits",
     "softmax applied twice": "float64 evaluation logits",
     "dropout left on in evaluation": "float64 evaluation logits",

@@ -5,8 +5,8 @@ import subprocess
 
 import numpy as np
 import pytest
-from conftest import PROJECT
 
+from conftest import PROJECT
 from framebench import catalogue, environments, workloads
 
 pytestmark = pytest.mark.usefixtures("installed")

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 import yaml
+
 from conftest import PROJECT, TINY, make_workspace
 
 pytestmark = pytest.mark.usefixtures("installed")

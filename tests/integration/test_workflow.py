@@ -1,10 +1,13 @@
 """The whole line with real Snakemake and the real frameworks, on the smallest matrix."""
 
 import csv
+import hashlib
 import json
 import re
+from itertools import pairwise
 
 import pytest
+
 from conftest import Workspace, make_workspace
 
 FRAMEWORKS = {"tensorflow", "keras-tensorflow", "pytorch"}
@@ -58,7 +61,7 @@ def test_runs_follow_the_seeded_order_one_at_a_time(campaign):
     records.sort(key=lambda record: record["started_unix_s"])
     assert [record["order"] for record in records] == list(range(1, len(records) + 1))
     assert [record["round"] for record in records] == sorted(record["round"] for record in records)
-    for before, after in zip(records, records[1:], strict=False):
+    for before, after in pairwise(records):
         assert before["started_unix_s"] + before["process_s"] <= after["started_unix_s"]
     assert re.search(rf"\[{len(records)} of {len(records)}\] article-cnn · .* · round {ROUNDS}", printed)
 
@@ -218,8 +221,6 @@ def test_the_translators_target_needs_no_framework(workspace):
 
 
 def test_real_images_through_the_line(workspace, cifar10_archive):
-    import hashlib
-
     workspace.configure(
         data={
             "source": "cifar-10",

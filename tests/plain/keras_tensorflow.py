@@ -7,10 +7,10 @@ import time
 os.environ["KERAS_BACKEND"] = "tensorflow"
 # This file's own folder holds a `tensorflow.py`.
 sys.path.pop(0)
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-from keras import layers  # noqa: E402
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
 
 batch_size, threads = int(sys.argv[1]), int(sys.argv[2])
 tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -25,9 +25,7 @@ class Net(nn.Module):
         return self.dense1(torch.flatten(x, 1))
 
 
-batches = [
-    (torch.rand(batch_size, 3, 32, 32), torch.randint(0, 10, (batch_size,))) for _ in range(25600 // batch_size)
-]
+batches = [(torch.rand(batch_size, 3, 32, 32), torch.randint(0, 10, (batch_size,))) for _ in range(25600 // batch_size)]
 model = Net()
 loss_fn = nn.CrossEntropyLoss()
 optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)

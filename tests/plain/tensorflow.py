@@ -5,7 +5,7 @@ import time
 
 # This file's own folder holds a `tensorflow.py` and a `keras_tensorflow.py`.
 sys.path.pop(0)
-import tensorflow as tf  # noqa: E402
+import tensorflow as tf
 
 batch_size, threads = int(sys.argv[1]), int(sys.argv[2])
 tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -45,9 +45,7 @@ def test_no_framework_is_imported():
         "for name in catalogue.frameworks(): catalogue.sources(name, 'article-cnn')\n"
         "assert not {'tensorflow', 'keras', 'torch', 'numpy'} & set(sys.modules)"
     )
-    subprocess.run(
-        [sys.executable, "-c", script], check=True, env={"PYTHONPATH": "workflow"}, cwd=catalogue.ROOT
-    )
+    subprocess.run([sys.executable, "-c", script], check=True, env={"PYTHONPATH": "workflow"}, cwd=catalogue.ROOT)
 
 
 def test_a_framework_is_a_file_with_a_label(root):
@@ -80,9 +78,7 @@ def test_an_adapters_constants_are_read(root):
 )
 def test_an_adapter_without_proper_tracks_is_named_with_the_constant(root, line):
     write(root, "frameworks/x.py", f'LABEL = "X"\nENVIRONMENT = "x"\nMODEL_FILE = "x"\n{line}\n')
-    with pytest.raises(
-        AdapterError, match=r"^workflow/framebench/frameworks/x\.py: the constant TRACKS .*tuple"
-    ):
+    with pytest.raises(AdapterError, match=r"^workflow/framebench/frameworks/x\.py: the constant TRACKS .*tuple"):
         catalogue.adapter("x", root)
 
 

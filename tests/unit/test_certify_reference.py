@@ -9,7 +9,6 @@ from framebench.certify import reference
 from framebench.certify.reference import Arithmetic, ReferenceError
 from framebench.workloads.layers import SGD, Conv, Dense, Dropout, Flatten, MaxPool, Workload
 
-
 MOMENTUM = SGD(0.1, 0.9)
 
 

@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from framebench.analyse.comparisons import COLUMNS, comparisons, main
 from framebench.analyse.statistics import METHOD
 from framebench.analyse.table import table, write_table
 from framebench.record import record
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SPEEDS = st.lists(st.floats(1, 1e6), min_size=3, max_size=8)
 
@@ -42,9 +43,7 @@ def runs(**speeds: list[float | None]) -> list[dict]:
 
 def compared(records: list[dict], framework: str = "pytorch", reference: str = "tensorflow") -> pd.Series:
     frame = comparisons(table(records), 0.95)
-    (_, row), *others = frame[
-        (frame["framework"] == framework) & (frame["reference"] == reference)
-    ].iterrows()
+    (_, row), *others = frame[(frame["framework"] == framework) & (frame["reference"] == reference)].iterrows()
     assert not others
     return row
 
@@ -59,11 +58,7 @@ def test_every_ordered_pair_of_a_block_has_one_row_and_blocks_are_never_mixed():
     frame = comparisons(table(records), 0.95)
     assert list(frame.columns) == list(COLUMNS) and len(frame) == 4 * 6
     assert not frame.duplicated().any() and (frame["framework"] != frame["reference"]).all()
-    assert (
-        frame["rounds"].eq(3).all()
-        and frame["method"].eq(METHOD).all()
-        and frame["confidence"].eq(0.95).all()
-    )
+    assert frame["rounds"].eq(3).all() and frame["method"].eq(METHOD).all() and frame["confidence"].eq(0.95).all()
 
 
 def test_the_ratio_is_the_geometric_mean_of_the_rounds_ratios():
@@ -117,8 +112,7 @@ def test_the_order_of_the_rounds_changes_nothing(data, speeds):
     pairs = [(speed, 100.0 + number) for number, speed in enumerate(speeds)]
     shuffled = data.draw(st.permutations(pairs))
     row, other = (
-        compared(runs(pytorch=[a for a, _ in order], tensorflow=[b for _, b in order]))
-        for order in (pairs, shuffled)
+        compared(runs(pytorch=[a for a, _ in order], tensorflow=[b for _, b in order])) for order in (pairs, shuffled)
     )
     pd.testing.assert_series_equal(row, other, check_exact=True)
 
@@ -138,9 +132,7 @@ def test_a_framework_against_itself_is_found_different_as_seldom_as_promised():
 
 
 def test_rounds_in_which_one_side_failed_are_left_out():
-    row = compared(
-        runs(pytorch=[200.0, None, 202.0, 198.0, 999.0], tensorflow=[100.0, 1.0, 100.0, 100.0, None])
-    )
+    row = compared(runs(pytorch=[200.0, None, 202.0, 198.0, 999.0], tensorflow=[100.0, 1.0, 100.0, 100.0, None]))
     assert row["rounds"] == 3 and row["ratio"] == pytest.approx(2, rel=0.01) and row["verdict"] == "faster"
 
 

@@ -33,9 +33,7 @@ def refusal(written: dict[str, Any]) -> str:
 
 def put(written: dict[str, Any], path: str, value: object) -> None:
     """Set the value at a path as messages write it (`matrix[0].rounds`)."""
-    *parents, last = (
-        int(key) if key.isdigit() else key for key in path.replace("[", ".").replace("]", "").split(".")
-    )
+    *parents, last = (int(key) if key.isdigit() else key for key in path.replace("[", ".").replace("]", "").split("."))
     place: Any = written
     for key in parents:
         place = place[key]
@@ -53,9 +51,7 @@ def test_the_configuration_of_the_repository_is_taken(written):
     assert loaded.data.archive is None
 
 
-@pytest.mark.parametrize(
-    "preset", sorted((catalogue.ROOT / "presets").glob("*.yaml")), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("preset", sorted((catalogue.ROOT / "presets").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_preset_over_the_configuration_is_taken_and_keeps_its_results_apart(written, preset):
     def merge(into: dict[str, Any], over: dict[str, Any]) -> None:
         """Mappings are merged and everything else replaced, as Snakemake does for --configfile."""
@@ -260,10 +256,7 @@ def test_a_workload_that_a_framework_has_no_model_of_is_refused(written, monkeyp
 def test_the_archive_of_cifar_10_must_be_there(written, tmp_path):
     archive = tmp_path / "cifar-10-binary.tar.gz"
     written["data"] |= {"source": "cifar-10", "archive": str(archive)}
-    assert (
-        refusal(written)
-        == f"data.archive: {str(archive)!r} is no file; give its path, or null to download it"
-    )
+    assert refusal(written) == f"data.archive: {str(archive)!r} is no file; give its path, or null to download it"
     archive.touch()
     assert config.load(written, ORIGIN).data.archive == str(archive)
 
@@ -301,9 +294,7 @@ def test_the_first_of_several_problems_is_told_and_it_is_always_the_same(written
 
 def test_the_message_says_where_the_value_came_from(written):
     written["confidence"] = 2
-    with pytest.raises(
-        ConfigError, match=r"^config\.yaml \+ presets/quick\.yaml: confidence: 2 is not allowed; "
-    ):
+    with pytest.raises(ConfigError, match=r"^config\.yaml \+ presets/quick\.yaml: confidence: 2 is not allowed; "):
         config.load(written, "config.yaml + presets/quick.yaml")
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from framebench.data import cifar10
-from framebench.data.__main__ import main
-from framebench.data.download import md5_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+
+from framebench.data import cifar10
+from framebench.data.__main__ import main
+from framebench.data.download import md5_of
 
 ROOT = Path(__file__).parents[2]
 PER_BATCH = 4
@@ -131,17 +132,11 @@ def test_what_is_no_archive_is_said_to_be_none(tmp_path, content):
     archive = tmp_path / "a.tar.gz"
     archive.write_bytes(content)
     message = refusal(command(archive, tmp_path / "o.npz"), tmp_path / "o.npz")
-    assert message.startswith(
-        f"config.yaml: data.archive: {archive}: is not a whole gzip-compressed tar archive"
-    )
-    assert message.endswith(
-        "use cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-    )
+    assert message.startswith(f"config.yaml: data.archive: {archive}: is not a whole gzip-compressed tar archive")
+    assert message.endswith("use cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz")
 
 
-@pytest.mark.parametrize(
-    ("folder", "edition"), [("cifar-10-batches-py", "Python"), ("cifar-10-batches-mat", "Matlab")]
-)
+@pytest.mark.parametrize(("folder", "edition"), [("cifar-10-batches-py", "Python"), ("cifar-10-batches-mat", "Matlab")])
 def test_another_edition_is_recognised_whatever_its_md5(tmp_path, folder, edition):
     archive = pack(tmp_path / "a.tar.gz", {f"{folder}/data_batch_4": b"never opened"})
     message = refusal(command(archive, tmp_path / "o.npz", md5="ab" * 16), tmp_path / "o.npz")
@@ -178,9 +173,7 @@ def test_a_member_that_is_a_folder_counts_as_missing(tmp_path):
             member = tarfile.TarInfo(name)
             member.type = tarfile.DIRTYPE
             tar.addfile(member)
-    assert f"holds no {cifar10.BATCHES[0]}" in refusal(
-        command(archive, tmp_path / "o.npz"), tmp_path / "o.npz"
-    )
+    assert f"holds no {cifar10.BATCHES[0]}" in refusal(command(archive, tmp_path / "o.npz"), tmp_path / "o.npz")
 
 
 def test_nothing_is_extracted_to_where_a_member_points(tmp_path):
@@ -218,9 +211,7 @@ def test_without_an_archive_and_a_network_the_alternatives_are_named(tmp_path, m
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(cifar10, "ADDRESS", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
     message = refusal(command(None, tmp_path / "o.npz"), tmp_path / "o.npz")
-    assert (
-        "set data.archive to a local copy of cifar-10-binary.tar.gz, or data.source to synthetic" in message
-    )
+    assert "set data.archive to a local copy of cifar-10-binary.tar.gz, or data.source to synthetic" in message
 
 
 def test_an_earlier_download_is_used(tmp_path, monkeypatch):
@@ -252,11 +243,7 @@ def test_the_command_ends_with_one_line_and_exit_code_1(tmp_path):
         text=True,
         check=False,
     )
-    assert (
-        run.returncode == 1
-        and run.stderr.count("\n") == 1
-        and run.stderr.startswith("config.yaml: data.archive")
-    )
+    assert run.returncode == 1 and run.stderr.count("\n") == 1 and run.stderr.startswith("config.yaml: data.archive")
 
 
 def test_real_images_are_read(tmp_path):

@@ -5,6 +5,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
 from framebench.data import DataError
 from framebench.data.download import download
 
@@ -86,9 +87,7 @@ def test_a_file_with_another_md5_is_replaced(server, tmp_path):
 def test_a_broken_download_is_completed_by_the_next_call(server, tmp_path, ranges):
     destination = tmp_path / "file.tar.gz"
     server.stop_after = 1_000_000
-    with pytest.raises(
-        DataError, match=r"connection broke .* 1000000 of 2048000 bytes.*run again to continue"
-    ):
+    with pytest.raises(DataError, match=r"connection broke .* 1000000 of 2048000 bytes.*run again to continue"):
         download(server.url, destination, MD5)
     assert not destination.exists() and (tmp_path / "file.tar.gz.part").stat().st_size == 1_000_000
     server.stop_after = None

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from framebench.data.__main__ import main
-from framebench.data.synthetic import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from framebench.data.__main__ import main
+from framebench.data.synthetic import synthetic
 
 ROOT = Path(__file__).parents[2]
 
@@ -112,9 +113,7 @@ def test_a_disk_without_room_leaves_the_old_file_and_one_line(tmp_path):
         check=False,
     )
     assert run.returncode == 1
-    assert run.stderr.count("\n") == 1 and run.stderr.startswith(
-        f"{output}: cannot be written: File too large"
-    )
+    assert run.stderr.count("\n") == 1 and run.stderr.startswith(f"{output}: cannot be written: File too large")
     assert output.read_bytes() == b"old" and list(tmp_path.iterdir()) == [output]
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import font_manager
+
 from framebench import languages
 from framebench.analyse.comparisons import COLUMNS
 from framebench.figures import __main__ as command
 from framebench.figures import article, article_2018, drawing, memory, ratio, throughput
-from matplotlib import font_manager
 
 PUBLISHED = Path(__file__).parents[2] / "workflow/resources/rosetta-2018.csv"
 LABELS = {
@@ -32,9 +33,7 @@ OF_RUN = ["reason", "images_per_s", "host_rss_import_mib", "host_rss_built_mib",
 HOSTILE = r"Tesla_$P$100 {x}^2 \frac% & <b> " + "and so on " * 20
 
 
-def tables(
-    *, frameworks=THREE, blocks=OF_ARTICLE, rounds=5, failed=(), not_comparable=(), device_name=HOSTILE
-):
+def tables(*, frameworks=THREE, blocks=OF_ARTICLE, rounds=5, failed=(), not_comparable=(), device_name=HOSTILE):
     """measurements and comparisons, with the speeds 1000, 2000, … images/s in the order of `frameworks`.
 
     `failed` holds (framework, workload, batch size), `not_comparable` frameworks.
@@ -68,9 +67,7 @@ def tables(
                 row["verdict"] = "not comparable: no valid certificate"
             compared.append(block | row)
     return (
-        pd.DataFrame(runs).reindex(
-            columns=[*runs[0], *(column for column in OF_RUN if column not in runs[0])]
-        ),
+        pd.DataFrame(runs).reindex(columns=[*runs[0], *(column for column in OF_RUN if column not in runs[0])]),
         pd.DataFrame(compared, columns=list(COLUMNS)),
     )
 
@@ -235,9 +232,7 @@ def test_every_figure_draws_without_a_warning(situation, name):
     with warnings.catch_warnings(), drawing.style(language):
         warnings.simplefilter("error")
         for figure in [
-            article.draw(
-                measurements, comparisons, "cpu", "tensorflow", SIZES, language=language, labels=LABELS
-            ),
+            article.draw(measurements, comparisons, "cpu", "tensorflow", SIZES, language=language, labels=LABELS),
             throughput.draw(measurements, 0.95, language, LABELS),
             ratio.draw(measurements, comparisons, "tensorflow", language, LABELS),
             memory.draw(measurements, language, LABELS),
@@ -260,9 +255,7 @@ def test_no_small_print_sticks_out_of_the_figure():
     measurements, comparisons = tables()
     language = languages.load("ko")
     with drawing.style(language):
-        figure = article.draw(
-            measurements, comparisons, "cpu", "tensorflow", SIZES, language=language, labels=LABELS
-        )
+        figure = article.draw(measurements, comparisons, "cpu", "tensorflow", SIZES, language=language, labels=LABELS)
         figure.draw_without_rendering()
         for text in figure.texts:
             assert text.get_window_extent().x1 <= figure.bbox.x1

@@ -4,6 +4,7 @@ import string
 
 import pytest
 import yaml
+
 from framebench import languages
 
 EVERY = languages.languages()

@@ -76,9 +76,7 @@ def test_order_differs_between_seeds_rounds_and_devices(seed):
     def cells_in(seed: int, device: str, round: int) -> list[tuple[str, int]]:
         runs = matrix.runs(configuration(seed, [2], batch_sizes=10, devices=("cpu", "h200")))
         return [
-            (run.cell.framework, run.cell.batch_size)
-            for run in runs
-            if (run.cell.device, run.round) == (device, round)
+            (run.cell.framework, run.cell.batch_size) for run in runs if (run.cell.device, run.round) == (device, round)
         ]
 
     first = cells_in(seed, "cpu", 1)

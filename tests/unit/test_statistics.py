@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from framebench.analyse.statistics import MIN_ROUNDS, Estimate, geometric_mean_interval
 from hypothesis import given
 from hypothesis import strategies as st
+
+from framebench.analyse.statistics import MIN_ROUNDS, Estimate, geometric_mean_interval
 
 RATIOS = st.lists(st.floats(0.01, 100), min_size=MIN_ROUNDS, max_size=12)
 

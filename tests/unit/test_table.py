@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from framebench.analyse.table import TableError, main, read_record, read_table, table, write_table
-from framebench.record import SCHEMA, record, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from framebench.analyse.table import TableError, main, read_record, read_table, table, write_table
+from framebench.record import SCHEMA, record, write
 
 FIELDS = json.loads(SCHEMA.read_text())["properties"]
 
@@ -146,9 +147,7 @@ def test_what_is_not_a_record_is_refused_by_name(tmp_path, content, fault):
     assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b'{"device": "cp', b"\xff\xfe"], ids=["empty", "cut off", "not text"]
-)
+@pytest.mark.parametrize("content", [b"", b'{"device": "cp', b"\xff\xfe"], ids=["empty", "cut off", "not text"])
 def test_a_damaged_file_is_refused_by_name(tmp_path, content):
     (tmp_path / "round-1.json").write_bytes(content)
     with pytest.raises(TableError, match=r"round-1\.json: is not JSON"):

@@ -4,6 +4,7 @@ import sys
 
 import pandas as pd
 import pytest
+
 from framebench import languages, verdict
 
 LABELS = {
@@ -30,9 +31,7 @@ def runs(framework, status="ok", reason=None, *, batch_size=128, input="device",
     }
 
 
-def comparison(
-    ratio, low, high, verdict, *, batch_size=128, pair=("pytorch", "keras-tensorflow"), input="device"
-):
+def comparison(ratio, low, high, verdict, *, batch_size=128, pair=("pytorch", "keras-tensorflow"), input="device"):
     framework, reference = pair
     return runs(framework, batch_size=batch_size, input=input) | {
         "reference": reference,
@@ -79,9 +78,7 @@ def test_no_difference_shown_gives_the_interval_but_no_direction():
     assert "as fast" not in sentence
 
 
-@pytest.mark.parametrize(
-    "verdict", ["no difference shown", "not comparable: only 2 rounds, an interval needs 3"]
-)
+@pytest.mark.parametrize("verdict", ["no difference shown", "not comparable: only 2 rounds, an interval needs 3"])
 def test_without_an_interval_there_is_no_direction_and_no_number(verdict):
     (sentence,) = said([comparison(2.0, None, None, verdict)], BOTH)
     assert "too few rounds (5) for a verdict" in sentence
@@ -155,9 +152,7 @@ def test_the_command_writes_one_sentence_a_line(tmp_path, monkeypatch):
     pd.DataFrame(BOTH).to_csv(tmp_path / "measurements.csv", index=False)
     pd.DataFrame([comparison(1.42, 1.36, 1.49, "faster")]).to_csv(tmp_path / "comparisons.csv", index=False)
     monkeypatch.chdir(tmp_path)
-    command = (
-        "verdict --measurements measurements.csv --comparisons comparisons.csv --language en --output out.txt"
-    )
+    command = "verdict --measurements measurements.csv --comparisons comparisons.csv --language en --output out.txt"
     monkeypatch.setattr(sys, "argv", command.split())
     verdict.main()
     lines = (tmp_path / "out.txt").read_text(encoding="utf-8").splitlines()

@@ -36,9 +36,7 @@ def pins(lock: Path) -> list[str]:
 
 def options(lock: Path) -> list[str]:
     """The pip options of a lock, such as an extra index."""
-    return [
-        word for line in lock.read_text().splitlines() if line.startswith("-") for word in line.split() 
-    ]
+    return [word for line in lock.read_text().splitlines() if line.startswith("-") for word in line.split()]
 
 
 def digest(lock: Path) -> str:
@@ -70,7 +68,7 @@ def install(lock: Path, prefix: Path, log: Path) -> None:
 
 
 def run(command: list[str], output, text: str = "") -> None:
-    result = subprocess.run(command, input=text, stdout=output, stderr=subprocess.STDOUT, text=True)
+    result = subprocess.run(command, input=text, stdout=output, stderr=subprocess.STDOUT, text=True, check=False)
     if result.returncode:
         raise RuntimeError(f"`{' '.join(command[:5])}` exited with code {result.returncode}")
 

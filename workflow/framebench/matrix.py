@@ -12,9 +12,7 @@ from pathlib import Path
 from framebench.config import Config, load
 
 # Where the record of a run stands in the results folder: for `format`, and for Snakemake as wildcards.
-RECORD = (
-    "runs/{device}/{workload}/{framework}/{track}/{precision}/{input}/batch-{batch_size}/round-{round}.json"
-)
+RECORD = "runs/{device}/{workload}/{framework}/{track}/{precision}/{input}/batch-{batch_size}/round-{round}.json"
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,7 @@ def record(**values: object) -> dict:
     fields = json.loads(SCHEMA.read_text())["properties"]
     if unknown := set(values) - set(fields):
         raise KeyError(f"{SCHEMA.name} has no field {', '.join(sorted(unknown))}")
-    return {
-        name: values.get(name, [] if field.get("type") == "array" else None) for name, field in fields.items()
-    }
+    return {name: values.get(name, [] if field.get("type") == "array" else None) for name, field in fields.items()}
 
 
 def write(path: Path, record: dict) -> None:

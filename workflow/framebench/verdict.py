@@ -28,15 +28,11 @@ def sentences(
     display name of each framework, `article_batch_sizes` each workload's batch size to speak about.
     """
     frameworks = sorted(measurements["framework"].unique())
-    pairs = [
-        ("pytorch", keras) for keras in frameworks if keras.startswith("keras-") and "pytorch" in frameworks
-    ]
+    pairs = [("pytorch", keras) for keras in frameworks if keras.startswith("keras-") and "pytorch" in frameworks]
     if not pairs:
         pairs = [(framework, baseline) for framework in frameworks if framework != baseline]
     said = []
-    for (device, _), runs in cells.article_form(measurements, article_batch_sizes).groupby(
-        ["device", "workload"]
-    ):
+    for (device, _), runs in cells.article_form(measurements, article_batch_sizes).groupby(["device", "workload"]):
         block = runs.iloc[0][BLOCK]
         in_block = comparisons[(comparisons[BLOCK] == block).all(axis=1)]
         for framework, reference in pairs:
@@ -51,9 +47,7 @@ def sentences(
                     input=language[f"input_{block['input']}"],
                 )
             )
-    unfinished = (
-        (measurements["status"] != "ok").groupby([measurements[key] for key in [*BLOCK, "framework"]]).any()
-    )
+    unfinished = (measurements["status"] != "ok").groupby([measurements[key] for key in [*BLOCK, "framework"]]).any()
     if unfinished.any():
         said.append(language["verdict_failed_cells"].format(failed=unfinished.sum(), cells=len(unfinished)))
     return said
@@ -100,9 +94,7 @@ def _side(runs: pd.DataFrame, label: str, language: Language) -> str:
     reasons = runs["reason"].dropna()
     if reasons.empty:
         return language["verdict_side"].format(framework=label, status=status)
-    return language["verdict_side_reason"].format(
-        framework=label, status=status, reason=one_line(reasons.iloc[0], 120)
-    )
+    return language["verdict_side_reason"].format(framework=label, status=status, reason=one_line(reasons.iloc[0], 120))
 
 
 def main() -> None:

@@ -101,9 +101,7 @@ def uncertified(measurements: pd.DataFrame, certificates: Iterable[dict]) -> dic
     """
     known = {(one["workload"], one["framework"]): one for one in certificates}
     reasons: dict[Pair, str] = {}
-    for (workload, framework), runs in measurements[measurements["status"] == "ok"].groupby(
-        ["workload", "framework"]
-    ):
+    for (workload, framework), runs in measurements[measurements["status"] == "ok"].groupby(["workload", "framework"]):
         pair = str(workload), str(framework)
         certificate = known.get(pair)
         if certificate is None:
@@ -152,9 +150,7 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="CERTIFICATE.json",
         help="without a valid one, a framework is not comparable",
     )
-    parser.add_argument(
-        "--confidence", required=True, type=float, help="level of the intervals, such as 0.95"
-    )
+    parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
     parser.add_argument("--output", required=True, type=Path, metavar="comparisons.csv")
     options = parser.parse_args(arguments)
     try:

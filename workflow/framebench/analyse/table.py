@@ -125,10 +125,7 @@ def _columns() -> dict[str, str]:
 
 def _row(record: dict) -> dict:
     # Programs end lines in several ways, of which CSV readers take some for the end of the row.
-    row = {
-        name: "\n".join(value.splitlines()) if isinstance(value, str) else value
-        for name, value in record.items()
-    }
+    row = {name: "\n".join(value.splitlines()) if isinstance(value, str) else value for name, value in record.items()}
     row["flags"] = ";".join(record.get("flags", []))
     if "blocks" in record:
         row["block_count"] = len(record["blocks"])
@@ -153,9 +150,7 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m framebench.analyse.table", description="Make one table (CSV) of run records (JSON)."
     )
     parser.add_argument("records", nargs="*", type=Path, metavar="RECORD.json", help="a run record")
-    parser.add_argument(
-        "--records-list", type=Path, metavar="FILE", help="paths of more records, one per line"
-    )
+    parser.add_argument("--records-list", type=Path, metavar="FILE", help="paths of more records, one per line")
     parser.add_argument("--output", required=True, type=Path, metavar="measurements.csv")
     options = parser.parse_args(arguments)
     try:

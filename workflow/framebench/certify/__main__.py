@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from framebench import files, record, workloads
+from framebench.certify import problem as given
 from framebench.certify.judge import drawn_differently, judge
 from framebench.certify.observe import Facts
 from framebench.certify.page import page
@@ -19,7 +20,6 @@ OF_FRAMEWORK = (
     "python_version",
     "numpy_version",
     "threads",
-    "seed",
     "settings",
     "counted_forward_flops_per_sample",
     "own_initial_weights",
@@ -70,6 +70,8 @@ def certify(
         "passed": judged["passed"],
         "reason": judged["reason"],
         "lock_digest": options.lock_digest,
+        "seed": facts["seed"],
+        "precisions": list(given.PRECISIONS),
         "sources": options.sources,
         **{name: seen.get(name) for name in OF_FRAMEWORK},
         "parameters": workload.parameters,

@@ -12,8 +12,8 @@ the bounds are near 10⁻¹², and the faults that matter far above: a learning 
 float32: the worst case would say nothing. The rounding errors of a sum of n terms of both signs add up to
 about 1·u |x|·|y|, whatever n is, as its partial sums are only √n large (Higham & Mary, A new approach to
 probabilistic rounding error analysis, 2019); 8·u is taken, u = 2⁻²⁴. That is still below what the next
-coarser arithmetic does, so that it cannot pass for float32: TF32 rounds the factors to 2⁻¹¹, which moves the sum by
-about 2⁻¹¹ |x|·|y| / √n, for the longest sum of the present nets (n = 6400) 100·u.
+coarser arithmetic does, so that it cannot pass for float32: TF32 rounds the factors to 2⁻¹¹, which moves the
+sum by about 2⁻¹¹ |x|·|y| / √n, for the longest sum of the present nets (n = 6400) by 100·u.
 """
 
 import argparse

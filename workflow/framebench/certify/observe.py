@@ -196,7 +196,7 @@ def failure(workload: str, framework: str, error: Exception) -> str:
     """One line saying what could not be run, and the framework's or adapter's own reason."""
     reason = str(error).strip()
     if reason.startswith("in user code:"):  # TensorFlow tells the way to the error first
-        reason = reason.splitlines()[-1]
+        reason = reason.splitlines()[-1].strip().removeprefix(f"{type(error).__name__}: ")
     return f"{workload} in {framework}: {type(error).__name__}: {' '.join(reason.split())[:500]}"
 
 

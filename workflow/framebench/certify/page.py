@@ -20,8 +20,8 @@ def page(certificate: dict) -> str:
             *rows(certificate["checks"]),
             "",
             "The row of a quantity shows the layer that comes nearest to its bound. Differences of arrays "
-            "are ‖framework − reference‖ / ‖reference‖; those of shares and accuracies absolute. How the bounds "
-            "follow from the arithmetic: `workflow/framebench/certify/expected.py`.",
+            "are ‖framework − reference‖ / ‖reference‖; those of shares and accuracies absolute. How the "
+            "bounds follow from the arithmetic: `workflow/framebench/certify/expected.py`.",
             "",
         ]
     lines += [*own_weights(certificate), *circumstances(certificate)]

@@ -29,7 +29,7 @@ class Arithmetic:
 
     Of an inner product of n terms it is known that |computed − x·y| ≤ γ_n |x|·|y| with γ_n ≈ n·unit, in
     any order of summation, with or without fused multiply-adds (Higham, Accuracy and Stability of Numerical
-    Algorithms, 2nd ed., eq. 3.5). `growth` takes n and gives what stands for n there. Each result is displaced
+    Algorithms, 2nd ed., eq. 3.5). `growth` takes n and gives what stands for it. Each result is displaced
     by that much times a number drawn from [−1, 1].
     """
 
@@ -73,7 +73,7 @@ def forward(
     """Logits (n, classes) of images (n, height, width, channels), and the way back.
 
     The second value takes the gradient of the loss by the logits and gives it by every weight, under the
-    weights' neutral names. Dropout layers pass everything, or drop what the generator `dropout` draws. `kinks`
+    weights' neutral names. Dropout layers pass all, or drop what the generator `dropout` draws. `kinks`
     is given, for every ReLU and max-pool, how far each of its outputs is from taking the other branch.
     """
     way_back: list[Backward] = []
@@ -175,7 +175,7 @@ def _into(gradients: Arrays, name: str, of_weights: OfWeights, of_input: Backwar
 def _linear(
     layer: Conv | Dense, weights: Arrays, x: np.ndarray, arithmetic: Arithmetic
 ) -> tuple[np.ndarray, OfWeights, Backward]:
-    """A layer's output before its ReLU; what gives the gradients of kernel and bias, and that of the input."""
+    """A layer's output before its ReLU; what gives the gradients of kernel and bias, and of its input."""
     kernel, bias = weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"]
     if isinstance(layer, Conv):
         return _conv(layer, kernel, bias, x, arithmetic)

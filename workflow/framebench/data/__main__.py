@@ -32,9 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--source", required=True, choices=["synthetic", "cifar-10"])
     parser.add_argument("--samples", required=True, type=_natural, metavar="N", help="number of images")
-    parser.add_argument(
-        "--seed", required=True, type=_natural, metavar="S", help="draws the synthetic images"
-    )
+    parser.add_argument("--seed", required=True, type=_natural, metavar="S", help="draws the synthetic images")
     parser.add_argument("--archive", type=Path, help="cifar-10-binary.tar.gz; without it, it is downloaded")
     parser.add_argument("--md5", type=str.lower, metavar="HEX", help="MD5 that the archive must have")
     parser.add_argument("--output", required=True, type=Path, metavar="FILE.npz")

@@ -63,8 +63,7 @@ def _named(source: str) -> Iterator[None]:
         raise DataError(f"{source}: {error}") from error
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise DataError(
-            f"{source}: is not a whole gzip-compressed tar archive ({error}): "
-            f"use cifar-10-binary.tar.gz from {ADDRESS}"
+            f"{source}: is not a whole gzip-compressed tar archive ({error}): use cifar-10-binary.tar.gz from {ADDRESS}"
         ) from error
     except OSError as error:
         raise DataError(f"{source}: cannot be read: {error.strerror}") from error
@@ -72,9 +71,7 @@ def _named(source: str) -> Iterator[None]:
 
 def _check_file(path: Path, md5: str) -> None:
     if not path.exists():
-        raise DataError(
-            "there is no such file: give the path of cifar-10-binary.tar.gz, or null to download it"
-        )
+        raise DataError("there is no such file: give the path of cifar-10-binary.tar.gz, or null to download it")
     if not path.is_file():
         raise DataError("is not a file: give the path of cifar-10-binary.tar.gz")
     # Before the MD5, because "the wrong kind of file" helps more than "another MD5".
@@ -115,7 +112,5 @@ def _training_images(path: Path) -> tuple[np.ndarray, np.ndarray]:
         labels = np.frombuffer(members[name], np.uint8)[::RECORD_BYTES]
         if labels.max() >= CLASSES:
             record = int(np.argmax(labels >= CLASSES))
-            raise DataError(
-                f"{name}: record {record} has label {labels[record]}, expected 0 to {CLASSES - 1}"
-            )
+            raise DataError(f"{name}: record {record} has label {labels[record]}, expected 0 to {CLASSES - 1}")
     return decode(b"".join(members[name] for name in TRAINING))

@@ -45,8 +45,7 @@ def download(url: str, destination: Path, md5: str) -> None:
         part.replace(destination)
     except OSError as error:
         raise DataError(
-            f"{part}: the download cannot be kept: {error.strerror}: it needs room in a folder "
-            "that can be written to"
+            f"{part}: the download cannot be kept: {error.strerror}: it needs room in a folder that can be written to"
         ) from error
 
 

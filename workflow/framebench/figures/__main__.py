@@ -31,12 +31,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
     parser.add_argument("--output-svg", required=True, type=Path, metavar="SVG", help="vector image to write")
     parser.add_argument("--output-png", required=True, type=Path, metavar="PNG", help="pixel image to write")
-    parser.add_argument(
-        "--resource", metavar="CSV", help="rosetta-2018.csv, which the article-2018 figures need"
-    )
-    parser.add_argument(
-        "--measurements", metavar="CSV", help="measurements.csv, which every other figure needs"
-    )
+    parser.add_argument("--resource", metavar="CSV", help="rosetta-2018.csv, which the article-2018 figures need")
+    parser.add_argument("--measurements", metavar="CSV", help="measurements.csv, which every other figure needs")
     parser.add_argument("--comparisons", metavar="CSV", help="comparisons.csv, likewise")
     parser.add_argument(
         "--baseline",
@@ -59,9 +55,7 @@ def _figure(arguments: argparse.Namespace, language: languages.Language) -> Figu
         raise ValueError(f"unknown figure '{name}'; there is: {', '.join(NAMES)}")
     measurements = pd.read_csv(_needed(arguments, "measurements"))
     comparisons = pd.read_csv(_needed(arguments, "comparisons"))
-    labels = {
-        framework: catalogue.framework_label(framework) for framework in measurements["framework"].unique()
-    }
+    labels = {framework: catalogue.framework_label(framework) for framework in measurements["framework"].unique()}
 
     if name == "throughput":
         return throughput.draw(measurements, drawing.confidence_of(comparisons), language, labels)
@@ -74,12 +68,8 @@ def _figure(arguments: argparse.Namespace, language: languages.Language) -> Figu
         measured = sorted(measurements[key].unique())
         if value not in measured:
             raise ValueError(f"no measurements of {key} '{value}'; there is: {', '.join(measured)}")
-    sizes = {
-        name: workloads.load(name).article_batch_size for name in sorted(measurements["workload"].unique())
-    }
-    return article.draw(
-        measurements, comparisons, device, arguments.baseline, sizes, language=language, labels=labels
-    )
+    sizes = {name: workloads.load(name).article_batch_size for name in sorted(measurements["workload"].unique())}
+    return article.draw(measurements, comparisons, device, arguments.baseline, sizes, language=language, labels=labels)
 
 
 def _needed(arguments: argparse.Namespace, option: str) -> str:

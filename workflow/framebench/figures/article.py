@@ -62,9 +62,7 @@ def relative_speeds(
     sorted_by = next((workload for workload in workloads if workload.startswith("gru")), workloads[0])
     speed = table[table["workload"] == sorted_by].set_index("framework")["ratio"].fillna(-1)
     order = sorted(speed.index, key=lambda framework: (-speed[framework], framework))
-    return table.sort_values(
-        "framework", key=lambda names: names.map(order.index), kind="stable", ignore_index=True
-    )
+    return table.sort_values("framework", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
 
 
 def draw(

@@ -69,9 +69,7 @@ def _add_fonts() -> None:
     """
     distribution = importlib.metadata.distribution("koreanize-matplotlib")
     for weight in ("NanumGothic", "NanumGothicExtraBold"):
-        font_manager.fontManager.addfont(
-            str(distribution.locate_file(f"koreanize_matplotlib/fonts/{weight}.ttf"))
-        )
+        font_manager.fontManager.addfont(str(distribution.locate_file(f"koreanize_matplotlib/fonts/{weight}.ttf")))
 
 
 @contextmanager
@@ -146,9 +144,7 @@ def relative_speed_axes(
         for label in axes.get_xticklabels():
             label.set(ha="right", rotation_mode="anchor")
     axes.legend(
-        handles=[
-            Patch(color=colour, label=problem) for colour, problem in zip(PROBLEMS, problems, strict=False)
-        ],
+        handles=[Patch(color=colour, label=problem) for colour, problem in zip(PROBLEMS, problems, strict=False)],
         title=language["legend_problem"],
         loc="lower left",
         bbox_to_anchor=(0, 1),
@@ -191,21 +187,15 @@ def provenance(measurements: pd.DataFrame, language: Language, labels: Mapping[s
         threads = ", ".join(f"{threads:.0f}" for threads in sorted(rows["threads"].dropna().unique()))
         name = cells.device_name(measurements, str(device))
         lines.append(language["footer_device"].format(device=name, threads=threads or "?"))
-    versions = (
-        measurements[["framework", "framework_version"]].dropna().drop_duplicates().sort_values("framework")
-    )
-    lines.append(
-        ", ".join(f"{labels[framework]} {version}" for framework, version in versions.itertuples(index=False))
-    )
+    versions = measurements[["framework", "framework_version"]].dropna().drop_duplicates().sort_values("framework")
+    lines.append(", ".join(f"{labels[framework]} {version}" for framework, version in versions.itertuples(index=False)))
     starts = measurements["started_unix_s"].dropna()
     dates = (
         sorted({f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d}" for start in (starts.min(), starts.max())})
         if len(starts)
         else ["?"]
     )
-    lines.append(
-        language["footer_measured"].format(date=" / ".join(dates), rounds=measurements["round"].nunique())
-    )
+    lines.append(language["footer_measured"].format(date=" / ".join(dates), rounds=measurements["round"].nunique()))
     return "\n".join(line for line in lines if line)
 
 

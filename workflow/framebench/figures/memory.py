@@ -48,9 +48,7 @@ def draw(measurements: pd.DataFrame, language: Language, labels: Mapping[str, st
     rows = levels(measurements)
     styles = drawing.framework_styles(measurements["framework"])
     panels = list(rows.groupby(PANEL))
-    sizes = [0.3] + [
-        0.5 + 0.23 * (len(cell_rows) + 0.5 * cell_rows["batch_size"].nunique()) for _, cell_rows in panels
-    ]
+    sizes = [0.3] + [0.5 + 0.23 * (len(cell_rows) + 0.5 * cell_rows["batch_size"].nunique()) for _, cell_rows in panels]
     figure = drawing.new_figure(
         body_in=0.2 + sum(sizes),
         title=language["title_memory"],
@@ -59,10 +57,7 @@ def draw(measurements: pd.DataFrame, language: Language, labels: Mapping[str, st
     legend, *all_axes = figure.subplots(len(sizes), height_ratios=sizes)
     legend.set_axis_off()
     legend.legend(
-        handles=[
-            Patch(color=_tint(drawing.INK, opacity), label=language[text])
-            for text, opacity in LEVELS.values()
-        ],
+        handles=[Patch(color=_tint(drawing.INK, opacity), label=language[text]) for text, opacity in LEVELS.values()],
         loc="center left",
         bbox_to_anchor=(0.01, 0.5),
         bbox_transform=blended_transform_factory(figure.transFigure, legend.transAxes),
@@ -89,9 +84,7 @@ def draw(measurements: pd.DataFrame, language: Language, labels: Mapping[str, st
                 for column, (_, opacity) in LEVELS.items():
                     colour = styles[cell["framework"]][0]
                     if pd.notna(cell[column]):
-                        axes.barh(
-                            place, cell[column] - below, left=below, color=_tint(colour, opacity), height=0.8
-                        )
+                        axes.barh(place, cell[column] - below, left=below, color=_tint(colour, opacity), height=0.8)
                         below = cell[column]
                 total = language["memory_total"].format(mib=below)
                 axes.text(below + 0.01 * widest, place, total, va="center", fontsize=8)

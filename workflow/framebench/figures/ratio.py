@@ -25,9 +25,7 @@ def forest(comparisons: pd.DataFrame, baseline: str) -> pd.DataFrame:
     pairs = dict.fromkeys([QUESTION, *((framework, baseline) for framework in against_baseline)])
     drawn = [comparisons.iloc[:0].assign(pair=0)]
     for framework, reference in pairs:
-        of_pair = comparisons[
-            (comparisons["framework"] == framework) & (comparisons["reference"] == reference)
-        ]
+        of_pair = comparisons[(comparisons["framework"] == framework) & (comparisons["reference"] == reference)]
         if len(of_pair):
             drawn.append(of_pair.sort_values(BLOCK).assign(pair=len(drawn) - 1))
     return pd.concat(drawn, ignore_index=True)
@@ -98,9 +96,7 @@ def draw(
 
     firsts = rows.drop_duplicates("pair")
     for first, height in zip(firsts.to_dict("records"), heights[firsts.index], strict=True):
-        heading = language["pair"].format(
-            framework=labels[first["framework"]], reference=labels[first["reference"]]
-        )
+        heading = language["pair"].format(framework=labels[first["framework"]], reference=labels[first["reference"]])
         axes.text(0, height - 1, heading, transform=across, va="center", fontweight="bold", fontsize=9)
     axes.set_yticks(heights, left, fontsize=8)
     axes.set_ylim(bottom, 0)

@@ -53,16 +53,13 @@ def _places(group: Sequence[float], gap: float) -> np.ndarray:
     return np.mean(group) + gap * (np.arange(len(group)) - (len(group) - 1) / 2)
 
 
-def draw(
-    measurements: pd.DataFrame, confidence: float, language: Language, labels: Mapping[str, str]
-) -> Figure:
+def draw(measurements: pd.DataFrame, confidence: float, language: Language, labels: Mapping[str, str]) -> Figure:
     """One panel per device, workload, input, track and precision; `labels` names the frameworks."""
     cell_rows = summary(measurements, confidence)
     styles = drawing.framework_styles(measurements["framework"])
     panels = list(cell_rows.groupby(PANEL))
     sizes = [
-        2.9 if rows["batch_size"].nunique() > 1 else 0.8 + 0.28 * rows["framework"].nunique()
-        for _, rows in panels
+        2.9 if rows["batch_size"].nunique() > 1 else 0.8 + 0.28 * rows["framework"].nunique() for _, rows in panels
     ]
     figure = drawing.new_figure(
         body_in=sum(sizes),
@@ -79,9 +76,7 @@ def draw(
     all_axes = figure.subplots(len(panels), squeeze=False, height_ratios=sizes)[:, 0]
     for axes, (key, rows) in zip(all_axes, panels, strict=True):
         block = dict(zip(PANEL, key, strict=True))
-        runs = measurements[
-            (measurements[PANEL] == pd.Series(block)).all(axis=1) & (measurements["status"] == "ok")
-        ]
+        runs = measurements[(measurements[PANEL] == pd.Series(block)).all(axis=1) & (measurements["status"] == "ok")]
         title = drawing.panel_title(block, language, several_devices)
         if rows["batch_size"].nunique() > 1:
             axes.set_title(title)
@@ -113,9 +108,7 @@ def _over_batch_sizes(
         cell_rows = rows[rows["framework"] == framework].sort_values("batch_size")
         at = cell_rows["batch_size"] * beside
         own = runs[runs["framework"] == framework]
-        axes.plot(
-            own["batch_size"] * beside, own["images_per_s"], ".", color=colour, alpha=0.35, markersize=5
-        )
+        axes.plot(own["batch_size"] * beside, own["images_per_s"], ".", color=colour, alpha=0.35, markersize=5)
         axes.plot(at, cell_rows["mean"], color=colour, marker=marker, markersize=5, linewidth=1.5)
         axes.vlines(at, cell_rows["low"], cell_rows["high"], color=colour, linewidth=1.5)
         measured = cell_rows["mean"].dropna()

@@ -42,9 +42,7 @@ class Observer(Protocol):
 class Trainer(Protocol):
     """A model of one workload, in one framework, that can be fed, trained and looked into."""
 
-    def __init__(
-        self, workload: Workload, weights: Weights, batch_size: int, threads: int, precision: str
-    ) -> None:
+    def __init__(self, workload: Workload, weights: Weights, batch_size: int, threads: int, precision: str) -> None:
         """Build the model with these initial weights, using `threads` CPU threads.
 
         `precision` is `float32`, or for the certificate `float64`: the type of weights and images.

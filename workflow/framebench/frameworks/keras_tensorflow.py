@@ -49,9 +49,7 @@ class Trainer:
         self.model = self._build()
         self.load(weights)
         self.model.compile(
-            optimizer=keras.optimizers.SGD(
-                workload.optimizer.learning_rate, momentum=workload.optimizer.momentum
-            ),
+            optimizer=keras.optimizers.SGD(workload.optimizer.learning_rate, momentum=workload.optimizer.momentum),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
 
@@ -82,9 +80,7 @@ class Trainer:
         for name in self.workload.weight_shapes:
             variable = _variable(self.model, name)
             if variable.shape != weights[name].shape:
-                raise ValueError(
-                    f"{name} has shape {variable.shape} in the model file, not {weights[name].shape}"
-                )
+                raise ValueError(f"{name} has shape {variable.shape} in the model file, not {weights[name].shape}")
             variable.assign(weights[name])
 
     def settings(self) -> dict[str, object]:

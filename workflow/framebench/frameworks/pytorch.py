@@ -1,4 +1,4 @@
-"""PyTorch: the eager loop that its documentation shows (pytorch.org/tutorials/beginner/basics/optimization_tutorial)."""
+"""PyTorch: the eager loop of its documentation (pytorch.org/tutorials/beginner/basics/optimization_tutorial)."""
 
 from itertools import count
 
@@ -73,10 +73,7 @@ class Trainer:
 
     def load(self, weights: dict[str, np.ndarray]) -> None:
         self.model.load_state_dict(
-            {
-                _native_name(name): torch.from_numpy(self._native(name, array))
-                for name, array in weights.items()
-            }
+            {_native_name(name): torch.from_numpy(self._native(name, array)) for name, array in weights.items()}
         )
 
     def settings(self) -> dict[str, object]:
@@ -96,9 +93,7 @@ class Trainer:
         self.optimizer.register_step_pre_hook(before_update)
         for dropout in self._dropouts():
             dropout.register_forward_hook(
-                lambda module, inputs, output: observer.dropout(
-                    inputs[0].detach().numpy(), output.detach().numpy()
-                )
+                lambda module, inputs, output: observer.dropout(inputs[0].detach().numpy(), output.detach().numpy())
             )
 
     def without_dropout(self) -> None:

@@ -46,9 +46,7 @@ class Trainer:
         else:
             # Batch, then prefetch: tensorflow.org/guide/data_performance
             self.batches = (
-                tf.data.Dataset.from_tensor_slices((images, labels))
-                .batch(self.batch_size)
-                .prefetch(tf.data.AUTOTUNE)
+                tf.data.Dataset.from_tensor_slices((images, labels)).batch(self.batch_size).prefetch(tf.data.AUTOTUNE)
             )
 
     def train(self, pace: Pace) -> None:
@@ -147,9 +145,7 @@ def watched_dropout(dropout: Callable, observer: Observer) -> Callable:
 def graph_flops(net: Callable, images: np.ndarray) -> int:
     """Floating-point operations that TensorFlow counts in the graph of `net`, without elementwise ones."""
     graph = tf.function(net).get_concrete_function(tf.constant(images)).graph
-    options = tf.compat.v1.profiler.ProfileOptionBuilder(
-        tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
-    )
+    options = tf.compat.v1.profiler.ProfileOptionBuilder(tf.compat.v1.profiler.ProfileOptionBuilder.float_operation())
     options.with_accounted_types(["Conv2D", "MatMul"]).with_empty_output()
     return tf.compat.v1.profiler.profile(graph, cmd="op", options=options.build()).total_float_ops
 

@@ -26,9 +26,7 @@ def main() -> None:
     output, log = request.pop("output"), request.pop("log")
     planned, runs = request.pop("planned"), request.pop("runs")
     if Path(sys.prefix).resolve() != request["environment"].resolve():
-        sys.exit(
-            f"{request['environment']}: this is not the environment of the interpreter that runs ({sys.prefix})"
-        )
+        sys.exit(f"{request['environment']}: this is not the environment of the interpreter that runs ({sys.prefix})")
     request["environment"], request["data"] = str(request["environment"]), str(request["data"])
     with lease(request["device"]):
         print(progress.line(request, planned, runs), file=sys.stderr, flush=True)
@@ -52,7 +50,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=Path, required=True, help="folder of all records, for the progress line")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True, help="CPU threads for the framework")
-    parser.add_argument("--protocol", type=json.loads, required=True, help="JSON: warmup, blocks, synced_steps, timeout_s")
+    parser.add_argument(
+        "--protocol", type=json.loads, required=True, help="JSON: warmup, blocks, synced_steps, timeout_s"
+    )
     parser.add_argument("--data", type=Path, required=True, help="npz with images and labels")
     parser.add_argument("--environment", type=Path, required=True, help="prefix that this interpreter must have")
     parser.add_argument("--lock-digest", required=True)
@@ -66,7 +66,9 @@ def parser() -> argparse.ArgumentParser:
 def supervise(request: dict, log: Path) -> dict:
     """Run the worker on `request` to its end or its timeout, its output into `log`; returns the run's record."""
     identity = ("device", "workload", "framework", "track", "precision", "input", "batch_size")
-    known = {name: request[name] for name in (*identity, "round", "order", "seed", "threads", "lock_digest", "certificate")}
+    known = {
+        name: request[name] for name in (*identity, "round", "order", "seed", "threads", "lock_digest", "certificate")
+    }
     known |= cpu.machine() | revision() | {"started_unix_s": time.time()}
     known["device_name"] = known["cpu_model"]
     with tempfile.TemporaryDirectory() as folder:
@@ -119,11 +121,11 @@ def environment(threads: int) -> dict[str, str]:
 
 def revision() -> dict[str, object]:
     """Commit of the code and whether it was changed since; nulls outside a git checkout."""
-    here = Path(__file__).parent
+    git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True)
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
         status = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"], cwd=here, capture_output=True, text=True
+            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
         return {}

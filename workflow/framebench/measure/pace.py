@@ -90,9 +90,7 @@ class Pace:
         return False
 
 
-def _plan(
-    timeline: Timeline, warmup: Warmup, blocks: Blocks, synced_steps: int
-) -> Generator[int, Interval, None]:
+def _plan(timeline: Timeline, warmup: Warmup, blocks: Blocks, synced_steps: int) -> Generator[int, Interval, None]:
     """Yields how many steps the next interval takes and is sent that interval when it is over."""
     timeline.first = yield 1
 

@@ -60,15 +60,13 @@ def observe(request: dict, observed: dict[str, object]) -> None:
 
     weights = workload.initial_weights(request["seed"])
     start = time.perf_counter()
-    trainer = adapter.Trainer(
-        workload, weights, batch_size, request["threads"], request["precision"]
-    )
+    trainer = adapter.Trainer(workload, weights, batch_size, request["threads"], request["precision"])
     observed["build_s"] = time.perf_counter() - start
     observed["settings"] = json.dumps(trainer.settings(), sort_keys=True)
     observed["parameters"] = sum(array.size for array in trainer.weights().values())
     if observed["parameters"] != workload.parameters:
         raise ValueError(
-            f"{workload.name} has {workload.parameters} parameters, {request['framework']} built {observed['parameters']}"
+            f"{workload.name} has {workload.parameters} parameters; {request['framework']} has {observed['parameters']}"
         )
     observed["flops_per_sample"] = workload.flops_per_sample
 
