@@ -2,13 +2,19 @@
 
 import sys
 
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.27")
 sys.path.insert(0, f"{workflow.basedir}/workflow")
+# Every run says one line itself; these two of the scheduler before each would drown it.
+logger.addFilter(
+    lambda record: not record.getMessage().startswith(("Select jobs", "Execute "))
+)
 
 
 include: "workflow/rules/configuration.smk"
+include: "workflow/rules/common.smk"
 include: "workflow/rules/environments.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/measure.smk"

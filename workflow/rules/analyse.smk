@@ -1,13 +1,7 @@
 # From the records of the runs to tables and a verdict.
-from pathlib import Path
+import json
 
-from framebench import catalogue, languages, matrix
-from framebench.analyse import failures
-
-
-def texts(wildcards):
-    """The words of a language, and those that say which it must have."""
-    return sorted(f"workflow/framebench/languages/{name}.yaml" for name in {wildcards.language, languages.REFERENCE})
+from framebench import catalogue, matrix
 
 
 rule plan:
@@ -21,7 +15,7 @@ rule plan:
     params:
         config=json.dumps(config),
     shell:
-        "{PYTHON} -m framebench.matrix --config {params.config:q} --output {output} {LOGGED}"
+        "python -P -m framebench.matrix --config {params.config:q} --output {output} 2>&1 | tee {log:q} >&2"
 
 
 rule measurements:
@@ -34,7 +28,7 @@ rule measurements:
     log:
         f"{RESULTS}/logs/measurements.log",
     shell:
-        "{PYTHON} -m framebench.analyse.table --records-list {input.plan} --output {output} {LOGGED}"
+        "python -P -m framebench.analyse.table --records-list {input.plan} --output {output} 2>&1 | tee {log:q} >&2"
 
 
 rule comparisons:
@@ -49,9 +43,9 @@ rule comparisons:
     params:
         confidence=CONFIG.confidence,
     shell:
-        "{PYTHON} -m framebench.analyse.comparisons --measurements {input.measurements}"
+        "python -P -m framebench.analyse.comparisons --measurements {input.measurements}"
         " --certificates {input.certificates} --confidence {params.confidence}"
-        " --output {output} {LOGGED}"
+        " --output {output} 2>&1 | tee {log:q} >&2"
 
 
 rule verdict:
@@ -68,8 +62,8 @@ rule verdict:
     params:
         baseline=CONFIG.baseline,
     shell:
-        "{PYTHON} -m framebench.verdict --measurements {input.measurements} --comparisons {input.comparisons}"
-        " --language {wildcards.language} --baseline {params.baseline} --output {output} {LOGGED}"
+        "python -P -m framebench.verdict --measurements {input.measurements} --comparisons {input.comparisons}"
+        " --language {wildcards.language} --baseline {params.baseline} --output {output} 2>&1 | tee {log:q} >&2"
 
 
 rule complete:
@@ -84,19 +78,4 @@ rule complete:
     log:
         f"{RESULTS}/logs/complete.log",
     shell:
-        "{PYTHON} -m framebench.analyse.failures --measurements {input.measurements} {LOGGED}"
-
-
-def set_aside_failures():
-    """Free the places of failed runs, so that the next invocation measures them again and nothing else."""
-    failures.set_aside(Path(path) for path in rules.measurements.input.records)
-
-
-def print_answer():
-    """End on what the reader came for."""
-    verdict = Path(RESULTS, f"verdict.{CONFIG.languages[0]}.txt")
-    if verdict.exists():
-        print(
-            f"\n{verdict.read_text()}\nTables: {RESULTS}/*.csv   Figures: {RESULTS}/figures/",
-            file=sys.stderr,
-        )
+        "python -P -m framebench.analyse.failures --measurements {input.measurements} 2>&1 | tee {log:q} >&2"

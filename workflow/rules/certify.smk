@@ -31,7 +31,7 @@ rule expected:
     params:
         seed=CONFIG.protocol.seed,
     shell:
-        "{PYTHON} -m framebench.certify.expected --workload {wildcards.workload} --seed {params.seed}"
+        "python -P -m framebench.certify.expected --workload {wildcards.workload} --seed {params.seed}"
         " --data {input.data} --problem {output.problem} --output {output.expected} >{log} 2>&1"
 
 
@@ -59,7 +59,7 @@ rule observe:
         prefix=lambda wildcards: PREFIXES[wildcards.framework],
         thread_count=CONFIG.protocol.threads,
     shell:
-        "CUDA_VISIBLE_DEVICES=-1 TF_CPP_MIN_LOG_LEVEL=2 PYTHONPATH=workflow"
+        "CUDA_VISIBLE_DEVICES=-1 TF_CPP_MIN_LOG_LEVEL=2"
         " {params.prefix}/bin/python -P -m framebench.certify.observe"
         " --workload {wildcards.workload} --framework {wildcards.framework} --threads {params.thread_count}"
         " --data {input.data} --problem {input.problem} --output {output} >{log} 2>&1"
@@ -87,7 +87,7 @@ rule certificate:
             wildcards.framework, wildcards.workload
         ),
     shell:
-        "{PYTHON} -m framebench.certify --workload {wildcards.workload} --framework {wildcards.framework}"
+        "python -P -m framebench.certify --workload {wildcards.workload} --framework {wildcards.framework}"
         " --id {params.id} --lock-digest {params.digest} --sources {params.certified}"
         " --expected {input.expected} --observed {input.observed}"
-        " --output {output.certificate} --page {output.page} {LOGGED}"
+        " --output {output.certificate} --page {output.page} 2>&1 | tee {log:q} >&2"

@@ -6,10 +6,11 @@ rule data:
         f"{RESULTS}/logs/data.log",
     priority: 10**6
     params:
+        source=CONFIG.data.source,
         samples=CONFIG.data.samples,
         seed=CONFIG.protocol.seed,
         archive=["--archive", CONFIG.data.archive] if CONFIG.data.archive else [],
         md5=CONFIG.data.md5,
     shell:
-        "{PYTHON} -m framebench.data --source {CONFIG.data.source} --samples {params.samples} --seed {params.seed}"
-        " {params.archive:q} --md5 {params.md5} --output {output:q} {LOGGED}"
+        "python -P -m framebench.data --source {params.source} --samples {params.samples} --seed {params.seed}"
+        " {params.archive:q} --md5 {params.md5} --output {output:q} 2>&1 | tee {log:q} >&2"

@@ -26,4 +26,4 @@ rule environment:
     params:
         prefix=subpath(output[0], parent=True),
     shell:
-        "{PYTHON} -m framebench.environments --lock envs/{wildcards.lock}.txt --prefix {params.prefix} --log {log}"
+        "python -P -m framebench.environments --lock envs/{wildcards.lock}.txt --prefix {params.prefix} --log {log}"

@@ -1,4 +1,4 @@
-FIGURES = f"{RESULTS}/figures/{{language}}/"
+FIGURE = f"{RESULTS}/figures/{{language}}/{{figure}}"
 FORMATS = ["svg", "png"]
 ARTICLE_2018 = ["article-2018-p100", "article-2018-k80"]
 MEASURED = [
@@ -7,15 +7,6 @@ MEASURED = [
     "ratio",
     "memory",
 ]
-
-
-def every_language(figures):
-    return expand(
-        FIGURES + "{figure}.{format}",
-        language=CONFIG.languages,
-        figure=figures,
-        format=FORMATS,
-    )
 
 
 rule figures:
@@ -38,14 +29,14 @@ rule figure_2018:
         texts=texts,
         published="workflow/resources/rosetta-2018.csv",
     output:
-        multiext(FIGURES + "{figure}", svg=".svg", png=".png"),
+        multiext(FIGURE, svg=".svg", png=".png"),
     log:
         f"{RESULTS}/logs/figures/{{language}}-{{figure}}.log",
     wildcard_constraints:
         figure="|".join(ARTICLE_2018),
     shell:
-        "{PYTHON} -m framebench.figures {wildcards.figure} --language {wildcards.language} --resource {input.published}"
-        " --output-svg {output.svg} --output-png {output.png} {LOGGED}"
+        "python -P -m framebench.figures {wildcards.figure} --language {wildcards.language} --resource {input.published}"
+        " --output-svg {output.svg} --output-png {output.png} 2>&1 | tee {log:q} >&2"
 
 
 rule figure:
@@ -55,7 +46,7 @@ rule figure:
         measurements=rules.measurements.output,
         comparisons=rules.comparisons.output,
     output:
-        multiext(FIGURES + "{figure}", svg=".svg", png=".png"),
+        multiext(FIGURE, svg=".svg", png=".png"),
     log:
         f"{RESULTS}/logs/figures/{{language}}-{{figure}}.log",
     wildcard_constraints:
@@ -63,6 +54,6 @@ rule figure:
     params:
         baseline=CONFIG.baseline,
     shell:
-        "{PYTHON} -m framebench.figures {wildcards.figure} --language {wildcards.language}"
+        "python -P -m framebench.figures {wildcards.figure} --language {wildcards.language}"
         " --measurements {input.measurements} --comparisons {input.comparisons} --baseline {params.baseline}"
-        " --output-svg {output.svg} --output-png {output.png} {LOGGED}"
+        " --output-svg {output.svg} --output-png {output.png} 2>&1 | tee {log:q} >&2"

@@ -7,11 +7,6 @@ from framebench import catalogue, matrix
 ORDER = matrix.order(CONFIG)
 
 
-def certificate_id(wildcards):
-    digest = environments.digest(LOCKS[wildcards.framework])
-    return catalogue.certificate_id(wildcards.framework, wildcards.workload, digest)
-
-
 rule measure:
     input:
         environment=lambda wildcards: ancient(
@@ -38,15 +33,17 @@ rule measure:
         prefix=lambda wildcards: PREFIXES[wildcards.framework],
         digest=lambda wildcards: environments.digest(LOCKS[wildcards.framework]),
         certificate=lambda wildcards: certificate_id(wildcards),
+        runs=subpath(output[0], ancestor=8),
         seed=CONFIG.protocol.seed,
         thread_count=CONFIG.protocol.threads,
         protocol=json.dumps(dataclasses.asdict(CONFIG.protocol)),
     shell:
         # `exec`: the measuring process is Snakemake's own child and so dies with it.
-        "PYTHONPATH=workflow exec {params.prefix}/bin/python -P -m framebench.measure"
+        "exec {params.prefix}/bin/python -P -m framebench.measure"
         " --device {wildcards.device} --workload {wildcards.workload} --framework {wildcards.framework}"
         " --track {wildcards.track} --precision {wildcards.precision} --input {wildcards.input}"
         " --batch-size {wildcards.batch_size} --round {wildcards.round}"
         " --seed {params.seed} --threads {params.thread_count} --protocol {params.protocol:q}"
-        " --lock-digest {params.digest} --certificate {params.certificate} --order {resources.order} --planned {resources.planned} --runs {RESULTS}/runs"
+        " --lock-digest {params.digest} --certificate {params.certificate}"
+        " --order {resources.order} --planned {resources.planned} --runs {params.runs}"
         " --data {input.data} --environment {params.prefix} --parent $PPID --log {log} --output {output}"
