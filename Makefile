@@ -21,6 +21,8 @@ help:
 run: $(workflow)/.complete
 	@test -z '$(PRESET)' -o -f 'presets/$(PRESET).yaml' \
 		|| { echo 'PRESET=$(PRESET) does not exist; allowed: $(basename $(notdir $(wildcard presets/*.yaml)))' >&2; exit 1; }
+	@# First and apart: an environment that is made in the same invocation as a run makes all its old runs stale.
+	@$(workflow)/bin/snakemake --cores all --quiet host progress reason rules -- environments
 	@$(workflow)/bin/snakemake --cores all $(if $(PRESET),--configfile presets/$(PRESET).yaml)
 
 # Where snakemake is, for a shell's PATH.

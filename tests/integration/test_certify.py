@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from planted_faults import Outcome, outcomes, plant, prepare
 
 from framebench import catalogue
+from planted_faults import Outcome, outcomes, plant, prepare
 
 FRAMEWORKS = catalogue.frameworks()
 
@@ -82,9 +82,7 @@ def test_equal_models_pass_with_other_seeds(seed, installed, tmp_path):
             assert one.passed, one
 
 
-def test_the_workflow_writes_a_certificate_and_a_page_and_proves_again_only_what_changed(
-    installed, workspace
-):
+def test_the_workflow_writes_a_certificate_and_a_page_and_proves_again_only_what_changed(installed, workspace):
     made = workspace.snakemake("certificates")
     assert made.returncode == 0, made.stdout + made.stderr
     folder = workspace.folder / "results" / "certificates" / "article-cnn"

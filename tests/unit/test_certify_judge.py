@@ -40,9 +40,7 @@ def observed(reference):
         "accuracies": [0.50, 0.52, 0.54],
     }
     arrays = {
-        f"{precision}/{name}": array.copy()
-        for precision in given.PRECISIONS
-        for name, array in reference[1].items()
+        f"{precision}/{name}": array.copy() for precision in given.PRECISIONS for name, array in reference[1].items()
     }
     return facts, arrays
 

@@ -65,9 +65,7 @@ def test_gradients_are_the_slopes_of_the_loss(spec, seed):
     direction = {name: generator.normal(size=array.shape) for name, array in weights.items()}
     step = 1e-7
     ahead, behind = (
-        loss_of(
-            spec, {name: w + sign * step * direction[name] for name, w in weights.items()}, images, labels
-        )
+        loss_of(spec, {name: w + sign * step * direction[name] for name, w in weights.items()}, images, labels)
         for sign in (1, -1)
     )
     slope = sum((gradients[name] * direction[name]).sum() for name in weights)

@@ -50,8 +50,7 @@ def main() -> None:
         file.write(page(certificate))
     if not certificate["passed"]:
         print(
-            f"{options.workload} in {options.framework} is not certified: {certificate['reason']} "
-            f"(see {options.page})",
+            f"{options.workload} in {options.framework} is not certified: {certificate['reason']} (see {options.page})",
             file=sys.stderr,
         )
 

@@ -56,9 +56,7 @@ def choose(workload: Workload, seed: int) -> Problem:
             chosen.append((candidates[best], theirs[best]))
             yield candidates[best].astype(np.float64), theirs[best]
 
-    reference.train(
-        workload, now, batches(), Arithmetic(), lambda k, loss, gradients, moved: now.update(moved)
-    )
+    reference.train(workload, now, batches(), Arithmetic(), lambda k, loss, gradients, moved: now.update(moved))
     return Problem(weights, *(np.concatenate(arrays) for arrays in zip(*chosen, strict=True)))
 
 
@@ -83,8 +81,7 @@ def quantities(workload: Workload, problem: Problem, arithmetic: Arithmetic) -> 
     batches = problem.batches("float64")
     logits = [reference.forward(workload, weights, images, arithmetic)[0] for images, _ in batches]
     evaluated = [
-        reference.cross_entropy(some, labels, arithmetic)[0]
-        for some, (_, labels) in zip(logits, batches, strict=True)
+        reference.cross_entropy(some, labels, arithmetic)[0] for some, (_, labels) in zip(logits, batches, strict=True)
     ]
     found = {"evaluation logits": np.concatenate(logits), "evaluation loss": np.array(evaluated)}
     losses = []

@@ -42,9 +42,7 @@ class Check:
         return f"{self.precision} {self.quantity}{place} {size}, allowed {self.bound:.2g}{where}".lstrip()
 
 
-def judge(
-    workload: Workload, expected: tuple[Facts, Arrays], observed: tuple[Facts, Arrays]
-) -> dict[str, object]:
+def judge(workload: Workload, expected: tuple[Facts, Arrays], observed: tuple[Facts, Arrays]) -> dict[str, object]:
     """Fields of a certificate: `passed`, `reason` (what differs first, or null) and `checks`."""
     facts, arrays = expected
     seen, seen_arrays = observed
@@ -174,11 +172,7 @@ def learning_checks(workload: Workload, facts: Facts, seen: Facts) -> list[Check
     where = f"mean accuracy {mean(theirs):.3f}, reference {mean(ours):.3f}, {n} seeds"
     if mean(ours) < 2 / workload.shapes[-1][0]:
         where += ": near chance, the lesson is too short to say much"
-    return [
-        Check(
-            "accuracy", "", "float32", abs(mean(differences)), bound, abs(mean(differences)) <= bound, where
-        )
-    ]
+    return [Check("accuracy", "", "float32", abs(mean(differences)), bound, abs(mean(differences)) <= bound, where)]
 
 
 def drawn_differently(workload: Workload, seen: Facts) -> dict[str, object] | None:

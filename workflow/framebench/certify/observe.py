@@ -49,9 +49,7 @@ class Seen:
         self.losses.append(float(value))
 
     def gradients(self, gradients: Weights) -> None:
-        self.first_gradients = self.first_gradients or {
-            name: array.copy() for name, array in gradients.items()
-        }
+        self.first_gradients = self.first_gradients or {name: array.copy() for name, array in gradients.items()}
 
     def dropout(self, before: np.ndarray, after: np.ndarray) -> None:
         alive = before != 0
@@ -91,9 +89,7 @@ def observe(
         seen = quantities(adapter, workload, problem, threads, precision)
         arrays |= {f"{precision}/{name}": array for name, array in seen.items()}
     if lesson:
-        facts["accuracies"] = [
-            accuracy(adapter, workload, lesson, threads, seed) for seed in given.LEARNING_SEEDS
-        ]
+        facts["accuracies"] = [accuracy(adapter, workload, lesson, threads, seed) for seed in given.LEARNING_SEEDS]
     return facts, arrays
 
 
@@ -159,9 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m framebench.certify.observe", description=__doc__)
     parser.add_argument("--workload", required=True)
     parser.add_argument("--framework", required=True)
-    parser.add_argument(
-        "--problem", type=Path, required=True, help="npz written by framebench.certify.expected"
-    )
+    parser.add_argument("--problem", type=Path, required=True, help="npz written by framebench.certify.expected")
     parser.add_argument("--threads", type=int, required=True, help="CPU threads for the framework")
     parser.add_argument("--data", type=Path, required=True, help="npz with images and labels, to learn from")
     parser.add_argument("--output", type=Path, required=True, metavar="OBSERVED.npz")

@@ -29,9 +29,7 @@ def page(certificate: dict) -> str:
 
 
 def rows(checks: list[dict]) -> Iterable[str]:
-    for (precision, quantity), group in groupby(
-        checks, lambda check: (check["precision"], check["quantity"])
-    ):
+    for (precision, quantity), group in groupby(checks, lambda check: (check["precision"], check["quantity"])):
         members = list(group)
         worst = max(members, key=_nearness)
         difference = "not finite" if worst["difference"] is None else f"{worst['difference']:.2g}"
@@ -76,8 +74,6 @@ def circumstances(certificate: dict) -> Iterable[str]:
         "threads",
         "seed",
     )
-    yield "; ".join(
-        f"{name.replace('_', ' ')} {certificate[name]}" for name in named if certificate.get(name)
-    )
+    yield "; ".join(f"{name.replace('_', ' ')} {certificate[name]}" for name in named if certificate.get(name))
     yield ""
     yield "Proved for these files: " + ", ".join(f"`{path}`" for path in certificate["sources"])
