@@ -31,7 +31,8 @@ rule expected:
     params:
         seed=CONFIG.protocol.seed,
     shell:
-        "python -P -m framebench.certify.expected --workload {wildcards.workload} --seed {params.seed}"
+        "echo computing the reference of {wildcards.workload} >&2;"
+        " python -P -m framebench.certify.expected --workload {wildcards.workload} --seed {params.seed}"
         " --data {input.data} --problem {output.problem} --output {output.expected} >{log} 2>&1"
 
 
@@ -59,7 +60,8 @@ rule observe:
         prefix=lambda wildcards: PREFIXES[wildcards.framework],
         thread_count=CONFIG.protocol.threads,
     shell:
-        "CUDA_VISIBLE_DEVICES=-1 TF_CPP_MIN_LOG_LEVEL=2"
+        "echo proving {wildcards.workload} in {wildcards.framework} >&2;"
+        " CUDA_VISIBLE_DEVICES=-1 TF_CPP_MIN_LOG_LEVEL=2"
         " {params.prefix}/bin/python -P -m framebench.certify.observe"
         " --workload {wildcards.workload} --framework {wildcards.framework} --threads {params.thread_count}"
         " --data {input.data} --problem {input.problem} --output {output} >{log} 2>&1"

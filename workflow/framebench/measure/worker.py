@@ -6,6 +6,7 @@ what to measure and, when all went well or an error was caught, what was seen; a
 
 import json
 import math
+import os
 import platform
 import sys
 import time
@@ -47,7 +48,7 @@ def observe(request: dict, observed: dict[str, object]) -> None:
     observed |= {
         "python_version": platform.python_version(),
         "numpy_version": np.__version__,
-        "environment_prefix": sys.prefix,
+        "environment_prefix": os.path.relpath(sys.prefix),
     }
     workload = workloads.load(request["workload"])
     batch_size = request["batch_size"]
