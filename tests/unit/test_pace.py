@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framebench.measure.pace import Blocks, Interval, Pace, Warmup, is_steady
+from framebench.measure.pace import Interval, Pace, is_steady
+from framebench.protocol import Blocks, Warmup
 
 WARMUP = Warmup(min_s=1.0, min_steps=5, max_s=6.0, group_s=0.1, tolerance=0.1)
 BLOCKS = Blocks(count=5, min_s=0.5, min_steps=5)

@@ -15,6 +15,7 @@ import yaml
 from jsonschema.protocols import Validator
 
 from framebench import catalogue, languages
+from framebench.protocol import Blocks, Protocol, Warmup
 
 SCHEMA = catalogue.ROOT / "workflow/schemas/config.schema.yaml"
 
@@ -45,38 +46,6 @@ class Data:
     samples: int
     archive: str | None
     md5: str
-
-
-@dataclass(frozen=True)
-class Warmup:
-    """When warm-up ends."""
-
-    min_s: float
-    min_steps: int
-    max_s: float
-    group_s: float
-    tolerance: float
-
-
-@dataclass(frozen=True)
-class Blocks:
-    """How many timed blocks there are and how long each is at least."""
-
-    count: int
-    min_s: float
-    min_steps: int
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How a cell is measured; `threads` is a number here, also where the file says `auto`."""
-
-    seed: int
-    threads: int
-    warmup: Warmup
-    blocks: Blocks
-    synced_steps: int
-    timeout_s: float
 
 
 @dataclass(frozen=True)

@@ -12,25 +12,9 @@ from dataclasses import dataclass, field
 from math import ceil
 from statistics import median
 
+from framebench.protocol import Blocks, Warmup
+
 GROUPS_COMPARED = 3  # warm-up: the median of the last three groups against that of the three before
-
-
-@dataclass(frozen=True)
-class Warmup:
-    """Limits in seconds and steps; `tolerance` is a relative difference of step times."""
-
-    min_s: float
-    min_steps: int
-    max_s: float
-    group_s: float
-    tolerance: float
-
-
-@dataclass(frozen=True)
-class Blocks:
-    count: int
-    min_s: float
-    min_steps: int
 
 
 @dataclass(frozen=True)

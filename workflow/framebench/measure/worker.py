@@ -19,7 +19,8 @@ import numpy as np
 from framebench import frameworks, workloads
 from framebench.measure import die_with
 from framebench.measure.devices import cpu
-from framebench.measure.pace import Blocks, Pace, Timeline, Warmup
+from framebench.measure.pace import Pace, Timeline
+from framebench.protocol import Blocks, Warmup
 from framebench.workloads.layers import Workload
 
 # Relative; the float32 noise of a loss is below 1e-6, and one step of the slowest workload moves it by more.

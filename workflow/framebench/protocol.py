@@ -1,0 +1,35 @@
+"""How a run is measured, in the words of config.yaml: what the configuration says and the clock keeps to."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """When warm-up ends: limits in seconds and steps; `tolerance` is a relative difference of step times."""
+
+    min_s: float
+    min_steps: int
+    max_s: float
+    group_s: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How many timed blocks there are, and how long each is at least."""
+
+    count: int
+    min_s: float
+    min_steps: int
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a cell is measured; `threads` is a number here, also where the file says `auto`."""
+
+    seed: int
+    threads: int
+    warmup: Warmup
+    blocks: Blocks
+    synced_steps: int
+    timeout_s: float
