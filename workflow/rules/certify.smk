@@ -84,7 +84,7 @@ rule certificate:
     threads: workflow.cores
     params:
         id=lambda wildcards: certificate_id(wildcards),
-        digest=lambda wildcards: environments.digest(LOCKS[wildcards.framework]),
+        digest=lambda wildcards: DIGESTS[wildcards.framework],
         certified=lambda wildcards: catalogue.certified(
             wildcards.framework, wildcards.workload
         ),

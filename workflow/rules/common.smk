@@ -1,13 +1,14 @@
 # What the rules call.
 from pathlib import Path
 
-from framebench import catalogue, environments, languages
+from framebench import catalogue, languages
 from framebench.analyse import failures
 
 
 def certificate_id(wildcards):
-    digest = environments.digest(LOCKS[wildcards.framework])
-    return catalogue.certificate_id(wildcards.framework, wildcards.workload, digest)
+    return catalogue.certificate_id(
+        wildcards.framework, wildcards.workload, DIGESTS[wildcards.framework]
+    )
 
 
 def texts(wildcards):

@@ -7,6 +7,7 @@ LOCKS = {
     framework: environments.lock_of(framework, PACKAGES)
     for framework in CONFIG.frameworks
 }
+DIGESTS = {framework: environments.digest(lock) for framework, lock in LOCKS.items()}
 PREFIXES = {framework: environments.prefix(lock) for framework, lock in LOCKS.items()}
 
 

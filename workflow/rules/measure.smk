@@ -31,7 +31,7 @@ rule measure:
         planned=len(ORDER),
     params:
         prefix=lambda wildcards: PREFIXES[wildcards.framework],
-        digest=lambda wildcards: environments.digest(LOCKS[wildcards.framework]),
+        digest=lambda wildcards: DIGESTS[wildcards.framework],
         certificate=lambda wildcards: certificate_id(wildcards),
         runs=subpath(output[0], ancestor=8),
         seed=CONFIG.protocol.seed,
