@@ -63,5 +63,6 @@ clean:
 	@mkdir -p .venvs
 	@{ $(PYTHON) -m venv --clear $(@D) && $(@D)/bin/python -m pip install --disable-pip-version-check --no-deps \
 		--require-hashes --requirement $(lock); } > $(@D).log 2>&1 \
-		|| { echo "$(lock): not installed: $$(grep ERROR: $(@D).log | tail -n 1) (log: $(@D).log)" >&2; exit 1; }
+		|| { echo "$(lock): not installed: $$(grep ERROR: $(@D).log | tail -n 1)$$(grep -q 'connection broken' \
+		$(@D).log && echo '; a package index could not be reached: is there a network?') (log: $(@D).log)" >&2; exit 1; }
 	@touch $@

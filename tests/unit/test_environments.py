@@ -75,3 +75,18 @@ def test_a_machine_without_a_gpu_gets_no_cuda_packages(lock):
     names = [pin.partition("==")[0] for pin in environments.pins(lock)]
     assert [name for name in names if "cuda" in name or "cu1" in name or name.startswith("triton")] == []
     assert [name for name in names if name.startswith("nvidia-")] == ["nvidia-ml-py"]
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        ("Collecting numpy\n", None),
+        ("ERROR: first\nERROR: No space left on device\n", "No space left on device"),
+        (
+            "WARNING: Retrying after connection broken by NewConnectionError\nERROR: No matching distribution found\n",
+            "No matching distribution found; a package index could not be reached: is there a network?",
+        ),
+    ],
+)
+def test_the_reason_of_a_failed_installation_is_pips_last_error(log, reason):
+    assert environments.pip_reason(log) == reason

@@ -83,8 +83,18 @@ def main() -> None:
     try:
         install(arguments.lock, arguments.prefix, arguments.log)
     except RuntimeError as error:
-        reasons = [line for line in arguments.log.read_text().splitlines() if line.startswith("ERROR: ")]
-        sys.exit(f"{arguments.lock}: not installed: {reasons[-1] if reasons else error} (log: {arguments.log})")
+        reason = pip_reason(arguments.log.read_text()) or error
+        sys.exit(f"{arguments.lock}: not installed: {reason} (log: {arguments.log})")
+
+
+def pip_reason(log: str) -> str | None:
+    """Why pip failed, from what it printed: its last error, and whether it could not reach an index."""
+    errors = [line.removeprefix("ERROR: ") for line in log.splitlines() if line.startswith("ERROR: ")]
+    if not errors:
+        return None
+    # Without a connection, pip retries with a warning and then calls the package missing.
+    hint = "; a package index could not be reached: is there a network?" if "connection broken" in log else ""
+    return errors[-1] + hint
 
 
 if __name__ == "__main__":
