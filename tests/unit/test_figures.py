@@ -353,3 +353,11 @@ def test_the_command_refuses_in_one_line(arguments, error, monkeypatch, tmp_path
         run(monkeypatch, tmp_path, arguments)
     assert str(refused.value).startswith("error: ")
     assert "\n" not in str(refused.value)
+
+
+def test_the_footer_tells_the_rounds_of_cells_that_differ_in_them():
+    measurements, _ = tables(rounds=5)
+    fewer = measurements[(measurements["framework"] != "pytorch") | (measurements["round"] <= 4)]
+    language = languages.load("en")
+    assert "rounds: 5" in drawing.provenance(measurements, language, LABELS)
+    assert "rounds: 4–5" in drawing.provenance(fewer, language, LABELS)

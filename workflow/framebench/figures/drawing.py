@@ -20,6 +20,7 @@ from matplotlib.ft2font import FT2Font
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
+from framebench.analyse.table import BLOCK
 from framebench.figures import cells
 from framebench.languages import Language
 
@@ -195,8 +196,14 @@ def provenance(measurements: pd.DataFrame, language: Language, labels: Mapping[s
         if len(starts)
         else ["?"]
     )
-    lines.append(language["footer_measured"].format(date=" / ".join(dates), rounds=measurements["round"].nunique()))
+    lines.append(language["footer_measured"].format(date=" / ".join(dates), rounds=_rounds(measurements)))
     return "\n".join(line for line in lines if line)
+
+
+def _rounds(measurements: pd.DataFrame) -> str:
+    """How many rounds the cells have: `5`, or `4–5` where they differ."""
+    counts = measurements.groupby([*BLOCK, "framework"])["round"].nunique()
+    return f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()}–{counts.max()}"
 
 
 def save(figure: Figure, svg: Path, png: Path) -> None:
