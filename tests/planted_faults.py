@@ -19,6 +19,13 @@ from framebench.certify.judge import judge
 from framebench.certify.reference import Arithmetic
 
 PLANTED = Path(__file__).parent / "integration" / "planted.py"
+HEADING = """# Planted faults: each is refused by the certificate
+
+Made by `PYTHONPATH=workflow python tests/planted_faults.py --output docs/planted-faults.md` in the test environment:
+each fault is planted alone, through the real adapter, and the first difference that the certificate names is shown
+with its size and its bound.
+
+"""
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ def main() -> None:
         "|---|---|---|---|---|---|---|",
         *(row(outcome) for outcome in sorted(found, key=lambda one: (one.fault != "none", one.fault))),
     ]
-    options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    options.output.write_text(HEADING + "\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,61 @@
+"""What is published, and what the README says of it, follows from the raw records beside it."""
+
+import csv
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+SETS = sorted(path for path in (PROJECT / "results" / "published").iterdir() if path.is_dir())
+BLOCK = ("device", "workload", "track", "precision", "input", "batch_size")
+
+
+@pytest.mark.parametrize("folder", SETS, ids=lambda path: path.name)
+def test_every_published_ratio_is_that_of_the_raw_records(folder):
+    speeds: dict[tuple, dict[int, float]] = {}
+    for path in (folder / "runs").rglob("round-*.json"):
+        record = json.loads(path.read_text())
+        cell = (*(str(record[key]) for key in BLOCK), record["framework"])
+        speeds.setdefault(cell, {})[record["round"]] = record["images_per_s"]
+    with (folder / "comparisons.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows
+    for row in rows:
+        block = tuple(row[key] for key in BLOCK)
+        ours, theirs = speeds[*block, row["framework"]], speeds[*block, row["reference"]]
+        logs = [math.log(ours[number] / theirs[number]) for number in ours.keys() & theirs.keys()]
+        assert int(row["rounds"]) == len(logs)
+        assert float(row["ratio"]) == pytest.approx(math.exp(sum(logs) / len(logs)))
+
+
+@pytest.mark.parametrize("folder", SETS, ids=lambda path: path.name)
+def test_every_published_number_is_certified(folder):
+    with (folder / "measurements.csv").open() as file:
+        for row in csv.DictReader(file):
+            certificate = json.loads(
+                (folder / "certificates" / row["workload"] / f"{row['framework']}.json").read_text()
+            )
+            assert certificate["passed"]
+            assert certificate["id"] == row["certificate"]
+
+
+@pytest.mark.parametrize("folder", SETS, ids=lambda path: path.name)
+def test_every_published_verdict_says_the_numbers_of_the_comparisons(folder):
+    with (folder / "comparisons.csv").open() as file:
+        said = {
+            tuple(f"{float(row[key]):.2f}" for key in ("ratio", "ci_low", "ci_high"))
+            for row in csv.DictReader(file)
+            if row["ci_low"]
+        }
+    for language in ("en", "ko"):
+        for sentence in (folder / f"verdict.{language}.txt").read_text().splitlines():
+            ratio, low, high = re.findall(r"\d+\.\d\d", sentence)
+            assert (ratio, low, high) in said
+
+
+def test_the_readme_shows_the_verdict_of_a_published_set():
+    readme = (PROJECT / "README.md").read_text()
+    assert any((folder / "verdict.en.txt").read_text() in readme for folder in SETS)
