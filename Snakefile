@@ -20,15 +20,21 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/certify.smk"
 include: "workflow/rules/analyse.smk"
+include: "workflow/rules/aa.smk"
 include: "workflow/rules/figures.smk"
 
 
 rule all:
     default_target: True
     input:
+        rules.tables.input,
         rules.figures.input,
         expand(rules.verdict.output, language=CONFIG.languages),
         rules.complete.output,
+
+
+onstart:
+    devices.keep(ASKED, DEVICES, RESULTS)
 
 
 onsuccess:

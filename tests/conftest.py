@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import standin
 from framebench import catalogue, environments
 
 PROJECT = Path(__file__).parents[1]
@@ -17,6 +18,7 @@ PARTS = ["Snakefile", "Makefile", "config.yaml", "workflow", "envs", "profiles",
 
 # The smallest campaign that still trains: a run takes little more than its framework's import.
 TINY = {
+    "devices": ["cpu"],
     "data": {"samples": 1024},
     "matrix": [
         {
@@ -28,6 +30,8 @@ TINY = {
             "rounds": 1,
         }
     ],
+    "tuning": {"trials": 2},
+    "aa": {"batch_sizes": [32], "rounds": 3},
     "protocol": {
         # PyTorch's threads spin while they wait for one another: with another busy process a run takes minutes.
         "threads": 1,
@@ -129,3 +133,18 @@ def cifar10_archive() -> Path:
     if not name:
         pytest.skip("FRAMEBENCH_CIFAR10_ARCHIVE names no archive of real images")
     return Path(name)
+
+
+@pytest.fixture(scope="session")
+def stand_in_libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with libraries in place of the NVIDIA driver's; skips where they cannot be built."""
+    folder = tmp_path_factory.mktemp("libraries")
+    if not standin.build(folder):
+        pytest.skip("no C compiler (cc) to build the stand-in for the NVIDIA driver")
+    return folder
+
+
+@pytest.fixture
+def stand_in(stand_in_libraries: Path, tmp_path: Path) -> standin.StandIn:
+    """Two NVIDIA cards for child processes that get its `environment`."""
+    return standin.StandIn(stand_in_libraries, tmp_path / "stand-in")

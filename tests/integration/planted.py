@@ -1,15 +1,17 @@
 """Faults to plant in a framework's model or adapter, one at a time, and what is then observed.
 
 Run inside a framework's environment as `python -P planted.py FRAMEWORK FOLDER [FAULT]`: reads the problem
-FOLDER/<workload>.npz and writes FOLDER/<framework>/<workload>/<fault>.npz for every fault known for the
-framework, or the one named; `none` plants nothing. Every fault goes through the real adapter: only what is
-named in its patches is replaced.
+FOLDER/<workload>.npz and the images to learn from, FOLDER/images.npz, and writes
+FOLDER/<framework>/<workload>/<fault>.npz for every fault known for the framework, or the one named; `none`
+plants nothing. Every fault goes through the real adapter: only what is named in its patches is replaced.
 """
 
+import dataclasses
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
@@ -22,13 +24,15 @@ from framebench.certify import problem as given
 
 Patch = tuple[object, str, object]  # of an object, the attribute, its replacement
 THREADS = 2
+NONE = "none"
+IN_LESSON = "of the lesson"  # ends the names of faults that are planted in learning alone
 
 
 def faults(framework: str) -> Iterator[tuple[str, str, list[Patch]]]:
     """Workload, name of the fault, what to replace."""
     adapter: ModuleType = frameworks.load(framework)  # type: ignore[assignment]
-    yield "article-cnn", "none", []
-    yield "vgg-cnn", "none", []
+    yield "article-cnn", NONE, []
+    yield "vgg-cnn", NONE, []
     yield "article-cnn", "labels off by one", fed(adapter, labels=lambda labels: (labels + 1) % 10)
     yield "article-cnn", "BGR for RGB", fed(adapter, images=lambda images: images[..., ::-1].copy())
     yield "article-cnn", "a NaN among the images", fed(adapter, images=with_nan)
@@ -50,6 +54,26 @@ def fed(
         feed(self, images(x), labels(y), input)
 
     return [(adapter.Trainer, "feed", changed)]
+
+
+def mistaught(adapter: ModuleType, labels: Callable = lambda array: array, rate: float = 1) -> list[Patch]:
+    """An adapter that does all as it should, but learns from other labels or at a multiple of the rate."""
+    init, feed = adapter.Trainer.__init__, adapter.Trainer.feed
+
+    def built(self, workload, weights, batch_size, *others) -> None:
+        sgd = workload.optimizer
+        if batch_size == given.LEARNING_BATCH_SIZE:
+            sgd = dataclasses.replace(sgd, learning_rate=rate * sgd.learning_rate)
+        init(self, dataclasses.replace(workload, optimizer=sgd), weights, batch_size, *others)
+
+    def fed(self, x: np.ndarray, y: np.ndarray, input: str) -> None:
+        feed(self, x, labels(y) if self.batch_size == given.LEARNING_BATCH_SIZE else y, input)
+
+    return [(adapter.Trainer, "__init__", built), (adapter.Trainer, "feed", fed)]
+
+
+def shuffled(labels: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(1).permutation(labels)
 
 
 def with_nan(images: np.ndarray) -> np.ndarray:
@@ -80,14 +104,19 @@ def torch_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
     def model(forward: Callable) -> list[Patch]:
         return [(article.Net, "forward", forward)]
 
-    def forward(relu2=F.relu, last=lambda x: x, padding2=0, pool=pool, bias1=True) -> Callable:
+    def forward(first=lambda x: x, relu2=F.relu, last=lambda x: x, pool=pool, bias1=True) -> Callable:
         def run(self, x):
-            x = F.conv2d(x, self.conv1.weight, self.conv1.bias if bias1 else None)
-            x = pool(F.relu(x))
-            x = pool(relu2(F.conv2d(x, self.conv2.weight, self.conv2.bias, padding=padding2)))[:, :, :6, :6]
+            x = self.conv1(first(x))
+            x = pool(F.relu(x if bias1 else x - self.conv1.bias[:, None, None]))
+            x = pool(relu2(self.conv2(x)))[:, :, :6, :6]
             return last(self.dense1(torch.flatten(x, 1)))
 
         return run
+
+    class Same(article.Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv2.padding = 1
 
     def option(**options: object) -> list[Patch]:
         return built(adapter, lambda trainer: trainer.optimizer.param_groups[0].update(options))
@@ -106,11 +135,17 @@ def torch_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
 
         return built(adapter, change)
 
+    # Learning takes time, and these faults have nothing to do with the framework: so in this one only.
+    yield "article-cnn", f"shuffled labels {IN_LESSON}", mistaught(adapter, labels=shuffled)
+    yield "vgg-cnn", f"shuffled labels {IN_LESSON}", mistaught(adapter, labels=shuffled)
+    yield "vgg-cnn", f"learning rate × 3 {IN_LESSON}", mistaught(adapter, rate=3)
+
     layers = workloads.layers.Workload
     yield "article-cnn", "flatten in C, H, W order", [(layers, "flattened_from", lambda self, dense: None)]
     yield "article-cnn", "a ReLU missing", model(forward(relu2=lambda x: x))
     yield "article-cnn", "a ReLU after the last layer", model(forward(last=F.relu))
-    yield "article-cnn", "`same` for `valid`", model(forward(padding2=1))
+    yield "article-cnn", "`same` for `valid`", [*model(forward()), (article, "Net", Same)]
+    yield "article-cnn", "BGR for RGB in the model file", model(forward(first=lambda x: x[:, [2, 1, 0]]))
     yield "article-cnn", "average for max pooling", model(forward(pool=nn.AvgPool2d(2)))
     yield "article-cnn", "softmax applied twice", model(forward(last=lambda x: x.softmax(1)))
     yield "article-cnn", "a bias dropped", model(forward(bias1=False))
@@ -124,7 +159,7 @@ def torch_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
     yield "vgg-cnn", "dropout off in training", rate(0.0)
     yield "vgg-cnn", "dropout rates 0.3", rate(0.3)
 
-    class Unknown(article.Net):
+    class Wider(article.Net):
         def __init__(self) -> None:
             super().__init__()
             self.conv2 = nn.Conv2d(32, 17, 3)
@@ -132,10 +167,9 @@ def torch_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
     class Lacking(article.Net):
         def __init__(self) -> None:
             super().__init__()
-            self.convolution1 = self.conv1
-            del self.conv1
+            del self.conv2
 
-    yield "article-cnn", "a weight of the wrong shape", [(article, "Net", Unknown)]
+    yield "article-cnn", "a weight of the wrong shape", [(article, "Net", Wider)]
     yield "article-cnn", "a layer missing in the model file", [(article, "Net", Lacking)]
 
 
@@ -147,12 +181,14 @@ def tensorflow_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patc
     def max_pool(x):
         return tf.nn.max_pool2d(x, 2, 2, padding="VALID")
 
-    def model(relu2=tf.nn.relu, last=lambda x: x, padding2="VALID", pool=max_pool, bias1=True) -> list[Patch]:
+    def convolution2(x, kernel, padding="VALID"):
+        return tf.nn.conv2d(x, kernel, strides=1, padding=padding)
+
+    def model(relu2=tf.nn.relu, last=lambda x: x, conv2=convolution2, pool=max_pool, bias1=True) -> list[Patch]:
         def run(self, x, training):
             x = tf.nn.conv2d(x, self.w["conv1/kernel"], strides=1, padding="VALID")
             x = pool(tf.nn.relu(x + self.w["conv1/bias"] if bias1 else x))
-            x = tf.nn.conv2d(x, self.w["conv2/kernel"], strides=1, padding=padding2)
-            x = pool(relu2(x + self.w["conv2/bias"]))[:, :6, :6]
+            x = pool(relu2(conv2(x, self.w["conv2/kernel"]) + self.w["conv2/bias"]))[:, :6, :6]
             x = tf.reshape(x, (-1, 6 * 6 * 16))
             return last(tf.matmul(x, self.w["dense1/kernel"]) + self.w["dense1/bias"])
 
@@ -182,7 +218,7 @@ def tensorflow_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patc
 
     yield "article-cnn", "a ReLU missing", model(relu2=lambda x: x)
     yield "article-cnn", "a ReLU after the last layer", model(last=tf.nn.relu)
-    yield "article-cnn", "`same` for `valid`", model(padding2="SAME")
+    yield "article-cnn", "`same` for `valid`", model(conv2=partial(convolution2, padding="SAME"))
     yield (
         "article-cnn",
         "average for max pooling",
@@ -201,6 +237,9 @@ def tensorflow_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patc
     yield "article-cnn", "loss summed over the batch", [(adapter, "_mean_loss", summed)]
     always = lambda self, x, rate, training: tf.nn.dropout(x, rate)  # noqa: E731
     never = lambda self, x, rate, training: x  # noqa: E731
+    # No file of this framework has shapes of its own: what it can do is to cut a weight, or to leave it unused.
+    yield "article-cnn", "a weight of the wrong shape", model(conv2=lambda x, kernel: convolution2(x, kernel[..., :15]))
+    yield "article-cnn", "a layer missing in the model file", model(conv2=lambda x, kernel: x[..., :16])
     yield "vgg-cnn", "dropout left on in evaluation", [(vgg.Net, "dropout", always)]
     yield "vgg-cnn", "dropout off in training", [(vgg.Net, "dropout", never)]
 
@@ -211,7 +250,9 @@ def keras_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
 
     article = workloads.model_file("article-cnn", "keras")
 
-    def model(relu2="relu", last=None, padding2="valid", pool=layers.MaxPooling2D) -> list[Patch]:
+    def model(
+        *, relu2="relu", last=None, padding2="valid", pool=layers.MaxPooling2D, filters2=16, conv2="conv2"
+    ) -> list[Patch]:
         def build() -> keras.Model:
             crop = [layers.Cropping2D(((0, 1), (0, 1)))] if padding2 == "same" else []
             return keras.Sequential(
@@ -219,7 +260,7 @@ def keras_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
                     keras.Input((32, 32, 3)),
                     layers.Conv2D(32, 3, activation="relu", name="conv1"),
                     pool(),
-                    layers.Conv2D(16, 3, activation=relu2, padding=padding2, name="conv2"),
+                    layers.Conv2D(filters2, 3, activation=relu2, padding=padding2, name=conv2),
                     pool(),
                     *crop,
                     layers.Flatten(),
@@ -261,6 +302,8 @@ def keras_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
     yield "article-cnn", "Nesterov momentum", optimizer(nesterov=True)
     yield "article-cnn", "weight decay 1e-4", optimizer(weight_decay=1e-4)
     yield "article-cnn", "loss summed over the batch", loss(from_logits=True, reduction="sum")
+    yield "article-cnn", "a weight of the wrong shape", model(filters2=17)
+    yield "article-cnn", "a layer missing in the model file", model(conv2="convolution2")
     yield "vgg-cnn", "dropout left on in evaluation", [(layers, "Dropout", AlwaysDropping)]
     yield "vgg-cnn", "dropout off in training", [(layers, "Dropout", NeverDropping)]
 
@@ -272,6 +315,7 @@ def main() -> None:
             continue
         facts: dict = {}
         arrays: dict[str, np.ndarray] = {}
+        learns = name == NONE or name.endswith(IN_LESSON)
         with ExitStack() as planted:
             for replaced in patches:
                 planted.enter_context(patch.object(*replaced))
@@ -280,7 +324,7 @@ def main() -> None:
                     frameworks.load(framework),
                     workloads.load(workload),
                     given.read_problem(folder / f"{workload}.npz"),
-                    None,
+                    given.lesson(workloads.load(workload), folder / "images.npz") if learns else None,
                     THREADS,
                 )
             except Exception as error:

@@ -14,8 +14,11 @@ BATCH_SIZE = 4
 # Runs under the framework's own interpreter; prints what it saw.
 SCRIPT = """
 import json, sys
+from unittest.mock import patch
 import numpy as np
 from framebench import frameworks, workloads
+from framebench.certify import reference
+from framebench.measure import footprint, worker
 
 framework, name, batch_size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 adapter, workload = frameworks.load(framework), workloads.load(name)
@@ -29,7 +32,7 @@ class Steps:
     # A pace that ends after some steps and notes every one.
     def __init__(self, count):
         self.count, self.losses = count, []
-    def over(self, synchronise):
+    def over(self, synchronise, steps=1):
         synchronise()
         self.losses.append(trainer.loss(images, labels))
         return len(self.losses) == self.count
@@ -42,6 +45,11 @@ seen["round_trip"] = all(np.array_equal(round_trip[key], weights[key]) for key i
 seen["names"] = sorted(round_trip)
 seen["loss"] = trainer.loss(images, labels)
 seen["settings"] = trainer.settings()
+there, exact = trainer.layer_inputs(images), {}
+reference.forward(workload, weights, images, reference.Arithmetic(), inputs=exact)
+seen["layer_inputs"] = {
+    layer: float(np.linalg.norm(there[layer] - array) / np.linalg.norm(array)) for layer, array in exact.items()
+}
 for input in ("device", "host"):
     trainer = adapter.Trainer(workload, weights, batch_size, 1, "float32")
     trainer.feed(images, labels, input)
@@ -52,6 +60,13 @@ for input in ("device", "host"):
     seen[input + "_moved"] = all((changed[key] != weights[key]).any() for key in weights)
     trainer.load(weights)
     seen[input + "_reloaded"] = trainer.loss(images, labels)
+if framework == "keras-tensorflow":  # as on a GPU, where `fit` is given the numbers of batches that are there
+    trainer = adapter.Trainer(workload, weights, batch_size, 1, "float32")
+    trainer.on_gpu = True
+    trainer.feed(images, labels, "device")
+    steps = Steps(7)
+    trainer.train(steps)
+    seen["by_number"] = steps.losses
 for broken in ("missing", "shape"):
     bad = dict(weights)
     key = next(iter(bad))
@@ -62,9 +77,68 @@ for broken in ("missing", "shape"):
     try:
         trainer.load(bad)
         seen[broken] = "accepted"
-    except (KeyError, ValueError, RuntimeError) as error:
+    except ValueError as error:
         seen[broken] = str(error)
-seen["out_of_memory"] = adapter.out_of_memory(MemoryError()), adapter.out_of_memory(ValueError("x"))
+
+
+def trained(precision):
+    # The trainer that the next steps belong to, after them, and their losses.
+    global trainer
+    trainer = adapter.Trainer(workload, weights, batch_size, 1, precision)
+    trainer.feed(images, labels, "device")
+    steps = Steps(7)
+    trainer.train(steps)
+    return steps.losses
+
+
+batch = images[:batch_size], labels[:batch_size]
+seen["precisions"] = {}
+for precision in adapter.PRECISIONS["cpu"]:
+    losses, kept = trained(precision), trainer.weights()
+    seen["precisions"][precision] = {
+        "losses": losses,
+        "stored": sorted({str(array.dtype) for array in kept.values()}),
+        "moved": all((kept[key] != weights[key]).any() for key in weights),
+        "allocator": trainer.allocator_peaks_mib(),
+        "outcome": worker.outcome(trainer, workload, weights, batch, precision),
+    }
+with patch.object(adapter, "computed_type", lambda precision: "float32"):  # the casts are left out
+    trained("bfloat16")
+    seen["planted"] = worker.outcome(trainer, workload, weights, batch, "bfloat16")
+try:
+    adapter.Trainer(workload, weights, batch_size, 1, "float32", device="cuda")
+except ValueError as error:
+    seen["no_gpu"] = str(error)
+
+
+def caught(fail):
+    try:
+        fail()
+    except Exception as error:
+        return error
+
+
+# More than 2^47 bytes, which no process has addresses for, whatever the kernel lets it promise itself.
+if adapter.ENVIRONMENT == "pytorch":
+    import torch
+    out_of_memory = [
+        caught(lambda: torch.empty(2**50, dtype=torch.uint8)),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        torch.AcceleratorError("CUDA error: out of memory"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    ]
+    others = [caught(lambda: torch.ones(2) @ torch.ones(3)), RuntimeError("CUDA error: invalid argument")]
+else:
+    import tensorflow as tf
+    out_of_memory = [
+        caught(lambda: tf.fill([2**48], 1.0)),
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
+        tf.errors.InternalError(None, None, "Failed to create cuDNN handle: CUDNN_STATUS_ALLOC_FAILED"),
+    ]
+    others = [caught(lambda: tf.ones(2) + tf.ones(3)), tf.errors.InternalError(None, None, "Blas GEMM launch failed")]
+seen["errors"] = [type(error).__name__ for error in [*out_of_memory, *others]]
+seen["out_of_memory"] = [adapter.out_of_memory(error) for error in [MemoryError(), *out_of_memory]]
+seen["not_out_of_memory"] = [adapter.out_of_memory(error) for error in [ValueError("x"), *others]]
 json.dump(seen, sys.stdout)
 """
 
@@ -112,6 +186,15 @@ def test_the_loss_of_the_initial_weights_is_the_same_in_every_framework(conforma
     assert abs(saw["loss"] - np.log(10)) < 1
 
 
+def test_what_reaches_each_layer_is_what_the_reference_says(conformance):
+    (_, workload), saw = conformance
+    assert [f"{layer}/kernel" for layer in saw["layer_inputs"]] == [
+        name for name in workloads.load(workload).weight_shapes if name.endswith("/kernel")
+    ]
+    # float32: some 10⁻⁷ a layer, and a value in another place as much as itself.
+    assert max(saw["layer_inputs"].values()) < 1e-5
+
+
 @pytest.mark.parametrize("input", ["device", "host"])
 def test_training_goes_on_over_epochs_for_exactly_the_steps_asked_for(conformance, input):
     _, saw = conformance
@@ -129,10 +212,55 @@ def test_both_inputs_train_on_the_same_batches_in_the_same_order(conformance):
 
 def test_weights_that_do_not_fit_are_refused(conformance):
     _, saw = conformance
-    assert "conv1" in saw["missing"]
-    assert "conv1" in saw["shape"]
+    assert saw["missing"].startswith("layer conv1: ")
+    assert saw["shape"].startswith("layer conv1: ")
 
 
 def test_out_of_memory_is_told_from_other_errors(conformance):
     _, saw = conformance
-    assert saw["out_of_memory"] == [True, False]
+    assert "NoneType" not in saw["errors"]
+    assert set(saw["out_of_memory"]) == {True}
+    assert set(saw["not_out_of_memory"]) == {False}
+
+
+def test_every_precision_of_a_cpu_trains_and_is_seen_in_the_numbers(conformance):
+    (framework, _), saw = conformance
+    assert list(saw["precisions"]) == list(catalogue.adapter(framework).precisions["cpu"])
+    for precision, of_it in saw["precisions"].items():
+        assert of_it["stored"] == ["float32"]
+        assert of_it["moved"]
+        assert len(set(of_it["losses"])) == 7
+        assert of_it["outcome"]["precision_found"] == precision
+        assert "reason" not in of_it["outcome"]
+
+
+def test_a_lower_precision_trains_the_same_net(conformance):
+    _, saw = conformance
+    exact = saw["precisions"]["float32"]["losses"]
+    for of_it in saw["precisions"].values():
+        # The loss is of the size of 1, and each of its few roundings to 8 bits moves it by some 2⁻⁸.
+        assert of_it["losses"][0] == pytest.approx(exact[0], abs=0.05)
+
+
+def test_a_precision_that_is_not_in_effect_fails_the_run(conformance):
+    _, saw = conformance
+    assert saw["planted"]["status"] == "failed"
+    assert saw["planted"]["reason"] == "precision bfloat16 was asked for, but the numbers are those of float32"
+
+
+def test_without_a_gpu_there_is_an_error_and_no_run_on_the_cpu(conformance):
+    _, saw = conformance
+    assert saw["no_gpu"].startswith("a GPU is asked for, but ")
+    assert " sees none " in saw["no_gpu"]
+
+
+def test_the_memory_of_a_gpu_is_not_told_where_there_is_none(conformance):
+    _, saw = conformance
+    assert saw["precisions"]["float32"]["allocator"] == [None, None]
+    assert saw["settings"]["device"].upper().endswith(("CPU", "CPU:0"))
+
+
+def test_batches_that_keras_takes_by_number_train_as_those_that_it_is_given(conformance):
+    (framework, workload), saw = conformance
+    if framework == "keras-tensorflow" and workload == "article-cnn":
+        assert saw["by_number"] == pytest.approx(saw["device"], abs=1e-6)

@@ -26,7 +26,7 @@ def workers(folder: Path) -> list[int]:
     return found
 
 
-def wait_for(condition, timeout_s=60):
+def wait_for(condition, timeout_s=300):
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
         assert time.monotonic() < deadline, "waited in vain"

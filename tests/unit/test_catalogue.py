@@ -10,6 +10,7 @@ from framebench import catalogue
 from framebench.catalogue import AdapterError
 
 WHOLE = 'LABEL = "Torch"\nENVIRONMENT = "pytorch"\nMODEL_FILE = "pytorch"\nTRACKS = ("default", "tuned")\n'
+WHOLE += 'OPTIONS = {"compile": (False, True)}\nPRECISIONS = {"cpu": ("float32",), "cuda": ("float32", "tf32")}\n'
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ def test_every_adapter_of_the_repository_declares_what_it_must_and_has_a_lock():
         adapter = catalogue.adapter(framework)
         assert adapter.label == catalogue.framework_label(framework)
         assert (catalogue.ROOT / adapter.path).is_file()
+        assert "float32" in adapter.precisions["cpu"]
         assert (catalogue.ROOT / f"envs/{adapter.environment}-cpu.txt").is_file()
 
 
@@ -69,6 +71,8 @@ def test_an_adapters_constants_are_read(root):
     assert (adapter.name, adapter.label) == ("torch-x", "Torch")
     assert (adapter.environment, adapter.model_file) == ("pytorch", "pytorch")
     assert adapter.tracks == ("default", "tuned")
+    assert adapter.options == {"compile": (False, True)}
+    assert adapter.precisions == {"cpu": ("float32",), "cuda": ("float32", "tf32")}
     assert adapter.path == Path("workflow/framebench/frameworks/torch_x.py")
 
 
@@ -80,6 +84,52 @@ def test_an_adapter_without_proper_tracks_is_named_with_the_constant(root, line)
     write(root, "frameworks/x.py", f'LABEL = "X"\nENVIRONMENT = "x"\nMODEL_FILE = "x"\n{line}\n')
     with pytest.raises(AdapterError, match=r"^workflow/framebench/frameworks/x\.py: the constant TRACKS .*tuple"):
         catalogue.adapter("x", root)
+
+
+@pytest.mark.parametrize(
+    "line", ["", "PRECISIONS = {}", 'PRECISIONS = ("float32",)', 'PRECISIONS = {"cpu": "float32"}']
+)
+def test_an_adapter_must_say_in_what_it_trains(root, line):
+    precisions = WHOLE.splitlines()[-1]
+    assert precisions.startswith("PRECISIONS")
+    write(root, "frameworks/x.py", WHOLE.replace(precisions, line))
+    with pytest.raises(AdapterError, match=r"frameworks/x\.py: the constant PRECISIONS .*by kind of device"):
+        catalogue.adapter("x", root)
+
+
+@pytest.mark.parametrize("line", ["", "OPTIONS = {}", 'OPTIONS = {"compile": True}', "OPTIONS = ('compile',)"])
+def test_an_adapter_that_can_be_tuned_must_say_what_is_tried(root, line):
+    write(root, "frameworks/x.py", WHOLE.replace('OPTIONS = {"compile": (False, True)}', line))
+    with pytest.raises(AdapterError, match=r"frameworks/x\.py: the constant OPTIONS .*settings with their values"):
+        catalogue.adapter("x", root)
+
+
+def test_the_digest_of_the_sources_changes_with_any_of_them_and_with_no_other_file(root):
+    write(root, "frameworks/torch_x.py", WHOLE)
+    for model in ("spec", "pytorch", "keras"):
+        write(root, f"workloads/tiny/{model}.py")
+    write(root, "record.py")
+    write(root, "../schemas/record.schema.json", "{}")
+
+    def digest():
+        catalogue.sources_digest.cache_clear()
+        return catalogue.sources_digest("torch-x", "tiny", root)
+
+    before = digest()
+    write(root, "workloads/tiny/keras.py", "CHANGED = 1")
+    assert digest() == before
+    write(root, "workloads/tiny/pytorch.py", "CHANGED = 1")
+    assert digest() != before
+
+
+def test_another_side_of_a_framework_has_its_adapter_and_certificate_and_a_label_of_its_own(root):
+    write(root, "frameworks/torch_x.py", WHOLE)
+    write(root, "workloads/tiny/spec.py")
+    write(root, "workloads/tiny/pytorch.py")
+    assert catalogue.adapter("torch-x~again", root).path == catalogue.adapter("torch-x", root).path
+    assert catalogue.framework_label("torch-x~again", root) == "Torch (again)"
+    ids = {catalogue.certificate_id(name, "tiny", "d", root) for name in ("torch-x", "torch-x~again")}
+    assert len(ids) == 1
 
 
 @pytest.mark.parametrize("name", ["LABEL", "ENVIRONMENT", "MODEL_FILE"])

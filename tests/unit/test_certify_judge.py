@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binom
 
 from framebench import catalogue, workloads
 from framebench.analyse.comparisons import comparisons, uncertified
 from framebench.certify import expected
 from framebench.certify import problem as given
-from framebench.certify.judge import judge
+from framebench.certify.judge import LEARNING_CONFIDENCE, Check, judge, learning_checks
 from framebench.certify.page import page
 from framebench.certify.reference import Arithmetic
 
@@ -24,8 +25,9 @@ def reference():
     exact = expected.quantities(certified, problem, Arithmetic())
     facts = {
         "bounds": expected.bounds(certified, problem, exact),
-        "accuracies": [0.50, 0.52, 0.54],
+        "accuracies": [0.50, 0.52, 0.54, 0.49, 0.51, 0.53],
         "held_out": 400,
+        "chance": 0.25,
     }
     return facts, exact
 
@@ -42,12 +44,32 @@ def observed(reference):
     arrays = {
         f"{precision}/{name}": array.copy() for precision in given.PRECISIONS for name, array in reference[1].items()
     }
+    arrays |= {
+        f"{given.tuned(input)}/{name}": array.copy()
+        for input in given.TUNED_INPUTS
+        for name, array in reference[1].items()
+        if name.startswith(given.update(given.STEPS))
+    }
     return facts, arrays
 
 
 def test_the_reference_itself_passes(reference, observed):
     judged = judge(ARTICLE, reference, observed)
+    assert (judged["passed"], judged["reason"], judged["tuned_reason"]) == (True, None, None)
+
+
+def test_a_difference_of_the_tuned_track_refuses_that_track_only(reference, observed):
+    observed[1][f"{given.tuned('host')}/update after 10 steps/conv2/kernel"] *= 1 + 1e-6
+    judged = judge(ARTICLE, reference, observed)
     assert (judged["passed"], judged["reason"]) == (True, None)
+    assert judged["tuned_reason"].startswith(
+        "float64, tuned, host update after 10 steps of conv2/kernel differs by 1e-06"
+    )
+
+
+def test_a_tuned_track_that_cannot_be_run_says_why(reference, observed):
+    judged = judge(ARTICLE, reference, (observed[0] | {"tuned_failed": "no compiler"}, observed[1]))
+    assert (judged["passed"], judged["tuned_reason"]) == (True, "no compiler")
 
 
 def test_the_first_difference_is_named_with_layer_size_and_element(reference, observed):
@@ -77,7 +99,13 @@ def test_half_precision_cannot_pass_for_float32(reference, observed):
     for name, array in observed[1].items():
         if name.startswith("float32/"):
             observed[1][name] = array.astype(np.float16).astype(float)
-    assert judge(ARTICLE, reference, observed)["reason"].startswith("float32 evaluation logits")
+    assert judge(ARTICLE, reference, observed)["reason"].startswith("float32 evaluation input of conv1 differs")
+
+
+def test_a_fault_on_the_way_forward_is_named_by_the_first_layer_that_it_reaches(reference, observed):
+    for name in ("evaluation input/dense1", "evaluation input/conv2", "evaluation logits"):
+        observed[1][f"float64/{name}"] *= 1 + 1e-6
+    assert judge(ARTICLE, reference, observed)["reason"].startswith("float64 evaluation input of conv2 differs by ")
 
 
 def test_a_count_of_flops_that_differs_is_refused(reference, observed):
@@ -91,13 +119,42 @@ def test_a_framework_without_a_counter_is_not_refused_for_it(reference, observed
 
 
 def test_accuracies_that_are_lower_with_every_seed_are_refused(reference, observed):
-    observed[0]["accuracies"] = [0.40, 0.42, 0.44]
+    observed[0]["accuracies"] = [0.39, 0.41, 0.43]
     assert judge(ARTICLE, reference, observed)["reason"].startswith("float32 accuracy differs by 0.1")
+
+
+def learning(reference: list[float], framework: list[float], held_out: int = 400) -> Check:
+    facts = {"accuracies": reference, "held_out": held_out, "chance": 0.25}
+    (check,) = learning_checks(facts, {"accuracies": framework})
+    return check
+
+
+def test_chance_alone_refuses_a_framework_that_learns_alike_once_in_a_thousand_times():
+    generator = np.random.default_rng(1)
+    times = 20_000
+    m, n = len(given.REFERENCE_SEEDS), len(given.LEARNING_SEEDS)
+    drawn = generator.normal(0.8, 0.05, (times, m + n)).tolist()
+    refused = sum(not learning(row[:m], row[m:], held_out=10**9).passed for row in drawn)
+    fewest, most = binom.interval(0.9999, times, 1 - LEARNING_CONFIDENCE)
+    assert fewest <= refused <= most
+
+
+def test_a_framework_does_not_widen_its_own_bound():
+    alike = [0.78, 0.80, 0.82, 0.79, 0.81, 0.80]
+    steady, now_and_then = learning(alike, [0.8] * 5), learning(alike, [0.25, 0.25, 0.8, 0.8, 0.8])
+    assert steady.bound == now_and_then.bound
+    assert (steady.passed, now_and_then.passed) == (True, False)
+
+
+def test_a_lesson_in_which_the_reference_learns_nothing_says_so():
+    assert "near chance" in learning([0.24, 0.27, 0.30], [0.25] * 3).where
+    assert "near chance" not in learning([0.50, 0.55, 0.60], [0.55] * 3).where
 
 
 def test_what_could_not_be_run_is_the_reason(reference):
     judged = judge(ARTICLE, reference, ({"failed": "article-cnn in pytorch: KeyError: conv9"}, {}))
-    assert judged == {"passed": False, "reason": "article-cnn in pytorch: KeyError: conv9", "checks": []}
+    assert (judged["passed"], judged["checks"]) == (False, [])
+    assert judged["reason"] == judged["tuned_reason"] == "article-cnn in pytorch: KeyError: conv9"
 
 
 def test_the_page_tells_verdict_differences_and_bounds(reference, observed):
@@ -113,6 +170,7 @@ def test_the_page_tells_verdict_differences_and_bounds(reference, observed):
     }
     text = page(certificate)
     assert "Certificate `0123456789ab` **passed**" in text
+    assert "| float64 | evaluation input | 3 layers | 0 |" in text
     assert "| float64 | gradient | 6 layers | 0 |" in text
     assert "threads 2" in text
 
@@ -137,7 +195,14 @@ def measurements(ids: dict[str, str]) -> pd.DataFrame:
 
 
 def certificate(framework: str, **values) -> dict:
-    return {"workload": "w", "framework": framework, "id": "a", "passed": True, "reason": None} | values
+    return {
+        "workload": "w",
+        "framework": framework,
+        "id": "a",
+        "passed": True,
+        "reason": None,
+        "tuned_reason": None,
+    } | values
 
 
 @pytest.mark.parametrize(
@@ -155,6 +220,14 @@ def test_without_a_valid_certificate_there_is_a_ratio_but_no_verdict(second, why
         assert row.verdict.startswith("not comparable: y has no valid certificate for w (")
         assert why in row.verdict
         assert row.ratio > 0
+
+
+def test_a_track_that_is_not_certified_is_not_compared_and_the_other_is():
+    table = pd.concat([measurements({"x": "a", "y": "a"}).assign(track=track) for track in ("default", "tuned")])
+    reasons = uncertified(table, [certificate("x"), certificate("y", tuned_reason="no compiler")])
+    verdicts = comparisons(table, 0.95, reasons).groupby("track")["verdict"].agg(set)
+    assert verdicts["default"] == {"faster", "slower"}
+    assert verdicts["tuned"] == {"not comparable: y has no valid certificate for w (no compiler)"}
 
 
 def test_with_valid_certificates_there_is_a_verdict():

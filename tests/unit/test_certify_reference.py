@@ -80,6 +80,22 @@ def test_a_convolution_by_hand():
     assert logits.ravel().tolist() == [4321.5]
 
 
+def test_what_reaches_each_layer_is_told_under_its_name():
+    spec = workload(Conv("conv", 1, 1, "valid"), MaxPool(2), Flatten(), Dense("dense", 2, relu=False), shape=(2, 2, 1))
+    weights = {
+        "conv/kernel": np.full((1, 1, 1, 1), -1.0),
+        "conv/bias": np.array([4.0]),
+        "dense/kernel": np.ones((1, 2)),
+        "dense/bias": np.zeros(2),
+    }
+    images = np.array([1.0, 2, 3, 9]).reshape(1, 2, 2, 1)
+    inputs = {}
+    reference.forward(spec, weights, images, Arithmetic(), inputs=inputs)
+    assert list(inputs) == ["conv", "dense"]
+    assert (inputs["conv"] == images).all()
+    assert inputs["dense"].tolist() == [[3.0]]  # the largest of ReLU(4 − pixel)
+
+
 def test_same_padding_of_an_even_kernel_is_at_the_end():
     spec = workload(Conv("conv", 1, 2, "same"), shape=(2, 2, 1))
     weights = {"conv/kernel": np.array([1.0, 2, 3, 4]).reshape(2, 2, 1, 1), "conv/bias": np.zeros(1)}

@@ -1,5 +1,7 @@
 """Comparisons: rounds are paired, opposite pairs mirror each other, and a gap is shown with its reason."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,37 +10,10 @@ from hypothesis import strategies as st
 
 from framebench.analyse.comparisons import COLUMNS, comparisons, main
 from framebench.analyse.statistics import METHOD
-from framebench.analyse.table import table, write_table
-from framebench.record import record
+from framebench.analyse.table import BLOCK, table, write_table
+from runs import run, runs
 
 SPEEDS = st.lists(st.floats(1, 1e6), min_size=3, max_size=8)
-
-
-def run(framework: str, number: int, speed: float | None, **changes) -> dict:
-    values = {
-        "device": "cpu",
-        "workload": "article-cnn",
-        "framework": framework,
-        "track": "default",
-        "precision": "float32",
-        "input": "device",
-        "batch_size": 32,
-        "round": number,
-        "order": 1,
-        "seed": 1,
-        "status": "ok" if speed else "failed",
-        "images_per_s": speed,
-    }
-    return record(**values | changes)
-
-
-def runs(**speeds: list[float | None]) -> list[dict]:
-    """One run per framework and round; None is a run that failed."""
-    return [
-        run(framework, number, speed)
-        for framework, values in speeds.items()
-        for number, speed in enumerate(values, start=1)
-    ]
 
 
 def compared(records: list[dict], framework: str = "pytorch", reference: str = "tensorflow") -> pd.Series:
@@ -89,7 +64,7 @@ def test_a_drift_that_both_sides_of_a_round_share_cancels():
         ([100.0, 100.0, 100.0], "no difference shown", "no difference shown"),
     ],
 )
-def test_the_verdict_is_what_the_interval_shows(speeds, verdict, opposite):
+def test_the_verdict_on_a_pair_alone_is_what_the_interval_shows(speeds, verdict, opposite):
     records = runs(pytorch=speeds, tensorflow=[100.0, 100.0, 100.0])
     assert compared(records)["verdict"] == verdict
     assert compared(records, "tensorflow", "pytorch")["verdict"] == opposite
@@ -102,6 +77,7 @@ def test_opposite_pairs_mirror_each_other_exactly(speeds, others):
     row, opposite = compared(records), compared(records, "tensorflow", "pytorch")
     assert opposite["ratio"] == 1 / row["ratio"]
     assert (opposite["ci_low"], opposite["ci_high"]) == (1 / row["ci_high"], 1 / row["ci_low"])
+    assert opposite[["p", "p_adjusted"]].equals(row[["p", "p_adjusted"]])
     swapped = {"faster": "slower", "slower": "faster"}
     assert opposite["verdict"] == swapped.get(row["verdict"], row["verdict"])
 
@@ -117,6 +93,29 @@ def test_the_order_of_the_rounds_changes_nothing(data, speeds):
     pd.testing.assert_series_equal(row, other, check_exact=True)
 
 
+@settings(max_examples=20, deadline=None)
+@given(speeds=SPEEDS, others=SPEEDS, third=SPEEDS)
+def test_another_framework_never_makes_an_adjusted_p_value_smaller(speeds, others, third):
+    of_two = compared(runs(pytorch=speeds, tensorflow=others))
+    of_three = compared(runs(pytorch=speeds, tensorflow=others, jax=third))
+    assert of_two["p"] == of_three["p"] == of_two["p_adjusted"] <= of_three["p_adjusted"] <= 1
+
+
+def test_verdicts_are_adjusted_for_all_comparable_pairs_of_the_table():
+    # A ratio of 1.1 with p = 0.02: enough alone, not as the smallest of three.
+    close = compared(runs(pytorch=[104.0, 116.0, 110.0, 112.0], tensorflow=[100.0] * 4))
+    assert 0.05 / 3 < close["p"] < 0.05 and close["verdict"] == "faster"
+    others = runs({"batch_size": 64}, pytorch=[90.0, 110.0, 100.0], tensorflow=[100.0] * 3)
+    others += runs({"batch_size": 128}, pytorch=[90.0, 110.0, 100.0], tensorflow=[100.0] * 3)
+    failed = runs({"batch_size": 256}, pytorch=[None], tensorflow=[100.0])
+    records = runs(pytorch=[104.0, 116.0, 110.0, 112.0], tensorflow=[100.0] * 4) + others + failed
+    frame = comparisons(table(records), 0.95)
+    row = frame[(frame["batch_size"] == 32) & (frame["framework"] == "pytorch")].iloc[0]
+    assert row["p_adjusted"] == 3 * row["p"] and row["ci_low"] > 1
+    assert row["verdict"] == "no difference shown"
+    assert frame.loc[frame["batch_size"] == 256, ["p", "p_adjusted"]].isna().all(axis=None)
+
+
 def test_a_framework_against_itself_is_found_different_as_seldom_as_promised():
     random = np.random.default_rng(3)
     records = []
@@ -127,8 +126,20 @@ def test_a_framework_against_itself_is_found_different_as_seldom_as_promised():
                 speed = float(1000 * drift * np.exp(0.08 * random.standard_normal()))
                 records.append(run(side, number, speed, batch_size=batch_size))
     frame = comparisons(table(records), 0.95)
-    found = frame.loc[frame["framework"] == "pytorch", "verdict"].isin(["faster", "slower"]).mean()
-    assert found == pytest.approx(0.05, abs=3.5 * np.sqrt(0.05 * 0.95 / 600))
+    pairs = frame[frame["framework"] == "pytorch"]
+    excluded = (pairs["ci_low"] > 1) | (pairs["ci_high"] < 1)
+    assert excluded.equals(pairs["p"] < 0.05)
+    assert excluded.mean() == pytest.approx(0.05, abs=3.5 * np.sqrt(0.05 * 0.95 / 600))
+    assert pairs["verdict"].eq("no difference shown").all()
+
+
+def test_rounds_set_by_the_first_ones_give_the_wider_interval():
+    measurements = table(runs(pytorch=[90.0, 110.0, 105.0, 101.0, 100.0, 102.0], tensorflow=[100.0] * 6))
+    block = ("cpu", "article-cnn", "default", "float32", "device", 32)
+    plain, wider = (comparisons(measurements, 0.95, None, first).iloc[0] for first in ({}, {block: 3}))
+    assert wider["ratio"] == plain["ratio"]
+    assert wider["ci_low"] < plain["ci_low"] and wider["ci_high"] > plain["ci_high"] and wider["p"] > plain["p"]
+    assert (plain["method"], wider["method"]) == (METHOD, f"{METHOD}, no narrower than by the spread of the first 3")
 
 
 def test_rounds_in_which_one_side_failed_are_left_out():
@@ -143,7 +154,7 @@ def test_rounds_in_which_one_side_failed_are_left_out():
 def test_too_few_rounds_have_no_interval_and_no_verdict(speeds, count):
     row = compared(runs(pytorch=speeds, tensorflow=[1.0, 1.0, 1.0]))
     assert row["verdict"] == f"not comparable: only {count}, an interval needs 3"
-    assert row[["ci_low", "ci_high"]].isna().all()
+    assert row[["ci_low", "ci_high", "p", "p_adjusted"]].isna().all()
     assert pd.isna(row["ratio"]) if count == "0 rounds" else row["ratio"] == 2
 
 
@@ -172,6 +183,19 @@ def test_the_command_writes_what_the_function_returns(tmp_path):
     expected = comparisons(measurements, 0.95)
     frame = pd.read_csv(tmp_path / "c.csv", dtype=COLUMNS)
     pd.testing.assert_frame_equal(frame, expected, check_exact=True)
+
+
+def test_the_command_reads_how_many_rounds_came_first(tmp_path):
+    measurements = table(runs(pytorch=[90.0, 110.0, 105.0, 101.0, 100.0, 102.0], tensorflow=[100.0] * 6))
+    write_table(measurements, tmp_path / "m.csv")
+    block = dict(zip(BLOCK, ("cpu", "article-cnn", "default", "float32", "device", 32), strict=True))
+    options = ["--measurements", str(tmp_path / "m.csv"), "--output", str(tmp_path / "c.csv"), "--confidence", "0.95"]
+    (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 6, "at_least": 3}]))
+    main([*options, "--rounds", str(tmp_path / "rounds.json")])
+    assert pd.read_csv(tmp_path / "c.csv")["method"].str.endswith("the first 3").all()
+    (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 6}]))
+    with pytest.raises(SystemExit, match=r"rounds\.json: does not tell how many rounds came first: .*at_least"):
+        main([*options, "--rounds", str(tmp_path / "rounds.json")])
 
 
 def test_one_framework_or_none_leave_nothing_to_compare():

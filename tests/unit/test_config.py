@@ -2,7 +2,9 @@
 
 import copy
 import os
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 import yaml
 
 from framebench import catalogue, config
-from framebench.config import ConfigError
+from framebench.analyse.statistics import MIN_ROUNDS
+from framebench.config import ConfigError, Rounds
 
 ORIGIN = "config.yaml"
 CORES = len(os.sched_getaffinity(0))
@@ -73,7 +76,8 @@ def test_every_key_of_the_schema_is_described():
         if "properties" in schema:
             assert schema["additionalProperties"] is False
             assert schema["required"] == list(schema["properties"])
-        check(schema["items"]) if "items" in schema else None
+        for part in ("items", "then"):
+            check(schema[part]) if part in schema else None
 
     check(yaml.safe_load(config.SCHEMA.read_text(encoding="utf-8")))
 
@@ -114,7 +118,7 @@ def test_every_key_is_required(written):
             "data.sample",
             "data.sample: unknown key; did you mean 'samples'? allowed: source, samples, archive, md5",
         ),
-        ("protocol.sed", "protocol.sed: unknown key; did you mean 'seed'? allowed: seed, threads"),
+        ("protocol.sed", "protocol.sed: unknown key; did you mean 'seed'? allowed: seed, cores, threads"),
         (
             "protocol.warmup.min",
             "protocol.warmup.min: unknown key; did you mean 'min_s'? allowed: min_s, min_steps",
@@ -132,6 +136,7 @@ def test_a_key_that_does_not_exist_is_refused_at_every_level(written, path, mess
     assert refusal(written).startswith(message)
 
 
+RULE = {"at_least": 5, "at_most": 20, "ci_half_width": 0.02}
 COUNT = "a whole number of at least 1"
 SECONDS = "a number of seconds of at least 0"
 
@@ -154,9 +159,19 @@ SECONDS = "a number of seconds of at least 0"
         ("matrix[0].batch_sizes", [], "an empty list is not allowed; a list of at least one batch size"),
         ("matrix[0].batch_sizes[2]", 32, "32 stands there twice"),
         ("matrix[0].rounds", 0, f"0 is not allowed; {COUNT}"),
-        ("matrix[0].precisions[0]", "fp32", "'fp32' is not allowed; float32"),
+        ("matrix[0].rounds", 2.5, f"2.5 is not allowed; {COUNT}, or the keys at_least, at_most and ci_half_width"),
+        ("matrix[0].rounds", "5", f"'5' is text, which is not allowed; {COUNT}, or the keys at_least"),
+        ("matrix[0].rounds", [5, 20], f"a list is not allowed; {COUNT}, or the keys at_least"),
+        ("matrix[0].precisions[0]", "fp32", "'fp32' is not allowed; float32, tf32, bfloat16 or float16"),
+        ("matrix[0].precisions[0]", "tf32", "'tf32' is not offered by tensorflow on cpu; allowed: float32, bfloat16"),
+        (
+            "matrix[0].precisions[0]",
+            "float16",
+            "'float16' is not offered by tensorflow on cpu; did you mean 'bfloat16'?",
+        ),
+        ("matrix[1].precisions[0]", "bfloat16", "'bfloat16' is not offered with track 'tuned'; allowed: float32"),
         ("matrix[0].inputs[0]", "disk", "'disk' is not allowed; device or host"),
-        ("matrix[0].tracks[0]", "tund", "'tund' is not offered by tensorflow; allowed: default"),
+        ("matrix[0].tracks[0]", "tund", "'tund' is not offered by tensorflow; did you mean 'tuned'? allowed: default"),
         (
             "matrix[0].workload",
             "vgg-cn",
@@ -177,7 +192,10 @@ SECONDS = "a number of seconds of at least 0"
         ),
         ("frameworks[2]", "tensorflow", "'tensorflow' stands there twice"),
         ("baseline", "jax", "'jax' is not among frameworks; allowed: tensorflow, keras-tensorflow, pytorch"),
-        ("devices[0]", "gpu", "'gpu' is not allowed; cpu"),
+        ("devices", "cpu", "'cpu' is not allowed; auto, a list such as [cpu, h200], or names such as {cpu: {}, "),
+        ("devices", [], "an empty list is not allowed; auto, a list such as"),
+        ("devices", {}, "a group of keys is not allowed; auto, a list such as"),
+        ("devices", {"..": {}}, "'..' is not allowed; a name that begins with a letter or digit and holds"),
         ("packages", "rocm", "'rocm' is not allowed; auto, cpu or cuda"),
         (
             "languages[1]",
@@ -191,6 +209,11 @@ SECONDS = "a number of seconds of at least 0"
         ("confidence", float("nan"), "nan is not allowed; a number between 0 and 1, such as 0.95"),
         ("protocol.seed", 1.5, "1.5 is not allowed; a whole number of at least 0"),
         ("protocol.seed", -1, "-1 is not allowed; a whole number of at least 0"),
+        ("protocol.seed", "2018", "'2018' is text, which is not allowed; a whole number of at least 0"),
+        ("protocol.seed", None, "nothing is not allowed; a whole number of at least 0"),
+        ("protocol.cores", "all", "'all' is not allowed; any or a list of core numbers"),
+        ("protocol.cores", 2, "2 is not allowed; any or a list of at least one core number"),
+        ("protocol.cores", [], "an empty list is not allowed; any or a list of at least one core number"),
         ("protocol.threads", 0, "0 is not allowed; auto or a whole number of at least 1"),
         ("protocol.threads", "all", "'all' is not allowed; auto or a whole number of at least 1"),
         (
@@ -209,9 +232,12 @@ SECONDS = "a number of seconds of at least 0"
         ("protocol.warmup.max_s", 0.5, "0.5 is less than min_s, 0.8"),
         ("protocol.warmup.tolerance", 0, "0 is not allowed; a number above 0 and at most 1"),
         ("protocol.blocks.count", 0, f"0 is not allowed; {COUNT}"),
+        ("protocol.sampler_hz", 0, "0 is not allowed; a whole number from 1 to 100"),
+        ("protocol.sampler_hz", 10_000, "10000 is not allowed; a whole number from 1 to 100"),
+        ("protocol.sampler_hz", 2.5, "2.5 is not allowed; a whole number from 1 to 100"),
         ("protocol.timeout_s", 2, "2 is less than the 2.8 s of warmup.min_s + blocks.count × blocks.min_s"),
         ("protocol.timeout_s", 0, "0 is not allowed; a number of seconds above 0"),
-        ("protocol", None, "nothing is not allowed; the keys seed, threads"),
+        ("protocol", None, "nothing is not allowed; the keys seed, cores, threads"),
         ("data.samples", 100, "100 do not fill one batch of matrix[0].batch_sizes[1], 128"),
         ("data.source", "cifar-100", "'cifar-100' is not allowed; synthetic or cifar-10"),
         ("data.md5", "c32a", "'c32a' is not allowed; 32 hexadecimal digits in quotes"),
@@ -238,8 +264,148 @@ def test_a_value_that_cannot_be_measured_is_refused(written, path, value, messag
     assert refusal(written).startswith(f"{path}: {message}")
 
 
+@pytest.mark.parametrize(
+    ("devices", "message"),
+    [
+        (["cpu", "cpu"], "devices[1]: 'cpu' stands there twice"),
+        (["h200/0"], "devices[0]: 'h200/0' is not allowed; a name that begins with a letter or digit and holds"),
+        ({"big": {"index": 0}}, "devices.big.index: unknown key; allowed: uuid, model"),
+        ({"big": {"uuid": "0"}}, "devices.big.uuid: '0' is not allowed; a UUID as `nvidia-smi -L` prints it, such as"),
+        ({"big": {"model": "H200", "uuid": "GPU-1"}}, "devices.big: a group of keys is not allowed; {} or one of the"),
+        ({"big": None}, "devices.big: nothing is not allowed; {} or one of the keys uuid and model"),
+    ],
+)
+def test_a_device_that_is_not_said_as_it_must_be_is_refused(written, devices, message):
+    written["devices"] = devices
+    assert refusal(written).startswith(message)
+
+
+def test_the_readme_says_devices_as_they_must_be(written, monkeypatch):
+    monkeypatch.setattr(config, "resolve", lambda asked, results: dict.fromkeys(asked))
+    snippets = re.findall(r"```yaml\n(devices:.*?)```", (catalogue.ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(snippets) == 2
+    for snippet in snippets:
+        written |= yaml.safe_load(snippet)
+        assert config.load(written, ORIGIN).devices[0] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ci_half_width": 0}, "ci_half_width: 0 is not allowed; a number between 0 and 1, such as 0.02"),
+        ({"ci_half_width": 1}, "ci_half_width: 1 is not allowed; a number between 0 and 1, such as 0.02"),
+        ({"ci_half_width": 2}, "ci_half_width: 2 is not allowed; a number between 0 and 1, such as 0.02"),
+        ({"ci_half_width": "2 %"}, "ci_half_width: '2 %' is text, which is not allowed; a number between 0 and 1"),
+        ({"at_least": 0}, f"at_least: 0 is not allowed; {COUNT}"),
+        (
+            {"at_least": MIN_ROUNDS - 1},
+            f"at_least: {MIN_ROUNDS - 1} is less than the {MIN_ROUNDS} rounds that an interval needs",
+        ),
+        ({"at_most": 4}, "at_most: 4 is less than at_least, 5"),
+        ({"at_most": 7.5}, f"at_most: 7.5 is not allowed; {COUNT}"),
+        ({"at_mots": 20}, "at_mots: unknown key; did you mean 'at_most'? allowed: at_least, at_most, ci_half_width"),
+    ],
+)
+def test_a_rule_for_the_rounds_that_cannot_be_kept_is_refused(written, changes, message):
+    written["matrix"][1]["rounds"] = RULE | changes
+    assert refusal(written).startswith(f"matrix[1].rounds.{message}")
+
+
+@pytest.mark.parametrize("key", RULE)
+def test_a_rule_for_the_rounds_needs_all_its_keys(written, key):
+    written["matrix"][1]["rounds"] = {name: value for name, value in RULE.items() if name != key}
+    assert refusal(written).startswith(f"matrix[1].rounds.{key}: is missing; ")
+
+
+def test_a_number_of_rounds_is_a_rule_that_asks_for_nothing(written):
+    written["matrix"][0]["rounds"] = 2
+    written["matrix"][1]["rounds"] = RULE
+    first, second, *_ = config.load(written, ORIGIN).matrix
+    assert (first.rounds, second.rounds) == (Rounds(2, 2, None), Rounds(5, 20, 0.02))
+
+
+def test_cores_are_taken_and_their_number_is_that_of_the_threads(written):
+    core = min(os.sched_getaffinity(0))
+    assert config.load(written, ORIGIN).protocol.cores is None
+    put(written, "protocol.cores", [core])
+    protocol = config.load(written, ORIGIN).protocol
+    assert (protocol.cores, protocol.threads) == ((core,), 1)
+
+
+@pytest.mark.parametrize(
+    ("cores", "message"),
+    [
+        (
+            [min(os.sched_getaffinity(0)), 4096],
+            "protocol.cores[1]: 4096 is no core that this process may use; allowed: ",
+        ),
+        ([0, 0], "protocol.cores[1]: 0 stands there twice"),
+        ([-1], "protocol.cores[0]: -1 is not allowed; the number of a core, from 0"),
+        (["0"], "protocol.cores[0]: '0' is text, which is not allowed; the number of a core, from 0"),
+    ],
+)
+def test_cores_that_cannot_be_used_are_refused(written, cores, message):
+    put(written, "protocol.cores", cores)
+    assert refusal(written).startswith(message)
+
+
+def test_a_core_that_this_process_may_not_use_is_refused_although_the_machine_has_it(written):
+    allowed = os.sched_getaffinity(0)
+    if len(allowed) == 1:
+        pytest.skip("this process may use one core only")
+    kept, given_up = min(allowed), max(allowed)
+    put(written, "protocol.cores", [given_up])
+    os.sched_setaffinity(0, {kept})
+    try:
+        told = refusal(written)
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert told == f"protocol.cores[0]: {given_up} is no core that this process may use; allowed: {kept}"
+
+
+def test_more_threads_than_the_cores_that_are_pinned_are_refused(written):
+    put(written, "protocol.cores", [min(os.sched_getaffinity(0))])
+    put(written, "protocol.threads", 2)
+    assert refusal(written) == (
+        "protocol.threads: 2 is more than the 1 cores of protocol.cores; allowed: auto or 1 to 1"
+    )
+
+
+def test_a_precision_that_one_of_the_frameworks_lacks_is_refused_with_what_it_offers(written, monkeypatch):
+    offered = catalogue.adapter
+
+    def lacking(framework: str, *root: Path) -> catalogue.Adapter:
+        adapter = offered(framework, *root)
+        return replace(adapter, precisions={"cpu": ("float32",)}) if framework == "pytorch" else adapter
+
+    monkeypatch.setattr(catalogue, "adapter", lacking)
+    written["matrix"][0]["precisions"] = ["float32", "bfloat16"]
+    assert refusal(written) == (
+        "matrix[0].precisions[1]: 'bfloat16' is not offered by pytorch on cpu; did you mean 'float32'? allowed: float32"
+    )
+
+
+def test_the_lower_precision_of_a_cpu_is_taken(written):
+    written["matrix"][0]["precisions"] = ["float32", "bfloat16"]
+    assert config.load(written, ORIGIN).matrix[0].precisions == ("float32", "bfloat16")
+
+
+def test_a_gpu_offers_more_precisions_and_no_tuned_track(written):
+    gpu = {"cpu": "cpu", "h200": "cuda"}
+    written["matrix"] = written["matrix"][:1]
+    written["matrix"][0]["precisions"] = ["float32", "tf32", "bfloat16", "float16"]
+    assert list(config._precision_problems(written, {"h200": "cuda"})) == []
+    assert next(config._precision_problems(written, gpu)).startswith(
+        "matrix[0].precisions[1]: 'tf32' is not offered by tensorflow on cpu; "
+    )
+    written["matrix"][0] |= {"precisions": ["float32"], "tracks": ["default", "tuned"]}
+    assert list(config._precision_problems(written, gpu)) == [
+        "devices: 'h200' is a GPU, and track 'tuned' of matrix[0] is for CPUs; allowed: cpu"
+    ]
+
+
 def test_two_entries_may_not_share_a_cell(written):
-    written["matrix"][1]["inputs"] = ["host", "device"]
+    written["matrix"][1]["tracks"] = ["tuned", "default"]
     assert refusal(written) == (
         "matrix[1]: article-cnn, default, float32, device, batch size 128 stands in matrix[0] too; "
         "one entry may hold a cell"

@@ -4,18 +4,33 @@ import csv
 import math
 import sys
 import warnings
-from itertools import permutations
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import font_manager
+from matplotlib.text import Text
 
-from framebench import languages
-from framebench.analyse.comparisons import COLUMNS
+import simulated
+from framebench import catalogue, config, languages
 from framebench.figures import __main__ as command
-from framebench.figures import article, article_2018, drawing, memory, ratio, throughput
+from framebench.figures import (
+    article,
+    article_2018,
+    campaign,
+    cells,
+    drawing,
+    effects,
+    first_step,
+    gains,
+    memory,
+    names,
+    ratio,
+    throughput,
+    warmup,
+)
 
 PUBLISHED = Path(__file__).parents[2] / "workflow/resources/rosetta-2018.csv"
 LABELS = {
@@ -26,50 +41,8 @@ LABELS = {
     "keras-jax": "Keras (JAX)",
     "keras-torch": "Keras (PyTorch)",
 }
-THREE = ["tensorflow", "keras-tensorflow", "pytorch"]
 SIZES = {"article-cnn": 128, "vgg-cnn": 64}
-OF_ARTICLE = [("article-cnn", "device", 32), ("article-cnn", "device", 128), ("article-cnn", "host", 128)]
-OF_RUN = ["reason", "images_per_s", "host_rss_import_mib", "host_rss_built_mib", "host_rss_training_peak_mib"]
 HOSTILE = r"Tesla_$P$100 {x}^2 \frac% & <b> " + "and so on " * 20
-
-
-def tables(*, frameworks=THREE, blocks=OF_ARTICLE, rounds=5, failed=(), not_comparable=(), device_name=HOSTILE):
-    """measurements and comparisons, with the speeds 1000, 2000, … images/s in the order of `frameworks`.
-
-    `failed` holds (framework, workload, batch size), `not_comparable` frameworks.
-    """
-    runs, compared = [], []
-    for workload, input, batch_size in blocks:
-        block = {"device": "cpu", "workload": workload, "track": "default", "precision": "float32"}
-        block |= {"input": input, "batch_size": batch_size}
-        broken = {framework for framework in frameworks if (framework, workload, batch_size) in failed}
-        for i, framework in enumerate(frameworks, start=1):
-            for round_ in range(1, rounds + 1):
-                run = {"framework": framework, "round": round_, "device_name": device_name, "threads": 2}
-                run |= {"framework_version": f"{i}.0", "started_unix_s": 1_700_000_000 + 3600 * round_}
-                if framework in broken:
-                    run |= {"status": "out_of_memory", "reason": "std::bad_alloc"}
-                else:
-                    run |= {"status": "ok", "images_per_s": 1000 * i * (1 + 0.01 * round_)}
-                    run |= {"host_rss_import_mib": 500, "host_rss_built_mib": 600, "host_rss_training_peak_mib": 900}
-                runs.append(block | run)
-        for (i, framework), (j, reference) in permutations(enumerate(frameworks, start=1), 2):
-            row = {"framework": framework, "reference": reference, "confidence": 0.95, "rounds": rounds}
-            if broken & {framework, reference}:
-                row["verdict"] = "not comparable: out of memory"
-            else:
-                row |= {"ratio": i / j, "verdict": "faster" if i > j else "slower"}
-                if rounds > 2:
-                    row |= {"ci_low": 0.9 * i / j, "ci_high": 1.1 * i / j}
-                else:
-                    row["verdict"] = f"not comparable: only {rounds} rounds, an interval needs 3"
-            if {framework, reference} & set(not_comparable):
-                row["verdict"] = "not comparable: no valid certificate"
-            compared.append(block | row)
-    return (
-        pd.DataFrame(runs).reindex(columns=[*runs[0], *(column for column in OF_RUN if column not in runs[0])]),
-        pd.DataFrame(compared, columns=list(COLUMNS)),
-    )
 
 
 def published_time(framework, problem, gpu):
@@ -134,39 +107,58 @@ def test_some_ratios_of_the_articles_charts_by_hand():
     assert k80.at["MXNet", "cnn_cifar10_training_s"] == pytest.approx(173 / 145)
 
 
+def of_article(tables, track="default", sizes=SIZES):
+    runs = cells.article_form(tables.measurements, track, sizes)
+    return article.relative_speeds(runs, tables.comparisons, "tensorflow")
+
+
 def test_the_article_form_shows_ratios_to_the_baseline_at_the_articles_batch_size():
-    measurements, comparisons = tables()
-    speeds = article.relative_speeds(measurements, comparisons, "cpu", "tensorflow", SIZES)
+    speeds = of_article(simulated.campaign())
     assert list(speeds["framework"]) == ["pytorch", "keras-tensorflow", "tensorflow"]
-    assert list(speeds["ratio"]) == [3, 2, 1]
+    assert list(speeds["ratio"]) == pytest.approx([3, 2, 1])
     assert set(speeds["batch_size"]) == {128}
     assert set(speeds["input"]) == {"device"}
     assert np.isnan(speeds["ci_low"].iloc[-1])
 
 
+def test_the_article_form_of_the_tuned_track_holds_nothing_of_the_default_one():
+    both = simulated.campaign(tracks=["default", "tuned"])
+    expected = [3 * simulated.GAINS["pytorch"] / simulated.GAINS["tensorflow"], 2 / simulated.GAINS["tensorflow"], 1]
+    assert list(of_article(both, "tuned")["ratio"]) == pytest.approx(expected)
+    assert list(of_article(both)["ratio"]) == pytest.approx([3, 2, 1])
+
+
 def test_the_article_form_is_sorted_by_the_gru_where_there_is_one():
-    measurements, comparisons = tables(blocks=[("article-cnn", "device", 128), ("gru-imdb", "device", 64)])
-    of_gru = comparisons["workload"] == "gru-imdb"
-    comparisons.loc[of_gru & (comparisons["framework"] == "keras-tensorflow"), "ratio"] = 9.0
-    speeds = article.relative_speeds(
-        measurements, comparisons, "cpu", "tensorflow", {"article-cnn": 128, "gru-imdb": 64}
-    )
+    tables = simulated.campaign(blocks=[("article-cnn", "device", 128), ("gru-imdb", "device", 64)])
+    of_gru = tables.comparisons["workload"] == "gru-imdb"
+    tables.comparisons.loc[of_gru & (tables.comparisons["framework"] == "keras-tensorflow"), "ratio"] = 9.0
+    speeds = of_article(tables, sizes={"article-cnn": 128, "gru-imdb": 64})
     assert list(speeds["framework"].unique()) == ["keras-tensorflow", "pytorch", "tensorflow"]
 
 
 def test_the_article_form_keeps_failed_and_missing_cells():
     blocks = [("article-cnn", "device", 128), ("vgg-cnn", "device", 64)]
-    measurements, comparisons = tables(blocks=blocks, failed=[("pytorch", "article-cnn", 128)])
-    missing = (measurements["framework"] == "keras-tensorflow") & (measurements["workload"] == "vgg-cnn")
-    speeds = article.relative_speeds(measurements[~missing], comparisons.iloc[:0], "cpu", "tensorflow", SIZES)
+    tables = simulated.campaign(blocks=blocks, failed=[("pytorch", "article-cnn", 128)])
+    runs = tables.measurements
+    runs = runs[(runs["framework"] != "keras-tensorflow") | (runs["workload"] != "vgg-cnn")]
+    speeds = article.relative_speeds(runs, tables.comparisons.iloc[:0], "tensorflow")
     states = speeds.set_index(["framework", "workload"])["state"]
     assert states["pytorch", "article-cnn"] == "out_of_memory"
     assert states["keras-tensorflow", "vgg-cnn"] == "not_measured"
     assert len(states) == 6
 
 
+@pytest.mark.parametrize(("measured", "chosen"), [([32, 256, 1024], 256), ([64, 256], 64), ([512], 512)])
+def test_a_figure_speaks_of_the_batch_size_nearest_to_the_articles_in_every_panel(measured, chosen):
+    blocks = [("article-cnn", input, size) for input in ("device", "host") for size in measured]
+    runs = simulated.campaign(blocks=blocks, rounds=1, tracks=["default", "tuned"]).measurements
+    at_size = cells.at_article_size(runs, SIZES)
+    assert set(at_size["batch_size"]) == {chosen}
+    assert at_size.groupby(cells.PANEL).ngroups == 4
+
+
 def test_throughput_sums_up_each_cell_and_leaves_failed_ones_without_numbers():
-    measurements, _ = tables(failed=[("pytorch", "article-cnn", 32)])
+    measurements = simulated.campaign(failed=[("pytorch", "article-cnn", 32)]).measurements
     summary = throughput.summary(measurements, 0.95).set_index(["framework", "input", "batch_size"])
     cell = summary.loc["keras-tensorflow", "device", 128]
     assert cell["mean"] == pytest.approx(math.prod(2000 * (1 + 0.01 * r) for r in range(1, 6)) ** 0.2)
@@ -177,7 +169,7 @@ def test_throughput_sums_up_each_cell_and_leaves_failed_ones_without_numbers():
 
 
 def test_two_rounds_have_a_mean_but_no_interval():
-    summary = throughput.summary(tables(rounds=2)[0], 0.95)
+    summary = throughput.summary(simulated.campaign(rounds=2).measurements, 0.95)
     assert summary["mean"].notna().all()
     assert summary[["low", "high"]].isna().all(axis=None)
 
@@ -193,9 +185,8 @@ def test_labels_that_have_room_stay_where_they_are():
     assert throughput.spread([7.0, 1.0, 3.0], 1.0) == [7.0, 1.0, 3.0]
 
 
-def test_the_forest_begins_with_the_question_and_has_every_pair_once():
-    _, comparisons = tables()
-    rows = ratio.forest(comparisons, "tensorflow")
+def test_the_ratios_begin_with_the_question_and_have_every_pair_once():
+    rows = ratio.compared(simulated.campaign().comparisons, "tensorflow")
     pairs = list(rows[["framework", "reference"]].drop_duplicates().itertuples(index=False, name=None))
     question = ("pytorch", "keras-tensorflow")
     assert pairs == [question, ("keras-tensorflow", "tensorflow"), ("pytorch", "tensorflow")]
@@ -203,41 +194,244 @@ def test_the_forest_begins_with_the_question_and_has_every_pair_once():
 
 
 def test_memory_levels_never_fall():
-    measurements, _ = tables()
+    measurements = simulated.campaign().measurements
     measurements["host_rss_built_mib"] = 400
     levels = memory.levels(measurements)
     assert (levels["host_rss_built_mib"] == 500).all()
     assert (levels["host_rss_training_peak_mib"] == 900).all()
 
 
+def test_the_wait_for_the_first_step_is_the_median_over_the_runs_that_are_ok():
+    runs = simulated.campaign(blocks=[("article-cnn", "device", 128)]).measurements
+    of_pytorch = runs["framework"] == "pytorch"
+    runs.loc[of_pytorch, "import_s"] = [1.0, 2.0, 3.0, 4.0, 100.0]
+    runs.loc[of_pytorch & (runs["round"] == 5), "status"] = "failed"
+    wait = first_step.waits(runs).set_index("framework").loc["pytorch"]
+    assert wait["import_s"] == 2.5
+    assert wait["sums"] == pytest.approx([1.16, 2.16, 3.16, 4.16])
+
+
+def test_each_run_of_the_campaign_stands_against_the_median_of_its_own_cell():
+    shown = campaign.residuals(simulated.campaign(failed=[("pytorch", "article-cnn", 32)]).measurements)
+    assert len(shown) == 40
+    of_round = shown.groupby("round")["percent"]
+    assert list(of_round.min()) == pytest.approx([100 * (1 + 0.01 * r) / 1.03 - 100 for r in range(1, 6)])
+    assert list(of_round.max()) == pytest.approx(list(of_round.min()))
+    assert shown["minutes"].min() == 0
+
+
+@pytest.mark.parametrize(
+    ("p", "said"),
+    [
+        ((0.01, 0.4), "Speed drifts by +1.2 % per hour (p = 0.01). The place inside a round explains nothing beyond"),
+        (
+            (0.6, 0.0005),
+            "A drift of +1.2 % per hour is no more than chance gives (p = 0.6). Speed depends on",
+        ),
+        ((math.nan, math.nan), "There are too few runs to tell a drift. There are too few runs to tell whether"),
+    ],
+)
+def test_the_campaign_says_whether_clock_and_order_explain_anything(p, said):
+    row = {"drift_per_hour": 0.012, "drift_p": p[0], "order_p": p[1]}
+    assert campaign.in_words(row, 0.05, languages.load("en")).startswith(said)
+
+
+def tuned_runs(framework, **changes):
+    runs = simulated.campaign(tracks=["default", "tuned"], blocks=[("article-cnn", "device", 128)]).measurements
+    return runs[runs["framework"] == framework].assign(**changes)
+
+
+def test_why_a_framework_gains_names_what_was_chosen_and_the_page_faults_before_and_after():
+    english = languages.load("en")
+    assert gains.why(tuned_runs("pytorch"), english) == (
+        "tbbmalloc saves the page faults of memory handed back to the system (5,400 → 3 per step), "
+        "channels-last saves conversions of the memory layout"
+    )
+    assert "10 steps per call" in gains.why(tuned_runs("tensorflow"), english)
+    assert "per step" not in gains.why(tuned_runs("pytorch", minor_faults_per_step=math.nan), english)
+
+
+def test_a_search_that_keeps_the_defaults_is_said_to_have_found_nothing():
+    english = languages.load("en")
+    assert gains.why(tuned_runs("keras-tensorflow"), english) == english["why_nothing"]
+    assert gains.why(tuned_runs("keras-tensorflow", tuning=None), english) == ""
+
+
+def test_of_a_gain_that_is_not_shown_no_cause_is_told():
+    tables = simulated.campaign(tracks=["default", "tuned"], blocks=[("article-cnn", "device", 128)])
+    widened = tables.effects.copy()
+    widened.loc[widened["framework"] == "pytorch", "ci_low"] = 0.9
+    said = effects.reasons(tables.measurements, widened, SIZES, languages.load("en"), LABELS)
+    assert "PyTorch, article-cnn: no gain shown" in said
+    assert any(sentence.startswith("TensorFlow, article-cnn: tbbmalloc saves") for sentence in said)
+
+
+def test_workloads_of_which_the_same_is_to_be_said_share_a_sentence():
+    blocks = [("article-cnn", "device", 128), ("vgg-cnn", "device", 64)]
+    tables = simulated.campaign(tracks=["default", "tuned"], blocks=blocks)
+    measurements = tables.measurements
+    of_vgg = (measurements["workload"] == "vgg-cnn") & (measurements["framework"] == "pytorch")
+    measurements.loc[of_vgg & (measurements["track"] == "tuned"), "minor_faults_per_step"] = 40
+    said = effects.reasons(measurements, tables.effects, SIZES, languages.load("en"), LABELS)
+    assert [sentence.split(":")[0] for sentence in said] == [
+        "Keras (TensorFlow), article-cnn, vgg-cnn",
+        "PyTorch, article-cnn",
+        "PyTorch, vgg-cnn",
+        "TensorFlow, article-cnn, vgg-cnn",
+    ]
+
+
+def configured(*entries):
+    """config.yaml with one matrix entry per (tracks, inputs, batch sizes)."""
+    default = config.load(config.readable(catalogue.ROOT / "config.yaml"), "config.yaml")
+    keys = ("tracks", "inputs", "batch_sizes")
+    matrix = tuple(replace(default.matrix[0], **dict(zip(keys, map(tuple, entry), strict=True))) for entry in entries)
+    return replace(default, devices=("cpu", "h200"), matrix=matrix)
+
+
+@pytest.mark.parametrize(
+    ("entries", "tuned", "effects"),
+    [
+        ([(["default"], ["device"], [32, 128])], False, False),
+        ([(["default"], ["device"], [32]), (["default"], ["host"], [128])], False, False),
+        ([(["default"], ["device"], [32, 128]), (["default"], ["host"], [128])], False, True),
+        ([(["default"], ["device"], [32]), (["tuned"], ["device"], [32])], True, True),
+        ([(["default"], ["device"], [32]), (["tuned"], ["device"], [128])], True, False),
+    ],
+)
+def test_a_campaign_has_the_figures_that_it_has_something_for(entries, tuned, effects):
+    found = names.of_campaign(configured(*entries))
+    assert {"article-cpu", "article-h200", "throughput", "ratio", "memory", "warmup", "first-step", "campaign"} <= {
+        *found
+    }
+    assert ("article-cpu-tuned" in found) == ("article-h200-tuned" in found) == tuned
+    assert ("effects" in found) == effects
+
+
+def texts(figure):
+    figure.draw_without_rendering()
+    return [text.get_text() for text in figure.findobj(Text)]
+
+
 SITUATIONS = {
     "usual": {},
-    "one framework": {"frameworks": ["tensorflow"]},
+    "both tracks, a busy round": {"tracks": ["default", "tuned"], "busy_rounds": [2]},
+    "one framework": {"frameworks": ["tensorflow"], "tracks": ["default", "tuned"]},
+    "one round": {"rounds": 1},
     "six frameworks, six batch sizes": {
         "frameworks": list(LABELS),
         "blocks": [("article-cnn", "device", 2**i) for i in range(3, 9)],
     },
     "failed cells": {"failed": [("pytorch", "article-cnn", 32), ("tensorflow", "article-cnn", 128)]},
-    "nothing but failures": {"failed": [(name, "article-cnn", size) for name in THREE for size in (32, 128)]},
+    "nothing but failures": {
+        "failed": [(name, "article-cnn", size) for name in simulated.THREE for size in (32, 128)],
+    },
     "no interval": {"rounds": 2},
-    "not comparable": {"not_comparable": ["pytorch"]},
+    "two precisions": {"precisions": ["float32", "bfloat16"]},
+    "no float32": {"precisions": ["bfloat16"]},
+    "not comparable": {"uncertified": ["pytorch"]},
 }
 
 
-@pytest.mark.parametrize("name", languages.languages())
-@pytest.mark.parametrize("situation", SITUATIONS)
-def test_every_figure_draws_without_a_warning(situation, name):
-    measurements, comparisons = tables(**SITUATIONS[situation])
+def figures(tables, language):
+    """Every figure of measurements, by its name."""
+    words = {"language": language, "labels": LABELS}
+    at_size = words | {"article_batch_sizes": SIZES}
+    measurements, comparisons = tables.measurements, tables.comparisons
+    drawn = {
+        f"article-{track}": article.draw(measurements, comparisons, "cpu", track, baseline="tensorflow", **at_size)
+        for track in measurements.loc[measurements["precision"] == "float32", "track"].unique()
+    }
+    return drawn | {
+        "throughput": throughput.draw(measurements, 0.95, **words),
+        "ratio": ratio.draw(measurements, comparisons, "tensorflow", **at_size),
+        "memory": memory.draw(measurements, **words),
+        "effects": effects.draw(measurements, tables.effects, **at_size),
+        "warmup": warmup.draw(measurements, tables.warmup, **at_size),
+        "first-step": first_step.draw(measurements, **at_size),
+        "campaign": campaign.draw(measurements, tables.order, 0.95, **words),
+    }
+
+
+@pytest.mark.parametrize(("situation", "name"), [("usual", "en"), *((situation, "ko") for situation in SITUATIONS)])
+def test_every_figure_draws_without_a_warning_and_nothing_sticks_out(situation, name):
+    tables = simulated.campaign(noise=0.05, device_name=HOSTILE, **SITUATIONS[situation])
     language = languages.load(name)
     with warnings.catch_warnings(), drawing.style(language):
         warnings.simplefilter("error")
-        for figure in [
-            article.draw(measurements, comparisons, "cpu", "tensorflow", SIZES, language=language, labels=LABELS),
-            throughput.draw(measurements, 0.95, language, LABELS),
-            ratio.draw(measurements, comparisons, "tensorflow", language, LABELS),
-            memory.draw(measurements, language, LABELS),
-        ]:
+        for drawn, figure in figures(tables, language).items():
             drawing.check_glyphs(figure)
+            beside_the_axis = {tick for axes in figure.axes for tick in axes.get_xticklabels()}
+            for text in set(figure.findobj(Text)) - beside_the_axis:
+                if text.get_text():
+                    assert text.get_window_extent().x1 <= figure.bbox.x1, (drawn, text)
+
+
+def test_the_tracks_stand_in_panels_of_their_own():
+    tables = simulated.campaign(tracks=["default", "tuned"], rounds=3)
+    language = languages.load("en")
+    with drawing.style(language):
+        drawn = figures(tables, language)
+    titles = {name: [axes.get_title(loc="left") for axes in drawn[name].axes] for name in drawn}
+    assert list(filter(None, titles["ratio"])) == ["default settings", "tuned settings"]
+    for name in ("throughput", "memory", "warmup", "first-step"):
+        assert [("tuned settings" in title) for title in titles[name] if title] == [False, True] * 2, name
+
+
+def test_the_precisions_stand_in_panels_and_lines_of_their_own():
+    tables = simulated.campaign(precisions=["float32", "bfloat16"], rounds=3)
+    language = languages.load("en")
+    with drawing.style(language):
+        drawn = figures(tables, language)
+    titles = {name: [axes.get_title(loc="left") for axes in drawn[name].axes] for name in drawn}
+    for name in ("throughput", "memory", "warmup", "first-step"):
+        assert [("bfloat16" in title) for title in titles[name] if title] == [True, False] * 2, name
+    for name in ("ratio", "effects"):
+        lines = [text for text in texts(drawn[name]) if text.startswith("article-cnn, batch")]
+        assert sum("bfloat16" in line for line in lines) == len(lines) / 2 > 0, name
+    assert not any("bfloat16" in text for text in texts(drawn["article-default"]))
+
+
+def test_no_number_is_made_of_runs_in_two_precisions():
+    both = simulated.campaign(precisions=["float32", "bfloat16"])
+    for precision in ("float32", "bfloat16"):
+        alone = simulated.campaign(precisions=[precision])
+        of_both = throughput.summary(both.measurements, 0.95)
+        of_both = of_both[of_both["precision"] == precision].reset_index(drop=True)
+        pd.testing.assert_frame_equal(of_both, throughput.summary(alone.measurements, 0.95))
+        compared = both.comparisons[both.comparisons["precision"] == precision]
+        assert list(compared["ratio"]) == pytest.approx(list(alone.comparisons["ratio"]))
+        assert len(both.comparisons) == 2 * len(compared) == 2 * len(alone.comparisons)
+    percent = campaign.residuals(both.measurements)["percent"]
+    assert percent.abs().max() < 3  # 1 % more a round; bfloat16 has half the speed of float32
+    assert list(of_article(both)["ratio"]) == pytest.approx([3, 2, 1])
+
+
+def test_there_is_no_chart_in_the_articles_form_without_float32():
+    configuration = configured((["default"], ["device"], [32]))
+    lower = replace(configuration, matrix=(replace(configuration.matrix[0], precisions=("bfloat16",)),))
+    assert not any(name.startswith("article-") for name in names.of_campaign(lower))
+
+
+def test_a_value_that_no_run_has_leaves_a_gap_and_no_error():
+    tables = simulated.campaign(noise=0.05)
+    for column in ["time_to_first_step_s", "warmup_converged", "started_unix_s", "host_rss_training_peak_mib"]:
+        tables.measurements[column] = None
+    language = languages.load("en")
+    with drawing.style(language):
+        drawn = figures(tables, language)
+        assert texts(drawn["first-step"]).count("not measured") == 6
+        assert texts(drawn["memory"]).count("not measured") == 9
+
+
+def test_the_answer_stands_under_the_charts_that_show_it():
+    language = languages.load("en")
+    with drawing.style(language):
+        drawn = figures(simulated.campaign(), language)
+    for name in ("article-default", "ratio"):
+        words = " ".join(" ".join(texts(drawn[name])).split())
+        assert "On A CPU, PyTorch trains article-cnn at batch 128 1.50 times as fast as Keras (TensorFlow)" in words
+        assert "Holm, 9 comparisons" in words
 
 
 @pytest.mark.parametrize("name", languages.languages())
@@ -251,24 +445,12 @@ def test_the_articles_charts_draw_without_a_warning(gpu, name, tmp_path):
     assert (tmp_path / "a.png").stat().st_size > 10_000
 
 
-def test_no_small_print_sticks_out_of_the_figure():
-    measurements, comparisons = tables()
-    language = languages.load("ko")
-    with drawing.style(language):
-        figure = article.draw(measurements, comparisons, "cpu", "tensorflow", SIZES, language=language, labels=LABELS)
-        figure.draw_without_rendering()
-        for text in figure.texts:
-            assert text.get_window_extent().x1 <= figure.bbox.x1
-
-
 def test_the_same_figure_gives_the_same_bytes(tmp_path):
     language = languages.load("ko")
-    measurements, comparisons = tables()
+    tables = simulated.campaign(tracks=["default", "tuned"], rounds=1)
     for i in (1, 2):
         with drawing.style(language):
-            figure = article.draw(
-                measurements, comparisons, "cpu", "tensorflow", SIZES, language=language, labels=LABELS
-            )
+            figure = memory.draw(tables.measurements, language=language, labels=LABELS)
             drawing.save(figure, tmp_path / f"{i}.svg", tmp_path / f"{i}.png")
     assert (tmp_path / "1.svg").read_bytes() == (tmp_path / "2.svg").read_bytes()
     assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
@@ -276,9 +458,9 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path):
 
 def test_a_glyph_that_no_font_has_is_an_error(tmp_path):
     language = languages.load("en")
-    measurements, _ = tables(device_name="CPU \U000e0041")
+    measurements = simulated.campaign(device_name="CPU \U000e0041").measurements
     with drawing.style(language):
-        figure = memory.draw(measurements, language, LABELS)
+        figure = memory.draw(measurements, language=language, labels=LABELS)
         with pytest.raises(drawing.GlyphError, match=r"U\+E0041.*it stands in the text 'CPU"):
             drawing.save(figure, tmp_path / "a.svg", tmp_path / "a.png")
 
@@ -297,7 +479,7 @@ def test_a_framework_keeps_its_colour_whatever_it_is_drawn_with():
 
 
 def test_the_date_is_the_records_and_in_utc():
-    measurements, _ = tables(device_name="CPU")
+    measurements = simulated.campaign(device_name="CPU").measurements
     text = drawing.provenance(measurements, languages.load("en"), LABELS)
     assert text == (
         "CPU; CPU threads: 2\nKeras (TensorFlow) 2.0, PyTorch 3.0, TensorFlow 1.0\n"
@@ -318,37 +500,49 @@ def test_the_command_draws_the_articles_chart_from_the_resource_alone(monkeypatc
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("name", ["article-cpu", "throughput", "ratio", "memory"])
+TABLES = ["measurements", "comparisons", "effects", "warmup", "order"]
+OPTIONS = " ".join(f"--{table} {table}.csv" for table in TABLES)
+
+
+@pytest.mark.parametrize("name", ["article-cpu", "article-cpu-tuned", *names.MEASURED])
 def test_the_command_draws_a_figure_of_measurements(name, monkeypatch, tmp_path):
-    measurements, comparisons = tables()
-    measurements.to_csv(tmp_path / "m.csv", index=False)
-    comparisons.to_csv(tmp_path / "c.csv", index=False)
-    run(monkeypatch, tmp_path, f"{name} --language en --measurements m.csv --comparisons c.csv")
+    tables = simulated.campaign(tracks=["default", "tuned"], rounds=3)
+    for table in TABLES:
+        getattr(tables, table).to_csv(tmp_path / f"{table}.csv", index=False)
+    run(monkeypatch, tmp_path, f"{name} --language en {OPTIONS}")
     assert (tmp_path / "a.png").exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ("bars --language en", "unknown figure 'bars'; there is: article-2018-p100, .*memory$"),
+        ("bars --language en", "unknown figure 'bars'; there is: article-2018-p100, .*campaign$"),
         ("article-2018-v100 --language en", "unknown figure 'article-2018-v100'; there is: "),
         ("memory --language tlh", "unknown language 'tlh'; there is: en, ko$"),
         ("memory --language en", "figure 'memory' needs --measurements$"),
         ("article-2018-k80 --language en --resource none.csv", "none.csv"),
         (
-            "article-h200 --language en --measurements m.csv --comparisons c.csv",
+            "article-cpu-tuned --language en --measurements measurements.csv --comparisons comparisons.csv",
+            "device 'cpu' has no measurements of track tuned in float32 to draw$",
+        ),
+        (
+            "campaign --language en --measurements measurements.csv --comparisons comparisons.csv",
+            "figure 'campaign' needs --order$",
+        ),
+        (
+            "article-h200 --language en --measurements measurements.csv --comparisons comparisons.csv",
             "device 'h200'; there is: cpu$",
         ),
         (
-            "article-cpu --language en --measurements m.csv --comparisons c.csv --baseline jax",
+            "article-cpu --language en --measurements measurements.csv --comparisons comparisons.csv --baseline jax",
             "framework 'jax'; there is: keras-tensorflow, pytorch, tensorflow$",
         ),
     ],
 )
 def test_the_command_refuses_in_one_line(arguments, error, monkeypatch, tmp_path):
-    measurements, comparisons = tables()
-    measurements.to_csv(tmp_path / "m.csv", index=False)
-    comparisons.to_csv(tmp_path / "c.csv", index=False)
+    tables = simulated.campaign(rounds=1)
+    tables.measurements.to_csv(tmp_path / "measurements.csv", index=False)
+    tables.comparisons.to_csv(tmp_path / "comparisons.csv", index=False)
     with pytest.raises(SystemExit, match=error) as refused:
         run(monkeypatch, tmp_path, arguments)
     assert str(refused.value).startswith("error: ")
@@ -356,8 +550,16 @@ def test_the_command_refuses_in_one_line(arguments, error, monkeypatch, tmp_path
 
 
 def test_the_footer_tells_the_rounds_of_cells_that_differ_in_them():
-    measurements, _ = tables(rounds=5)
+    measurements = simulated.campaign().measurements
     fewer = measurements[(measurements["framework"] != "pytorch") | (measurements["round"] <= 4)]
     language = languages.load("en")
     assert "rounds: 5" in drawing.provenance(measurements, language, LABELS)
     assert "rounds: 4–5" in drawing.provenance(fewer, language, LABELS)
+
+
+def test_tuned_runs_stand_only_beside_default_runs_of_the_same_input():
+    runs = simulated.campaign(tracks=["default", "tuned"], rounds=1).measurements
+    assert set(cells.both_tracks(runs, SIZES)["track"]) == {"default", "tuned"}
+    assert set(cells.both_tracks(runs, SIZES)["input"]) == {"device"}
+    only_host_tuned = runs[(runs["track"] == "default") | (runs["input"] == "host")]
+    assert set(cells.both_tracks(only_host_tuned, SIZES)["track"]) == {"default"}

@@ -5,7 +5,7 @@ import string
 import pytest
 import yaml
 
-from framebench import languages
+from framebench import catalogue, languages
 
 EVERY = languages.languages()
 
@@ -33,18 +33,33 @@ def test_placeholders_agree_with_the_reference(name):
     for key, text in texts(name).items():
         if isinstance(text, str):
             assert placeholders(text) == placeholders(reference[key]), key
+    assert texts(name)["settings"].keys() == reference["settings"].keys()
+    for setting, text in texts(name)["settings"].items():
+        assert placeholders(text) == placeholders(reference["settings"][setting]), setting
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_setting_of_every_framework_has_a_text_and_every_track_a_name(name):
+    for framework in catalogue.frameworks():
+        adapter = catalogue.adapter(framework)
+        assert adapter.options.keys() <= texts(name)["settings"].keys()
+        assert {f"track_{track}" for track in adapter.tracks} <= texts(name).keys()
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_every_text_is_a_text(name):
     for key, text in texts(name).items():
-        if key not in ("fonts", "workloads"):
+        if key not in ("fonts", "workloads", "settings"):
             assert isinstance(text, str), key
             assert text, key
 
 
 def test_a_workload_without_a_title_is_shown_by_its_name():
     assert languages.load("ko").workload("no-such-workload") == "no-such-workload"
+
+
+def test_a_setting_without_a_text_is_shown_by_its_name_and_value():
+    assert languages.load("ko").setting("no_such_setting").format(value=3) == "no_such_setting=3"
 
 
 def test_an_unknown_language_is_refused_with_what_there_is():

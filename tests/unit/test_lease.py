@@ -1,6 +1,8 @@
 """One measurement at a time on a device, also after the holder was killed."""
 
+import os
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -52,3 +54,14 @@ def test_a_killed_holder_leaves_the_device_free(holder, capsys):
     first.communicate()
     with lease("device-of-the-test"):
         assert "waiting" not in capsys.readouterr().err
+
+
+def test_another_user_can_wait_for_the_device_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = os.umask(0o077)
+    try:
+        with lease("device-of-the-test"):
+            (lock,) = tmp_path.iterdir()
+            assert lock.stat().st_mode & stat.S_IROTH
+    finally:
+        os.umask(before)

@@ -1,25 +1,31 @@
 """Every cell is measured as often as asked, round by round, in an order that only the seed decides."""
 
 import dataclasses
+import json
 import re
 import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framebench import catalogue, config, matrix
+from framebench import catalogue, config, matrix, record
+from framebench.analyse.table import BLOCK
+from framebench.config import Rounds
 from framebench.matrix import RECORD, Cell, Run
 
 DEFAULT = config.load(config.readable(catalogue.ROOT / "config.yaml"), "config.yaml")
 
 
-def configuration(seed: int, rounds: list[int], batch_sizes: int = 2, devices: tuple[str, ...] = ("cpu",)):
+def configuration(seed: int, rounds: Sequence[int | Rounds], batch_sizes: int = 2, devices: tuple[str, ...] = ("cpu",)):
     """One entry per number of rounds, each with its own batch sizes."""
     entries = tuple(
         dataclasses.replace(
             DEFAULT.matrix[0],
             batch_sizes=tuple(range(1 + i * batch_sizes, 1 + (i + 1) * batch_sizes)),
-            rounds=count,
+            rounds=count if isinstance(count, Rounds) else Rounds(count, count),
         )
         for i, count in enumerate(rounds)
     )
@@ -49,7 +55,7 @@ def test_every_cell_has_each_of_its_rounds_once(configured):
         for cell in matrix.cells(configured)
         for entry in configured.matrix
         if cell.batch_size in entry.batch_sizes
-        for round in range(1, entry.rounds + 1)
+        for round in range(1, entry.rounds.at_least + 1)
     }
     runs = matrix.runs(configured)
     found = {(run.cell.batch_size, run.cell.framework, run.cell.device, run.round) for run in runs}
@@ -67,7 +73,7 @@ def test_order_counts_the_runs_from_one_and_round_follows_round(configured):
 @given(configurations)
 def test_order_is_the_same_for_the_same_seed(configured):
     expected = matrix.runs(configured)
-    matrix._campaign.cache_clear()
+    matrix.campaign.cache_clear()
     assert matrix.runs(configured) == expected
 
 
@@ -98,6 +104,62 @@ def test_a_known_seed_has_a_known_order():
     ]
 
 
+RULE = Rounds(at_least=3, at_most=6, ci_half_width=0.02)
+
+
+def test_without_a_rule_for_the_rounds_there_is_nothing_to_compute_first():
+    configured = configuration(seed=1, rounds=[2, 3])
+    assert not matrix.has_rule(configured)
+    assert matrix.first_runs(configured) == []
+    assert matrix.runs(configured) == list(matrix.campaign(configured))
+
+
+def test_a_rule_begins_with_its_first_rounds_and_leaves_other_cells_alone():
+    configured = configuration(seed=1, rounds=[5, RULE], batch_sizes=1)
+    frameworks = len(DEFAULT.frameworks)
+    assert matrix.has_rule(configured)
+    assert len(matrix.runs(configured)) == frameworks * (5 + 3)
+    first = matrix.first_runs(configured)
+    assert {(run.cell.batch_size, run.round) for run in first} == {(2, 1), (2, 2), (2, 3)}
+    assert len(first) == frameworks * 3
+
+
+def test_what_a_block_is_asked_for_is_measured_of_all_its_frameworks():
+    configured = configuration(seed=1, rounds=[RULE], batch_sizes=2)
+    asked = {cell.block: 5 for cell in matrix.cells(configured) if cell.batch_size == 1}
+    counts = Counter(run.cell for run in matrix.runs(configured, asked))
+    assert counts == {cell: 5 if cell.batch_size == 1 else 3 for cell in matrix.cells(configured)}
+
+
+@given(st.integers(3, 6))
+def test_more_rounds_leave_the_order_of_the_others_as_it_was(count):
+    configured = configuration(seed=7, rounds=[RULE, 4], batch_sizes=2)
+    asked = {cell.block: count for cell in matrix.cells(configured) if cell.batch_size <= 2}
+    runs, order = matrix.runs(configured, asked), matrix.order(configured)
+    places = [order[run] for run in runs]
+    assert places == sorted(places)
+    assert set(matrix.runs(configured)) <= set(runs)
+
+
+def test_a_block_is_named_by_the_columns_of_the_tables(tmp_path):
+    block = Cell("cpu", "article-cnn", "pytorch", "default", "float32", "host", 64).block
+    (tmp_path / "rounds.json").write_text(json.dumps([dict(zip(BLOCK, block, strict=True)) | {"rounds": 9}]))
+    assert matrix.asked_rounds(tmp_path / "rounds.json") == {block: 9}
+
+
+def test_the_plan_holds_the_rounds_that_were_asked_for(tmp_path, monkeypatch):
+    written = config.readable(catalogue.ROOT / "config.yaml")
+    written["matrix"] = [written["matrix"][1] | {"rounds": dataclasses.asdict(RULE)}]
+    block = dict(zip(BLOCK, matrix.cells(config.load(written, "a test"))[0].block, strict=True))
+    (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 4}]))
+    options = ["--rounds", str(tmp_path / "rounds.json"), "--output", str(tmp_path / "plan.txt")]
+    monkeypatch.setattr("sys.argv", ["matrix", "--config", json.dumps(written), *options])
+    matrix.main()
+    planned = (tmp_path / "plan.txt").read_text().splitlines()
+    assert len(planned) == 4 * len(written["frameworks"])
+    assert sum(path.endswith("round-4.json") for path in planned) == len(written["frameworks"])
+
+
 names = st.from_regex(r"[a-z][a-z0-9-]*", fullmatch=True)
 runs_drawn = st.builds(
     Run,
@@ -119,6 +181,13 @@ def test_the_path_of_a_record_tells_the_cell():
     run = Run(Cell("cpu", "article-cnn", "keras-tensorflow", "default", "float32", "device", 32), 3)
     assert matrix.record_path("results", run) == (
         "results/runs/cpu/article-cnn/keras-tensorflow/default/float32/device/batch-32/round-3.json"
+    )
+
+
+def test_the_samples_of_a_run_stand_beside_the_records_under_the_name_of_its_own():
+    run = Run(Cell("h200", "article-cnn", "pytorch", "default", "float32", "device", 32), 3)
+    assert record.samples_path(Path(matrix.record_path("results/quick", run))) == Path(
+        "results/quick/samples/h200/article-cnn/pytorch/default/float32/device/batch-32/round-3.npz"
     )
 
 

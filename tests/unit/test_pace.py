@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framebench.measure.pace import Interval, Pace, is_steady
+from framebench.measure.pace import Interval, MoreWork, Pace, is_steady
 from framebench.protocol import Blocks, Warmup
 
 WARMUP = Warmup(min_s=1.0, min_steps=5, max_s=6.0, group_s=0.1, tolerance=0.1)
@@ -16,17 +16,19 @@ BLOCKS = Blocks(count=5, min_s=0.5, min_steps=5)
 class Loop:
     """A training loop in simulated time: step i takes step_s(i), a synchronisation takes synchronise_s."""
 
-    def __init__(self, step_s, synchronise_s=0.0):
+    def __init__(self, step_s, synchronise_s=0.0, steps_per_call=1, more_work_every=None):
         self.now_s, self.steps, self.synchronised = 0.0, 0, 0
         self.step_s, self.synchronise_s = step_s, synchronise_s
+        self.steps_per_call, self.more_work_every = steps_per_call, more_work_every
 
     def train(self, warmup=WARMUP, blocks=BLOCKS, synced_steps=20):
         pace = Pace(warmup, blocks, synced_steps, clock_ns=lambda: round(self.now_s * 1e9))
+        told = MoreWork(pace, self.more_work_every) if self.more_work_every else pace
         pace.start()
         for step in count():
             self.now_s += self.step_s(step)
             self.steps += 1
-            if pace.over(self.synchronise):
+            if self.steps % self.steps_per_call == 0 and told.over(self.synchronise, self.steps_per_call):
                 return pace.timeline
 
     def synchronise(self):
@@ -66,6 +68,25 @@ def test_every_step_belongs_to_one_interval():
     timeline = loop.train()
     intervals = [timeline.first, *timeline.warmup, *timeline.blocks, *timeline.synced]
     assert sum(interval.steps for interval in intervals) == loop.steps
+
+
+def test_steps_taken_in_one_call_are_all_counted_and_an_interval_ends_with_a_call():
+    loop = Loop(lambda step: 0.01, steps_per_call=7)
+    timeline = loop.train()
+    intervals = [timeline.first, *timeline.warmup, *timeline.blocks, *timeline.synced]
+    assert timeline.first.steps == 7
+    assert all(interval.steps % 7 == 0 for interval in intervals)
+    assert sum(interval.steps for interval in intervals) == loop.steps
+    assert all(block.step_s == pytest.approx(0.01) for block in timeline.blocks)
+
+
+def test_more_work_is_done_and_not_counted():
+    loop = Loop(lambda step: 0.01, more_work_every=4)
+    timeline = loop.train()
+    counted = [timeline.first, *timeline.warmup, *timeline.blocks, *timeline.synced]
+    assert sum(interval.steps for interval in counted) == pytest.approx(loop.steps * 4 / 5, abs=1)
+    steps = sum(block.steps for block in timeline.blocks)
+    assert sum(block.s for block in timeline.blocks) / steps == pytest.approx(0.01 * 5 / 4, rel=1 / steps)
 
 
 def test_warm_up_waits_while_steps_get_faster():

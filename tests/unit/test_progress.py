@@ -10,6 +10,7 @@ from framebench.measure import progress
 REQUEST = {
     "workload": "article-cnn",
     "framework": "pytorch",
+    "track": "default",
     "batch_size": 32,
     "input": "device",
     "round": 2,
@@ -26,6 +27,11 @@ def finished(folder, name, process_s, mtime):
 
 def test_before_the_first_run_no_time_is_promised(tmp_path):
     assert progress.line(REQUEST, 5, tmp_path) == "[3 of 5] article-cnn · pytorch · batch 32 · input device · round 2"
+
+
+def test_a_track_other_than_the_default_is_named(tmp_path):
+    line = progress.line(REQUEST | {"track": "tuned"}, 5, tmp_path)
+    assert line == "[3 of 5] article-cnn · pytorch · tuned · batch 32 · input device · round 2"
 
 
 def test_the_time_left_is_that_of_recent_runs_for_this_and_all_later_ones(tmp_path):

@@ -1,11 +1,15 @@
 """The verdict says what the comparisons show and nothing more."""
 
+import re
+import subprocess
 import sys
 
 import pandas as pd
 import pytest
 
-from framebench import languages, verdict
+import simulated
+from framebench import languages, record, verdict
+from framebench.analyse.effects import effects
 
 LABELS = {
     "tensorflow": "TensorFlow",
@@ -16,11 +20,13 @@ LABELS = {
 SIZES = {"article-cnn": 128, "vgg-cnn": 64}
 
 
-def runs(framework, status="ok", reason=None, *, batch_size=128, input="device", workload="article-cnn"):
+def runs(
+    framework, status="ok", reason=None, *, batch_size=128, input="device", workload="article-cnn", track="default"
+):
     return {
         "device": "cpu",
         "workload": workload,
-        "track": "default",
+        "track": track,
         "precision": "float32",
         "input": input,
         "batch_size": batch_size,
@@ -28,18 +34,20 @@ def runs(framework, status="ok", reason=None, *, batch_size=128, input="device",
         "status": status,
         "reason": reason,
         "device_name": "A $hostile_{name}",
+        "flags": None,
     }
 
 
-def comparison(ratio, low, high, verdict, *, batch_size=128, pair=("pytorch", "keras-tensorflow"), input="device"):
+def comparison(ratio, low, high, verdict, *, p=None, pair=("pytorch", "keras-tensorflow"), **block):
     framework, reference = pair
-    return runs(framework, batch_size=batch_size, input=input) | {
+    return runs(framework, **block) | {
         "reference": reference,
         "ratio": ratio,
         "ci_low": low,
         "ci_high": high,
         "confidence": 0.95,
         "rounds": 5,
+        "p_adjusted": p,
         "verdict": verdict,
     }
 
@@ -47,22 +55,37 @@ def comparison(ratio, low, high, verdict, *, batch_size=128, pair=("pytorch", "k
 def said(comparisons, measurements, language="en"):
     columns = comparison(None, None, None, "").keys()
     return verdict.sentences(
-        pd.DataFrame(comparisons, columns=columns),
         pd.DataFrame(measurements),
-        languages.load(language),
-        SIZES,
-        LABELS,
+        pd.DataFrame(comparisons, columns=columns),
+        NO_EFFECTS,
+        article_batch_sizes=SIZES,
+        language=languages.load(language),
+        labels=LABELS,
     )
 
 
+def said_of(tables, language="en", **options):
+    words = {"article_batch_sizes": SIZES, "language": languages.load(language), "labels": LABELS}
+    return verdict.sentences(tables.measurements, tables.comparisons, tables.effects, **words, **options)
+
+
+NO_EFFECTS = effects(simulated.campaign(blocks=[], rounds=0).measurements, 0.95)
 BOTH = [runs("pytorch"), runs("keras-tensorflow")]
 
 
 def test_the_faster_one_is_the_subject():
     assert said([comparison(1.42, 1.36, 1.49, "faster")], BOTH) == [
         "On A $hostile_{name}, PyTorch trains article-cnn at batch 128 1.42 times as fast as Keras "
-        "(TensorFlow) (95 % interval 1.36–1.49, 5 rounds, batches already on the device)."
+        "(TensorFlow) (95 % interval 1.36–1.49, 5 rounds)."
     ]
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "a stand-in for the NVIDIA driver"), ("ko", "테스트용 대역")])
+def test_the_first_line_says_that_a_run_was_made_with_a_stand_in(language, words):
+    measurements = [runs("pytorch"), runs("keras-tensorflow") | {"flags": "warmup_not_converged;stand_in"}]
+    first, second = said([comparison(1.42, 1.36, 1.49, "faster")], measurements, language)
+    assert words in first
+    assert "1.42" in second
 
 
 def test_a_slower_pytorch_makes_keras_the_subject_with_the_inverse():
@@ -103,7 +126,7 @@ def test_a_failed_side_without_a_reason_and_a_missing_side_are_named():
 
 def test_what_is_not_comparable_says_why():
     (sentence,) = said([comparison(1.4, 1.3, 1.5, "not comparable: no valid certificate")], BOTH)
-    assert sentence.endswith("cannot be compared (batches already on the device): no valid certificate.")
+    assert sentence.endswith("training article-cnn at batch 128 cannot be compared: no valid certificate.")
 
 
 def test_a_pair_that_was_not_compared_is_said_to_be_so():
@@ -122,15 +145,128 @@ def test_without_keras_each_framework_is_compared_with_the_baseline():
     assert "PyTorch trains article-cnn at batch 128 1.50 times as fast as TensorFlow" in pytorch
 
 
-def test_it_speaks_of_the_device_input_and_the_batch_size_nearest_to_the_articles():
-    measurements, compared = [], []
-    for input, batch_size in [("device", 32), ("device", 256), ("device", 1024), ("host", 128)]:
-        for framework in ("pytorch", "keras-tensorflow"):
-            measurements.append(runs(framework, batch_size=batch_size, input=input))
-        compared.append(comparison(1.42, 1.36, 1.49, "faster", batch_size=batch_size, input=input))
-    (sentence,) = said(compared, measurements)
-    assert "at batch 256 " in sentence
-    assert "batches already on the device" in sentence
+def both(**block):
+    return [runs("pytorch", **block), runs("keras-tensorflow", **block)]
+
+
+def test_each_track_and_input_has_a_sentence_of_its_own_that_names_it_and_the_default_one_comes_first():
+    blocks = [{"track": track, "input": input} for track in ("tuned", "default") for input in ("host", "device")]
+    compared = [comparison(i, 0.9 * i, 1.1 * i, "faster", **block) for i, block in enumerate(blocks, start=2)]
+    sentences = said(compared, [run for block in blocks for run in both(**block)])
+    assert [sentence.split(" times")[0].split("article-cnn ")[1] for sentence in sentences] == [
+        "at batch 128 5.00",
+        "at batch 128 (batches from host memory) 4.00",
+        "at batch 128 (tuned settings) 3.00",
+        "at batch 128 (tuned settings, batches from host memory) 2.00",
+    ]
+
+
+def test_it_speaks_of_the_batch_size_nearest_to_the_articles_and_says_what_the_others_answer():
+    answers = {8: "slower", 16: "slower", 32: "no difference shown", 256: "faster", 1024: "faster", 2048: "no verdict"}
+    compared = [comparison(1.42, 1.36, 1.49, answer, batch_size=size) for size, answer in answers.items()]
+    (sentence,) = said(compared, [run for size in answers for run in both(batch_size=size)])
+    assert "at batch 256 1.42 times" in sentence
+    assert sentence.endswith(
+        "At the other batch sizes measured: the other way at batch 8, 16 (Keras (TensorFlow) faster); "
+        "no difference shown at batch 32; the same at batch 1024; no verdict at batch 2048."
+    )
+
+
+def test_beside_no_difference_the_other_batch_sizes_name_the_faster_one():
+    compared = [
+        comparison(1.01, 0.97, 1.06, "no difference shown"),
+        comparison(0.5, 0.4, 0.8, "slower", batch_size=32),
+        comparison(1.42, 1.36, 1.49, "faster", batch_size=512),
+    ]
+    (sentence,) = said(compared, [run for size in (32, 128, 512) for run in both(batch_size=size)])
+    assert sentence.endswith("measured: Keras (TensorFlow) faster at batch 32; PyTorch faster at batch 512.")
+
+
+def test_where_no_batch_size_has_a_verdict_there_is_nothing_to_say_of_the_others():
+    compared = [comparison(1.4, None, None, "not comparable: only 2 rounds", batch_size=size) for size in (32, 128)]
+    (sentence,) = said(compared, both(batch_size=32) + both(batch_size=128))
+    assert "other batch sizes" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"), [("en", "but not after adjusting for the 4 comparisons made."), ("ko", "전체 비교 4건")]
+)
+def test_an_interval_that_excludes_1_is_no_difference_where_adjusting_says_so(language, expected):
+    rows = [comparison(1.2, 1.02, 1.41, "no difference shown", p=0.08)]
+    rows += [comparison(1.2, 1.1, 1.3, "faster", p=0.01, batch_size=size) for size in range(7)]
+    sentence, adjusted = said(rows, BOTH, language)
+    assert expected in sentence
+    assert "1.02–1.41" in sentence
+    assert "4" in adjusted and "Holm" in adjusted
+
+
+def test_a_single_comparison_needs_no_word_on_adjusting():
+    rows = [comparison(1.42, 1.36, 1.49, "faster", p=0.01), comparison(0.7, 0.67, 0.74, "slower", p=0.01)]
+    assert len(said(rows[:1], BOTH)) == len(said(rows, BOTH)) == 1
+
+
+ARTICLE = [("article-cnn", "device", 128), ("article-cnn", "host", 128), ("article-cnn", "device", 32)]
+
+
+def test_tuning_has_one_sentence_per_workload_with_gain_interval_and_reason():
+    blocks = [*ARTICLE, ("vgg-cnn", "device", 64)]
+    tables = simulated.campaign(tracks=["default", "tuned"], blocks=blocks)
+    article, vgg = (sentence for sentence in said_of(tables) if "change the speed of" in sentence)
+    assert article.startswith(
+        "On A CPU, tuned settings change the speed of article-cnn at batch 128 by these factors (95 % intervals): "
+        "Keras (TensorFlow) unchanged, as the search found nothing faster than the defaults; PyTorch 1.90 "
+    )
+    assert "(1.90–1.90): tbbmalloc saves the page faults" in article
+    assert "(5,400 → 3 per step), channels-last" in article
+    assert "10 steps per call" in article
+    assert "vgg-cnn at batch 64 by" in vgg
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (1.1, 1.3, "PyTorch 1.20 (1.10–1.30): tbbmalloc saves"),
+        (0.9, 1.3, "PyTorch no gain shown (0.90–1.30); "),
+        (None, None, "PyTorch 1.20 (too few rounds for an interval); "),
+    ],
+)
+def test_the_reason_for_a_gain_is_told_only_where_one_is_shown(low, high, expected):
+    tables = simulated.campaign(tracks=["default", "tuned"], blocks=ARTICLE[:1])
+    of_pytorch = tables.effects["framework"] == "pytorch"
+    tables.effects.loc[of_pytorch, ["ratio", "ci_low", "ci_high"]] = [1.2, low, high]
+    (sentence,) = (sentence for sentence in said_of(tables) if "change the speed of" in sentence)
+    assert expected in sentence
+
+
+def test_tuning_that_failed_is_not_spoken_of():
+    failed = [(framework, "article-cnn", 128) for framework in simulated.THREE]
+    tables = simulated.campaign(tracks=["default", "tuned"], blocks=ARTICLE[:1], failed=failed)
+    assert not any("change the speed of" in sentence for sentence in said_of(tables))
+
+
+def test_runs_on_a_busy_machine_are_counted_and_the_command_deletes_their_records_and_no_others(tmp_path):
+    tables = simulated.campaign(blocks=ARTICLE[:1], busy_rounds=[2, 3])
+    results = tmp_path / "my results"
+    for flags in ([], ["busy_machine"], ["warmup_not_converged", "busy_machine"]):
+        path = results / "runs" / "cpu" / f"{len(flags)} flags" / "round-1.json"
+        record.write(path, record.record(flags=flags))
+    (sentence,) = (sentence for sentence in said_of(tables, results=results) if "kept the machine busy" in sentence)
+    assert sentence.startswith("6 of 15 runs ")
+    (delete,) = re.findall("`(.*)`", sentence)
+    subprocess.run(delete, shell=True, check=True)
+    assert [path.parent.name for path in results.rglob("*.json")] == ["0 flags"]
+
+
+def test_korean_speaks_of_all_of_it_too():
+    blocks = [*ARTICLE, ("article-cnn", "device", 512)]
+    tables = simulated.campaign(tracks=["default", "tuned"], blocks=blocks, noise=0.02, busy_rounds=[1])
+    english, korean = said_of(tables), said_of(tables, "ko")
+    assert len(korean) == len(english) == 4 + 1 + 1 + 1
+    assert korean[0].endswith("다른 배치 크기의 결론: 배치 32, 512에서 동일.")
+    assert "(배치 128, 튜닝 설정, 호스트 메모리에서 배치 공급)은" in korean[3]
+    assert "기본 설정 대비 튜닝 설정 속도(95% 신뢰 구간): Keras (TensorFlow) 변화 없음" in korean[4]
+    assert "비교 24건" in korean[5]
+    assert "전체 실행 120회 중 24회" in korean[6]
 
 
 @pytest.mark.parametrize(
@@ -151,9 +287,10 @@ def test_korean_says_the_same(row, expected):
 def test_the_command_writes_one_sentence_a_line(tmp_path, monkeypatch):
     pd.DataFrame(BOTH).to_csv(tmp_path / "measurements.csv", index=False)
     pd.DataFrame([comparison(1.42, 1.36, 1.49, "faster")]).to_csv(tmp_path / "comparisons.csv", index=False)
+    NO_EFFECTS.to_csv(tmp_path / "effects.csv", index=False)
     monkeypatch.chdir(tmp_path)
-    command = "verdict --measurements measurements.csv --comparisons comparisons.csv --language en --output out.txt"
-    monkeypatch.setattr(sys, "argv", command.split())
+    tables = [f"--{table}={table}.csv" for table in ("measurements", "comparisons", "effects")]
+    monkeypatch.setattr(sys, "argv", ["verdict", *tables, "--language=en", "--output=out.txt"])
     verdict.main()
     lines = (tmp_path / "out.txt").read_text(encoding="utf-8").splitlines()
     assert lines == said([comparison(1.42, 1.36, 1.49, "faster")], BOTH)

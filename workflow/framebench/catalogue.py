@@ -2,16 +2,30 @@
 
 import ast
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from framebench import sides
+
 ROOT = Path(__file__).resolve().parents[2]
 
 PACKAGE = Path("workflow/framebench")
-CONSTANTS = ("LABEL", "ENVIRONMENT", "MODEL_FILE", "TRACKS")
+# Constant of an adapter → the type of its literal, and of what is in it; how to write it.
+CONSTANTS: dict[str, tuple[type, type, str]] = {
+    "LABEL": (str, str, "a name in quotes"),
+    "ENVIRONMENT": (str, str, "a name in quotes"),
+    "MODEL_FILE": (str, str, "a name in quotes"),
+    "TRACKS": (tuple, str, 'a tuple of track names, such as ("default",)'),
+    "PRECISIONS": (
+        dict,
+        tuple,
+        'what it trains in by kind of device, such as {"cpu": ("float32",), "cuda": ("tf32",)}',
+    ),
+}
+OF_TUNED = {"OPTIONS": (dict, tuple, 'settings with their values, such as {"compile": (False, True)}')}
 
 
 class AdapterError(Exception):
@@ -27,7 +41,9 @@ class Adapter:
     environment: str
     model_file: str
     tracks: tuple[str, ...]
+    precisions: Mapping[str, tuple[str, ...]]  # by kind of device, `cpu` or `cuda`
     path: Path  # relative to the repository
+    options: Mapping[str, tuple] = field(default_factory=dict)  # of track `tuned`: values, first that of `default`
 
 
 @cache
@@ -50,25 +66,21 @@ def workloads(root: Path = ROOT) -> tuple[str, ...]:
 @cache
 def adapter(framework: str, root: Path = ROOT) -> Adapter:
     """What a framework's adapter declares; AdapterError naming the file and the constant that it lacks."""
-    path = PACKAGE / "frameworks" / f"{_module(framework)}.py"
+    path = PACKAGE / "frameworks" / f"{_module(sides.base(framework))}.py"
     constants = _constants(root / path, root)
-    for name in CONSTANTS:
+    wanted = CONSTANTS | (OF_TUNED if "tuned" in (constants.get("TRACKS") or ()) else {})
+    for name, (kind, of, how) in wanted.items():
         value = constants.get(name)
-        if name == "TRACKS":
-            wanted = 'a tuple of track names, such as ("default",)'
-            right = isinstance(value, tuple) and all(isinstance(track, str) for track in value)
-        else:
-            wanted = "a name in quotes"
-            right = isinstance(value, str)
-        if not value or not right:
-            raise AdapterError(f"{path}: the constant {name} is missing or wrong; it must be {wanted}")
-    label, environment, model_file, tracks = (constants[name] for name in CONSTANTS)
-    return Adapter(framework, label, environment, model_file, tracks, path)
+        inside = value.values() if isinstance(value, dict) else value or ()
+        if not inside or not isinstance(value, kind) or not all(isinstance(item, of) for item in inside):
+            raise AdapterError(f"{path}: the constant {name} is missing or wrong; it must be {how}")
+    return Adapter(name=framework, path=path, **{name.lower(): constants[name] for name in wanted})
 
 
 def framework_label(framework: str, root: Path = ROOT) -> str:
     """The framework's name as a reader knows it (`keras-tensorflow`: `Keras (TensorFlow)`)."""
-    return adapter(framework, root).label
+    side = sides.side(framework)
+    return adapter(framework, root).label + (f" ({side})" if side else "")
 
 
 def spec_path(workload: str) -> Path:
@@ -124,15 +136,21 @@ def certified(framework: str, workload: str, root: Path = ROOT) -> tuple[Path, .
 
 
 @cache
+def sources_digest(framework: str, workload: str, root: Path = ROOT) -> str:
+    """12 hex digits that change with the content of any of the `sources`.
+
+    For Snakemake's `params`: twenty files as `input` of each of ten thousand runs make it plan for a minute.
+    """
+    return _digest([], sources(framework, workload, root), root)
+
+
+@cache
 def certificate_id(framework: str, workload: str, lock_digest: str, root: Path = ROOT) -> str:
     """12 hex digits that change with what a certificate proves: those files, and the framework's environment.
 
     A certificate has it and every record carries it; a record counts under no other certificate.
     """
-    digest = hashlib.sha256(f"{framework} {workload} {lock_digest}".encode())
-    for path in certified(framework, workload, root):
-        digest.update(f"{path}\n".encode() + (root / path).read_bytes())
-    return digest.hexdigest()[:12]
+    return _digest([sides.base(framework), workload, lock_digest], certified(framework, workload, root), root)
 
 
 @cache
@@ -144,6 +162,13 @@ def code(command: str, root: Path = ROOT) -> tuple[Path, ...]:
     path = root / PACKAGE.parent / command.replace(".", "/")
     entry = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
     return tuple(sorted(_closure([entry], root)))
+
+
+def _digest(words: Iterable[str], paths: Iterable[Path], root: Path) -> str:
+    digest = hashlib.sha256(" ".join(words).encode())
+    for path in paths:
+        digest.update(f"{path}\n".encode() + (root / path).read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _closure(files: list[Path], root: Path) -> set[Path]:

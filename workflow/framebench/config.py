@@ -1,8 +1,10 @@
 """Turns config.yaml into a checked Config, or refuses it in one line: where, what, and what is allowed."""
 
+import dataclasses
 import difflib
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +17,10 @@ import yaml
 from jsonschema.protocols import Validator
 
 from framebench import catalogue, languages
+from framebench.analyse.statistics import MIN_ROUNDS
+from framebench.devices import DeviceError, Gpu, resolve
 from framebench.protocol import Blocks, Protocol, Warmup
+from framebench.sides import AGAIN, SIDE
 
 SCHEMA = catalogue.ROOT / "workflow/schemas/config.schema.yaml"
 
@@ -27,6 +32,19 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True)
+class Rounds:
+    """How often a cell is measured: `at_least` times, and up to `at_most` where that reaches `ci_half_width`.
+
+    The half-width is that of a ratio's interval, as a share of the ratio: 0.02 is 2 % to either side. It is
+    None where a number of rounds was given, which both limits then are.
+    """
+
+    at_least: int
+    at_most: int
+    ci_half_width: float | None = None
+
+
+@dataclass(frozen=True)
 class Entry:
     """Cells of one workload: every combination of these, with every framework and device."""
 
@@ -35,7 +53,17 @@ class Entry:
     precisions: tuple[str, ...]
     inputs: tuple[str, ...]
     batch_sizes: tuple[int, ...]
+    rounds: Rounds
+
+
+@dataclass(frozen=True)
+class AgainstItself:
+    """The A/A campaign: cells in which every framework meets itself, and itself with more work."""
+
+    workload: str
+    batch_sizes: tuple[int, ...]
     rounds: int
+    more_work_every: int  # one uncounted step after so many
 
 
 @dataclass(frozen=True)
@@ -54,12 +82,15 @@ class Config:
 
     results: str
     devices: tuple[str, ...]
+    gpus: tuple[Gpu, ...]  # the cards among them
     packages: str
     frameworks: tuple[str, ...]
     baseline: str
     matrix: tuple[Entry, ...]
     data: Data
     protocol: Protocol
+    tuning_trials: int  # runs that the search for the settings of track `tuned` may make
+    aa: AgainstItself
     confidence: float
     languages: tuple[str, ...]
 
@@ -95,10 +126,23 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
         raise ConfigError(str(error)) from None
     if problem:
         raise ConfigError(f"{origin}: {problem}")
-    protocol = config["protocol"]
+    results, protocol = os.path.normpath(config["results"]), config["protocol"]
+    try:
+        devices = resolve(config["devices"], results)
+    except DeviceError as error:
+        raise ConfigError(f"{origin}: {error}") from None
+    kinds = {name: "cuda" if gpu else "cpu" for name, gpu in devices.items()}
+    if problem := next(_precision_problems(config, kinds), None):
+        raise ConfigError(f"{origin}: {problem}")
+    gpus = tuple(gpu for gpu in devices.values() if gpu)
+    if gpus and config["packages"] == "cpu":
+        raise ConfigError(
+            f"{origin}: packages: 'cpu' cannot use the GPU {gpus[0].name!r} of devices; allowed: auto, cuda"
+        )
     return Config(
-        results=os.path.normpath(config["results"]),
-        devices=tuple(config["devices"]),
+        results=results,
+        devices=tuple(devices),
+        gpus=gpus,
         packages=config["packages"],
         frameworks=tuple(config["frameworks"]),
         baseline=config["baseline"],
@@ -109,22 +153,51 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
                 precisions=tuple(entry["precisions"]),
                 inputs=tuple(entry["inputs"]),
                 batch_sizes=tuple(entry["batch_sizes"]),
-                rounds=entry["rounds"],
+                rounds=_rounds(entry["rounds"]),
             )
             for entry in config["matrix"]
         ),
         data=Data(**config["data"] | {"md5": config["data"]["md5"].lower()}),
         protocol=Protocol(
             seed=protocol["seed"],
-            threads=_cores() if protocol["threads"] == "auto" else protocol["threads"],
+            cores=None if protocol["cores"] == "any" else tuple(protocol["cores"]),
+            threads=_core_count(protocol) if protocol["threads"] == "auto" else protocol["threads"],
             warmup=Warmup(**protocol["warmup"]),
             blocks=Blocks(**protocol["blocks"]),
             synced_steps=protocol["synced_steps"],
+            sampler_hz=protocol["sampler_hz"],
             timeout_s=protocol["timeout_s"],
         ),
+        tuning_trials=config["tuning"]["trials"],
+        aa=AgainstItself(**config["aa"] | {"batch_sizes": tuple(config["aa"]["batch_sizes"])}),
         confidence=config["confidence"],
         languages=tuple(config["languages"]),
     )
+
+
+def against_itself(config: Config) -> Config:
+    """The A/A campaign of a configuration, in a results folder of its own."""
+    aa = config.aa
+    sides_of = ("", f"{SIDE}{AGAIN}", f"{SIDE}{aa.more_work_every}-more")
+    return dataclasses.replace(
+        config,
+        results=f"{config.results}/aa",
+        frameworks=tuple(f"{framework}{side}" for framework in config.frameworks for side in sides_of),
+        matrix=(
+            Entry(
+                workload=aa.workload,
+                tracks=("default",),
+                precisions=("float32",),
+                inputs=("device",),
+                batch_sizes=aa.batch_sizes,
+                rounds=_rounds(aa.rounds),
+            ),
+        ),
+    )
+
+
+def _rounds(rounds: int | dict[str, Any]) -> Rounds:
+    return Rounds(**rounds) if isinstance(rounds, dict) else Rounds(rounds, rounds)
 
 
 def _problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -133,7 +206,10 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _results_problems(config["results"])
     yield from _name_problems(config)
     yield from _shared_cells(config["matrix"])
-    yield from _data_problems(config["data"], config["matrix"])
+    yield from _rounds_problems(config["matrix"])
+    yield from _aa_problems(config["aa"], config["frameworks"])
+    yield from _data_problems(config["data"], {f"matrix[{i}]": entry for i, entry in enumerate(config["matrix"])})
+    yield from _data_problems(config["data"], {"aa": config["aa"]})
     yield from _protocol_problems(config["protocol"])
 
 
@@ -156,10 +232,8 @@ def _name_problems(config: Mapping[str, Any]) -> Iterator[str]:
     for i, entry in enumerate(config["matrix"]):
         workload = entry["workload"]
         yield from _unknown(f"matrix[{i}].workload", workload, catalogue.workloads())
+        yield from _unbuildable(f"matrix[{i}].workload", workload, frameworks)
         for framework in frameworks:
-            model_path = catalogue.model_path(framework, workload)
-            if not (catalogue.ROOT / model_path).is_file():
-                yield f"matrix[{i}].workload: {workload!r} cannot be built in {framework}: no {model_path}"
             tracks = catalogue.adapter(framework).tracks
             for j, track in enumerate(entry["tracks"]):
                 if track not in tracks:
@@ -167,6 +241,31 @@ def _name_problems(config: Mapping[str, Any]) -> Iterator[str]:
                     yield f"{where}: {track!r} is not offered by {framework}{_instead(track, tracks)}"
     for i, language in enumerate(config["languages"]):
         yield from _unknown(f"languages[{i}]", language, tuple(languages.languages()))
+
+
+def _precision_problems(config: Mapping[str, Any], kinds: Mapping[str, str]) -> Iterator[str]:
+    """What a framework does not offer on a device; `kinds` tells of each by its name whether it is `cpu` or `cuda`."""
+    for i, entry in enumerate(config["matrix"]):
+        tuned = "tuned" in entry["tracks"]
+        for device, kind in kinds.items():
+            for j, precision in enumerate(entry["precisions"]):
+                where = f"matrix[{i}].precisions[{j}]: {precision!r}"
+                for framework in config["frameworks"]:
+                    offered = catalogue.adapter(framework).precisions.get(kind, ())
+                    if precision not in offered:
+                        yield f"{where} is not offered by {framework} on {device}{_instead(precision, offered)}"
+                if tuned and precision != "float32":
+                    # Its footprint would be seen outside the loops and compilers that settings bring in.
+                    yield f"{where} is not offered with track 'tuned'; allowed: float32"
+            if tuned and kind != "cpu":
+                yield f"devices: {device!r} is a GPU, and track 'tuned' of matrix[{i}] is for CPUs; allowed: cpu"
+
+
+def _unbuildable(where: str, workload: str, frameworks: list[str]) -> Iterator[str]:
+    for framework in frameworks:
+        model_path = catalogue.model_path(framework, workload)
+        if not (catalogue.ROOT / model_path).is_file():
+            yield f"{where}: {workload!r} cannot be built in {framework}: no {model_path}"
 
 
 def _shared_cells(matrix: list[dict[str, Any]]) -> Iterator[str]:
@@ -180,11 +279,27 @@ def _shared_cells(matrix: list[dict[str, Any]]) -> Iterator[str]:
                 yield f"matrix[{i}]: {shared} stands in matrix[{seen[cell]}] too; one entry may hold a cell"
 
 
-def _data_problems(data: dict[str, Any], matrix: list[dict[str, Any]]) -> Iterator[str]:
+def _rounds_problems(matrix: list[dict[str, Any]]) -> Iterator[str]:
     for i, entry in enumerate(matrix):
-        for j, batch_size in enumerate(entry["batch_sizes"]):
+        rounds, where = _rounds(entry["rounds"]), f"matrix[{i}].rounds"
+        if rounds.ci_half_width is not None and rounds.at_least < MIN_ROUNDS:
+            yield f"{where}.at_least: {rounds.at_least} is less than the {MIN_ROUNDS} rounds that an interval needs"
+        if rounds.at_most < rounds.at_least:
+            yield f"{where}.at_most: {rounds.at_most} is less than at_least, {rounds.at_least}"
+
+
+def _aa_problems(aa: dict[str, Any], frameworks: list[str]) -> Iterator[str]:
+    yield from _unknown("aa.workload", aa["workload"], catalogue.workloads())
+    yield from _unbuildable("aa.workload", aa["workload"], frameworks)
+    if aa["rounds"] < MIN_ROUNDS:
+        yield f"aa.rounds: {aa['rounds']} is less than the {MIN_ROUNDS} rounds that an interval needs"
+
+
+def _data_problems(data: dict[str, Any], entries: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for entry, cells in entries.items():
+        for j, batch_size in enumerate(cells["batch_sizes"]):
             if batch_size > data["samples"]:
-                where = f"matrix[{i}].batch_sizes[{j}]"
+                where = f"{entry}.batch_sizes[{j}]"
                 yield f"data.samples: {data['samples']} do not fill one batch of {where}, {batch_size}"
     if data["source"] == "cifar-10":
         if data["samples"] > CIFAR_10_SAMPLES:
@@ -194,9 +309,14 @@ def _data_problems(data: dict[str, Any], matrix: list[dict[str, Any]]) -> Iterat
 
 
 def _protocol_problems(protocol: dict[str, Any]) -> Iterator[str]:
-    if protocol["threads"] != "auto" and protocol["threads"] > _cores():
-        many = f"{protocol['threads']} is more than the {_cores()} cores that this process may use"
-        yield f"protocol.threads: {many}; allowed: auto or 1 to {_cores()}"
+    if protocol["cores"] != "any":
+        for i, core in enumerate(protocol["cores"]):
+            if core not in os.sched_getaffinity(0):
+                yield f"protocol.cores[{i}]: {core} is no core that this process may use; allowed: {_usable_cores()}"
+    cores = _core_count(protocol)
+    if protocol["threads"] != "auto" and protocol["threads"] > cores:
+        whose = "cores that this process may use" if protocol["cores"] == "any" else "cores of protocol.cores"
+        yield f"protocol.threads: {protocol['threads']} is more than the {cores} {whose}; allowed: auto or 1 to {cores}"
     warmup, blocks = protocol["warmup"], protocol["blocks"]
     if warmup["max_s"] < warmup["min_s"]:
         yield f"protocol.warmup.max_s: {warmup['max_s']} is less than min_s, {warmup['min_s']}"
@@ -214,11 +334,18 @@ def _unknown(where: str, name: str, known: tuple[str, ...]) -> Iterator[str]:
 def _instead(name: object, allowed: Iterable[str]) -> str:
     """What to write instead of `name`: the nearest allowed name, if any is near, and all of them."""
     near = difflib.get_close_matches(str(name), allowed, n=1)
-    return (f"; did you mean {near[0]!r}?" if near else ";") + f" allowed: {', '.join(allowed)}"
+    return (f"; did you mean {near[0]!r}?" if near else ";") + f" allowed: {', '.join(allowed) or 'none'}"
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
+def _core_count(protocol: dict[str, Any]) -> int:
+    return len(os.sched_getaffinity(0) if protocol["cores"] == "any" else protocol["cores"])
+
+
+def _usable_cores() -> str:
+    """The cores that this process may use as the kernel lists them: `0-3,8-11`."""
+    found = re.search(r"^Cpus_allowed_list:\s*(\S+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert found, "every Linux since 2.6 reports Cpus_allowed_list"
+    return found[1]
 
 
 def _explained(error: jsonschema.ValidationError) -> str:

@@ -9,7 +9,8 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
-from framebench.config import Config, load
+from framebench.analyse.table import BLOCK
+from framebench.config import Config, Rounds, against_itself, load
 
 # Where the record of a run stands in the results folder: for `format`, and for Snakemake as wildcards.
 RECORD = "runs/{device}/{workload}/{framework}/{track}/{precision}/{input}/batch-{batch_size}/round-{round}.json"
@@ -27,6 +28,14 @@ class Cell:
     input: str
     batch_size: int
 
+    @property
+    def block(self) -> "Block":
+        return self.device, self.workload, self.track, self.precision, self.input, self.batch_size
+
+
+# What is compared: device, workload, track, precision, input and batch size, as in the tables.
+Block = tuple[str, str, str, str, str, int]
+
 
 @dataclass(frozen=True)
 class Run:
@@ -38,11 +47,12 @@ class Run:
 
 def cells(config: Config) -> list[Cell]:
     """Every cell once, in the order of the configuration."""
-    return list(_rounds(config))
+    return list(rounds(config))
 
 
 @cache
-def _rounds(config: Config) -> dict[Cell, int]:
+def rounds(config: Config) -> dict[Cell, Rounds]:
+    """How often each cell is measured, in the order of the configuration."""
     return {
         Cell(device, entry.workload, framework, track, precision, input, batch_size): entry.rounds
         for entry in config.matrix
@@ -58,38 +68,63 @@ def _rounds(config: Config) -> dict[Cell, int]:
 
 
 @cache
-def _campaign(config: Config) -> tuple[Run, ...]:
-    rounds = _rounds(config)
-    campaign = []
-    for round in range(1, max(rounds.values()) + 1):
+def campaign(config: Config) -> tuple[Run, ...]:
+    """Every run that may be measured, in order: of a cell with a rule for its rounds, at_most.
+
+    Round follows round, and inside a round the cells of a device stand in an order drawn from the seed, the
+    device and the round. A cell with fewer rounds is missing from the later ones.
+    """
+    at_most = {cell: one.at_most for cell, one in rounds(config).items()}
+    drawn_runs = []
+    for round in range(1, max(at_most.values()) + 1):
         for device in config.devices:
             draw = random.Random(f"{config.protocol.seed} {device} {round}")
             drawn = [
                 # `random()` gives the same numbers in every Python; `shuffle` does not promise that.
                 (draw.random(), Run(cell, round))
-                for cell, count in rounds.items()
+                for cell, count in at_most.items()
                 if cell.device == device and round <= count
             ]
-            campaign += [run for _, run in sorted(drawn, key=lambda pair: pair[0])]
-    return tuple(campaign)
+            drawn_runs += [run for _, run in sorted(drawn, key=lambda pair: pair[0])]
+    return tuple(drawn_runs)
 
 
-def runs(config: Config) -> list[Run]:
-    """Every run once, in the order of the campaign.
+def runs(config: Config, asked: Mapping[Block, int] | None = None) -> list[Run]:
+    """The runs that are measured, in the order of the campaign.
 
-    Round follows round, and inside a round the cells of a device stand in an order drawn from the seed, the
-    device and the round. A cell with fewer rounds is missing from the later ones.
+    A block with a rule for its rounds gets at_least of them, or the number that `asked` has for it.
     """
-    return list(_campaign(config))
+    asked = asked or {}
+    counts = {cell: asked.get(cell.block, one.at_least) for cell, one in rounds(config).items()}
+    return [run for run in campaign(config) if run.round <= counts[run.cell]]
 
 
+@cache
+@cache
 def order(config: Config) -> dict[Run, int]:
-    """Each run's place in the campaign, from 1.
+    """Each run's place in the campaign, from 1; rounds that no rule asks for leave gaps.
 
     A place depends on all cells: another framework in the configuration moves the runs that are there
     already. It is therefore no reason to measure a run again; a record keeps the place it was measured at.
     """
-    return {run: place for place, run in enumerate(_campaign(config), start=1)}
+    return {run: place for place, run in enumerate(campaign(config), start=1)}
+
+
+def has_rule(config: Config) -> bool:
+    """Whether the rounds of any cell follow from those measured first."""
+    return any(entry.rounds.ci_half_width is not None for entry in config.matrix)
+
+
+def first_runs(config: Config) -> list[Run]:
+    """The runs from which more rounds are computed, those of the cells with a rule; in the order of the campaign."""
+    rules = rounds(config)
+    return [run for run in runs(config) if rules[run.cell].ci_half_width is not None]
+
+
+def asked_rounds(path: Path) -> dict[Block, int]:
+    """What the rules asked for, by block, as `framebench.analyse.precision` wrote it."""
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return {tuple(row[key] for key in BLOCK): row["rounds"] for row in rows}
 
 
 def record_path(results: str, run: Run) -> str:
@@ -115,10 +150,15 @@ def main() -> None:
     """Write the plan of a campaign: the paths of its records, one a line, in the order of measuring."""
     parser = argparse.ArgumentParser(prog="python -m framebench.matrix", description=main.__doc__)
     parser.add_argument("--config", required=True, type=json.loads, help="the configuration as JSON")
+    parser.add_argument("--rounds", type=Path, metavar="rounds.json", help="what the rules for rounds asked for")
+    parser.add_argument("--aa", action="store_true", help="the campaign of the frameworks against themselves")
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args()
     config = load(arguments.config, "--config")
-    paths = [record_path(config.results, run) for run in runs(config)]
+    if arguments.aa:
+        config = against_itself(config)
+    asked = asked_rounds(arguments.rounds) if arguments.rounds else {}
+    paths = [record_path(config.results, run) for run in runs(config, asked)]
     arguments.output.write_text("".join(f"{path}\n" for path in paths))
 
 

@@ -25,11 +25,16 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a cell is measured; `threads` is a number here, also where the file says `auto`."""
+    """How a cell is measured; `threads` is a number here, also where the file says `auto`.
+
+    `cores` are the numbers of those that the measuring process is pinned to; None where it may use any.
+    """
 
     seed: int
+    cores: tuple[int, ...] | None
     threads: int
     warmup: Warmup
     blocks: Blocks
     synced_steps: int
+    sampler_hz: int  # of a GPU, while it is measured on
     timeout_s: float

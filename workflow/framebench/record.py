@@ -6,6 +6,7 @@ from pathlib import Path
 from framebench import files
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "record.schema.json"
+FOLDERS = 7  # between the folder `runs` and a record, as framebench.matrix has it
 
 
 def record(**values: object) -> dict:
@@ -17,6 +18,12 @@ def record(**values: object) -> dict:
     if unknown := set(values) - set(fields):
         raise KeyError(f"{SCHEMA.name} has no field {', '.join(sorted(unknown))}")
     return {name: values.get(name, [] if field.get("type") == "array" else None) for name, field in fields.items()}
+
+
+def samples_path(record: Path) -> Path:
+    """Where the samples of a run on a GPU stand: in `samples` beside `runs`, as its record in there."""
+    runs = record.parents[FOLDERS]
+    return (runs.parent / "samples" / record.relative_to(runs)).with_suffix(".npz")
 
 
 def write(path: Path, record: dict) -> None:

@@ -1,78 +1,153 @@
 """The answer in words: Keras or PyTorch, for each workload on each device measured."""
 
 import argparse
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from framebench import catalogue, languages, workloads
 from framebench.analyse.table import BLOCK, one_line
-from framebench.figures import cells
+from framebench.figures import cells, gains
 from framebench.languages import Language
+
+# The order of the sentences: what one gets without tuning anything comes first.
+SPOKEN_OF = ["device", "track", "precision", "workload", "input"]
+
+NO_DIFFERENCE = "no difference shown"
+BUSY = "busy_machine"
+STAND_IN = "stand_in"
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which of two frameworks is the faster in one block; `runs` holds the block's runs."""
+
+    runs: pd.DataFrame
+    framework: str
+    reference: str
+
+    @property
+    def block(self) -> pd.Series:
+        return self.runs.iloc[0][BLOCK]
 
 
 def sentences(
-    comparisons: pd.DataFrame,
     measurements: pd.DataFrame,
-    language: Language,
-    article_batch_sizes: Mapping[str, int],
-    labels: Mapping[str, str],
+    comparisons: pd.DataFrame,
+    effects: pd.DataFrame,
     *,
+    article_batch_sizes: Mapping[str, int],
+    language: Language,
+    labels: Mapping[str, str],
     baseline: str = "tensorflow",
+    results: Path = Path("results"),
 ) -> list[str]:
-    """One sentence per device, workload and pair, and one more where runs failed.
+    """The whole verdict, from the tables of those names, one sentence or two an item.
 
-    The pairs are PyTorch with each Keras measured; where there is no such pair, every framework with
-    `baseline`. The faster framework is the subject, so that a ratio said is at least 1. `labels` gives the
-    display name of each framework, `article_batch_sizes` each workload's batch size to speak about.
+    First, whether any run was made without the card that it names. Per device, track, precision, workload, input
+    and pair: the answer at the article's batch size, and what
+    the other sizes answer. Then what tuned settings gain, that verdicts are adjusted for their number, where
+    runs failed, and where the machine was busy, with a command that deletes such records in `results`.
+    `labels` gives the display name of each framework.
     """
-    frameworks = sorted(measurements["framework"].unique())
-    pairs = [("pytorch", keras) for keras in frameworks if keras.startswith("keras-") and "pytorch" in frameworks]
-    if not pairs:
-        pairs = [(framework, baseline) for framework in frameworks if framework != baseline]
-    said = []
-    for (device, _), runs in cells.article_form(measurements, article_batch_sizes).groupby(["device", "workload"]):
-        block = runs.iloc[0][BLOCK]
-        in_block = comparisons[(comparisons[BLOCK] == block).all(axis=1)]
-        for framework, reference in pairs:
-            compared = in_block[(in_block["framework"] == framework) & (in_block["reference"] == reference)]
-            key, values = _finding(compared, runs, framework, reference, language=language, labels=labels)
-            said.append(
-                language[key].format(
-                    **values,
-                    device=cells.device_name(measurements, str(device)),
-                    workload=block["workload"],
-                    batch_size=block["batch_size"],
-                    input=language[f"input_{block['input']}"],
-                )
-            )
+    at_size = cells.at_article_size(measurements, article_batch_sizes)
+    made_up = measurements["flags"].map(lambda flags: _has(flags, STAND_IN)).any()
+    said = [language["verdict_stand_in"]] if made_up else []
+    for question in _questions(at_size, baseline):
+        said.append(_answer(question, comparisons, language, labels))
+        if other := _other_sizes(question, comparisons, language, labels):
+            said[-1] += f" {other}"
+    said += _gains(measurements, effects, language, article_batch_sizes, labels)
+    said += adjustment(comparisons, language)
     unfinished = (measurements["status"] != "ok").groupby([measurements[key] for key in [*BLOCK, "framework"]]).any()
     if unfinished.any():
         said.append(language["verdict_failed_cells"].format(failed=unfinished.sum(), cells=len(unfinished)))
+    busy = measurements["flags"].map(lambda flags: _has(flags, BUSY)).sum()
+    if busy:
+        delete = f"grep -rl --null {BUSY} {shlex.quote(str(results / 'runs'))} | xargs -0 rm"
+        said.append(language["verdict_busy"].format(busy=busy, runs=len(measurements), flag=BUSY, delete=delete))
     return said
 
 
-def _finding(
-    compared: pd.DataFrame,
+def _has(flags: object, flag: str) -> bool:
+    """Whether a run has this flag, by its column of the measurements."""
+    return flag in str(flags).split(";")
+
+
+def answers(
+    comparisons: pd.DataFrame,
     runs: pd.DataFrame,
-    framework: str,
-    reference: str,
-    *,
     language: Language,
     labels: Mapping[str, str],
+    baseline: str,
+) -> list[str]:
+    """One sentence per pair in each block of `runs`.
+
+    The pairs are PyTorch with each Keras measured; where there is no such pair, every framework with
+    `baseline`. The faster framework is the subject, so that a ratio said is at least 1.
+    """
+    return [_answer(question, comparisons, language, labels) for question in _questions(runs, baseline)]
+
+
+def adjustment(comparisons: pd.DataFrame, language: Language) -> list[str]:
+    """That the verdicts are adjusted for their number, where there is more than one."""
+    number = _number(comparisons)
+    return [language["verdict_adjusted"].format(comparisons=number)] if number > 1 else []
+
+
+def _number(comparisons: pd.DataFrame) -> int:
+    """How many verdicts were adjusted together; each stands in the table twice, once from either side."""
+    return comparisons["p_adjusted"].notna().sum() // 2
+
+
+def _questions(runs: pd.DataFrame, baseline: str) -> Iterator[Question]:
+    """The pairs in each block of `runs`, in the order in which they are spoken of."""
+    frameworks = sorted(runs["framework"].unique())
+    pairs = [("pytorch", keras) for keras in frameworks if keras.startswith("keras-") and "pytorch" in frameworks]
+    if not pairs:
+        pairs = [(framework, baseline) for framework in frameworks if framework != baseline]
+    for _, of_block in runs.groupby([*SPOKEN_OF, "batch_size"]):
+        for framework, reference in pairs:
+            yield Question(of_block, framework, reference)
+
+
+def _answer(question: Question, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
+    key, values = _finding(question, comparisons, language, labels)
+    device = cells.device_name(question.runs, question.block["device"])
+    return language[key].format(**values, device=device, cell=_cell(question.block, language))
+
+
+def _cell(block: pd.Series, language: Language) -> str:
+    """Workload and batch size in words, and where they are not the usual, track, precision and input."""
+    conditions = []
+    if block["track"] != "default":
+        conditions.append(language[f"track_{block['track']}"])
+    if block["precision"] != "float32":
+        conditions.append(block["precision"])
+    if block["input"] != "device":
+        conditions.append(language[f"input_{block['input']}"])
+    key = "verdict_cell_unusual" if conditions else "verdict_cell"
+    values = {"workload": block["workload"], "batch_size": block["batch_size"]}
+    return language[key].format(**values, **({"conditions": ", ".join(conditions)} if conditions else {}))
+
+
+def _finding(
+    question: Question, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]
 ) -> tuple[str, dict[str, object]]:
-    """Key of the sentence for a pair, and its values; `compared` holds the pair's comparison or nothing."""
+    """Key of the sentence that answers the question, and its values."""
+    framework, reference = question.framework, question.reference
     values: dict[str, object] = {"framework": labels[framework], "reference": labels[reference]}
-    failures = [
-        _side(runs[runs["framework"] == side], labels[side], language)
-        for side in (framework, reference)
-        if cells.state(runs[runs["framework"] == side]) != "ok"
-    ]
-    if failures:
-        return "verdict_not_comparable", values | {"reason": ", ".join(failures)}
-    if compared.empty:
-        return "verdict_not_comparable", values | {"reason": language["status_not_measured"]}
+    sides = {side: question.runs[question.runs["framework"] == side] for side in (framework, reference)}
+    failures = [_side(runs, labels[side], language) for side, runs in sides.items() if cells.state(runs) != "ok"]
+    compared = _compared(question, comparisons)
+    compared = compared[compared["batch_size"] == question.block["batch_size"]]
+    if failures or compared.empty:
+        reason = ", ".join(failures) or language["status_not_measured"]
+        return "verdict_not_comparable", values | {"reason": reason}
     row = compared.iloc[0]
     if pd.notna(row["ratio"]) and pd.isna(row["ci_low"]):
         return "verdict_too_few_rounds", values | {"rounds": row["rounds"]}
@@ -80,12 +155,21 @@ def _finding(
         return "verdict_not_comparable", values | {"reason": reason}
     values |= {"ratio": row["ratio"], "low": row["ci_low"], "high": row["ci_high"]}
     values |= {"confidence": 100 * row["confidence"], "rounds": row["rounds"]}
-    if row["verdict"] == "no difference shown":
-        return "verdict_no_difference", values
+    if row["verdict"] == NO_DIFFERENCE:
+        if row["ci_low"] <= 1 <= row["ci_high"]:
+            return "verdict_no_difference", values
+        return "verdict_not_after_adjusting", values | {"comparisons": _number(comparisons)}
     if row["verdict"] == "slower":
         values |= {"framework": labels[reference], "reference": labels[framework]}
         values |= {"ratio": 1 / row["ratio"], "low": 1 / row["ci_high"], "high": 1 / row["ci_low"]}
     return "verdict_faster", values
+
+
+def _compared(question: Question, comparisons: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons of the question's pair at every batch size of its block, in their order."""
+    alike = (comparisons[cells.PANEL] == question.block[cells.PANEL]).all(axis=1)
+    pair = (comparisons["framework"] == question.framework) & (comparisons["reference"] == question.reference)
+    return comparisons[alike & pair].sort_values("batch_size")
 
 
 def _side(runs: pd.DataFrame, label: str, language: Language) -> str:
@@ -97,11 +181,84 @@ def _side(runs: pd.DataFrame, label: str, language: Language) -> str:
     return language["verdict_side_reason"].format(framework=label, status=status, reason=one_line(reasons.iloc[0], 120))
 
 
+def _other_sizes(question: Question, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
+    """What the other batch sizes of the question's block answer, in one sentence; empty where no size answers."""
+    compared = _compared(question, comparisons)
+    winners = {"faster": labels[question.framework], "slower": labels[question.reference]}
+    answers = compared["verdict"].where(compared["verdict"].isin([*winners, NO_DIFFERENCE]), "")
+    if not answers.any():
+        return ""
+    here = compared["batch_size"] == question.block["batch_size"]
+    main = "".join(answers[here])
+    found: dict[tuple[str, str], list[str]] = {}
+    for batch_size, answer in zip(compared["batch_size"][~here], answers[~here], strict=True):
+        if not answer:
+            key = "verdict_size_none"
+        elif answer == main:
+            key = "verdict_size_same"
+        elif answer not in winners:
+            key = "verdict_size_no_difference"
+        else:
+            key = "verdict_size_flips" if main in winners else "verdict_size_faster"
+        found.setdefault((key, winners.get(answer, "")), []).append(str(batch_size))
+    findings = [
+        language[key].format(batch_sizes=", ".join(batch_sizes), framework=winner)
+        for (key, winner), batch_sizes in found.items()
+    ]
+    return language["verdict_sizes"].format(findings="; ".join(findings)) if findings else ""
+
+
+def _gains(
+    measurements: pd.DataFrame,
+    effects: pd.DataFrame,
+    language: Language,
+    article_batch_sizes: Mapping[str, int],
+    labels: Mapping[str, str],
+) -> Iterator[str]:
+    """One sentence per device and workload: how much faster than by default each tuned framework is, and why."""
+    tuned = effects[(effects["effect"] == gains.TUNED) & effects["ratio"].notna()]
+    for _, runs in cells.both_tracks(measurements, article_batch_sizes).groupby(["device", "workload"]):
+        by_default = runs.iloc[0][BLOCK]
+        block = by_default.drop("track")
+        rows = tuned[(tuned[block.index] == block).all(axis=1)].sort_values("framework")
+        found = [
+            _gain(row, runs[runs["framework"] == row["framework"]], language, labels) for row in rows.to_dict("records")
+        ]
+        if found:
+            yield language["verdict_gains"].format(
+                device=cells.device_name(runs, by_default["device"]),
+                cell=_cell(by_default, language),
+                confidence=100 * rows["confidence"].iloc[0],
+                gains="; ".join(found),
+            )
+
+
+def _gain(row: Mapping[Any, Any], runs: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
+    """What one framework gains, from its row of the effects and its runs of both tracks, and why if it does."""
+    values = {
+        "framework": labels[row["framework"]],
+        "ratio": row["ratio"],
+        "low": row["ci_low"],
+        "high": row["ci_high"],
+    }
+    if gains.chosen(runs) == {}:
+        key = "verdict_gain_nothing"
+    elif pd.isna(row["ci_low"]):
+        key = "verdict_gain_no_interval"
+    elif row["ci_low"] <= 1 <= row["ci_high"]:
+        key = "verdict_gain_not_shown"
+    else:
+        key = "verdict_gain"
+    why = gains.why(runs, language) if key == "verdict_gain" and row["ratio"] > 1 else ""
+    return ": ".join(filter(None, [language[key].format(**values), why]))
+
+
 def main() -> None:
     """Write the sentences, one a line; one line of error and exit status 1 where that cannot be."""
     parser = argparse.ArgumentParser(prog="python -m framebench.verdict", description=__doc__)
-    parser.add_argument("--measurements", required=True, metavar="CSV", help="measurements.csv")
-    parser.add_argument("--comparisons", required=True, metavar="CSV", help="comparisons.csv")
+    parser.add_argument("--measurements", required=True, type=Path, metavar="CSV", help="measurements.csv")
+    parser.add_argument("--comparisons", required=True, type=Path, metavar="CSV", help="comparisons.csv")
+    parser.add_argument("--effects", required=True, type=Path, metavar="CSV", help="effects.csv")
     parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
     parser.add_argument("--output", required=True, type=Path, metavar="TXT", help="text file to write, UTF-8")
     parser.add_argument(
@@ -115,12 +272,16 @@ def main() -> None:
         measurements = pd.read_csv(arguments.measurements)
         frameworks = {*measurements["framework"], arguments.baseline}
         said = sentences(
-            pd.read_csv(arguments.comparisons),
             measurements,
-            language,
-            {name: workloads.load(name).article_batch_size for name in sorted(set(measurements["workload"]))},
-            {name: catalogue.framework_label(name) for name in frameworks},
+            pd.read_csv(arguments.comparisons),
+            pd.read_csv(arguments.effects),
+            article_batch_sizes={
+                name: workloads.load(name).article_batch_size for name in set(measurements["workload"])
+            },
+            language=language,
+            labels={name: catalogue.framework_label(name) for name in frameworks},
             baseline=arguments.baseline,
+            results=arguments.measurements.parent,
         )
     except (ValueError, OSError, ModuleNotFoundError, catalogue.AdapterError) as error:
         raise SystemExit(f"error: {error}") from error

@@ -1,28 +1,59 @@
 # From the records of the runs to tables and a verdict.
 import json
+from pathlib import Path
 
 from framebench import catalogue, matrix
+
+# Known from the start, where rules for the rounds may ask for more.
+RECORDS = [matrix.record_path(RESULTS, run) for run in matrix.runs(CONFIG)]
+
+
+checkpoint precision:
+    """How many rounds the rules ask for, once the first ones were measured."""
+    input:
+        [matrix.record_path(RESULTS, run) for run in matrix.first_runs(CONFIG)],
+        code=catalogue.code("framebench.analyse.precision"),
+    output:
+        f"{RESULTS}/rounds.json",
+    log:
+        f"{RESULTS}/logs/precision.log",
+    # As soon as it can be known, so that the order of the runs can be kept, and with nothing beside it.
+    priority: 10**6
+    threads: workflow.cores
+    params:
+        config=json.dumps(config),
+    shell:
+        "python -P -m framebench.analyse.precision --config {params.config:q} --output {output} 2>&1 | tee {log:q} >&2"
+
+
+# Nothing where no entry has a rule: the checkpoint is then not part of the workflow.
+ROUNDS = rules.precision.output if matrix.has_rule(CONFIG) else []
 
 
 rule plan:
     """The records of the campaign in the order in which they are measured."""
     input:
         code=catalogue.code("framebench.matrix"),
+        rounds=ROUNDS,
     output:
         f"{RESULTS}/plan.txt",
     log:
         f"{RESULTS}/logs/plan.log",
     params:
         config=json.dumps(config),
+        options=["--rounds", *ROUNDS] if ROUNDS else [],
     shell:
-        "python -P -m framebench.matrix --config {params.config:q} --output {output} 2>&1 | tee {log:q} >&2"
+        "python -P -m framebench.matrix --config {params.config:q} {params.options:q} --output {output}"
+        " 2>&1 | tee {log:q} >&2"
 
 
 rule measurements:
     input:
+        # By no name: Snakemake hashes the files of a name as a whole, once for each of them.
+        RECORDS,
         code=catalogue.code("framebench.analyse.table"),
         plan=rules.plan.output,
-        records=[matrix.record_path(RESULTS, run) for run in matrix.runs(CONFIG)],
+        asked=asked_records,
     output:
         f"{RESULTS}/measurements.csv",
     log:
@@ -35,6 +66,7 @@ rule comparisons:
     input:
         code=catalogue.code("framebench.analyse.comparisons"),
         measurements=rules.measurements.output,
+        rounds=ROUNDS,
         certificates=rules.certificates.input.certificates,
     output:
         f"{RESULTS}/comparisons.csv",
@@ -42,10 +74,106 @@ rule comparisons:
         f"{RESULTS}/logs/comparisons.log",
     params:
         confidence=CONFIG.confidence,
+        rounds=["--rounds", *ROUNDS] if ROUNDS else [],
     shell:
         "python -P -m framebench.analyse.comparisons --measurements {input.measurements}"
-        " --certificates {input.certificates} --confidence {params.confidence}"
+        " --certificates {input.certificates} --confidence {params.confidence} {params.rounds:q}"
         " --output {output} 2>&1 | tee {log:q} >&2"
+
+
+rule power:
+    """How many rounds would find a difference of which size, from the noise of these runs."""
+    input:
+        code=catalogue.code("framebench.analyse.power"),
+        measurements=rules.measurements.output,
+    output:
+        f"{RESULTS}/power.csv",
+    log:
+        f"{RESULTS}/logs/power.log",
+    params:
+        confidence=CONFIG.confidence,
+    shell:
+        "python -P -m framebench.analyse.power --measurements {input.measurements}"
+        " --confidence {params.confidence} --output {output} 2>&1 | tee {log:q} >&2"
+
+
+rule effects:
+    """What tuning and the data pipeline change within each framework."""
+    input:
+        code=catalogue.code("framebench.analyse.effects"),
+        measurements=rules.measurements.output,
+        rounds=ROUNDS,
+    output:
+        f"{RESULTS}/effects.csv",
+    log:
+        f"{RESULTS}/logs/effects.log",
+    params:
+        confidence=CONFIG.confidence,
+        rounds=["--rounds", *ROUNDS] if ROUNDS else [],
+    shell:
+        "python -P -m framebench.analyse.effects --measurements {input.measurements}"
+        " --confidence {params.confidence} {params.rounds:q} --output {output} 2>&1 | tee {log:q} >&2"
+
+
+rule noise:
+    """How far the runs of each cell scatter, and what else the machine did."""
+    input:
+        code=catalogue.code("framebench.analyse.noise"),
+        plan=rules.plan.output,
+        # For the records in the plan, of which it is made.
+        measurements=rules.measurements.output,
+        comparisons=rules.comparisons.output,
+        rounds=ROUNDS,
+    output:
+        f"{RESULTS}/noise.csv",
+    log:
+        f"{RESULTS}/logs/noise.log",
+    params:
+        rounds=["--rounds", *ROUNDS] if ROUNDS else [],
+    shell:
+        "python -P -m framebench.analyse.noise --records-list {input.plan} --comparisons {input.comparisons}"
+        " {params.rounds:q} --output {output} 2>&1 | tee {log:q} >&2"
+
+
+rule order:
+    """Whether the clock or the order of the runs explains their speeds."""
+    input:
+        code=catalogue.code("framebench.analyse.order"),
+        measurements=rules.measurements.output,
+    output:
+        f"{RESULTS}/order.csv",
+    log:
+        f"{RESULTS}/logs/order.log",
+    shell:
+        "python -P -m framebench.analyse.order --measurements {input.measurements} --output {output}"
+        " 2>&1 | tee {log:q} >&2"
+
+
+rule warmup:
+    """How the steps of each run became steady."""
+    input:
+        code=catalogue.code("framebench.analyse.warmup"),
+        plan=rules.plan.output,
+        # For the records in the plan, of which it is made.
+        measurements=rules.measurements.output,
+    output:
+        f"{RESULTS}/warmup.csv",
+    log:
+        f"{RESULTS}/logs/warmup.log",
+    shell:
+        "python -P -m framebench.analyse.warmup --records-list {input.plan} --output {output} 2>&1 | tee {log:q} >&2"
+
+
+rule tables:
+    """Every table of the campaign."""
+    input:
+        rules.measurements.output,
+        rules.comparisons.output,
+        rules.effects.output,
+        rules.power.output,
+        rules.noise.output,
+        rules.order.output,
+        rules.warmup.output,
 
 
 rule verdict:
@@ -55,6 +183,7 @@ rule verdict:
         texts=texts,
         measurements=rules.measurements.output,
         comparisons=rules.comparisons.output,
+        effects=rules.effects.output,
     output:
         f"{RESULTS}/verdict.{{language}}.txt",
     log:
@@ -63,16 +192,17 @@ rule verdict:
         baseline=CONFIG.baseline,
     shell:
         "python -P -m framebench.verdict --measurements {input.measurements} --comparisons {input.comparisons}"
-        " --language {wildcards.language} --baseline {params.baseline} --output {output} 2>&1 | tee {log:q} >&2"
+        " --effects {input.effects} --language {wildcards.language} --baseline {params.baseline} --output {output} 2>&1 | tee {log:q} >&2"
 
 
 rule complete:
     """Fails where a run failed, after everything that could be measured and drawn was."""
     input:
+        # Although in the table: one that was set aside must be missed.
+        RECORDS,
         code=catalogue.code("framebench.analyse.failures"),
         measurements=rules.measurements.output,
-        # Named, although in the table: one that was set aside must be missed.
-        records=rules.measurements.input.records,
+        asked=asked_records,
     output:
         touch(f"{RESULTS}/.complete"),
     log:

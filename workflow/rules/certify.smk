@@ -3,6 +3,8 @@ from framebench import catalogue
 
 CERTIFICATES = f"{RESULTS}/certificates"
 CERTIFIED = sorted({entry.workload for entry in CONFIG.matrix})
+# Two frameworks are proved at a time, as each imports, traces and compiles on one core; nothing is measured beside.
+HALF_OF_THE_CORES = max(1, workflow.cores // 2)
 
 
 rule certificates:
@@ -15,25 +17,24 @@ rule certificates:
 
 
 rule expected:
-    """What the neutral reference computes, and how far rounding may move it."""
+    """What is given to every framework, how far rounding may move the answer, and how the reference learns."""
     input:
         data=rules.data.output,
         code=catalogue.code("framebench.certify.expected"),
         spec=lambda wildcards: catalogue.spec_path(wildcards.workload),
     output:
-        problem=f"{CERTIFICATES}/{{workload}}/problem.npz",
-        expected=f"{CERTIFICATES}/{{workload}}/expected.npz",
+        f"{CERTIFICATES}/{{workload}}/problem.npz",
     log:
         f"{RESULTS}/logs/certificates/{{workload}}.log",
     # Before measuring and, as everything of a certificate, with nothing beside it: see `measure`.
     priority: 10**6
-    threads: workflow.cores
+    threads: workflow.cores  # by the seeds and draws that are computed at a time, and not within each
     params:
         seed=CONFIG.protocol.seed,
     shell:
         "echo computing the reference of {wildcards.workload} >&2;"
-        " python -P -m framebench.certify.expected --workload {wildcards.workload} --seed {params.seed}"
-        " --data {input.data} --problem {output.problem} --output {output.expected} >{log} 2>&1"
+        " OPENBLAS_NUM_THREADS=1 python -P -m framebench.certify.expected --workload {wildcards.workload}"
+        " --seed {params.seed} --data {input.data} --output {output} >{log} 2>&1"
 
 
 rule observe:
@@ -43,7 +44,7 @@ rule observe:
             f"{PREFIXES[wildcards.framework]}/.complete"
         ),
         data=rules.data.output,
-        problem=rules.expected.output.problem,
+        problem=rules.expected.output,
         code=catalogue.code("framebench.certify.observe"),
         certified=lambda wildcards: catalogue.certified(
             wildcards.framework, wildcards.workload
@@ -55,13 +56,14 @@ rule observe:
     wildcard_constraints:
         framework="|".join(CONFIG.frameworks),
     priority: 10**6
-    threads: workflow.cores
+    threads: HALF_OF_THE_CORES
     params:
         prefix=lambda wildcards: PREFIXES[wildcards.framework],
         thread_count=CONFIG.protocol.threads,
     shell:
         "echo proving {wildcards.workload} in {wildcards.framework} >&2;"
-        " CUDA_VISIBLE_DEVICES=-1 TF_CPP_MIN_LOG_LEVEL=2"
+        # Threads that wait for each other spin by default, and hold up the other framework's.
+        " CUDA_VISIBLE_DEVICES=-1 TF_CPP_MIN_LOG_LEVEL=2 OMP_WAIT_POLICY=PASSIVE"
         " {params.prefix}/bin/python -P -m framebench.certify.observe"
         " --workload {wildcards.workload} --framework {wildcards.framework} --threads {params.thread_count}"
         " --data {input.data} --problem {input.problem} --output {output} >{log} 2>&1"
@@ -70,7 +72,7 @@ rule observe:
 rule certificate:
     """Passed or refused, it is written: a cell without a valid one is measured but not compared."""
     input:
-        expected=rules.expected.output.expected,
+        problem=rules.expected.output,
         observed=rules.observe.output,
         code=catalogue.code("framebench.certify"),
     output:
@@ -81,7 +83,7 @@ rule certificate:
     wildcard_constraints:
         framework="|".join(CONFIG.frameworks),
     priority: 10**6
-    threads: workflow.cores
+    threads: HALF_OF_THE_CORES
     params:
         id=lambda wildcards: certificate_id(wildcards),
         digest=lambda wildcards: DIGESTS[wildcards.framework],
@@ -91,5 +93,5 @@ rule certificate:
     shell:
         "python -P -m framebench.certify --workload {wildcards.workload} --framework {wildcards.framework}"
         " --id {params.id} --lock-digest {params.digest} --sources {params.certified}"
-        " --expected {input.expected} --observed {input.observed}"
+        " --problem {input.problem} --observed {input.observed}"
         " --output {output.certificate} --page {output.page} 2>&1 | tee {log:q} >&2"

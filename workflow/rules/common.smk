@@ -1,14 +1,49 @@
 # What the rules call.
 from pathlib import Path
 
-from framebench import catalogue, languages
+from framebench import catalogue, languages, matrix, sides
 from framebench.analyse import failures
 
 
 def certificate_id(wildcards):
     return catalogue.certificate_id(
-        wildcards.framework, wildcards.workload, DIGESTS[wildcards.framework]
+        wildcards.framework,
+        wildcards.workload,
+        DIGESTS[sides.base(wildcards.framework)],
     )
+
+
+def environment_of(wildcards):
+    return f"{PREFIXES[sides.base(wildcards.framework)]}/.complete"
+
+
+def uuid_of(wildcards):
+    """The GPU that a device is; nothing for the CPU."""
+    gpu = DEVICES[wildcards.device]
+    return f"--uuid {gpu.uuid}" if gpu else ""
+
+
+def tuning_of(wildcards):
+    """The settings found for a cell of track `tuned`; nothing for one of track `default`."""
+    return expand(TUNING, **wildcards) if wildcards.track == "tuned" else []
+
+
+def place(wildcards):
+    """Where a run stands in its campaign."""
+    return PLACES[wildcards.campaign][matrix.run_of(wildcards)]
+
+
+def asked_records(wildcards):
+    """The records that the rules ask for beyond RECORDS."""
+    if not ROUNDS:
+        return []
+    asked = matrix.asked_rounds(Path(checkpoints.precision.get().output[0]))
+    known = set(matrix.runs(CONFIG))
+    return [
+        matrix.record_path(RESULTS, run)
+        for run in matrix.runs(CONFIG, asked)
+        if run not in known
+    ]
 
 
 def texts(wildcards):
@@ -30,7 +65,11 @@ def every_language(figures):
 
 def set_aside_failures():
     """Free the places of failed runs, so that the next invocation measures them again and nothing else."""
-    failures.set_aside(Path(path) for path in rules.measurements.input.records)
+    failures.set_aside(
+        Path(matrix.record_path(campaign.results, run))
+        for campaign in CAMPAIGNS.values()
+        for run in matrix.campaign(campaign)
+    )
 
 
 def print_answer():

@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 
 from framebench import config as configuration
+from framebench import devices, matrix
 
 # Until `configfile:`, Snakemake lists only the files given by --configfile.
 FILES = list(
@@ -30,6 +31,20 @@ except configuration.ConfigError as error:
     sys.exit(str(error))
 
 RESULTS = CONFIG.results
+# What each device is, for jobs too: they must not choose by what is on their host.
+DEVICES = {
+    name: next((gpu for gpu in CONFIG.gpus if gpu.name == name), None)
+    for name in CONFIG.devices
+}
+ASKED = config["devices"]
+config["devices"] = devices.bindings(DEVICES)
+# What track `tuned` found, by the wildcards of a cell.
+TUNING = f"{RESULTS}/tuning/{{device}}/{{workload}}/{{framework}}/{{precision}}/{{input}}.json"
+
+# The campaign asked for and that of the frameworks against themselves, by their folders in the results.
+AA = configuration.against_itself(CONFIG)
+CAMPAIGNS = {"": CONFIG, "aa/": AA}
+PLACES = {name: matrix.order(campaign) for name, campaign in CAMPAIGNS.items()}
 
 # Every command's `python` is that of the workflow's own environment, and finds the package.
 shell.prefix(

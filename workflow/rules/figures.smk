@@ -1,18 +1,17 @@
+# Every figure, from the tables alone; a timeline, from the samples of its run.
+from framebench import matrix
+from framebench.figures import names
+
 FIGURE = f"{RESULTS}/figures/{{language}}/{{figure}}"
 FORMATS = ["svg", "png"]
-ARTICLE_2018 = ["article-2018-p100", "article-2018-k80"]
-MEASURED = [
-    *(f"article-{device}" for device in CONFIG.devices),
-    "throughput",
-    "ratio",
-    "memory",
-]
+ARTICLE_2018 = names.ARTICLE_2018
+MEASURED = names.of_campaign(CONFIG)
 
 
 rule figures:
     """Every figure in every language."""
     input:
-        every_language([*ARTICLE_2018, *MEASURED]),
+        every_language([*ARTICLE_2018, *MEASURED, *names.timelines(CONFIG)]),
 
 
 rule article_2018:
@@ -45,6 +44,9 @@ rule figure:
         texts=texts,
         measurements=rules.measurements.output,
         comparisons=rules.comparisons.output,
+        effects=rules.effects.output,
+        warmup=rules.warmup.output,
+        order=rules.order.output,
     output:
         multiext(FIGURE, svg=".svg", png=".png"),
     log:
@@ -55,5 +57,29 @@ rule figure:
         baseline=CONFIG.baseline,
     shell:
         "python -P -m framebench.figures {wildcards.figure} --language {wildcards.language}"
-        " --measurements {input.measurements} --comparisons {input.comparisons} --baseline {params.baseline}"
+        " --measurements {input.measurements} --comparisons {input.comparisons} --effects {input.effects}"
+        " --warmup {input.warmup} --order {input.order} --baseline {params.baseline}"
         " --output-svg {output.svg} --output-png {output.png} 2>&1 | tee {log:q} >&2"
+
+
+rule figure_timeline:
+    """One run on a GPU, from its record and the samples beside."""
+    input:
+        code=catalogue.code("framebench.figures"),
+        texts=texts,
+        record=lambda wildcards: matrix.record_path(
+            RESULTS, names.timeline_run(CONFIG, wildcards.device)
+        ),
+    output:
+        multiext(
+            f"{RESULTS}/figures/{{language}}/timeline-{{device}}",
+            svg=".svg",
+            png=".png",
+        ),
+    log:
+        f"{RESULTS}/logs/figures/{{language}}-timeline-{{device}}.log",
+    wildcard_constraints:
+        device="|".join(CONFIG.devices),
+    shell:
+        "python -P -m framebench.figures timeline-{wildcards.device} --language {wildcards.language}"
+        " --record {input.record} --output-svg {output.svg} --output-png {output.png} 2>&1 | tee {log:q} >&2"

@@ -2,36 +2,77 @@
 import dataclasses
 import json
 
-from framebench import catalogue, matrix
+from framebench import catalogue, matrix, sides
 
-ORDER = matrix.order(CONFIG)
+
+rule tune:
+    """The settings of track `tuned`, found by a search in which every trial is a run."""
+    input:
+        environment=lambda wildcards: ancient(environment_of(wildcards)),
+        data=rules.data.output,
+        code=catalogue.code("framebench.measure.tune"),
+    output:
+        TUNING,
+    log:
+        f"{RESULTS}/logs/tuning/{{device}}-{{workload}}-{{framework}}-{{precision}}-{{input}}.log",
+    # Before any run and, as a run, with nothing beside it.
+    priority: 10**5
+    threads: workflow.cores
+    resources:
+        measuring=1,
+    params:
+        uuid=lambda wildcards: uuid_of(wildcards),
+        sources=lambda wildcards: catalogue.sources_digest(
+            wildcards.framework, wildcards.workload
+        ),
+        prefix=lambda wildcards: PREFIXES[wildcards.framework],
+        digest=lambda wildcards: DIGESTS[wildcards.framework],
+        options=lambda wildcards: json.dumps(
+            catalogue.adapter(wildcards.framework).options
+        ),
+        trials=CONFIG.tuning_trials,
+        seed=CONFIG.protocol.seed,
+        thread_count=CONFIG.protocol.threads,
+        protocol=json.dumps(dataclasses.asdict(CONFIG.protocol)),
+    shell:
+        "exec {params.prefix}/bin/python -P -m framebench.measure.tune"
+        " --device {wildcards.device} {params.uuid} --workload {wildcards.workload} --framework {wildcards.framework}"
+        " --precision {wildcards.precision} --input {wildcards.input} --options {params.options:q}"
+        " --trials {params.trials} --seed {params.seed} --threads {params.thread_count}"
+        " --protocol {params.protocol:q} --lock-digest {params.digest} --data {input.data}"
+        " --environment {params.prefix} --parent $PPID --log {log} --output {output}"
 
 
 rule measure:
     input:
-        environment=lambda wildcards: ancient(
-            f"{PREFIXES[wildcards.framework]}/.complete"
-        ),
+        environment=lambda wildcards: ancient(environment_of(wildcards)),
         data=rules.data.output,
-        sources=lambda wildcards: catalogue.sources(
-            wildcards.framework, wildcards.workload
-        ),
+        tuning=lambda wildcards: tuning_of(wildcards),
     output:
-        ensure(f"{RESULTS}/{matrix.RECORD}", non_empty=True),
+        ensure(f"{RESULTS}/{{campaign}}{matrix.RECORD}", non_empty=True),
     log:
-        f"{RESULTS}/logs/{matrix.RECORD.removesuffix('.json')}.log",
+        f"{RESULTS}/logs/{{campaign}}{matrix.RECORD.removesuffix('.json')}.log",
+    wildcard_constraints:
+        campaign="|".join(CAMPAIGNS),
     # All cells once before any cell twice, in the seeded order.
-    priority: lambda wildcards: len(ORDER) - ORDER[matrix.run_of(wildcards)]
+    priority: lambda wildcards: -place(wildcards)
     # Every core, so that nothing else of this workflow runs beside a measurement.
     threads: workflow.cores
     resources:
         measuring=1,
         # Not `params`: where a run stands in the campaign is no reason to measure it again.
-        order=lambda wildcards: ORDER[matrix.run_of(wildcards)],
-        planned=len(ORDER),
+        order=lambda wildcards: place(wildcards),
+        planned=lambda wildcards: len(PLACES[wildcards.campaign]),
     params:
-        prefix=lambda wildcards: PREFIXES[wildcards.framework],
-        digest=lambda wildcards: DIGESTS[wildcards.framework],
+        uuid=lambda wildcards: uuid_of(wildcards),
+        sources=lambda wildcards: catalogue.sources_digest(
+            wildcards.framework, wildcards.workload
+        ),
+        prefix=lambda wildcards: PREFIXES[sides.base(wildcards.framework)],
+        digest=lambda wildcards: DIGESTS[sides.base(wildcards.framework)],
+        tuning=lambda wildcards, input: (
+            f"--tuning {input.tuning}" if input.tuning else ""
+        ),
         certificate=lambda wildcards: certificate_id(wildcards),
         runs=subpath(output[0], ancestor=8),
         seed=CONFIG.protocol.seed,
@@ -40,10 +81,10 @@ rule measure:
     shell:
         # `exec`: the measuring process is Snakemake's own child and so dies with it.
         "exec {params.prefix}/bin/python -P -m framebench.measure"
-        " --device {wildcards.device} --workload {wildcards.workload} --framework {wildcards.framework}"
+        " --device {wildcards.device} {params.uuid} --workload {wildcards.workload} --framework {wildcards.framework}"
         " --track {wildcards.track} --precision {wildcards.precision} --input {wildcards.input}"
         " --batch-size {wildcards.batch_size} --round {wildcards.round}"
         " --seed {params.seed} --threads {params.thread_count} --protocol {params.protocol:q}"
         " --lock-digest {params.digest} --certificate {params.certificate}"
-        " --order {resources.order} --planned {resources.planned} --runs {params.runs}"
+        " {params.tuning} --order {resources.order} --planned {resources.planned} --runs {params.runs}"
         " --data {input.data} --environment {params.prefix} --parent $PPID --log {log} --output {output}"

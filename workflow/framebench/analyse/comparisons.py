@@ -4,13 +4,14 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
 
-from framebench.analyse.statistics import METHOD, MIN_ROUNDS, Estimate, geometric_mean_interval
+from framebench import sides
+from framebench.analyse.statistics import METHOD, MIN_ROUNDS, Estimate, geometric_mean_interval, holm, p_value
 from framebench.analyse.table import BLOCK, TableError, one_line, read_table, write_table
 
 COLUMNS = {
@@ -28,48 +29,87 @@ COLUMNS = {
     "confidence": "float64",
     "rounds": "Int64",
     "method": "str",
+    "p": "float64",
+    "p_adjusted": "float64",
     "verdict": "str",
 }
 
 
-Pair = tuple[str, str]  # workload and framework
+Certified = tuple[str, str, str]  # workload, framework and track
+FirstRounds = Mapping[tuple, int]  # by block: after how many rounds their number was set from the spread of those
 
 
 def comparisons(
-    measurements: pd.DataFrame, confidence: float, uncertified: Mapping[Pair, str] | None = None
+    measurements: pd.DataFrame,
+    confidence: float,
+    uncertified: Mapping[Certified, str] | None = None,
+    first_rounds: FirstRounds | None = None,
 ) -> pd.DataFrame:
     """One row of COLUMNS per block and ordered pair of frameworks in it, from a table of measurements.
 
     `ratio` is the geometric mean, over the `rounds` in which both have a run that is ok, of the framework's
-    images per second divided by the reference's; `ci_low` and `ci_high` bound it at level `confidence`. They
-    are null where there are too few rounds to compute them from; then `verdict` says why. The opposite pair
-    has the inverse of the same numbers. A pair of which a framework is among the `uncertified` is not
-    comparable for the reason given there; its ratio is computed all the same.
+    images per second divided by the reference's; `ci_low` and `ci_high` bound it at level `confidence`, and `p` is
+    the two-sided p-value of a true ratio of 1. They are null where there are too few rounds to compute them from;
+    then `verdict` says why. The opposite pair has the inverse of the same numbers. A pair of which a framework is
+    among the `uncertified` is not comparable for the reason given there; its ratio is computed all the same.
+
+    `p_adjusted` is `p` adjusted by Holm's method for the number of comparable pairs in the table, each counted once
+    and not once per direction. A difference is claimed where it is below 1 - confidence; an interval, which is that
+    of one pair alone, may then exclude 1 without a claim.
     Raises ValueError where a run that is ok has no positive speed.
     """
-    rows = []
+    compared = []
     for block, runs in measurements.groupby(BLOCK):
-        sides = dict(iter(runs.groupby("framework")))
-        for first, second in combinations(sides, 2):
-            estimate = _estimate(sides[first], sides[second], confidence)
-            obstacle = _obstacle(sides[first], sides[second], estimate.n) or _first_uncertified(
-                str(runs["workload"].iloc[0]), map(str, (first, second)), uncertified or {}
+        first = (first_rounds or {}).get(block)
+        for names, side, other in pairs(runs):
+            ratios = paired_ratios(side, other)
+            obstacle = _obstacle(side, other, len(ratios)) or _first_uncertified(
+                str(runs["workload"].iloc[0]), names, str(runs["track"].iloc[0]), uncertified or {}
             )
-            for framework, reference, one in [(first, second, estimate), (second, first, _inverse(estimate))]:
-                verdict = f"not comparable: {obstacle}" if obstacle else _verdict(one)
-                ratio = (one.mean, one.low, one.high, confidence, one.n, METHOD, verdict)
-                rows.append((*block, framework, reference, *ratio))
+            p = p_value(ratios, first) if ratios else None
+            compared.append((block, names, estimate(ratios, confidence, first), method(ratios, first), p, obstacle))
+    adjusted = iter(holm([p for *_, p, obstacle in compared if p is not None and not obstacle]))
+    rows = []
+    for block, names, found, how, p, obstacle in compared:
+        p_adjusted = None if obstacle else next(adjusted)
+        for (framework, reference), one in [(names, found), (names[::-1], _inverse(found))]:
+            verdict = (
+                f"not comparable: {obstacle}" if p_adjusted is None else _verdict(one.mean, p_adjusted, confidence)
+            )
+            ratio = (one.mean, one.low, one.high, confidence, one.n, how)
+            rows.append((*block, framework, reference, *ratio, p, p_adjusted, verdict))
     rows.sort(key=lambda row: row[: len(BLOCK) + 2])
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def _estimate(side: pd.DataFrame, other: pd.DataFrame, confidence: float) -> Estimate:
-    """The ratio of the speeds of two frameworks over the rounds in which both are ok."""
-    pairs = side[side["status"] == "ok"].merge(other[other["status"] == "ok"], on="round")
-    ratios = pairs["images_per_s_x"] / pairs["images_per_s_y"]
-    if ratios.empty:
-        return Estimate(math.nan, None, None, 0)
-    return geometric_mean_interval(ratios.tolist(), confidence)
+def pairs(runs: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame, pd.DataFrame]]:
+    """Every two frameworks of a block, once: their names in order, and the runs of each.
+
+    Where there are other sides of a framework (see `framebench.sides`), each is compared with the framework only.
+    """
+    of = {str(framework): some for framework, some in runs.groupby("framework")}
+    against_itself = any(map(sides.side, of))
+    for first, second in combinations(of, 2):
+        if not against_itself or sides.base(second) == first:
+            yield (first, second), of[first], of[second]
+
+
+def paired_ratios(side: pd.DataFrame, other: pd.DataFrame) -> list[float]:
+    """Images per second of these runs divided by those of the others, of every round in which both are ok, in order."""
+    pairs = side[side["status"] == "ok"].merge(other[other["status"] == "ok"], on="round").sort_values("round")
+    return (pairs["images_per_s_x"] / pairs["images_per_s_y"]).tolist()
+
+
+def estimate(ratios: Sequence[float], confidence: float, first: int | None) -> Estimate:
+    """The geometric mean of the ratios and its interval; of no ratios, neither."""
+    return geometric_mean_interval(ratios, confidence, first) if ratios else Estimate(math.nan, None, None, 0)
+
+
+def method(ratios: Sequence[float], first: int | None) -> str:
+    """How `estimate` makes the interval of these ratios."""
+    if first is None or len(ratios) <= first:
+        return METHOD
+    return f"{METHOD}, no narrower than by the spread of the first {first}"
 
 
 def _inverse(estimate: Estimate) -> Estimate:
@@ -94,28 +134,30 @@ def _obstacle(side: pd.DataFrame, other: pd.DataFrame, rounds: int) -> str:
     return ""
 
 
-def uncertified(measurements: pd.DataFrame, certificates: Iterable[dict]) -> dict[Pair, str]:
-    """Why a framework has no valid certificate for a workload, for every pair measured that has none.
+def uncertified(measurements: pd.DataFrame, certificates: Iterable[dict]) -> dict[Certified, str]:
+    """Why a framework has no valid certificate for a workload and track, for all that were measured without.
 
-    A certificate is valid for the runs that carry its id: those of the same model files and environment.
+    A certificate is valid for the runs that carry its id: those of the same model files and environment. A framework
+    under another name (see `framebench.sides`) has the framework's.
     """
     known = {(one["workload"], one["framework"]): one for one in certificates}
-    reasons: dict[Pair, str] = {}
-    for (workload, framework), runs in measurements[measurements["status"] == "ok"].groupby(["workload", "framework"]):
-        pair = str(workload), str(framework)
-        certificate = known.get(pair)
+    reasons: dict[Certified, str] = {}
+    ok = measurements[measurements["status"] == "ok"]
+    for key, runs in ok.groupby(["workload", "framework", "track"]):
+        workload, framework, track = map(str, key)
+        certificate = known.get((workload, sides.base(framework)))
         if certificate is None:
-            reasons[pair] = "none was made"
-        elif not certificate["passed"]:
-            reasons[pair] = one_line(certificate["reason"], 160)
+            reasons[workload, framework, track] = "none was made"
+        elif refused := certificate["tuned_reason" if track == "tuned" else "reason"]:
+            reasons[workload, framework, track] = one_line(refused, 160)
         elif not (runs["certificate"] == certificate["id"]).all():
-            reasons[pair] = "its model files or environment changed since they were measured"
+            reasons[workload, framework, track] = "its model files or environment changed since they were measured"
     return reasons
 
 
-def _first_uncertified(workload: str, frameworks: Iterable[str], reasons: Mapping[Pair, str]) -> str:
+def _first_uncertified(workload: str, frameworks: Iterable[str], track: str, reasons: Mapping[Certified, str]) -> str:
     for framework in frameworks:
-        if reason := reasons.get((workload, framework)):
+        if reason := reasons.get((workload, framework, track)):
             return f"{framework} has no valid certificate for {workload} ({reason})"
     return ""
 
@@ -127,11 +169,18 @@ def _read_certificate(path: Path) -> dict:
         raise TableError(f"{path}: is no certificate: {error}: make it anew") from error
 
 
-def _verdict(estimate: Estimate) -> str:
-    if estimate.low is not None and estimate.low > 1:
-        return "faster"
-    if estimate.high is not None and estimate.high < 1:
-        return "slower"
+def read_first_rounds(path: Path) -> dict[tuple, int]:
+    """The FirstRounds in rounds.json. Raises TableError where it has none."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return {tuple(row[key] for key in BLOCK): row["at_least"] for row in rows}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TableError(f"{path}: does not tell how many rounds came first: {error!r}: make it anew") from error
+
+
+def _verdict(ratio: float, p_adjusted: float, confidence: float) -> str:
+    if p_adjusted < 1 - confidence:
+        return "faster" if ratio > 1 else "slower"
     return "no difference shown"
 
 
@@ -150,14 +199,21 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="CERTIFICATE.json",
         help="without a valid one, a framework is not comparable",
     )
+    parser.add_argument(
+        "--rounds",
+        type=Path,
+        metavar="rounds.json",
+        help="where the number of rounds was set from the spread of the first ones: how many these were",
+    )
     parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
     parser.add_argument("--output", required=True, type=Path, metavar="comparisons.csv")
     options = parser.parse_args(arguments)
     try:
         measurements = read_table(options.measurements)
+        first_rounds = read_first_rounds(options.rounds) if options.rounds else {}
         try:
             reasons = uncertified(measurements, map(_read_certificate, options.certificates))
-            frame = comparisons(measurements, options.confidence, reasons)
+            frame = comparisons(measurements, options.confidence, reasons, first_rounds)
         except ValueError as error:
             raise TableError(f"{options.measurements}: {error}") from error
         write_table(frame, options.output)

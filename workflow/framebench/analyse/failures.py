@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from framebench import record
 from framebench.analyse.table import RUN, read_record, read_table
 
 # Running out of memory is a result: another attempt would only find it again.
@@ -25,14 +26,16 @@ def failures(measurements: pd.DataFrame) -> list[str]:
 def set_aside(records: Iterable[Path]) -> list[Path]:
     """Move every record of a failed run into a folder `failed` beside it; returns where they now are.
 
-    Its place is free for the next attempt, and what was seen of this one is kept.
+    Its place is free for the next attempt, and what was seen of this one is kept; samples of a GPU move likewise.
     """
     moved = []
     for path in records:
-        if path.exists() and (record := read_record(path))["status"] in RETRIED:
-            kept = path.parent / "failed" / f"{path.stem}-{record['started_unix_s']:.0f}.json"
-            kept.parent.mkdir(exist_ok=True)
-            moved.append(path.replace(kept))
+        if path.exists() and (run := read_record(path))["status"] in RETRIED:
+            samples = record.samples_path(path)
+            for file in filter(Path.exists, (path, samples)):
+                kept = file.parent / "failed" / f"{file.stem}-{run['started_unix_s']:.0f}{file.suffix}"
+                kept.parent.mkdir(exist_ok=True)
+                moved.append(file.replace(kept))
     return moved
 
 

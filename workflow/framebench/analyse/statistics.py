@@ -1,11 +1,11 @@
-"""The mean of paired ratios over rounds, with the interval in which the true ratio is expected."""
+"""The mean of paired ratios over rounds, the interval in which the true ratio is expected, and its verdict."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 METHOD = "t interval on log ratios of rounds"
 MIN_ROUNDS = 3
@@ -21,7 +21,7 @@ class Estimate:
     n: int
 
 
-def geometric_mean_interval(values: Sequence[float], confidence: float) -> Estimate:
+def geometric_mean_interval(values: Sequence[float], confidence: float, first: int | None = None) -> Estimate:
     """The geometric mean of positive values, one per round, and its two-sided interval at level `confidence`.
 
     With x = log(values), n of them, m their mean and s their standard deviation (n - 1 in the denominator):
@@ -29,26 +29,103 @@ def geometric_mean_interval(values: Sequence[float], confidence: float) -> Estim
     distribution with n - 1 degrees of freedom (Student, "The Probable Error of a Mean", Biometrika 6, 1908).
     On the log scale a ratio and its inverse are treated alike.
 
-    It assumes that the log ratios of the rounds are independent and roughly normal. Interleaving makes that
-    plausible, since a drift of the machine that both sides of a round share cancels in the ratio, but does
-    not prove it; a method whose coverage is better may replace this one, which METHOD names.
+    Where `rounds_needed` set the number of rounds from the spread of the `first` ones, a small spread was followed by
+    few rounds and the interval above is too short; the wider one is taken of it and of Stein's (1945), in which t and
+    s are those of the first rounds alone.
+
+    It assumes that the log ratios of the rounds are independent and roughly normal. docs/statistics.md has its
+    coverage where they are not, the methods that it was chosen from, and the rule of choice.
 
     Raises ValueError without values, for a value that is not positive and finite, and for a level that is not
     between 0 and 1.
     """
+    _check_level(confidence)
+    logs = _logs(values)
+    middle = mean(logs)
+    if len(logs[:first]) < MIN_ROUNDS:
+        return Estimate(math.exp(middle), None, None, len(logs))
+    half_width = max(_quantile(confidence, freedom) * error for error, freedom in _errors(logs, first))
+    return Estimate(math.exp(middle), math.exp(middle - half_width), math.exp(middle + half_width), len(logs))
+
+
+def p_value(ratios: Sequence[float], first: int | None = None) -> float | None:
+    """The two-sided p-value of a true ratio of 1, by the t test whose interval `geometric_mean_interval` gives.
+
+    It is below 1 - confidence where the interval excludes 1, and None where there is no interval.
+    Raises ValueError as `geometric_mean_interval` does.
+    """
+    logs = _logs(ratios)
+    if len(logs[:first]) < MIN_ROUNDS:
+        return None
+    distance = abs(mean(logs))
+    return max(_two_sided(distance, error, freedom) for error, freedom in _errors(logs, first))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values adjusted for their number: at most a share `a` of pages has a wrong verdict by adjusted p < a.
+
+    The i-th smallest of m becomes the largest of (m - j + 1) * p_j over j <= i, and at most 1 (Holm, "A Simple
+    Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6, 1979). It holds however
+    the p-values depend on each other, as those of pairs with a side in common do.
+    """
+    adjusted = [1.0] * len(p_values)
+    largest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, (len(p_values) - rank) * p_values[place])
+        adjusted[place] = min(1.0, largest)
+    return adjusted
+
+
+def rounds_needed(
+    log_ratios: Sequence[float], confidence: float, half_width: float, at_least: int, at_most: int
+) -> int:
+    """How many rounds in all bring the interval of a ratio to at most -/+ `half_width`, such as 0.02 for 2 %.
+
+    From the standard deviation s of the log ratios of the first `at_least` rounds, once, and never from their
+    mean: ceil((t * s / log(1 + half_width))²), no fewer than `at_least` and no more than `at_most` (Stein,
+    "A Two-Sample Test for a Linear Hypothesis Whose Power Is Independent of the Variance", Annals of Mathematical
+    Statistics 16, 1945). With fewer than two log ratios the spread is not known, and `at_least` is enough.
+    Raises ValueError for a level that is not between 0 and 1, a half width that is not positive and limits that
+    contradict each other.
+    """
+    _check_level(confidence)
+    if not half_width > 0:
+        raise ValueError(f"half_width is {half_width}, expected a positive share, such as 0.02")
+    if not 1 <= at_least <= at_most:
+        raise ValueError(f"at_least is {at_least} and at_most {at_most}, expected 1 <= at_least <= at_most")
+    n = len(log_ratios)
+    if n < 2:
+        return at_least
+    needed = (_quantile(confidence, n - 1) * stdev(log_ratios) / math.log1p(half_width)) ** 2
+    return max(at_least, math.ceil(min(needed, at_most)))
+
+
+def _check_level(confidence: float) -> None:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}, expected a level between 0 and 1, such as 0.95")
+
+
+def _logs(values: Sequence[float]) -> list[float]:
     if not values:
         raise ValueError("there is no value to take the mean of")
     for value in values:
         if not 0 < value < math.inf:
             raise ValueError(f"{value} is among the values, expected positive and finite ones only")
-    # `mean` and `stdev` are the standard library's, which are exact before they round once: neither the order
-    # of the rounds nor a rounding error among equal values shows in the result.
-    logs = [math.log(value) for value in values]
-    n = len(logs)
-    middle = mean(logs)
-    if n < MIN_ROUNDS:
-        return Estimate(math.exp(middle), None, None, n)
-    half_width = float(stdtrit(n - 1, (1 + confidence) / 2)) * stdev(logs) / math.sqrt(n)
-    return Estimate(math.exp(middle), math.exp(middle - half_width), math.exp(middle + half_width), n)
+    return [math.log(value) for value in values]
+
+
+# `mean` and `stdev` are the standard library's, which are exact before they round once: neither the order of the
+# rounds nor a rounding error among equal values shows in the result.
+def _errors(logs: Sequence[float], first: int | None) -> list[tuple[float, int]]:
+    """The standard error of the mean and its degrees of freedom, by the spread of all rounds and of the first."""
+    return [(stdev(rounds) / math.sqrt(len(logs)), len(rounds) - 1) for rounds in (logs, logs[:first])]
+
+
+def _two_sided(distance: float, error: float, freedom: int) -> float:
+    if error == 0:
+        return 0.0 if distance else 1.0
+    return 2 * float(stdtr(freedom, -distance / error))
+
+
+def _quantile(confidence: float, freedom: int) -> float:
+    return float(stdtrit(freedom, (1 + confidence) / 2))

@@ -39,11 +39,21 @@ def read_record(path: Path) -> dict:
     return record
 
 
+def read_records(listing: Path) -> list[dict]:
+    """The run records whose paths stand in this file, one a line. Raises TableError where one cannot be read."""
+    try:
+        lines = listing.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise TableError(f"{listing}: cannot be read: {error}") from error
+    return [read_record(Path(line)) for line in lines if line]
+
+
 def table(records: list[dict]) -> pd.DataFrame:
     """One row per record in the order of RUN; the schema's properties are the columns, in its order.
 
     Instead of `blocks` stand `block_count` and `block_steps`, the number of blocks and of all steps in them;
-    `flags` are joined with ";", "" where there is none. Everything else that a record lacks is null.
+    `warmup_intervals` are left out, and `flags` are joined with ";", "" where there is none. Everything else
+    that a record lacks is null.
     Raises ValueError where two records are of the same run.
     """
     rows = [_row(record) for record in records]
@@ -117,7 +127,7 @@ def _columns() -> dict[str, str]:
             columns |= {"block_count": "Int64", "block_steps": "Int64"}
         elif name == "flags" or "enum" in field:
             columns[name] = "str"
-        else:
+        elif field["type"] != "array":
             types = [field["type"]] if isinstance(field["type"], str) else field["type"]
             columns[name] = next(DTYPES[kind] for kind in types if kind != "null")
     return columns
@@ -154,14 +164,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, type=Path, metavar="measurements.csv")
     options = parser.parse_args(arguments)
     try:
-        paths = list(options.records)
+        records = [read_record(path) for path in options.records]
         if options.records_list:
-            try:
-                lines = options.records_list.read_text(encoding="utf-8").splitlines()
-            except (OSError, ValueError) as error:
-                raise TableError(f"{options.records_list}: cannot be read: {error}") from error
-            paths += [Path(line) for line in lines if line]
-        write_table(table([read_record(path) for path in paths]), options.output)
+            records += read_records(options.records_list)
+        write_table(table(records), options.output)
     except (TableError, ValueError) as error:
         sys.exit(str(error))
 

@@ -35,13 +35,13 @@ def main() -> None:
     parser.add_argument("--id", required=True, help="what records of this workload and framework carry")
     parser.add_argument("--lock-digest", required=True)
     parser.add_argument("--sources", nargs="+", required=True, help="the files that are certified")
-    parser.add_argument("--expected", type=Path, required=True, metavar="EXPECTED.npz")
+    parser.add_argument("--problem", type=Path, required=True, metavar="PROBLEM.npz")
     parser.add_argument("--observed", type=Path, required=True, metavar="OBSERVED.npz")
     parser.add_argument("--output", type=Path, required=True, metavar="CERTIFICATE.json")
     parser.add_argument("--page", type=Path, required=True, metavar="CERTIFICATE.md")
     options = parser.parse_args()
     try:
-        expected, observed = read(options.expected), read(options.observed)
+        expected, observed = expectation(options.problem), read(options.observed)
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"{options.workload} in {options.framework}: an input is missing or damaged: {error}")
     certificate = certify(options, expected, observed)
@@ -51,6 +51,12 @@ def main() -> None:
     if not certificate["passed"]:
         print(
             f"{options.workload} in {options.framework} is not certified: {certificate['reason']} (see {options.page})",
+            file=sys.stderr,
+        )
+    elif certificate["tuned_reason"]:
+        print(
+            f"track tuned of {options.workload} in {options.framework} is not certified: {certificate['tuned_reason']}"
+            f" (see {options.page})",
             file=sys.stderr,
         )
 
@@ -68,6 +74,7 @@ def certify(
         "framework": options.framework,
         "passed": judged["passed"],
         "reason": judged["reason"],
+        "tuned_reason": judged["tuned_reason"],
         "lock_digest": options.lock_digest,
         "seed": facts["seed"],
         "precisions": list(given.PRECISIONS),
@@ -80,6 +87,13 @@ def certify(
         "own_initial_weights_that_differ": drawn_differently(workload, seen),
         "checks": judged["checks"],
     }
+
+
+def expectation(problem: Path) -> tuple[Facts, Arrays]:
+    """Facts and arrays that the reference gives."""
+    facts, arrays = read(problem)
+    found = {name.removeprefix(given.EXPECTED): array for name, array in arrays.items() if given.EXPECTED in name}
+    return facts, found
 
 
 def read(path: Path) -> tuple[Facts, Arrays]:

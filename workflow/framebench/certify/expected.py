@@ -17,8 +17,12 @@ sum by about 2⁻¹¹ |x|·|y| / √n, for the longest sum of the present nets (
 """
 
 import argparse
+import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +30,7 @@ import numpy as np
 from framebench import workloads
 from framebench.certify import problem as given
 from framebench.certify import reference
-from framebench.certify.observe import write
+from framebench.certify.observe import Facts, write
 from framebench.certify.problem import SNAPSHOTS, Lesson, Problem
 from framebench.certify.reference import Arithmetic, Arrays
 from framebench.workloads.layers import Workload
@@ -79,11 +83,14 @@ def quantities(workload: Workload, problem: Problem, arithmetic: Arithmetic) -> 
     """The arrays named by `problem.quantities`, float64."""
     weights = {name: array.astype(np.float64) for name, array in problem.weights.items()}
     batches = problem.batches("float64")
+    reaching: Arrays = {}
+    reference.forward(workload, weights, batches[0][0], arithmetic, inputs=reaching)
     logits = [reference.forward(workload, weights, images, arithmetic)[0] for images, _ in batches]
     evaluated = [
         reference.cross_entropy(some, labels, arithmetic)[0] for some, (_, labels) in zip(logits, batches, strict=True)
     ]
-    found = {"evaluation logits": np.concatenate(logits), "evaluation loss": np.array(evaluated)}
+    found = {given.reaching(layer): array for layer, array in reaching.items()}
+    found |= {"evaluation logits": np.concatenate(logits), "evaluation loss": np.array(evaluated)}
     losses = []
 
     def saw(step: int, loss: float, gradients: Arrays, moved: Arrays) -> None:
@@ -99,15 +106,30 @@ def quantities(workload: Workload, problem: Problem, arithmetic: Arithmetic) -> 
 
 def bounds(workload: Workload, problem: Problem, exact: Arrays) -> dict[str, dict[str, float]]:
     """Precision → quantity → the largest relative distance that rounding explains."""
-    found: dict[str, dict[str, float]] = {}
-    for precision, (unit, growth) in ROUNDING.items():
-        found[precision] = dict.fromkeys(exact, 0.0)
-        for draw in range(DRAWS):
-            generator = np.random.Generator(np.random.PCG64(draw))
-            displaced = quantities(workload, problem, Arithmetic(unit, growth, generator))
-            for name, array in exact.items():
-                found[precision][name] = max(found[precision][name], distance(displaced[name], array))
+
+    def distances(rounding: tuple[float, Callable[[int], float]], draw: int) -> dict[str, float]:
+        arithmetic = Arithmetic(*rounding, np.random.Generator(np.random.PCG64(draw)))
+        displaced = quantities(workload, problem, arithmetic)
+        return {name: distance(displaced[name], array) for name, array in exact.items()}
+
+    found = {}
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for precision, rounding in ROUNDING.items():
+            draws = list(pool.map(partial(distances, rounding), range(DRAWS)))
+            found[precision] = {name: max(draw[name] for draw in draws) for name in exact}
     return found
+
+
+def learned(workload: Workload, lesson: Lesson) -> Facts:
+    """How the reference learns, seed by seed, as many at a time as there are cores."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        accuracies = list(pool.map(partial(accuracy, workload, lesson), given.REFERENCE_SEEDS))
+    return {
+        "accuracies": accuracies,
+        "learning_steps": lesson.steps,
+        "held_out": len(lesson.held_out_labels),
+        "chance": 1 / len(set(lesson.held_out_labels)),
+    }
 
 
 def distance(array: np.ndarray, exact: np.ndarray) -> float:
@@ -120,8 +142,8 @@ def accuracy(workload: Workload, lesson: Lesson, seed: int) -> float:
     batches = given.batched(lesson.images, lesson.labels, given.LEARNING_BATCH_SIZE)
     weights = reference.train(
         workload,
-        workload.initial_weights(seed),
-        batches,
+        given.learning_weights(workload, seed),
+        islice(cycle(batches), lesson.steps),
         Arithmetic(),
         lambda *_: None,
         dropout=np.random.Generator(np.random.PCG64([seed, 2])),
@@ -136,29 +158,24 @@ def main() -> None:
     parser.add_argument("--workload", required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--data", type=Path, required=True, help="npz of images to learn from")
-    parser.add_argument("--problem", type=Path, required=True, metavar="PROBLEM.npz", help="what is given")
-    parser.add_argument("--output", type=Path, required=True, metavar="EXPECTED.npz", help="what is expected")
+    parser.add_argument("--output", type=Path, required=True, metavar="PROBLEM.npz")
     options = parser.parse_args()
     start = time.perf_counter()
-    facts: dict[str, object] = {"seed": options.seed}
-    arrays: Arrays = {}
+    facts: Facts = {"seed": options.seed}
+    problem = Problem({}, np.empty(0), np.empty(0))
+    exact: Arrays = {}
     try:
         workload = given.certified(workloads.load(options.workload))
         problem = choose(workload, options.seed)
-        given.write_problem(options.problem, problem)
-        arrays = quantities(workload, problem, Arithmetic())
-        lesson = given.lesson(workload, options.data)
-        facts |= {
-            "bounds": bounds(workload, problem, arrays),
-            "learning_steps": lesson.steps,
-            "held_out": len(lesson.held_out_labels),
-            "accuracies": [accuracy(workload, lesson, seed) for seed in given.LEARNING_SEEDS],
-        }
+        exact = quantities(workload, problem, Arithmetic())
+        facts["bounds"] = bounds(workload, problem, exact)
+        if lesson := given.lesson(workload, options.data):
+            facts |= learned(workload, lesson)
     except reference.ReferenceError as error:
         facts["failed"] = str(error)
-        given.write_problem(options.problem, Problem({}, np.empty(0), np.empty(0)))
     facts["expected_in_s"] = time.perf_counter() - start
-    write(options.output, facts, arrays)
+    # Large for a large net (100 MB), but to compute it again for every framework takes far longer than to read it.
+    write(options.output, facts, problem.arrays | {f"{given.EXPECTED}{name}": array for name, array in exact.items()})
 
 
 if __name__ == "__main__":

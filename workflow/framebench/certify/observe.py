@@ -30,9 +30,9 @@ class Steps:
         self.after = after
         self.taken = 0
 
-    def over(self, synchronise: Callable[[], object]) -> bool:
+    def over(self, synchronise: Callable[[], object], steps: int = 1) -> bool:
         synchronise()
-        self.taken += 1
+        self.taken += steps
         self.after(self.taken)
         return self.taken == self.count
 
@@ -76,6 +76,10 @@ def observe(
     facts: Facts = {}
     arrays: dict[str, np.ndarray] = {}
 
+    # First, as it names the layer where the model file does not fit.
+    for precision in given.PRECISIONS:
+        seen = quantities(adapter, workload, problem, threads, precision)
+        arrays |= {f"{precision}/{name}": array for name, array in seen.items()}
     trainer = adapter.Trainer(workload, problem.weights, given.BATCH_SIZE, threads, "float32")
     images, _ = problem.batches("float32")[0]
     facts["shapes"] = {name: list(array.shape) for name, array in trainer.weights().items()}
@@ -85,11 +89,10 @@ def observe(
     own = trainer.own_initial_weights()
     facts["own_initial_weights"] = own and {name: distribution(array) for name, array in own.items()}
     facts["dropout"] = dropout(adapter, workload, problem, threads)
-    for precision in given.PRECISIONS:
-        seen = quantities(adapter, workload, problem, threads, precision)
-        arrays |= {f"{precision}/{name}": array for name, array in seen.items()}
     if lesson:
+        start = time.perf_counter()
         facts["accuracies"] = [accuracy(adapter, workload, lesson, threads, seed) for seed in given.LEARNING_SEEDS]
+        facts["learned_in_s"] = time.perf_counter() - start
     return facts, arrays
 
 
@@ -101,7 +104,11 @@ def quantities(
     batches = problem.batches(precision)
     trainer = adapter.Trainer(workload, weights, given.BATCH_SIZE, threads, precision)
     # Evaluation first, while the dropout layers are as the model file has them.
-    seen = {
+    reaching = trainer.layer_inputs(batches[0][0])
+    for layer in given.layers(workload.weight_shapes):
+        if layer not in reaching:
+            raise ValueError(f"layer {layer}: the model file does not use it")
+    seen = {given.reaching(layer): array for layer, array in reaching.items()} | {
         "evaluation logits": np.concatenate([trainer.logits(images) for images, _ in batches]),
         "evaluation loss": np.array([trainer.loss(images, labels) for images, labels in batches]),
     }
@@ -121,6 +128,27 @@ def quantities(
     return seen | {f"gradient/{name}": array for name, array in told.first_gradients.items()}
 
 
+def tuned(adapter: Adapter, workload: Workload, problem: Problem, threads: int) -> dict[str, np.ndarray]:
+    """What the optimizer changes in all steps, with every setting of track `tuned` away from its default at once.
+
+    Arrays under `<problem.tuned(input)>/<quantity>`. Not watched, since what is fused or taken many steps at a time
+    cannot be looked into. An allocator is no part of it: it belongs to the process and computes nothing.
+    """
+    workload = given.certified(workload)
+    settings = {name: values[-1] for name, values in adapter.OPTIONS.items() if name != "allocator"}
+    precision = given.TUNED_PRECISION
+    weights = {name: array.astype(precision) for name, array in problem.weights.items()}
+    found = {}
+    for input in given.TUNED_INPUTS:
+        trainer = adapter.Trainer(workload, weights, given.BATCH_SIZE, threads, precision, tuning=settings)
+        trainer.without_dropout()
+        trainer.feed(problem.images.astype(precision), problem.labels, input)
+        trainer.train(Steps(given.STEPS))
+        for name, array in trainer.weights().items():
+            found[f"{given.tuned(input)}/{given.update(given.STEPS)}/{name}"] = array - weights[name]
+    return found
+
+
 def dropout(adapter: Adapter, workload: Workload, problem: Problem, threads: int) -> list[dict[str, float]]:
     """What the dropout layers do in training steps as they are measured, layer by layer and step by step."""
     trainer = adapter.Trainer(workload, problem.weights, given.DROPOUT_BATCH_SIZE, threads, "float32")
@@ -133,10 +161,9 @@ def dropout(adapter: Adapter, workload: Workload, problem: Problem, threads: int
 
 
 def accuracy(adapter: Adapter, workload: Workload, lesson: Lesson, threads: int, seed: int) -> float:
-    """Share of held-out images that are told rightly after learning from the seed's initial weights."""
-    trainer: Trainer = adapter.Trainer(
-        workload, workload.initial_weights(seed), given.LEARNING_BATCH_SIZE, threads, "float32"
-    )
+    """Share of held-out images that are told rightly after learning from the seed's weights."""
+    weights = given.learning_weights(workload, seed)
+    trainer: Trainer = adapter.Trainer(workload, weights, given.LEARNING_BATCH_SIZE, threads, "float32")
     trainer.feed(lesson.images, lesson.labels, "device")
     trainer.train(Steps(lesson.steps))
     return given.accuracy(trainer.logits(lesson.held_out_images), lesson.held_out_labels)
@@ -168,20 +195,21 @@ def main() -> None:
     }
     arrays: dict[str, np.ndarray] = {}
     try:
-        workload = workloads.load(options.workload)
+        workload, problem = workloads.load(options.workload), given.read_problem(options.problem)
         adapter = frameworks.load(options.framework)
         facts |= adapter.versions()
-        observed, arrays = observe(
-            adapter,
-            workload,
-            given.read_problem(options.problem),
-            given.lesson(workload, options.data),
-            options.threads,
-        )
+        observed, arrays = observe(adapter, workload, problem, given.lesson(workload, options.data), options.threads)
         facts |= observed
     except Exception as error:
         traceback.print_exc()
         facts["failed"] = failure(options.workload, options.framework, error)
+    else:
+        if "tuned" in adapter.TRACKS:
+            try:
+                arrays |= tuned(adapter, workload, problem, options.threads)
+            except Exception as error:
+                traceback.print_exc()
+                facts["tuned_failed"] = failure(options.workload, options.framework, error)
     facts["observed_in_s"] = time.perf_counter() - start
     write(options.output, facts, arrays)
 

@@ -7,6 +7,8 @@ from itertools import groupby
 def page(certificate: dict) -> str:
     """Markdown: the verdict, a row per quantity and precision with its worst layer, the circumstances."""
     verdict = "**passed**" if certificate["passed"] else f"**refused**: {certificate['reason']}"
+    if certificate["passed"] and certificate["tuned_reason"]:
+        verdict += f", but for track tuned **refused**: {certificate['tuned_reason']}"
     lines = [
         f"# {certificate['workload']} in {certificate['framework']}: the same function as the reference?",
         "",

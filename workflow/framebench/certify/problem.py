@@ -1,22 +1,28 @@
 """What every framework and the reference are given for a certificate, and the names of what comes back."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from pathlib import Path
 
 import numpy as np
 
-from framebench import files
 from framebench.workloads.layers import Shape, Workload
 
 Batches = list[tuple[np.ndarray, np.ndarray]]
 
+# Where arrays stand in the file of a problem: the weights given, and what the reference expects.
 WEIGHTS = "weights/"
+EXPECTED = "expected/"
 
 PRECISIONS = ("float64", "float32")
 # Each precision is proved with the data given in another way, so that both ways are.
 INPUTS = {"float64": "device", "float32": "host"}
+
+# In which precision track `tuned` is proved, with the data given in every way.
+TUNED_PRECISION = "float64"
+TUNED_INPUTS = ("device", "host")
 
 BATCH_SIZE = 4
 STEPS = 10
@@ -27,11 +33,14 @@ SNAPSHOTS = (1, 3, 10)
 DROPOUT_BATCH_SIZE = 16
 DROPOUT_STEPS = 4
 
-LEARNING_SEEDS = (1, 2, 3)
+# The reference, whose spread makes the bound, learns once for all frameworks; each of these learns less often.
+REFERENCE_SEEDS = range(1, 9)
+LEARNING_SEEDS = REFERENCE_SEEDS[:3]
+LEARNING_CLASSES = 4  # few, so that a short lesson is enough
 LEARNING_BATCH_SIZE = 16
 # As many steps as these operations allow, so that a large net does not hold up the whole set.
-LEARNING_FLOPS = 1.5e11
-LEARNING_STEPS_AT_MOST = 150
+LEARNING_FLOPS = 1.8e11
+LEARNING_STEPS_AT_MOST = 60
 HELD_OUT_AT_MOST = 400
 
 
@@ -42,6 +51,12 @@ class Problem:
     weights: dict[str, np.ndarray]
     images: np.ndarray  # (STEPS · BATCH_SIZE, height, width, channels) in [0, 1]
     labels: np.ndarray  # int64
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What `read_problem` reads."""
+        weights = {f"{WEIGHTS}{name}": array for name, array in self.weights.items()}
+        return weights | {"images": self.images, "labels": self.labels}
 
     def batches(self, precision: str) -> Batches:
         """The STEPS batches, images in `precision`."""
@@ -81,44 +96,45 @@ def read_problem(path: Path) -> Problem:
         return Problem(weights, file["images"], file["labels"])
 
 
-def write_problem(path: Path, problem: Problem) -> None:
-    weights = {f"{WEIGHTS}{name}": array for name, array in problem.weights.items()}
-    with files.whole(path, "wb") as file:
-        np.savez(file, images=problem.images, labels=problem.labels, **weights)  # type: ignore[arg-type]
-
-
 @dataclass(frozen=True)
 class Lesson:
-    """One learning task: the same schedule for every framework; pixels float32 in [0, 1]."""
+    """One learning task, the same for every framework; pixels float32 in [−2, 2]."""
 
-    images: np.ndarray
+    steps: int
+    images: np.ndarray  # whole batches, seen again and again where there are fewer than steps
     labels: np.ndarray
     held_out_images: np.ndarray
     held_out_labels: np.ndarray
 
-    @property
-    def steps(self) -> int:
-        return len(self.labels) // LEARNING_BATCH_SIZE
 
+def lesson(workload: Workload, data: Path) -> Lesson | None:
+    """Of the first classes in the data file: its first images to learn from, its last ones to test on.
 
-def lesson(workload: Workload, data: Path) -> Lesson:
-    """The first images of the data file to learn from, each once, and its last ones to test on.
-
-    Of a small file at most a quarter is kept for testing, and there are fewer steps.
+    Of a small file at most a quarter is kept for testing; None where the rest is less than a batch. Pixels are
+    centred and scaled as is usual in training: from [0, 1], the VGG-style net learns nothing in so few steps.
     """
     with np.load(data, allow_pickle=False) as file:
-        images, labels = file["images"], file["labels"]
+        chosen = file["labels"] < LEARNING_CLASSES
+        images, labels = file["images"][chosen], file["labels"][chosen].astype(np.int64)
     held_out = min(HELD_OUT_AT_MOST, len(labels) // 4)
-    flops_per_step = workload.flops_per_sample * LEARNING_BATCH_SIZE
-    whole_batches = (len(labels) - held_out) // LEARNING_BATCH_SIZE
-    steps = min(LEARNING_STEPS_AT_MOST, int(LEARNING_FLOPS / flops_per_step), whole_batches)
-    count = steps * LEARNING_BATCH_SIZE
-    return Lesson(
-        images[:count].astype(np.float32) / 255,
-        labels[:count].astype(np.int64),
-        images[-held_out:].astype(np.float32) / 255,
-        labels[-held_out:].astype(np.int64),
-    )
+    steps = min(LEARNING_STEPS_AT_MOST, int(LEARNING_FLOPS / (workload.flops_per_sample * LEARNING_BATCH_SIZE)))
+    count = min(steps, (len(labels) - held_out) // LEARNING_BATCH_SIZE) * LEARNING_BATCH_SIZE
+    if not count:
+        return None
+
+    def scaled(some: np.ndarray) -> np.ndarray:
+        return some.astype(np.float32) / 255 * 4 - 2
+
+    return Lesson(steps, scaled(images[:count]), labels[:count], scaled(images[-held_out:]), labels[-held_out:])
+
+
+def learning_weights(workload: Workload, seed: int) -> dict[str, np.ndarray]:
+    """The weights that a lesson begins with: the workload's own initial ones, √2 times as large.
+
+    ReLUs halve the variance that Glorot's weights keep from layer to layer (He et al. 2015, section 2.2), and in a
+    deep net so little arrives that a short lesson would not begin to work.
+    """
+    return {name: np.float32(sqrt(2)) * array for name, array in workload.initial_weights(seed).items()}
 
 
 def batched(images: np.ndarray, labels: np.ndarray, size: int) -> Batches:
@@ -135,12 +151,28 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
 def quantities(weight_shapes: dict[str, Shape]) -> Sequence[str]:
     """Everything compared in one precision, in the order in which one thing leads to the next."""
     return [
+        *(reaching(layer) for layer in layers(weight_shapes)),
         "evaluation logits",
         "evaluation loss",
         *(f"gradient/{name}" for name in weight_shapes),
         *(f"{update(k)}/{name}" for k in SNAPSHOTS for name in weight_shapes),
         "training loss",
     ]
+
+
+def tuned(input: str) -> str:
+    """Under which name the arrays of track `tuned` stand, and what a reader sees as their precision."""
+    return f"{TUNED_PRECISION}, tuned, {input}"
+
+
+def layers(weight_shapes: Iterable[str]) -> list[str]:
+    """The layers that have weights, in order."""
+    return [name.removesuffix("/kernel") for name in weight_shapes if name.endswith("/kernel")]
+
+
+def reaching(layer: str) -> str:
+    """Name of what reaches a layer in evaluation mode: of the first batch only, to keep the files small."""
+    return f"evaluation input/{layer}"
 
 
 def update(step: int) -> str:

@@ -51,11 +51,11 @@ class Arithmetic:
             return exact
         return self._displaced(exact, self.growth(len(a)) * np.abs(a).sum(axis=0))
 
-    def rounded(self, exact: np.ndarray, magnitude: np.ndarray | None = None) -> np.ndarray:
-        """The result of a few elementary operations on numbers up to `magnitude` (default: itself)."""
+    def rounded(self, exact: np.ndarray, *terms: np.ndarray) -> np.ndarray:
+        """The result of a few elementary operations on these terms (default: itself)."""
         if not self.unit:
             return exact
-        return self._displaced(exact, ELEMENTARY * np.abs(exact if magnitude is None else magnitude))
+        return self._displaced(exact, ELEMENTARY * sum(np.abs(term) for term in terms or (exact,)))
 
     def _displaced(self, exact: np.ndarray, units: np.ndarray) -> np.ndarray:
         return exact + self.unit * units * (2 * self.generator.random(exact.shape) - 1)
@@ -69,12 +69,14 @@ def forward(
     *,
     dropout: np.random.Generator | None = None,
     kinks: list[np.ndarray] | None = None,
+    inputs: Arrays | None = None,
 ) -> tuple[np.ndarray, Callable[[np.ndarray], Arrays]]:
     """Logits (n, classes) of images (n, height, width, channels), and the way back.
 
     The second value takes the gradient of the loss by the logits and gives it by every weight, under the
     weights' neutral names. Dropout layers pass all, or drop what the generator `dropout` draws. `kinks`
-    is given, for every ReLU and max-pool, how far each of its outputs is from taking the other branch.
+    is given, for every ReLU and max-pool, how far each of its outputs is from taking the other branch;
+    `inputs`, what reaches every convolution and dense layer, under its name.
     """
     way_back: list[Backward] = []
     gradients: Arrays = {}
@@ -82,6 +84,8 @@ def forward(
     for i, layer in enumerate(workload.layers):
         match layer:
             case Conv() | Dense():
+                if inputs is not None:
+                    inputs[layer.name] = x
                 x, of_weights, of_input = _linear(layer, weights, x, arithmetic)
                 # Nobody needs the gradient by the images.
                 way_back.append(_into(gradients, layer.name, of_weights, of_input if way_back else None))
@@ -156,7 +160,7 @@ def train(
             kept = sgd.momentum * velocities[name]
             velocities[name] = arithmetic.rounded(kept + gradients[name])
             step = sgd.learning_rate * velocities[name]
-            moved[name] = arithmetic.rounded(w - step, np.abs(w) + np.abs(step))
+            moved[name] = arithmetic.rounded(w - step, w, step)
         weights = moved
         saw(k, loss, gradients, weights)
     return weights

@@ -1,16 +1,36 @@
 """Draws one figure in one language: `python -m framebench.figures NAME --language LANG …`."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from framebench import catalogue, languages, workloads
-from framebench.figures import article, article_2018, drawing, memory, ratio, throughput
+from framebench import catalogue, languages, record, workloads
+from framebench.analyse.table import TableError, read_record
+from framebench.figures import (
+    article,
+    article_2018,
+    campaign,
+    drawing,
+    effects,
+    first_step,
+    memory,
+    names,
+    ratio,
+    throughput,
+    timeline,
+    warmup,
+)
 
-MEASURED = ["throughput", "ratio", "memory"]
-NAMES = ["article-2018-p100", "article-2018-k80", "article-<device>", *MEASURED]
+NAMES = [
+    *names.ARTICLE_2018,
+    *(names.article("<device>", track) for track in names.TRACKS),
+    "timeline-<device>",
+    *names.MEASURED,
+]
 
 
 def main() -> None:
@@ -21,7 +41,7 @@ def main() -> None:
         with drawing.style(language):
             figure = _figure(arguments, language)
             drawing.save(figure, arguments.output_svg, arguments.output_png)
-    except (ValueError, OSError, ModuleNotFoundError, catalogue.AdapterError) as error:
+    except (ValueError, OSError, ModuleNotFoundError, catalogue.AdapterError, TableError) as error:
         raise SystemExit(f"error: {error}") from error
 
 
@@ -34,6 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resource", metavar="CSV", help="rosetta-2018.csv, which the article-2018 figures need")
     parser.add_argument("--measurements", metavar="CSV", help="measurements.csv, which every other figure needs")
     parser.add_argument("--comparisons", metavar="CSV", help="comparisons.csv, likewise")
+    parser.add_argument("--effects", metavar="CSV", help="effects.csv, which the figure of that name needs")
+    parser.add_argument("--warmup", metavar="CSV", help="warmup.csv, likewise")
+    parser.add_argument("--order", metavar="CSV", help="order.csv, which the figure campaign needs")
+    parser.add_argument("--record", type=Path, metavar="JSON", help="the run that a timeline is of")
     parser.add_argument(
         "--baseline",
         default="tensorflow",
@@ -49,34 +73,55 @@ def _figure(arguments: argparse.Namespace, language: languages.Language) -> Figu
         gpu = name.removeprefix("article-2018-").upper()
         if gpu not in article_2018.GPUS:
             raise ValueError(f"unknown figure '{name}'; there is: {', '.join(NAMES)}")
-        return article_2018.draw(pd.read_csv(_needed(arguments, "resource")), gpu, language)
+        return article_2018.draw(_table(arguments, "resource"), gpu, language)
 
-    if name not in MEASURED and not name.startswith("article-"):
+    if name.startswith("timeline-"):
+        if arguments.record is None:
+            raise ValueError(f"figure '{name}' needs --record")
+        run, columns = read_record(arguments.record), timeline.read_samples(record.samples_path(arguments.record))
+        label = catalogue.framework_label(run["framework"])
+        return timeline.draw(run, columns, language=language, labels={run["framework"]: label})
+
+    if name not in names.MEASURED and not name.startswith("article-"):
         raise ValueError(f"unknown figure '{name}'; there is: {', '.join(NAMES)}")
-    measurements = pd.read_csv(_needed(arguments, "measurements"))
-    comparisons = pd.read_csv(_needed(arguments, "comparisons"))
-    labels = {framework: catalogue.framework_label(framework) for framework in measurements["framework"].unique()}
-
-    if name == "throughput":
-        return throughput.draw(measurements, drawing.confidence_of(comparisons), language, labels)
-    if name == "ratio":
-        return ratio.draw(measurements, comparisons, arguments.baseline, language, labels)
-    if name == "memory":
-        return memory.draw(measurements, language, labels)
-    device = name.removeprefix("article-")
+    measurements, comparisons = _table(arguments, "measurements"), _table(arguments, "comparisons")
+    confidence = drawing.confidence_of(comparisons)
+    words: dict[str, Any] = {
+        "language": language,
+        "labels": {framework: catalogue.framework_label(framework) for framework in measurements["framework"].unique()},
+    }
+    at_size: dict[str, Any] = words | {
+        "article_batch_sizes": {
+            workload: workloads.load(workload).article_batch_size for workload in measurements["workload"].unique()
+        }
+    }
+    draw: dict[str, Callable[[], Figure]] = {
+        "throughput": lambda: throughput.draw(measurements, confidence, **words),
+        "ratio": lambda: ratio.draw(measurements, comparisons, arguments.baseline, **at_size),
+        "memory": lambda: memory.draw(measurements, **words),
+        "effects": lambda: effects.draw(measurements, _table(arguments, "effects"), **at_size),
+        "warmup": lambda: warmup.draw(measurements, _table(arguments, "warmup"), **at_size),
+        "first-step": lambda: first_step.draw(measurements, **at_size),
+        "campaign": lambda: campaign.draw(measurements, _table(arguments, "order"), confidence, **words),
+    }
+    if name in draw:
+        return draw[name]()
+    device, track = name.removeprefix("article-"), "default"
+    if device.endswith("-tuned"):
+        device, track = device.removesuffix("-tuned"), "tuned"
     for key, value in [("device", device), ("framework", arguments.baseline)]:
         measured = sorted(measurements[key].unique())
         if value not in measured:
             raise ValueError(f"no measurements of {key} '{value}'; there is: {', '.join(measured)}")
-    sizes = {name: workloads.load(name).article_batch_size for name in sorted(measurements["workload"].unique())}
-    return article.draw(measurements, comparisons, device, arguments.baseline, sizes, language=language, labels=labels)
+    return article.draw(measurements, comparisons, device, track, baseline=arguments.baseline, **at_size)
 
 
-def _needed(arguments: argparse.Namespace, option: str) -> str:
+def _table(arguments: argparse.Namespace, option: str) -> pd.DataFrame:
+    """The table that an option names; ValueError where it is missing."""
     path = getattr(arguments, option)
     if path is None:
         raise ValueError(f"figure '{arguments.name}' needs --{option}")
-    return path
+    return pd.read_csv(path)
 
 
 if __name__ == "__main__":

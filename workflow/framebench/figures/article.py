@@ -1,50 +1,41 @@
 """The article's chart from our own measurements: speed relative to a baseline, with intervals."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from framebench import verdict
 from framebench.analyse.table import BLOCK
 from framebench.figures import cells, drawing
 from framebench.languages import Language
 
 
-def relative_speeds(
-    measurements: pd.DataFrame,
-    comparisons: pd.DataFrame,
-    device: str,
-    baseline: str,
-    article_batch_sizes: Mapping[str, int],
-) -> pd.DataFrame:
-    """The chart's bars, one row per framework × workload of `device`, in the order drawn.
+def relative_speeds(runs: pd.DataFrame, comparisons: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """The chart's bars, one row per framework × workload of `runs`, which hold one block per workload.
 
+    In the order drawn: workloads by name; frameworks by the bar of the first workload whose name begins with
+    "gru", else of the first workload, descending, without a ratio last, ties by name.
     Columns: framework, workload, input, batch_size; ratio, ci_low, ci_high (NaN where there is none; the
     baseline is 1); obstacle (why a ratio is not comparable, else empty); state (`ok`, a failed status, or
-    `not_measured`). Workloads in the order of `article_batch_sizes`; frameworks by the bar of the first
-    workload whose name begins with "gru", else of the first workload, descending, without a ratio last,
-    ties by name. ValueError where the device has no measurements of that form.
+    `not_measured`).
     """
-    rows = cells.article_form(measurements[measurements["device"] == device], article_batch_sizes)
     against_baseline = comparisons[comparisons["reference"] == baseline]
-    measured = set(rows["workload"])
-    workloads = [workload for workload in article_batch_sizes if workload in measured]
-    if not workloads:
-        raise ValueError(f"device '{device}' has no measurements of track default in float32 to draw")
     bars = []
-    for workload in workloads:
-        block = rows[rows["workload"] == workload].iloc[0][BLOCK]
+    for _, of_workload in runs.groupby("workload"):
+        block = of_workload.iloc[0][BLOCK]
         in_block = against_baseline[(against_baseline[BLOCK] == block).all(axis=1)]
-        for framework in sorted(set(rows["framework"])):
-            runs = rows[(rows["workload"] == workload) & (rows["framework"] == framework)]
+        for framework in sorted(set(runs["framework"])):
             compared = in_block[in_block["framework"] == framework]
-            bar = {"framework": framework, "workload": workload, "state": cells.state(runs)}
-            bar |= {"input": block["input"], "batch_size": block["batch_size"], "obstacle": ""}
-            if framework == baseline and bar["state"] == "ok":
+            state = cells.state(of_workload[of_workload["framework"] == framework])
+            bar: dict[str, Any] = {"framework": framework, "state": state, "obstacle": ""}
+            bar |= {key: block[key] for key in ("workload", "input", "batch_size")}
+            if framework == baseline and state == "ok":
                 bar["ratio"] = 1.0
             elif len(compared):
-                bar |= compared.iloc[0][["ratio", "ci_low", "ci_high"]].to_dict()
+                bar |= {key: compared.iloc[0][key] for key in ("ratio", "ci_low", "ci_high")}
                 bar["obstacle"] = cells.obstacle(compared.iloc[0]["verdict"])
             bars.append(bar)
     columns = [
@@ -59,6 +50,7 @@ def relative_speeds(
         "state",
     ]
     table = pd.DataFrame(bars, columns=columns)
+    workloads = list(table["workload"].unique())
     sorted_by = next((workload for workload in workloads if workload.startswith("gru")), workloads[0])
     speed = table[table["workload"] == sorted_by].set_index("framework")["ratio"].fillna(-1)
     order = sorted(speed.index, key=lambda framework: (-speed[framework], framework))
@@ -69,25 +61,33 @@ def draw(
     measurements: pd.DataFrame,
     comparisons: pd.DataFrame,
     device: str,
+    track: str,
+    *,
     baseline: str,
     article_batch_sizes: Mapping[str, int],
-    *,
     language: Language,
     labels: Mapping[str, str],
 ) -> Figure:
-    """The chart for `device`; `labels` gives the display name of each framework."""
-    speeds = relative_speeds(measurements, comparisons, device, baseline, article_batch_sizes)
+    """The chart for `device` and `track`; `labels` gives the display name of each framework.
+
+    The answer in words opens the small print. ValueError where the device has no measurements of that form.
+    """
+    runs = cells.article_form(measurements[measurements["device"] == device], track, article_batch_sizes)
+    if runs.empty:
+        raise ValueError(f"device '{device}' has no measurements of track {track} in float32 to draw")
+    speeds = relative_speeds(runs, comparisons, baseline)
     frameworks = list(speeds["framework"].unique())
-    of_device = measurements[measurements["device"] == device]
-    footer = [drawing.provenance(of_device, language, labels)]
+    footer = verdict.answers(comparisons, runs, language, labels, baseline)
+    footer += verdict.adjustment(comparisons, language)
     footer.append(language["whiskers"].format(confidence=100 * drawing.confidence_of(comparisons)))
     hatched = speeds["ratio"].notna() & (speeds["obstacle"] != "")
     if hatched.any():
         reasons = "; ".join(speeds.loc[hatched, "obstacle"].unique())
         footer.append(language["note_hatched"].format(reasons=reasons))
+    footer.append(drawing.provenance(runs, language, labels))
     figure = drawing.new_figure(
         body_in=4.2,
-        title=language["title_article"].format(device=cells.device_name(measurements, device)),
+        title=language[f"title_article_{track}"].format(device=cells.device_name(measurements, device)),
         footer="\n".join(footer),
     )
     per_workload = speeds.drop_duplicates("workload").set_index("workload")

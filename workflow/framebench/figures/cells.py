@@ -5,23 +5,44 @@ from math import log
 
 import pandas as pd
 
+from framebench.analyse.table import BLOCK
+
 NOT_COMPARABLE = "not comparable: "
 
+# What has a panel of its own: inside one, only framework and batch size differ.
+PANEL = ["device", "workload", "input", "track", "precision"]
 
-def article_form(measurements: pd.DataFrame, article_batch_sizes: Mapping[str, int]) -> pd.DataFrame:
-    """The measurements that the article-form chart and the verdict are about.
 
-    Track `default` and precision `float32`; per device and workload one input (`device` where it was
-    measured, else `host`) and one batch size: the workload's own in `article_batch_sizes` where it was
-    measured, else the nearest by ratio, of two equally near the smaller.
+def article_form(measurements: pd.DataFrame, track: str, article_batch_sizes: Mapping[str, int]) -> pd.DataFrame:
+    """The measurements of one block per device and workload, for a chart in the article's form.
+
+    Of `track`, in float32, of input `device` where it was measured, else `host`; the batch size as
+    `at_article_size` has it.
     """
-    usual = measurements[(measurements["track"] == "default") & (measurements["precision"] == "float32")]
-    chosen = [usual.iloc[:0]]
-    for (_, workload), rows in usual.groupby(["device", "workload"]):
-        of_input = rows[rows["input"] == min(rows["input"])]  # `device` sorts before `host`
+    rows = measurements[(measurements["track"] == track) & (measurements["precision"] == "float32")]
+    first_input = rows.groupby(["device", "workload"])["input"].transform("min")  # `device` sorts before `host`
+    return at_article_size(rows[rows["input"] == first_input], article_batch_sizes)
+
+
+def both_tracks(measurements: pd.DataFrame, article_batch_sizes: Mapping[str, int]) -> pd.DataFrame:
+    """The default track's `article_form`, and the tuned measurements that differ from it in their track alone."""
+    by_default = article_form(measurements, "default", article_batch_sizes)
+    alike = [key for key in BLOCK if key != "track"]
+    tuned = measurements[measurements["track"] == "tuned"]
+    return pd.concat([by_default, tuned.merge(by_default[alike].drop_duplicates())])
+
+
+def at_article_size(measurements: pd.DataFrame, article_batch_sizes: Mapping[str, int]) -> pd.DataFrame:
+    """The measurements of one batch size per PANEL, in the order of PANEL.
+
+    It is the workload's own in `article_batch_sizes` where that was measured, else the nearest by ratio, of
+    two equally near the smaller.
+    """
+    chosen = [measurements.iloc[:0]]
+    for (_, workload, *_), rows in measurements.groupby(PANEL):
         wanted = article_batch_sizes[str(workload)]
-        nearest = min(of_input["batch_size"].unique(), key=lambda size: (abs(log(size / wanted)), size))
-        chosen.append(of_input[of_input["batch_size"] == nearest])
+        nearest = min(rows["batch_size"].unique(), key=lambda size: (abs(log(size / wanted)), size))
+        chosen.append(rows[rows["batch_size"] == nearest])
     return pd.concat(chosen)
 
 

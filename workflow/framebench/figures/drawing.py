@@ -1,10 +1,11 @@
 """What all figures share: colours, fonts that hold every glyph, provenance, files that come out the same."""
 
 import importlib.metadata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ import numpy as np
 import pandas as pd
 import seaborn
 from matplotlib import font_manager
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
+from matplotlib.transforms import blended_transform_factory
 
 from framebench.analyse.table import BLOCK
 from framebench.figures import cells
@@ -29,6 +34,7 @@ DPI = 200
 SMALL_PT = 7.5
 INK = "#222222"
 PALE = "#999999"
+LEGEND_COLUMNS = 4
 
 # Okabe and Ito's colours, told apart by colour-blind readers, with a marker each for print without colour.
 # A framework keeps its own in every figure; one that is not listed takes the next of OTHERS.
@@ -44,9 +50,6 @@ OTHERS = [("#000000", "X"), ("#999999", "*"), ("#8C510A", "<"), ("#5E3C99", ">")
 
 # The article's blue, orange and green in shades that colour-blind readers tell apart; then others.
 PROBLEMS = seaborn.color_palette("colorblind")
-
-# Said in titles only where it is not this.
-USUAL = {"track": "default", "precision": "float32"}
 
 
 class GlyphError(ValueError):
@@ -105,28 +108,33 @@ def new_figure(body_in: float, title: str, footer: str) -> Figure:
     figure = Figure(figsize=(WIDTH_IN, body_in), dpi=DPI, layout="constrained")
     large: dict[str, Any] = {"fontsize": 11.5, "fontweight": "bold"}
     small: dict[str, Any] = {"fontsize": SMALL_PT, "color": "#555555", "linespacing": 1.4}
-    title, footer = _wrapped(figure, title, large), _wrapped(figure, footer, small)
+    title, footer = wrapped(title, **large), wrapped(footer, **small)
     figure.set_size_inches(WIDTH_IN, body_in + 0.25 * len(title.split("\n")) + 0.15 * len(footer.split("\n")))
     figure.suptitle(title, x=0.01, ha="left", **large)
     figure.supxlabel(footer, x=0.01, ha="left", **small)
     return figure
 
 
-def _wrapped(figure: Figure, text: str, properties: Mapping[str, Any]) -> str:
-    """`text` broken between words into lines that fit; those that matplotlib itself wraps stick out."""
-    probe = figure.text(0, 0, "", **properties)
+def wrapped(text: str, width_in: float = 0.97 * WIDTH_IN, separator: str = " ", **properties: Any) -> str:
+    """`text` broken at separators into lines of that width; those that matplotlib itself wraps stick out."""
+    probe = Figure(dpi=DPI).text(0, 0, "", **properties)
+
+    def width(words: str) -> float:
+        probe.set_text(words)
+        return probe.get_window_extent().width / DPI
+
     lines = []
     for paragraph in text.split("\n"):
-        line = ""
-        for word in paragraph.split(" "):
-            longer = f"{line} {word}" if line else word
-            probe.set_text(longer)
-            if line and probe.get_window_extent().width > 0.97 * figure.bbox.width:
+        first, *words = paragraph.split(separator)
+        line, taken_in = first, width(first)
+        for word in words:
+            longer_in = width(separator + word)
+            if taken_in + longer_in > width_in:
                 lines.append(line)
-                longer = word
-            line = longer
+                line, taken_in = word, width(word)
+            else:
+                line, taken_in = line + separator + word, taken_in + longer_in
         lines.append(line)
-    probe.remove()
     return "\n".join(lines)
 
 
@@ -154,22 +162,65 @@ def relative_speed_axes(
     return axes
 
 
-def panel_title(block: Mapping[Any, object], language: Language, several_devices: bool) -> str:
-    """What a panel is about: workload and input, and where they are not the usual, the rest of the block."""
+def tint(colour: str, opacity: float) -> tuple[float, float, float]:
+    """What `colour` looks like at `opacity` on white; without grid lines shining through."""
+    red, green, blue = (1 - opacity * (1 - part) for part in to_rgb(colour))
+    return red, green, blue
+
+
+def legend_height_in(handles: Sequence[Artist]) -> float:
+    """Inches that `legend_across` needs."""
+    return 0.1 + 0.2 * ceil(len(handles) / LEGEND_COLUMNS)
+
+
+def legend_across(figure: Figure, axes: Axes, handles: Sequence[Artist]) -> None:
+    """A legend over the width of `figure`, in `axes` of that height that only keep its place."""
+    axes.set_axis_off()
+    axes.legend(
+        handles=handles,
+        loc="center left",
+        bbox_to_anchor=(0.01, 0.5),
+        bbox_transform=blended_transform_factory(figure.transFigure, axes.transAxes),
+        ncols=min(LEGEND_COLUMNS, len(handles)),
+        borderpad=0,
+    ).set_in_layout(False)  # wider than the axes
+
+
+def framework_handles(frameworks: Iterable[str], labels: Mapping[str, str], **line: Any) -> list[Line2D]:
+    """What a legend shows of each framework, sorted: colour, marker and name, with a `line` of these properties."""
+    return [
+        Line2D([], [], color=colour, marker=marker, markersize=5, label=labels[framework], **line)
+        for framework, (colour, marker) in framework_styles(frameworks).items()
+    ]
+
+
+def panel_title(block: Mapping[Any, Any], language: Language, several_devices: bool) -> str:
+    """What a panel is about: workload and input, and where they are not the usual, the rest of the block.
+
+    In two lines where one would stick out of the figure.
+    """
     words = [language.workload(str(block["workload"])), language[f"input_{block['input']}"]]
-    return " · ".join(words + _unusual(block, several_devices))
+    words += _unusual(block, language, several_devices)
+    if "batch_size" in block:
+        words.append(language["batch"].format(batch_size=block["batch_size"]))
+    return wrapped(" · ".join(words), 0.78 * WIDTH_IN, " · ")
 
 
-def row_title(block: Mapping[Any, object], language: Language, several_devices: bool) -> str:
-    """The same in a few words and with the batch size, for a line of a figure."""
-    batch = language["batch"].format(batch_size=block["batch_size"])
-    words = [str(block["workload"]), batch, language[f"input_{block['input']}_short"]]
-    return ", ".join(words + _unusual(block, several_devices))
+def row_title(block: Mapping[Any, Any], language: Language, several_devices: bool) -> str:
+    """The same in a few words and with the batch size, for a line of a figure; without the input where it is null."""
+    words = [str(block["workload"]), language["batch"].format(batch_size=block["batch_size"])]
+    if pd.notna(block["input"]):
+        words.append(language[f"input_{block['input']}_short"])
+    return ", ".join(words + _unusual(block, language, several_devices))
 
 
-def _unusual(block: Mapping[Any, object], several_devices: bool) -> list[str]:
-    words = [str(block[key]) for key, usual in USUAL.items() if block[key] != usual]
-    return words + [str(block["device"])] * several_devices
+def _unusual(block: Mapping[Any, Any], language: Language, several_devices: bool) -> list[str]:
+    words = []
+    if pd.notna(block["track"]) and block["track"] != "default":
+        words.append(language[f"track_{block['track']}"])
+    if block["precision"] != "float32":
+        words.append(block["precision"])
+    return words + [block["device"]] * several_devices
 
 
 def confidence_of(comparisons: pd.DataFrame) -> float:
@@ -212,6 +263,10 @@ def save(figure: Figure, svg: Path, png: Path) -> None:
     GlyphError as check_glyphs has it.
     """
     check_glyphs(figure)
+    # The layout is made by now; the last digits of its solver differ from one drawing to the next.
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(np.round(axes.get_position().bounds, 6))
     figure.savefig(svg, metadata={"Date": None})
     figure.savefig(png)
 

@@ -4,16 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
-from matplotlib.transforms import blended_transform_factory
 
 from framebench.figures import cells, drawing
 from framebench.languages import Language
-
-PANEL = ["device", "workload", "input", "track", "precision"]
 
 # In the order in which a process passes them: column of measurements.csv → text, opacity of its rise.
 LEVELS = {
@@ -29,7 +25,7 @@ def levels(measurements: pd.DataFrame) -> pd.DataFrame:
     NaN where no run has the value. A level below the one before (memory that was given back) is raised to
     it, so that the rises between them are never negative.
     """
-    key = [*PANEL, "batch_size", "framework"]
+    key = [*cells.PANEL, "batch_size", "framework"]
     rows = []
     for cell, runs in measurements.groupby(key):
         medians = runs.loc[runs["status"] == "ok", list(LEVELS)].median().cummax()
@@ -37,17 +33,11 @@ def levels(measurements: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _tint(colour: str, opacity: float) -> tuple[float, float, float]:
-    """What `colour` looks like at `opacity` on white; without grid lines shining through."""
-    red, green, blue = (1 - opacity * (1 - part) for part in to_rgb(colour))
-    return red, green, blue
-
-
-def draw(measurements: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> Figure:
+def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> Figure:
     """One panel per device, workload, input, track and precision; a bar per batch size and framework."""
     rows = levels(measurements)
     styles = drawing.framework_styles(measurements["framework"])
-    panels = list(rows.groupby(PANEL))
+    panels = list(rows.groupby(cells.PANEL))
     sizes = [0.3] + [0.5 + 0.23 * (len(cell_rows) + 0.5 * cell_rows["batch_size"].nunique()) for _, cell_rows in panels]
     figure = drawing.new_figure(
         body_in=0.2 + sum(sizes),
@@ -55,19 +45,12 @@ def draw(measurements: pd.DataFrame, language: Language, labels: Mapping[str, st
         footer=drawing.provenance(measurements, language, labels),
     )
     legend, *all_axes = figure.subplots(len(sizes), height_ratios=sizes)
-    legend.set_axis_off()
-    legend.legend(
-        handles=[Patch(color=_tint(drawing.INK, opacity), label=language[text]) for text, opacity in LEVELS.values()],
-        loc="center left",
-        bbox_to_anchor=(0.01, 0.5),
-        bbox_transform=blended_transform_factory(figure.transFigure, legend.transAxes),
-        ncols=len(LEVELS),
-        borderpad=0,
-    ).set_in_layout(False)  # wider than the axes that keep its place
+    levels_shown = [(drawing.tint(drawing.INK, opacity), language[text]) for text, opacity in LEVELS.values()]
+    drawing.legend_across(figure, legend, [Patch(color=colour, label=label) for colour, label in levels_shown])
     widest = 1.12 * np.nanmax([rows["host_rss_training_peak_mib"].max(), 1])
     several_devices = measurements["device"].nunique() > 1
     for axes, (key, cell_rows) in zip(all_axes, panels, strict=True):
-        axes.set_title(drawing.panel_title(dict(zip(PANEL, key, strict=True)), language, several_devices))
+        axes.set_title(drawing.panel_title(dict(zip(cells.PANEL, key, strict=True)), language, several_devices))
         places: list[float] = []
         names = []
         for group, (batch_size, of_batch) in enumerate(cell_rows.groupby("batch_size")):
@@ -82,9 +65,9 @@ def draw(measurements: pd.DataFrame, language: Language, labels: Mapping[str, st
                     continue
                 below = 0.0
                 for column, (_, opacity) in LEVELS.items():
-                    colour = styles[cell["framework"]][0]
+                    colour = drawing.tint(styles[cell["framework"]][0], opacity)
                     if pd.notna(cell[column]):
-                        axes.barh(place, cell[column] - below, left=below, color=_tint(colour, opacity), height=0.8)
+                        axes.barh(place, cell[column] - below, left=below, color=colour, height=0.8)
                         below = cell[column]
                 total = language["memory_total"].format(mib=below)
                 axes.text(below + 0.01 * widest, place, total, va="center", fontsize=8)

@@ -12,8 +12,6 @@ from framebench.analyse.statistics import geometric_mean_interval
 from framebench.figures import cells, drawing
 from framebench.languages import Language
 
-PANEL = ["device", "workload", "input", "track", "precision"]
-
 
 def summary(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """One row per cell: its key, state, and over its `ok` runs mean, low and high in images/s.
@@ -22,9 +20,9 @@ def summary(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
     as all three are where no run counts.
     """
     rows = []
-    for key, runs in measurements.groupby([*PANEL, "framework", "batch_size"]):
+    for key, runs in measurements.groupby([*cells.PANEL, "framework", "batch_size"]):
         speeds = runs.loc[runs["status"] == "ok", "images_per_s"]
-        row = dict(zip([*PANEL, "framework", "batch_size"], key, strict=True))
+        row = dict(zip([*cells.PANEL, "framework", "batch_size"], key, strict=True))
         row |= {"state": cells.state(runs), "mean": np.nan, "low": np.nan, "high": np.nan}
         if len(speeds):
             estimate = geometric_mean_interval(list(speeds), confidence)
@@ -53,11 +51,11 @@ def _places(group: Sequence[float], gap: float) -> np.ndarray:
     return np.mean(group) + gap * (np.arange(len(group)) - (len(group) - 1) / 2)
 
 
-def draw(measurements: pd.DataFrame, confidence: float, language: Language, labels: Mapping[str, str]) -> Figure:
+def draw(measurements: pd.DataFrame, confidence: float, *, language: Language, labels: Mapping[str, str]) -> Figure:
     """One panel per device, workload, input, track and precision; `labels` names the frameworks."""
     cell_rows = summary(measurements, confidence)
     styles = drawing.framework_styles(measurements["framework"])
-    panels = list(cell_rows.groupby(PANEL))
+    panels = list(cell_rows.groupby(cells.PANEL))
     sizes = [
         2.9 if rows["batch_size"].nunique() > 1 else 0.8 + 0.28 * rows["framework"].nunique() for _, rows in panels
     ]
@@ -75,15 +73,15 @@ def draw(measurements: pd.DataFrame, confidence: float, language: Language, labe
     several_devices = measurements["device"].nunique() > 1
     all_axes = figure.subplots(len(panels), squeeze=False, height_ratios=sizes)[:, 0]
     for axes, (key, rows) in zip(all_axes, panels, strict=True):
-        block = dict(zip(PANEL, key, strict=True))
-        runs = measurements[(measurements[PANEL] == pd.Series(block)).all(axis=1) & (measurements["status"] == "ok")]
-        title = drawing.panel_title(block, language, several_devices)
+        block = dict(zip(cells.PANEL, key, strict=True))
+        of_block = (measurements[cells.PANEL] == pd.Series(block)).all(axis=1)
+        runs = measurements[of_block & (measurements["status"] == "ok")]
         if rows["batch_size"].nunique() > 1:
-            axes.set_title(title)
+            axes.set_title(drawing.panel_title(block, language, several_devices))
             _over_batch_sizes(axes, rows, runs, styles, language=language, labels=labels)
         else:
-            batch = language["batch"].format(batch_size=rows["batch_size"].iloc[0])
-            axes.set_title(f"{title} · {batch}")
+            block["batch_size"] = rows["batch_size"].iloc[0]
+            axes.set_title(drawing.panel_title(block, language, several_devices))
             _one_batch_size(axes, rows, runs, styles, language=language, labels=labels)
     return figure
 

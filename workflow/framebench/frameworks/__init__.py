@@ -4,26 +4,48 @@ An adapter module imports its framework at the top (that import is timed) and de
     LABEL        the framework's name as a reader knows it
     ENVIRONMENT  which of envs/ it is installed by
     MODEL_FILE   which file of a workload's folder it builds its model from
-    TRACKS       how it can be driven: "default", the code that its own documentation shows
+    TRACKS       how it can be driven: "default", the code that its own documentation shows; "tuned", the fastest
+                 of the settings that its own performance guide recommends
+    OPTIONS      for "tuned": each such setting's name and values, first the one that "default" has
+    PRECISIONS   in what it trains on a "cpu" and on a GPU, "cuda"
 and holds `Trainer`, `versions()` and `out_of_memory(error)`.
+
+A precision is the same thing in every framework:
+    float32   weights, images and every computation in float32, TF32 switched off
+    tf32      the same, but convolutions and matrix products may round their factors to TF32's 11 bits wherever the
+              GPU's libraries have such a kernel
+    bfloat16, float16
+              mixed precision: weights, optimizer and loss in float32; convolutions and matrix products, forwards and
+              backwards, in the lower precision, and so is what stands between them (ReLU, pooling, dropout);
+              float16 with the framework's own loss scaling
+    float64   for the certificate alone
+Which of them is in effect is seen in numbers after every run: `framebench.measure.footprint`.
 """
 
 import importlib
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import numpy as np
 
+from framebench import sides
 from framebench.workloads.layers import Workload
 
 Weights = dict[str, np.ndarray]  # neutral name → neutral array, see Workload.weight_shapes
+Tuning = Mapping[str, Any]  # settings of an adapter's OPTIONS; one that is missing is as in "default"
+NOT_TUNED: Tuning = MappingProxyType({})
+MIXED_PRECISIONS = ("bfloat16", "float16")
 
 
 class Pace(Protocol):
     """Listens to the training loop, which belongs to the framework."""
 
-    def over(self, synchronise: Callable[[], object]) -> bool:
-        """Is told of every step; may call `synchronise`, which waits for the device. True: stop training."""
+    def over(self, synchronise: Callable[[], object], steps: int = 1) -> bool:
+        """Is told of every step, or of the steps that were taken in one call.
+
+        May call `synchronise`, which waits for the device. True: stop training.
+        """
 
 
 class Observer(Protocol):
@@ -42,11 +64,23 @@ class Observer(Protocol):
 class Trainer(Protocol):
     """A model of one workload, in one framework, that can be fed, trained and looked into."""
 
-    def __init__(self, workload: Workload, weights: Weights, batch_size: int, threads: int, precision: str) -> None:
-        """Build the model with these initial weights, using `threads` CPU threads.
+    def __init__(
+        self,
+        workload: Workload,
+        weights: Weights,
+        batch_size: int,
+        threads: int,
+        precision: str,
+        *,
+        tuning: Tuning = NOT_TUNED,
+        device: str = "cpu",
+    ) -> None:
+        """Build the model with these initial weights on `device`, `cpu` or `cuda`, using `threads` CPU threads.
 
-        `precision` is `float32`, or for the certificate `float64`: the type of weights and images.
-        ValueError or KeyError naming the layer where the weights do not fit the workload's model file.
+        Weights and images are float64 where `precision` is that, else float32. `cuda` is the one GPU that the
+        process can see, whose memory is taken as it is needed.
+        ValueError naming the layer where the weights do not fit the workload's model file; ValueError where the
+        framework sees no GPU.
         """
 
     def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
@@ -61,6 +95,13 @@ class Trainer(Protocol):
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Logits (n, classes) in evaluation mode."""
 
+    def layer_inputs(self, images: np.ndarray) -> Weights:
+        """What reaches every convolution and dense layer of the spec in evaluation mode, by the layer's name.
+
+        Neutral: channels last; (n, units) in H, W, C order after a flatten. A layer that the model file does
+        not use is missing. ValueError naming the layer that does not fit the one before it.
+        """
+
     def loss(self, images: np.ndarray, labels: np.ndarray) -> float:
         """Loss in evaluation mode, shapes and types as in `feed`."""
 
@@ -68,10 +109,13 @@ class Trainer(Protocol):
         """The present weights in the neutral layout."""
 
     def load(self, weights: Weights) -> None:
-        """Replace the weights; KeyError or ValueError where a name or a shape does not fit."""
+        """Replace the weights; ValueError naming the layer where a name or a shape does not fit."""
 
     def settings(self) -> dict[str, object]:
-        """What is in effect in the framework, as it reports it itself."""
+        """What is in effect in the framework, as it reports it itself: the device of its weights among it."""
+
+    def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
+        """Most memory of the GPU that tensors took at a time, and that the framework held for them; None: unknown."""
 
     def watch(self, observer: Observer) -> None:
         """Tell `observer` of every training step from now on; before the first one."""
@@ -97,6 +141,8 @@ class Adapter(Protocol):
     ENVIRONMENT: str
     MODEL_FILE: str
     TRACKS: tuple[str, ...]
+    OPTIONS: Mapping[str, tuple[object, ...]]
+    PRECISIONS: Mapping[str, tuple[str, ...]]
     Trainer: type[Trainer]
 
     @staticmethod
@@ -105,9 +151,32 @@ class Adapter(Protocol):
 
     @staticmethod
     def out_of_memory(error: BaseException) -> bool:
-        """Whether the error says that memory ran out."""
+        """Whether the error says that memory ran out, the host's or the GPU's."""
+
+
+def stored_type(precision: str) -> str:
+    """The type of weights, images and loss."""
+    return "float64" if precision == "float64" else "float32"
+
+
+def computed_type(precision: str) -> str:
+    """The type that convolutions and matrix products are given."""
+    return precision if precision in MIXED_PRECISIONS else stored_type(precision)
+
+
+def check_fit(given: Mapping[str, Sequence[int]], model: Mapping[str, Sequence[int]]) -> None:
+    """ValueError naming the layer where weights that are given are not those of a model: `layer/weight` → shape."""
+    for name in [*given, *model]:
+        layer, _, weight = name.rpartition("/")
+        if name not in model:
+            raise ValueError(f"layer {layer}: its {weight} is given, but the model file has none")
+        if name not in given:
+            raise ValueError(f"layer {layer}: the model file has its {weight}, but none is given")
+        ours, theirs = tuple(given[name]), tuple(model[name])
+        if ours != theirs:
+            raise ValueError(f"layer {layer}: the {weight} given has shape {ours}, that of the model file {theirs}")
 
 
 def load(name: str) -> Adapter:
-    """The adapter of framework `name`; importing it imports the framework."""
-    return importlib.import_module(f"framebench.frameworks.{name.replace('-', '_')}")  # type: ignore[return-value]
+    """The adapter of framework `name`, or of the one behind it; importing it imports the framework."""
+    return importlib.import_module(f"framebench.frameworks.{sides.base(name).replace('-', '_')}")  # type: ignore[return-value]

@@ -1,19 +1,33 @@
 """TensorFlow without Keras: a custom loop over one `tf.function` step (tensorflow.org/guide/core)."""
 
+import os
 from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from framebench import workloads
-from framebench.frameworks import Observer, Pace
+from framebench.frameworks import NOT_TUNED, Observer, Pace, Tuning, check_fit, computed_type, stored_type
 from framebench.workloads.layers import SGD, Workload
 
 LABEL = "TensorFlow"
 ENVIRONMENT = "tensorflow"
 MODEL_FILE = "tensorflow"
-TRACKS = ("default",)
+CPU = "/CPU:0"
+TRACKS = ("default", "tuned")
+OPTIONS = {
+    # An allocator that keeps freed memory; offered to every framework alike.
+    "allocator": ("system", "tbbmalloc"),
+    # A loop of steps inside one tf.function: tensorflow.org/guide/function#loops, and its advice in
+    # tensorflow.org/guide/basic_training_loops to have the whole loop in the graph.
+    "steps_per_call": (1, 10),
+    # XLA fuses operations into kernels: tensorflow.org/xla/tf2xla/tutorials/jit_compile
+    "jit_compile": (False, True),
+}
+# Not float16 on a CPU: 10 steps of vgg-cnn took 121 s in PyTorch and 174 s in TensorFlow, against 1 s in float32.
+PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16", "float16")}
 
 
 class Trainer:
@@ -24,25 +38,42 @@ class Trainer:
         batch_size: int,
         threads: int,
         precision: str,
+        *,
+        tuning: Tuning = NOT_TUNED,
+        device: str = "cpu",
     ) -> None:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        self.place = start(threads, precision, device)
         self.batch_size = batch_size
-        self.variables = {
-            name: tf.Variable(weights[name], name=name.replace("/", "_"), dtype=precision)
-            for name in workload.weight_shapes
-        }
-        self.net = workloads.model_file(workload.name, MODEL_FILE).Net(self.variables)
-        self.optimizer = Momentum(workload.optimizer, list(self.variables.values()))
-        self.step = tf.function(self._step)
+        self.stored = stored_type(precision)
+        self.computed = computed_type(precision)
+        with tf.device(self.place):
+            self.variables = {
+                name: tf.Variable(weights[name], name=name.replace("/", "_"), dtype=self.stored)
+                for name in workload.weight_shapes
+            }
+            self.optimizer = Momentum(workload.optimizer, list(self.variables.values()))
+        same = self.computed == self.stored
+        read = self.variables if same else CastWhenRead(self.variables, self.computed)
+        self.net = workloads.model_file(workload.name, MODEL_FILE).Net(read)
+        self.steps_per_call: int = tuning.get("steps_per_call", 1)
+        self.jit_compile: bool = tuning.get("jit_compile", False)
+        # The one loss scaling that TensorFlow has without Keras.
+        self.loss_scale: Any = tf.compat.v1.mixed_precision.DynamicLossScale() if precision == "float16" else None
+        step = self._scaled_step if self.loss_scale else self._step
+        self.step = tf.function(step, jit_compile=self.jit_compile or None)
 
     def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
-        if input == "device":
+        if input == "device" and self.steps_per_call > 1:
+            # A graph cannot walk through a Python list.
+            shape = (-1, self.batch_size, *images.shape[1:])
+            self.batches = tf.data.Dataset.from_tensor_slices((images.reshape(shape), labels.reshape(shape[:2])))
+        elif input == "device":
             starts = range(0, len(images), self.batch_size)
-            self.batches = [
-                (tf.constant(images[i : i + self.batch_size]), tf.constant(labels[i : i + self.batch_size]))
-                for i in starts
-            ]
+            with tf.device(self.place):
+                self.batches = [
+                    (tf.constant(images[i : i + self.batch_size]), tf.constant(labels[i : i + self.batch_size]))
+                    for i in starts
+                ]
         else:
             # Batch, then prefetch: tensorflow.org/guide/data_performance
             self.batches = (
@@ -50,33 +81,103 @@ class Trainer:
             )
 
     def train(self, pace: Pace) -> None:
+        if self.steps_per_call > 1:
+            batches = iter(self.batches.repeat())
+            loss = self._steps(batches)
+            while not pace.over(synchronise=loss.numpy, steps=self.steps_per_call):
+                loss = self._steps(batches)
+            return
         for _epoch in count():
             for x, y in self.batches:
                 loss = self.step(x, y)
-                if pace.over(synchronise=loss.numpy):
+                if pace.over(synchronise=loss.numpy if self.place == CPU else tf.test.experimental.sync_devices):
                     return
 
     def _step(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            loss = _mean_loss(self.net(x, training=True), y)
+            loss = _mean_loss(self._logits(x, training=True), y)
         self.optimizer.apply(tape.gradient(loss, self.optimizer.trained))
         return loss
 
+    def _scaled_step(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """As tensorflow.org/guide/mixed_precision has it for a loop of one's own, under "Loss scaling"."""
+        scale = self.loss_scale()
+        with tf.GradientTape() as tape:
+            loss = _mean_loss(self._logits(x, training=True), y)
+            scaled = scale * loss
+        gradients = [gradient / scale for gradient in tape.gradient(scaled, self.optimizer.trained)]
+        _, finite = self.loss_scale.update(gradients)
+        if finite:
+            self.optimizer.apply(gradients)
+        return loss
+
+    def _logits(self, x: tf.Tensor, training: bool) -> tf.Tensor:
+        """Computed in one type and given in that of the weights; a cast from a type to itself does nothing.
+
+        As in tensorflow.org/guide/mixed_precision, whose layers cast their inputs and weights, the last its output.
+        """
+        return tf.cast(self.net(tf.cast(x, self.computed), training=training), self.stored)
+
+    @tf.function
+    def _steps(self, batches: tf.data.Iterator) -> tf.Tensor:
+        loss = tf.constant(0.0, self.stored)
+        for _ in tf.range(self.steps_per_call):
+            loss = self.step(*next(batches))
+        return loss
+
     def logits(self, images: np.ndarray) -> np.ndarray:
-        return self.net(tf.constant(images), training=False).numpy()
+        return self._logits(tf.constant(images), training=False).numpy()
+
+    def layer_inputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        @tf.function(autograph=False)
+        def reaching(x: tf.Tensor) -> dict[str, tf.Tensor]:
+            self.net(x, training=False)
+            graph = tf.compat.v1.get_default_graph()
+            found = {
+                name.removesuffix("/kernel"): _multiplied_with(graph.capture(variable.handle))
+                for name, variable in self.variables.items()
+                if name.endswith("/kernel")
+            }
+            return {layer: tensor for layer, tensor in found.items() if tensor is not None}
+
+        with tf.GradientTape() as tape:  # tells which variables were read
+            try:
+                found = reaching(tf.constant(images))
+            except KeyError as error:
+                layer, _, weight = error.args[0].partition("/")
+                raise ValueError(f"layer {layer}: the model file has its {weight}, but none is given") from error
+            except ValueError as error:
+                read = {variable.ref() for variable in tape.watched_variables()}
+                names = [name for name, variable in self.variables.items() if variable.ref() in read]
+                layer, _, _ = names[-1].partition("/") if names else ("input", "", "")
+                raise ValueError(f"layer {layer}: {error}") from error
+        return {name: tensor.numpy() for name, tensor in found.items()}
 
     def loss(self, images: np.ndarray, labels: np.ndarray) -> float:
-        return float(_mean_loss(self.net(tf.constant(images), training=False), tf.constant(labels)))
+        return float(_mean_loss(self._logits(tf.constant(images), training=False), tf.constant(labels)))
 
     def weights(self) -> dict[str, np.ndarray]:
         return {name: variable.numpy() for name, variable in self.variables.items()}
 
     def load(self, weights: dict[str, np.ndarray]) -> None:
+        check_fit(
+            {name: array.shape for name, array in weights.items()},
+            {name: variable.shape for name, variable in self.variables.items()},
+        )
         for name, variable in self.variables.items():
             variable.assign(weights[name])
 
     def settings(self) -> dict[str, object]:
-        return thread_settings() | {"jit_compile": False}
+        return runtime_settings() | {
+            "jit_compile": self.jit_compile,
+            "steps_per_call": self.steps_per_call,
+            "device": next(iter(self.variables.values())).device,
+            "computed_in": self.computed,
+            "loss_scaling": self.loss_scale is not None,
+        }
+
+    def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
+        return allocator_peaks_mib(self.place)
 
     def watch(self, observer: Observer) -> None:
         apply, step = self.optimizer.apply, self._step
@@ -106,6 +207,17 @@ class Trainer:
         return graph_flops(lambda x: self.net(x, training=False), images)
 
 
+class CastWhenRead:
+    """Weights by name, in another type than that in which they are kept."""
+
+    def __init__(self, variables: dict[str, tf.Variable], dtype: str) -> None:
+        self.variables = variables
+        self.dtype = dtype
+
+    def __getitem__(self, name: str) -> tf.Tensor:
+        return tf.cast(self.variables[name], self.dtype)
+
+
 class Momentum(tf.Module):
     """SGD with momentum, written on variables as tensorflow.org/guide/core/optimizers_core shows."""
 
@@ -121,6 +233,15 @@ class Momentum(tf.Module):
                 raise ValueError(f"{variable.name}: the model file does not use it")
             velocity.assign(self.sgd.momentum * velocity + gradient)
             variable.assign_sub(self.sgd.learning_rate * velocity)
+
+
+def _multiplied_with(variable: tf.Tensor) -> tf.Tensor | None:
+    """In a graph: the first factor of the product, or of the convolution, whose second is a variable's value."""
+    for read in variable.consumers():
+        for user in read.outputs[0].consumers():
+            if len(user.inputs) == 2 and user.inputs[1] is read.outputs[0]:
+                return user.inputs[0]
+    return None
 
 
 def tell_gradients(observer: Observer, names: list[str], gradients: list[tf.Tensor | None]) -> None:
@@ -154,11 +275,44 @@ def _mean_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
 
-def thread_settings() -> dict[str, object]:
+def start(threads: int, precision: str, device: str) -> str:
+    """Set what TensorFlow must know before its first computation; returns its own name for the device.
+
+    ValueError where it sees no GPU.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    # On unless asked otherwise: tensorflow.org/api_docs/python/tf/config/experimental/enable_tensor_float_32_execution
+    tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
+    if device == "cpu":
+        return CPU
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        raise ValueError(
+            f"a GPU is asked for, but TensorFlow {tf.__version__} sees none "
+            f"(built for CUDA: {'yes' if tf.test.is_built_with_cuda() else 'no'})"
+        )
+    for gpu in gpus:
+        # All memory is taken at once unless asked otherwise: tensorflow.org/guide/gpu, "Limiting GPU memory growth"
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return "/GPU:0"
+
+
+def runtime_settings() -> dict[str, object]:
     return {
         "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+        "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
+        # cuDNN's autotuning is on unless this variable is 0, and nothing but it tells.
+        "TF_CUDNN_USE_AUTOTUNE": os.environ.get("TF_CUDNN_USE_AUTOTUNE"),
     }
+
+
+def allocator_peaks_mib(place: str) -> tuple[float | None, None]:
+    """Of the device of that name; TensorFlow does not tell what its allocator holds in reserve."""
+    if place == CPU:
+        return None, None
+    return tf.config.experimental.get_memory_info(place.removeprefix("/"))["peak"] / 2**20, None
 
 
 def versions() -> dict[str, str]:
@@ -166,4 +320,8 @@ def versions() -> dict[str, str]:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
+    # Of other classes where the CUDA runtime, cuBLAS or cuDNN cannot get what it needs for itself.
+    said = ("CUDA_ERROR_OUT_OF_MEMORY", "STATUS_ALLOC_FAILED", "RESOURCE_EXHAUSTED")
+    return isinstance(error, MemoryError | tf.errors.ResourceExhaustedError) or (
+        isinstance(error, tf.errors.OpError) and any(words in str(error) for words in said)
+    )

@@ -38,6 +38,10 @@ class Language:
         """Title of a workload; its name where the language has no title for it."""
         return self.texts["workloads"].get(name, name)
 
+    def setting(self, name: str) -> str:
+        """What a tuned setting removes, with the placeholder {value}; name and value where there is no text for it."""
+        return self.texts["settings"].get(name, f"{name}={{value}}")
+
 
 def languages() -> list[str]:
     """Names of all languages, sorted."""

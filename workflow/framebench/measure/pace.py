@@ -59,19 +59,36 @@ class Pace:
         self._steps = self._left = next(self._plan)
         self._t0_ns = self._clock_ns()
 
-    def over(self, synchronise: Callable[[], object]) -> bool:
-        """Count one step; at the end of an interval wait for the device and take the time. True: stop training."""
-        self._left -= 1
-        if self._left:
+    def over(self, synchronise: Callable[[], object], steps: int = 1) -> bool:
+        """Count the steps just taken; at the end of an interval wait for the device and take the time.
+
+        An interval ends with the call that fills it, and counts all of that call's steps. True: stop training.
+        """
+        self._left -= steps
+        if self._left > 0:
             return False
         synchronise()
-        interval = Interval(self._t0_ns, self._clock_ns(), self._steps)
+        interval = Interval(self._t0_ns, self._clock_ns(), self._steps - self._left)
         try:
             self._steps = self._left = self._plan.send(interval)
         except StopIteration:
             return True
         self._t0_ns = self._clock_ns()
         return False
+
+
+class MoreWork:
+    """Keeps one call from the pace after every `every` calls, which it tells: work that is done and not counted."""
+
+    def __init__(self, pace: Pace, every: int) -> None:
+        self._pace, self._every, self._told = pace, every, 0
+
+    def over(self, synchronise: Callable[[], object], steps: int = 1) -> bool:
+        if self._told == self._every:
+            self._told = 0
+            return False
+        self._told += 1
+        return self._pace.over(synchronise, steps)
 
 
 def _plan(timeline: Timeline, warmup: Warmup, blocks: Blocks, synced_steps: int) -> Generator[int, Interval, None]:

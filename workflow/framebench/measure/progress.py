@@ -15,6 +15,7 @@ def line(request: dict, planned: int, runs: Path) -> str:
         [
             request["workload"],
             request["framework"],
+            *([request["track"]] if request["track"] != "default" else []),
             f"batch {request['batch_size']}",
             f"input {request['input']}",
             f"round {request['round']}",

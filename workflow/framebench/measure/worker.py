@@ -16,10 +16,10 @@ from statistics import median, quantiles
 
 import numpy as np
 
-from framebench import frameworks, workloads
-from framebench.measure import die_with
-from framebench.measure.devices import cpu
-from framebench.measure.pace import Pace, Timeline
+from framebench import frameworks, sides, workloads
+from framebench.measure import allocator, die_with, footprint
+from framebench.measure.devices import cpu, cuda
+from framebench.measure.pace import MoreWork, Pace, Timeline
 from framebench.protocol import Blocks, Warmup
 from framebench.workloads.layers import Workload
 
@@ -52,17 +52,28 @@ def observe(request: dict, observed: dict[str, object]) -> None:
         "environment_prefix": os.path.relpath(sys.prefix),
     }
     workload = workloads.load(request["workload"])
-    batch_size = request["batch_size"]
+    batch_size, tuning = request["batch_size"], request["tuning"]
+    allocator.check(tuning.get("allocator", "system"))
 
     start = time.perf_counter()
     adapter = frameworks.load(request["framework"])
     observed["import_s"] = time.perf_counter() - start
     observed["host_rss_import_mib"] = cpu.resident_mib()
     observed |= adapter.versions()
+    if request["gpu"]:
+        cuda.check(request["gpu"]["uuid"])
 
     weights = workload.initial_weights(request["seed"])
     start = time.perf_counter()
-    trainer = adapter.Trainer(workload, weights, batch_size, request["threads"], request["precision"])
+    trainer = adapter.Trainer(
+        workload,
+        weights,
+        batch_size,
+        request["threads"],
+        request["precision"],
+        tuning=tuning,
+        device="cuda" if request["gpu"] else "cpu",
+    )
     observed["build_s"] = time.perf_counter() - start
     observed["settings"] = json.dumps(trainer.settings(), sort_keys=True)
     observed["parameters"] = sum(array.size for array in trainer.weights().values())
@@ -81,23 +92,49 @@ def observe(request: dict, observed: dict[str, object]) -> None:
     peak_mib = cpu.resident_peak_mib()
     peak_is_of_training = cpu.forget_peak()
     protocol = request["protocol"]
-    pace = Pace(Warmup(**protocol["warmup"]), Blocks(**protocol["blocks"]), protocol["synced_steps"])
+    clock = cpu.FaultClock()
+    pace = Pace(Warmup(**protocol["warmup"]), Blocks(**protocol["blocks"]), protocol["synced_steps"], clock)
+    more_work_every = sides.extra_step_every(request["framework"])
     pace.start()
-    trainer.train(pace)
+    trainer.train(MoreWork(pace, more_work_every) if more_work_every else pace)
     training_peak_mib = cpu.resident_peak_mib()
     observed["host_rss_peak_mib"] = max(peak_mib, training_peak_mib)
     if peak_is_of_training:
         observed["host_rss_training_peak_mib"] = training_peak_mib
+    observed["allocator_peak_mib"], observed["allocator_reserved_peak_mib"] = trainer.allocator_peaks_mib()
 
     observed |= timing(pace.timeline, batch_size, workload)
+    blocks = pace.timeline.blocks
+    faults = clock.minor_faults(blocks[0].t0_ns, blocks[-1].t1_ns)
+    observed["minor_faults_per_step"] = faults / sum(block.steps for block in blocks)
     if not pace.timeline.warmup_converged:
         observed["flags"] = ["warmup_not_converged"]
 
-    observed["loss_last"] = finite_or_none(trainer.loss(*first_batch))
+    observed |= outcome(trainer, workload, weights, first_batch, request["precision"])
+
+
+def outcome(
+    trainer: frameworks.Trainer,
+    workload: Workload,
+    weights: frameworks.Weights,
+    batch: tuple[np.ndarray, np.ndarray],
+    precision: str,
+) -> dict[str, object]:
+    """Record fields from what the trainer says after training: it must have trained, and in that precision.
+
+    `weights` are the initial ones; the trainer's are changed.
+    """
+    last = finite_or_none(trainer.loss(*batch))
     trainer.load(weights)
-    observed["loss_first"] = finite_or_none(trainer.loss(*first_batch))
-    if reason := did_not_train(observed["loss_first"], observed["loss_last"]):
-        observed |= {"status": "invalid", "reason": reason}
+    first = finite_or_none(trainer.loss(*batch))
+    precisions = footprint.found(trainer, workload, len(batch[0]))
+    seen: dict[str, object] = {"loss_first": first, "loss_last": last}
+    seen["precision_found"] = footprint.described(precisions)
+    if reason := footprint.contradiction(precision, precisions):
+        return seen | {"status": "failed", "reason": reason}
+    if reason := did_not_train(first, last):
+        return seen | {"status": "invalid", "reason": reason}
+    return seen
 
 
 def whole_batches(path: Path, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -115,12 +152,14 @@ def timing(timeline: Timeline, batch_size: int, workload: Workload) -> dict[str,
     assert timeline.first, "a run that ended has had a first step"
     speeds = [batch_size / block.step_s for block in timeline.blocks]
     images_per_s = median(speeds)
-    synced_ms = [1e3 * interval.s for interval in timeline.synced]
+    synced_ms = [1e3 * interval.step_s for interval in timeline.synced]
     return {
+        "steps_per_call": timeline.first.steps,
         "time_to_first_step_s": timeline.first.s,
         "warmup_s": sum(group.s for group in timeline.warmup),
         "warmup_steps": sum(group.steps for group in timeline.warmup),
         "warmup_converged": timeline.warmup_converged,
+        "warmup_intervals": [vars(interval) for interval in (timeline.first, *timeline.warmup)],
         "blocks": [vars(block) for block in timeline.blocks],
         "images_per_s": images_per_s,
         "images_per_s_mad": median(abs(speed - images_per_s) for speed in speeds),

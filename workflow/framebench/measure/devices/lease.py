@@ -11,12 +11,12 @@ from pathlib import Path
 
 @contextmanager
 def lease(device: str) -> Iterator[None]:
-    """Hold `device` alone; waits, and says so on stderr, while another measurement holds it.
+    """Hold `device`, `cpu` or the UUID of a card, alone; waits, and says so on stderr, while another holds it.
 
     The kernel lets go when the holder dies, however it dies.
     """
     path = Path(tempfile.gettempdir()) / f"framebench-{device}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = _opened(path)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -26,3 +26,13 @@ def lease(device: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    """The lock file, readable for every user: in a folder for all, the kernel lets no other user open it to write."""
+    try:
+        return os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT)
+        os.fchmod(descriptor, 0o444)
+        return descriptor

@@ -1,0 +1,66 @@
+"""Track `tuned` through the whole workflow: searched once, applied in every run, recorded, never mixed."""
+
+import csv
+import json
+
+import pytest
+
+from conftest import TINY, Workspace, make_workspace
+from framebench import catalogue
+
+pytestmark = pytest.mark.usefixtures("installed")
+FRAMEWORKS = ("tensorflow", "keras-tensorflow", "pytorch")
+TRIALS = 3
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory) -> Workspace:
+    """A campaign of both tracks in every framework, measured up to its tables."""
+    workspace = make_workspace(tmp_path_factory.mktemp("tuned"))
+    (entry,) = TINY["matrix"]
+    workspace.configure(matrix=[entry | {"tracks": ["default", "tuned"]}], tuning={"trials": TRIALS})
+    result = workspace.snakemake("results/effects.csv")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "tuning article-cnn in pytorch, trial 3 of 3" in result.stdout + result.stderr
+    return workspace
+
+
+def rows(workspace, table):
+    with (workspace.folder / "results" / table).open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_every_framework_had_the_same_number_of_trials_and_began_with_its_defaults(tuned, framework):
+    found = json.loads((tuned.folder / f"results/tuning/cpu/article-cnn/{framework}/float32/device.json").read_text())
+    options = catalogue.adapter(framework).options
+    assert len(found["trials"]) == TRIALS
+    assert found["trials"][0]["settings"] == {name: values[0] for name, values in options.items()}
+    assert found["trials"][1]["settings"]["allocator"] == "tbbmalloc"
+    assert any(trial["images_per_s"] for trial in found["trials"][1:]), found["trials"]
+    assert found["chosen"] in [trial["settings"] for trial in found["trials"]]
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_settings_chosen_are_in_every_tuned_record_and_in_no_default_one(tuned, framework):
+    found = json.loads((tuned.folder / f"results/tuning/cpu/article-cnn/{framework}/float32/device.json").read_text())
+    runs = [row for row in rows(tuned, "measurements.csv") if row["framework"] == framework]
+    assert {row["track"]: row["tuning"] for row in runs} == {"default": "", "tuned": json.dumps(found["chosen"])}
+    assert all(row["status"] == "ok" for row in runs)
+
+
+def test_each_framework_is_compared_with_its_own_defaults(tuned):
+    effects = rows(tuned, "effects.csv")
+    assert {row["framework"] for row in effects} == set(FRAMEWORKS)
+    assert {row["effect"] for row in effects} == {"tuned ÷ default"}
+
+
+def test_nothing_is_searched_or_measured_again(tuned):
+    assert not {"tune", "measure"} & tuned.planned("results/effects.csv").keys()
+
+
+def test_more_trials_search_again_and_default_runs_stay(tuned):
+    tuned.configure(tuning={"trials": TRIALS + 1})
+    planned = tuned.planned("results/effects.csv")
+    assert planned["tune"] == len(FRAMEWORKS)
+    assert planned["measure"] == len(FRAMEWORKS)

@@ -1,0 +1,138 @@
+"""The tables of a campaign that was never run: made by the real commands, of made-up records."""
+
+import json
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from framebench.analyse.comparisons import comparisons
+from framebench.analyse.effects import effects
+from framebench.analyse.order import order
+from framebench.analyse.table import table
+from framebench.analyse.warmup import warmup
+from framebench.record import record
+
+Block = tuple[str, str, int]  # workload, input, batch size
+
+THREE = ("tensorflow", "keras-tensorflow", "pytorch")
+OF_ARTICLE: list[Block] = [("article-cnn", "device", 32), ("article-cnn", "device", 128), ("article-cnn", "host", 128)]
+TUNINGS = {
+    "tensorflow": {"allocator": "tbbmalloc", "steps_per_call": 10, "jit_compile": False},
+    "keras-tensorflow": {"allocator": "system", "steps_per_execution": 1, "jit_compile": "auto"},
+    "pytorch": {"allocator": "tbbmalloc", "channels_last": True, "compile": False},
+}
+GAINS = {"tensorflow": 1.15, "pytorch": 1.9}
+SLOWER = {"vgg-cnn": 0.2, "host": 0.9, "bfloat16": 0.5}
+FIRST_CALL_S = {"tensorflow": 0.45, "keras-tensorflow": 0.6}
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the commands make of a campaign."""
+
+    measurements: pd.DataFrame
+    comparisons: pd.DataFrame
+    effects: pd.DataFrame
+    warmup: pd.DataFrame
+    order: pd.DataFrame
+
+
+def campaign(
+    *,
+    frameworks: Sequence[str] = THREE,
+    blocks: Sequence[Block] = OF_ARTICLE,
+    tracks: Sequence[str] = ("default",),
+    precisions: Sequence[str] = ("float32",),
+    rounds: int = 5,
+    noise: float = 0.0,
+    failed: Collection[tuple[str, str, int]] = (),
+    uncertified: Collection[str] = (),
+    busy_rounds: Collection[int] = (),
+    device_name: str = "A CPU",
+) -> Tables:
+    """Speeds of article-cnn by default: 1000, 2000, … images/s in the order of `frameworks`, 1 % more each round.
+
+    `noise`: standard deviation of the logarithms of the speeds. `failed`: (framework, workload, batch size) of
+    cells that ran out of memory. `uncertified`: frameworks without a certificate. In `busy_rounds` the machine
+    was busy.
+    """
+    random = np.random.default_rng(20180629)
+    records: list[dict] = []
+    for round_ in range(1, rounds + 1):
+        cells = list(product(enumerate(frameworks, start=1), blocks, tracks, precisions))
+        for place, drawn in enumerate(random.permutation(len(cells))):
+            (i, framework), (workload, input, batch_size), track, precision = cells[drawn]
+            run = {
+                "device": "cpu",
+                "workload": workload,
+                "framework": framework,
+                "track": track,
+                "precision": precision,
+                "input": input,
+                "batch_size": batch_size,
+                "round": round_,
+                "order": len(records) + 1,
+                "seed": 1,
+                "device_name": device_name,
+                "threads": 2,
+                "framework_version": f"{i}.0",
+                "started_unix_s": 1_700_000_000 + 3600 * round_ + 12 * place,
+                "flags": ["busy_machine"] if round_ in busy_rounds else [],
+            }
+            if (framework, workload, batch_size) in failed:
+                run |= {"status": "out_of_memory", "reason": "std::bad_alloc"}
+            else:
+                speed = 1000 * i * (1 + 0.01 * round_) * SLOWER.get(workload, 1) * SLOWER.get(input, 1)
+                speed *= SLOWER.get(precision, 1)
+                speed *= math.exp(noise * random.standard_normal())
+                run |= _measured(run, speed * (GAINS.get(framework, 1) if track == "tuned" else 1))
+            records.append(record(**run))
+    measurements = table(records)
+    missing = {
+        (workload, framework, track): "none was made"
+        for workload, _, _ in blocks
+        for framework in uncertified
+        for track in ("default", "tuned")
+    }
+    return Tables(
+        measurements,
+        comparisons(measurements, CONFIDENCE, missing),
+        effects(measurements, CONFIDENCE),
+        warmup(records),
+        order(measurements),
+    )
+
+
+def _measured(run: dict, images_per_s: float) -> dict:
+    tuning = TUNINGS.get(run["framework"], {}) if run["track"] == "tuned" else {}
+    first_s = FIRST_CALL_S.get(run["framework"], 0.06)
+    return {
+        "status": "ok",
+        "images_per_s": images_per_s,
+        "import_s": 1.6,
+        "build_s": 0.1,
+        "time_to_first_step_s": first_s,
+        "warmup_converged": run["round"] != 2,
+        "warmup_intervals": list(_warmup(first_s, run["batch_size"] / images_per_s)),
+        "host_rss_import_mib": 500,
+        "host_rss_built_mib": 600,
+        "host_rss_training_peak_mib": 900,
+        "minor_faults_per_step": 3 if tuning.get("allocator") == "tbbmalloc" else 5400,
+        "tuning": json.dumps(tuning) if tuning else None,
+    }
+
+
+def _warmup(first_s: float, step_s: float) -> Iterator[dict]:
+    """The first call, then 12 groups of 0.1 s in which the steps settle from 2.5 times their final time."""
+    start_s = 0.0
+    for place in range(13):
+        settling_s = step_s * (1 + 1.5 * 0.6**place)
+        steps = max(1, math.ceil(0.1 / settling_s)) if place else 1
+        end_s = start_s + (settling_s * steps if place else first_s)
+        yield {"t0_ns": round(1e9 * start_s), "t1_ns": round(1e9 * end_s), "steps": steps}
+        start_s = end_s

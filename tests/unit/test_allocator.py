@@ -1,0 +1,32 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from framebench.measure import allocator
+
+
+def test_the_systems_allocator_needs_nothing():
+    assert allocator.preload("system") == {}
+    allocator.check("system")
+
+
+def test_a_library_that_the_environment_lacks_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"lib/libtbbmalloc\.so\.2 is missing.*tbbmalloc"):
+        allocator.preload("tbbmalloc")
+
+
+def test_an_allocator_that_was_not_loaded_is_an_error():
+    with pytest.raises(RuntimeError, match="tbbmalloc is not in effect"):
+        allocator.check("tbbmalloc")
+
+
+def test_a_preloaded_library_is_found_in_effect():
+    # A small library of the C library's own stands in for an allocator.
+    code = "from framebench.measure import allocator as a; a.LIBRARIES['x'] = ('libthread_db.so.1',); a.check('x')"
+    command = [sys.executable, "-c", code]
+    preloaded = os.environ | {"LD_PRELOAD": "libthread_db.so.1"}
+    assert subprocess.run(command, env=preloaded, capture_output=True, check=False).returncode == 0
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1

@@ -1,0 +1,59 @@
+"""A run is told apart from one on another card by asking CUDA, here the stand-in, in child processes."""
+
+import os
+
+import pytest
+
+import standin
+from standin import MIG_UUIDS, UUIDS
+
+VISIBLE = "from framebench.measure.devices import cuda; print(cuda.visible_uuids())"
+CHECK = """
+from framebench.measure.devices import cuda
+try:
+    print(cuda.check({uuid!r}))
+except RuntimeError as error:
+    print(error)
+"""
+
+
+def bare(uuid: str) -> str:
+    return uuid.partition("-")[2]
+
+
+def test_cuda_shows_the_cards_that_the_process_may_see(stand_in):
+    assert stand_in.child(VISIBLE) == str([bare(uuid) for uuid in UUIDS])
+    assert stand_in.child(VISIBLE, CUDA_VISIBLE_DEVICES=UUIDS[1]) == str([bare(UUIDS[1])])
+
+
+@pytest.mark.parametrize("uuid", [*UUIDS, MIG_UUIDS[0]])
+def test_the_card_that_was_given_is_right(stand_in, uuid):
+    stand_in.cards[0].mig_uuid = MIG_UUIDS[0].encode()
+    assert stand_in.child(CHECK.format(uuid=uuid), CUDA_VISIBLE_DEVICES=uuid) == "None"
+
+
+def test_another_card_than_that_given_is_told_with_both_uuids(stand_in):
+    stand_in.cards[0].cuda_uuid = UUIDS[1].encode()
+    told = stand_in.child(CHECK.format(uuid=UUIDS[0]), CUDA_VISIBLE_DEVICES=UUIDS[0])
+    assert told == f"the run was given {UUIDS[0]}, and CUDA shows it {bare(UUIDS[1])}"
+
+
+def test_a_second_card_beside_the_one_given_is_told(stand_in):
+    told = stand_in.child(CHECK.format(uuid=UUIDS[0]))
+    assert told == f"the run was given {UUIDS[0]}, and CUDA shows it {bare(UUIDS[0])}, {bare(UUIDS[1])}"
+
+
+@pytest.mark.parametrize("function", ["cuInit", "cuDeviceGetCount", "cuDeviceGet", "cuDeviceGetUuid_v2"])
+def test_a_function_that_fails_is_named_with_its_code(stand_in, function):
+    stand_in.fault(function, 999)
+    told = stand_in.child(CHECK.format(uuid=UUIDS[0]))
+    assert told == f"CUDA cannot be asked for its devices: {function} answers 999"
+
+
+def test_without_a_driver_or_a_library_nothing_is_right(stand_in_libraries, tmp_path):
+    check = CHECK.format(uuid=UUIDS[0])
+    told = standin.child(check, standin.without_driver(stand_in_libraries))
+    assert told == "CUDA cannot be asked for its devices: cuInit answers 100"
+    (tmp_path / "libcuda.so.1").write_text("no library")
+    told = standin.child(check, {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)})
+    assert told.startswith("CUDA cannot be asked for its devices: ")

@@ -1,0 +1,43 @@
+"""Failed runs make room for the next attempt, with everything that was seen of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from framebench import record
+from framebench.analyse import failures
+from runs import run
+
+RECORD = "runs/h200/article-cnn/pytorch/default/float32/device/batch-32/round-1.json"
+
+
+@pytest.fixture
+def results(tmp_path) -> Path:
+    """A results folder with the samples of one run."""
+    samples = record.samples_path(tmp_path / RECORD)
+    samples.parent.mkdir(parents=True)
+    samples.write_bytes(b"samples")
+    (tmp_path / RECORD).parent.mkdir(parents=True)
+    return tmp_path
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("status", failures.RETRIED)
+def test_a_failed_run_is_set_aside_with_its_samples(results, status):
+    failed = run("pytorch", 1, None, status=status, started_unix_s=1234.0)
+    (results / RECORD).write_text(json.dumps(failed))
+    failures.set_aside([results / RECORD])
+    folder = RECORD.removeprefix("runs/").removesuffix("/round-1.json")
+    assert files(results) == [f"runs/{folder}/failed/round-1-1234.json", f"samples/{folder}/failed/round-1-1234.npz"]
+
+
+@pytest.mark.parametrize("status", ["ok", "out_of_memory"])
+def test_a_result_stays_where_it_is(results, status):
+    (results / RECORD).write_text(json.dumps(run("pytorch", 1, 100.0, status=status)))
+    before = files(results)
+    assert failures.set_aside([results / RECORD]) == []
+    assert files(results) == before

@@ -1,0 +1,103 @@
+"""A run on a GPU: sampled from before its measuring process to after it, and failed where the card is lost."""
+
+import json
+import sys
+import time
+
+import pytest
+
+import standin
+from framebench import catalogue
+from framebench.measure.devices import samples, sampling
+
+# In place of the interpreter: samples as it would, and "trains" one block that ends when the process does.
+INTERPRETER = """#!{python}
+import json, os, sys, time
+if "framebench.measure.devices.sampler" in sys.argv:
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+t0_ns = time.perf_counter_ns()
+time.sleep({sleep_s})
+block = {{"t0_ns": t0_ns, "t1_ns": time.perf_counter_ns(), "steps": 5}}
+json.dump({{"status": "ok", "flags": ["of the worker"], "blocks": [block]}}, open(sys.argv[-2], "w"))
+"""
+# In a process of its own, for NVML is loaded once.
+SUPERVISE = """
+import json, sys
+from pathlib import Path
+from framebench.measure import supervisor
+from framebench.measure.devices import cpu, samples, sampling
+cpu.MOMENT_S, sampling.IDLE_S, samples.MIN_ENERGY_S = 0.0, 0.1, 0.2
+folder, request = Path({folder!r}), json.loads({request!r})
+sys.executable = str(folder / "python")
+print(json.dumps(supervisor.supervise(request, folder / "log", folder / "round-1.npz")))
+"""
+GPU = {"uuid": standin.UUIDS[0]}
+
+
+@pytest.fixture
+def supervise(stand_in, tmp_path):
+    """Supervises a worker that sleeps for so long; on a GPU of the stand-in, or on none."""
+
+    def run(sleep_s: float = 0.5, gpu: dict | None = None, timeout_s: float = 60) -> dict:
+        script = tmp_path / "python"
+        script.write_text(INTERPRETER.format(python=sys.executable, sleep_s=sleep_s))
+        script.chmod(0o755)
+        identity = {"workload": "article-cnn", "framework": "pytorch", "track": "default", "precision": "float32"}
+        request = identity | {
+            "device": "h200" if gpu else "cpu",
+            **{"input": "device", "batch_size": 32, "round": 1, "order": 1, "seed": 1, "threads": 1},
+            **{"lock_digest": "0", "certificate": None, "tuning": {}, "gpu": gpu},
+            "protocol": {"cores": None, "sampler_hz": 50, "timeout_s": timeout_s},
+        }
+        return json.loads(stand_in.child(SUPERVISE.format(folder=str(tmp_path), request=json.dumps(request))))
+
+    return run
+
+
+def test_a_run_on_a_gpu_has_memory_power_and_energy_and_its_samples_in_a_file(supervise, stand_in, tmp_path):
+    card = stand_in.cards[0]
+    card.memory_used_bytes, card.energy_since_ns, card.throttle_reasons = 3 * standin.GIB, 1, 0x8
+    run = supervise(gpu=GPU)
+    assert (run["status"], run["gpu_baseline_mib"], run["gpu_peak_delta_mib"]) == ("ok", 3072, 0)
+    assert (run["energy_source"], run["energy_reason"], run["sampler_hz"]) == ("counter", None, 50)
+    assert run["images_per_j"] * run["energy_j"] == pytest.approx(5 * 32)
+    assert (run["power_idle_w"], run["power_mean_w"]) == (pytest.approx(120), pytest.approx(120))
+    assert run["throttle_reasons"] == "hw_slowdown"
+    assert run["flags"][:2] == ["of the worker", "throttled"]
+    seen = samples.load(tmp_path / "round-1.npz")
+    (block,) = run["blocks"]
+    assert seen.t_ns[0] < block["t0_ns"] < block["t1_ns"] < seen.t_ns[-1]
+
+
+def test_when_the_gpu_is_lost_the_run_ends_failed_and_its_samples_are_kept(supervise, stand_in, tmp_path):
+    stand_in.fault("nvmlDeviceGetTemperature", standin.GPU_IS_LOST, after=15)
+    run = supervise(sleep_s=600, gpu=GPU, timeout_s=300)
+    reason = "sampling of the GPU ended: nvmlDeviceGetTemperature: GPU is lost"
+    assert (run["status"], run["reason"], run["gpu_baseline_mib"]) == ("failed", reason, 0)
+    seen = samples.load(tmp_path / "round-1.npz")
+    assert (seen.ended, len(seen.t_ns)) == ("nvmlDeviceGetTemperature: GPU is lost", 14)
+
+
+def test_a_run_that_is_stopped_keeps_its_samples(supervise, tmp_path):
+    run = supervise(sleep_s=600, gpu=GPU, timeout_s=0.2)
+    assert (run["status"], run["energy_reason"]) == ("timeout", "no block was timed")
+    assert len(samples.load(tmp_path / "round-1.npz").t_ns)
+
+
+def test_a_run_on_a_cpu_is_not_sampled(supervise, stand_in, tmp_path):
+    run = supervise()
+    assert (run["status"], run["sampler_hz"], run["energy_reason"]) == ("ok", None, None)
+    assert not (tmp_path / "round-1.npz").exists()
+    assert stand_in.calls("nvmlInitWithFlags") == 0
+
+
+def test_a_sampler_that_hangs_is_killed_and_what_it_sampled_is_kept(stand_in, tmp_path, monkeypatch):
+    monkeypatch.setattr(sampling, "ANSWER_S", 1.0)
+    for name, value in (stand_in.environment | {"PYTHONPATH": str(catalogue.ROOT / "workflow")}).items():
+        monkeypatch.setenv(name, value)
+    stand_in.fault("nvmlDeviceGetTemperature", after=4, delay_ms=600_000)
+    with sampling.Sampling(standin.UUIDS[0], 50, None, tmp_path / "lines") as one:
+        while stand_in.calls("nvmlDeviceGetTemperature") < 5:
+            time.sleep(0.01)
+        seen = one.stop()
+    assert (seen.ended, len(seen.t_ns)) == (samples.NO_END, 3)

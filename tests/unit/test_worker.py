@@ -1,0 +1,75 @@
+"""What the measuring process makes of what its clock saw."""
+
+import numpy as np
+import pytest
+
+from framebench import frameworks, workloads
+from framebench.measure import footprint, worker
+from framebench.measure.pace import Interval, Timeline
+
+TIMELINE = Timeline(
+    first=Interval(1_000, 501_000, 1),
+    warmup=[Interval(501_000, 701_000, 10), Interval(701_000, 801_000, 10)],
+    blocks=[Interval(801_000, 901_000, 10)],
+    synced=[Interval(901_000, 902_000, 1), Interval(902_000, 903_000, 1)],
+)
+
+
+def test_the_first_call_and_the_groups_of_the_warm_up_are_kept_in_order():
+    seen = worker.timing(TIMELINE, 32, workloads.load("article-cnn"))
+    assert seen["warmup_intervals"] == [
+        {"t0_ns": 1_000, "t1_ns": 501_000, "steps": 1},
+        {"t0_ns": 501_000, "t1_ns": 701_000, "steps": 10},
+        {"t0_ns": 701_000, "t1_ns": 801_000, "steps": 10},
+    ]
+    assert seen["blocks"] == [{"t0_ns": 801_000, "t1_ns": 901_000, "steps": 10}]
+    assert seen["warmup_steps"] == 20
+
+
+class Trained:
+    """A trainer whose losses are given: first the one after training."""
+
+    def __init__(self, *losses: float) -> None:
+        self.losses = list(losses)
+
+    def loss(self, images, labels) -> float:
+        return self.losses.pop(0)
+
+    def load(self, weights) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("found", "last", "status", "reason"),
+    [
+        ({"conv1": "float32"}, 1.0, None, None),
+        ({"conv1": "float32"}, 2.3, "invalid", "the loss did not move: 2.3 before, 2.3 after"),
+        ({"conv1": "tf32"}, 1.0, "failed", "precision float32 was asked for, but the numbers are those of tf32"),
+        ({"conv1": "tf32"}, 2.3, "failed", "precision float32 was asked for, but the numbers are those of tf32"),
+    ],
+)
+def test_a_run_must_have_trained_and_in_the_precision_that_was_asked_for(found, last, status, reason, monkeypatch):
+    monkeypatch.setattr(footprint, "found", lambda trainer, workload, batch_size: found)
+    workload, batch = workloads.load("article-cnn"), (np.zeros((2, 32, 32, 3)), np.zeros(2, np.int64))
+    seen = worker.outcome(Trained(last, 2.3), workload, {}, batch, "float32")  # type: ignore[arg-type]
+    assert (seen["loss_first"], seen["loss_last"], seen["precision_found"]) == (2.3, last, found["conv1"])
+    assert (seen.get("status"), seen.get("reason")) == (status, reason)
+
+
+@pytest.mark.parametrize(
+    ("given", "device"), [({}, "cpu"), ({"gpu": None}, "cpu"), ({"gpu": {"uuid": "GPU-1"}}, "cuda")]
+)
+def test_the_framework_is_told_to_use_the_gpu_that_the_run_was_given(given, device, monkeypatch):
+    class Adapter:
+        @staticmethod
+        def versions() -> dict[str, str]:
+            return {}
+
+        @staticmethod
+        def Trainer(*_, device, **__):  # noqa: N802
+            raise ValueError(f"built on {device}")
+
+    monkeypatch.setattr(frameworks, "load", lambda name: Adapter)
+    request = {"workload": "article-cnn", "framework": "x", "batch_size": 2, "tuning": {}, "seed": 1, "threads": 1}
+    with pytest.raises(ValueError, match=f"^built on {device}$"):
+        worker.observe(request | {"precision": "float32"} | given, {})

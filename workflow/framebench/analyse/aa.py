@@ -1,0 +1,138 @@
+"""What a campaign of frameworks against themselves shows: `python -m framebench.analyse.aa --help`.
+
+In it every framework stands beside itself under another name, and beside a side that does more work for the same
+count, so that the true ratio of every such pair is known (see `framebench.sides`).
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+from scipy.stats import binom
+
+from framebench import files
+from framebench.analyse import markdown
+from framebench.analyse.comparisons import COLUMNS
+from framebench.analyse.power import power, power_table
+from framebench.analyse.table import BLOCK, TableError, read_table
+from framebench.sides import AGAIN, base, extra_step_every, side
+
+EXPECTED = 0.95  # share of campaigns that lie in the range said to be expected
+
+
+def report(comparisons: pd.DataFrame, measurements: pd.DataFrame) -> str:
+    """In Markdown: how often a difference was seen where there is none, and where there is one of known size."""
+    itself = comparisons[comparisons["reference"] == comparisons["framework"].map(base)]
+    again = itself[itself["framework"].map(side) == AGAIN]
+    verdicts = int(comparisons["p_adjusted"].notna().sum()) // 2
+    parts = ["# Frameworks against themselves\n"]
+    if again["p_adjusted"].notna().any():
+        parts += _equal(again[again["p_adjusted"].notna()], verdicts)
+    else:
+        parts.append(f"Nothing to report: no framework could be compared with itself under the name `…~{AGAIN}`.\n")
+    more = itself[itself["framework"].map(extra_step_every).notna()]
+    if more["p_adjusted"].notna().any():
+        parts += _handicapped(more[more["p_adjusted"].notna()], measurements, verdicts)
+    else:
+        parts.append("No framework could be compared with itself doing more work: nothing shows what would be found.\n")
+    parts += [
+        f"{_cell(row)} is left out: {row['verdict']}.\n"
+        for row in pd.concat([again, more]).to_dict("records")
+        if pd.isna(row["p_adjusted"])
+    ]
+    return "\n".join(parts)
+
+
+def _equal(again: pd.DataFrame, verdicts: int) -> list[str]:
+    """Of pairs that are equal, with an interval: how many look different."""
+    confidence = again["confidence"].iloc[0]
+    excluding = int(((again["ci_low"] > 1) | (again["ci_high"] < 1)).sum())
+    fewest, most = (int(binom.ppf(q, len(again), 1 - confidence)) for q in ((1 - EXPECTED) / 2, (1 + EXPECTED) / 2))
+    claimed = int((again["p_adjusted"] < 1 - confidence).sum())
+    said = (
+        f"{len(again)} comparisons of a framework with itself. {excluding} of their {100 * confidence:g} % intervals "
+        f"exclude 1, {'more' if excluding > most else 'no more'} than chance explains: where intervals hold the truth "
+        f"as often as they say, {fewest} to {most} do in {100 * EXPECTED:g} % of such campaigns. {claimed} of the "
+        f"verdicts, adjusted for all {verdicts} of the campaign, claim a difference; in at least "
+        f"{100 * confidence:g} % of such campaigns none does.\n"
+    )
+    rows = [
+        [_cell(row), _interval(row), row["rounds"], f"{row['p']:.3f}", f"{row['p_adjusted']:.3f}"]
+        for row in again.to_dict("records")
+    ]
+    return [said, markdown.table(["the same twice", "ratio", "rounds", "p", "p adjusted"], rows)]
+
+
+def _handicapped(more: pd.DataFrame, measurements: pd.DataFrame, verdicts: int) -> list[str]:
+    """Of pairs in which one side does more work, with an interval: how many were found, and how many should be."""
+    confidence = more["confidence"].iloc[0]
+    table = power_table(measurements, confidence)
+    spread = table[table["workload"].isna() & (table["verdicts"] == 1)].set_index("device")["log_ratio_sd"]
+    counted = more["framework"].map(extra_step_every).astype(float)
+    found = more.assign(true=counted / (counted + 1), alone=more["ci_high"] < 1, adjusted=more["verdict"] == "slower")
+    for promised, level in [("promised", confidence), ("promised_adjusted", 1 - (1 - confidence) / verdicts)]:
+        found[promised] = [
+            float(power(row["rounds"], spread[row["device"]], 1 / row["true"] - 1, level))
+            for row in found.to_dict("records")
+        ]
+    found["held"] = found["true"].between(found["ci_low"], found["ci_high"])
+    said = (
+        f"{len(found)} comparisons of a framework with itself doing more work. {found['held'].sum()} of their "
+        f"{100 * confidence:g} % intervals hold the true ratio. {found['alone'].sum()} of the intervals find that side "
+        f"slower, where the spread of the campaign promises {found['promised'].sum():.1f}; of the verdicts, adjusted "
+        f"for all {verdicts} of the campaign, {found['adjusted'].sum()} do, where it promises at least "
+        f"{found['promised_adjusted'].sum():.1f}.\n"
+    )
+    rows = [
+        [
+            _cell(row),
+            f"{row['true']:.3f}",
+            _interval(row),
+            _yes(row["held"]),
+            row["rounds"],
+            f"{_yes(row['alone'])} ({100 * row['promised']:.0f} %)",
+            f"{_yes(row['adjusted'])} ({100 * row['promised_adjusted']:.0f} %)",
+        ]
+        for row in found.to_dict("records")
+    ]
+    header = ["one does more", "true ratio", "ratio", "holds it", "rounds", "found (power)", "adjusted (at least)"]
+    return [said, markdown.table(header, rows)]
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else "no"
+
+
+def _cell(row: dict) -> str:
+    return f"{' · '.join(str(row[key]) for key in BLOCK)} · {row['framework']} ÷ {row['reference']}"
+
+
+def _interval(row: dict) -> str:
+    return f"{row['ratio']:.3f} ({row['ci_low']:.3f}–{row['ci_high']:.3f})"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read the campaign's tables, write the findings; one line on stderr and exit status 1 where that cannot be."""
+    parser = argparse.ArgumentParser(
+        prog="python -m framebench.analyse.aa",
+        description="Report what a campaign of frameworks against themselves shows.",
+    )
+    parser.add_argument("--comparisons", required=True, type=Path, metavar="comparisons.csv")
+    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
+    parser.add_argument("--output", required=True, type=Path, metavar="aa.md")
+    options = parser.parse_args(arguments)
+    try:
+        try:
+            comparisons = pd.read_csv(options.comparisons, usecols=list(COLUMNS), dtype=COLUMNS)
+        except (OSError, ValueError) as error:
+            raise TableError(f"{options.comparisons}: is not a table of comparisons: {error}: make it anew") from error
+        text = report(comparisons, read_table(options.measurements))
+        with files.whole(options.output, encoding="utf-8") as file:
+            file.write(text)
+    except (TableError, OSError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

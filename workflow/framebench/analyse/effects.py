@@ -1,0 +1,84 @@
+"""What tuning gains and what the data pipeline costs, of each framework alone.
+
+`python -m framebench.analyse.effects --help`
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from framebench.analyse.comparisons import FirstRounds, estimate, method, paired_ratios, read_first_rounds
+from framebench.analyse.table import BLOCK, TableError, read_table, write_table
+
+COLUMNS = {
+    "device": "str",
+    "workload": "str",
+    "precision": "str",
+    "batch_size": "Int64",
+    "framework": "str",
+    "effect": "str",
+    "track": "str",
+    "input": "str",
+    "ratio": "float64",
+    "ci_low": "float64",
+    "ci_high": "float64",
+    "confidence": "float64",
+    "rounds": "Int64",
+    "method": "str",
+}
+
+# The column in which two blocks of a framework differ, with the value of each side of the ratio.
+EFFECTS = {"tuned ÷ default": ("track", "tuned", "default"), "host ÷ device": ("input", "host", "device")}
+
+
+def effects(measurements: pd.DataFrame, confidence: float, first_rounds: FirstRounds | None = None) -> pd.DataFrame:
+    """One row of COLUMNS per effect and framework measured on both of its sides, from a table of measurements.
+
+    `ratio` is the geometric mean, over the rounds in which both sides have a run that is ok, of the same framework's
+    images per second, with its interval at level `confidence` where there are enough rounds. The column in which
+    the sides differ is null. `first_rounds` as for `comparisons`.
+    """
+    rows = []
+    for effect, (column, above, below) in EFFECTS.items():
+        shared = [key for key in [*BLOCK, "framework"] if key != column]
+        for cell, runs in measurements.groupby(shared):
+            sides = {side: runs[runs[column] == side] for side in (above, below)}
+            if any(side.empty for side in sides.values()):
+                continue
+            firsts = [(first_rounds or {}).get(tuple(side.iloc[0][BLOCK])) for side in sides.values()]
+            first = min(filter(None, firsts), default=None)
+            ratios = paired_ratios(sides[above], sides[below])
+            found = estimate(ratios, confidence, first)
+            rows.append(
+                dict(zip(shared, cell, strict=True))
+                | {"effect": effect, "ratio": found.mean, "ci_low": found.low, "ci_high": found.high}
+                | {"confidence": confidence, "rounds": found.n, "method": method(ratios, first)}
+            )
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return frame.sort_values(list(COLUMNS)[:8], ignore_index=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read measurements, write effects; ends the process with one line on stderr where it cannot."""
+    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.effects", description=__doc__.splitlines()[0])
+    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
+    parser.add_argument("--rounds", type=Path, metavar="rounds.json", help="as for framebench.analyse.comparisons")
+    parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
+    parser.add_argument("--output", required=True, type=Path, metavar="effects.csv")
+    options = parser.parse_args(arguments)
+    try:
+        measurements = read_table(options.measurements)
+        first_rounds = read_first_rounds(options.rounds) if options.rounds else {}
+        try:
+            frame = effects(measurements, options.confidence, first_rounds)
+        except ValueError as error:
+            raise TableError(f"{options.measurements}: {error}") from error
+        write_table(frame, options.output)
+    except TableError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

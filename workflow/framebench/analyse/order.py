@@ -1,0 +1,100 @@
+"""Whether the clock or the order of the runs explains their speeds: `python -m framebench.analyse.order --help`.
+
+Pairs of a round are compared, so that a drift shared by both cancels; what stands here is whether there was one.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from framebench.analyse.table import BLOCK, TableError, read_table, write_table
+
+PERMUTATIONS = 1999  # p-values in steps of 1/2000
+SEED = 1
+COLUMNS = {
+    "device": "str",
+    "runs": "Int64",
+    "hours": "float64",
+    "drift_per_hour": "float64",
+    "drift_p": "float64",
+    "order_p": "float64",
+}
+
+
+def order(measurements: pd.DataFrame) -> pd.DataFrame:
+    """One row of COLUMNS per device, from its runs that are ok.
+
+    The residual of a run is the logarithm of its speed minus the mean of its cell.
+
+    `drift_per_hour` is the relative change of speed per hour: the least-squares slope of the residuals over the time
+    at which the runs started, taken from each cell's own mean time. `drift_p` is its two-sided p-value when the rounds
+    of a cell are exchangeable: the share of orders, with the residuals of each cell permuted among its rounds,
+    whose slope is at least as steep. A machine that is slow for a while is found by it too.
+
+    `order_p` is that of the slope over the place inside a round, from 0 for its first run to 1 for its last. The
+    seed drew these places, so that permuting them inside each round is what might have been drawn as well, whatever
+    the noise is like.
+
+    Both are null where no cell has two runs. `hours` goes from the start of the first run to that of the last.
+    """
+    rows = [
+        (device, len(runs), np.ptp(runs["started_unix_s"]) / 3600, *_tests(runs))
+        for device, runs in measurements[measurements["status"] == "ok"].groupby("device")
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def _tests(runs: pd.DataFrame) -> tuple[float, float, float]:
+    """drift_per_hour, drift_p and order_p of one device's runs."""
+    cell = runs.groupby([*BLOCK, "framework"]).ngroup().to_numpy()
+    round = runs["round"].to_numpy()
+    residual = _centred(np.log(runs["images_per_s"].to_numpy()), cell)
+    hours = _centred(runs["started_unix_s"].to_numpy() / 3600, cell)
+    if not hours.any():
+        return np.nan, np.nan, np.nan
+    rank = runs.groupby("round")["order"].rank(method="first").to_numpy() - 1
+    place = rank / np.maximum(1, runs.groupby("round")["order"].transform("size").to_numpy() - 1)
+    slope = residual @ hours / (hours @ hours)
+    return np.expm1(slope), permutation_p(residual, hours, cell), permutation_p(place, residual, round)
+
+
+def _centred(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """The values (n,) minus the mean of their group (n,)."""
+    mean = np.bincount(group, values) / np.maximum(1, np.bincount(group))
+    return values - mean[group]
+
+
+def permutation_p(permuted: np.ndarray, fixed: np.ndarray, group: np.ndarray) -> float:
+    """Two-sided p-value of the product of two series (n,), when one may be permuted inside each group (n,).
+
+    The share, among PERMUTATIONS and the order that was seen, of orders whose product is at least as far from the
+    mean over all orders (Phipson and Smyth, "Permutation P-values Should Never Be Zero", Statistical Applications
+    in Genetics and Molecular Biology 9, 2010).
+    """
+    permuted = _centred(permuted, group)  # their mean over all orders, and so that of the product, is 0
+    generator = np.random.default_rng(SEED)
+    sorted_by_group = np.argsort(group, kind="stable")
+    permuted, fixed, group = permuted[sorted_by_group], fixed[sorted_by_group], group[sorted_by_group]
+    products = [permuted[np.lexsort((generator.random(len(group)), group))] @ fixed for _ in range(PERMUTATIONS)]
+    # Equal orders differ in the last digits of their sums.
+    seen = abs(permuted @ fixed) * (1 - 1e-9)
+    return (1 + np.count_nonzero(np.abs(products) >= seen)) / (1 + PERMUTATIONS)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read measurements, write the table; ends the process with one line on stderr where it cannot."""
+    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.order", description=__doc__)
+    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
+    parser.add_argument("--output", required=True, type=Path, metavar="order.csv")
+    options = parser.parse_args(arguments)
+    try:
+        write_table(order(read_table(options.measurements)), options.output)
+    except TableError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

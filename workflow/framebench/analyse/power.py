@@ -1,0 +1,146 @@
+"""How many rounds find a difference of a given size: `python -m framebench.analyse.power --help`.
+
+A difference is found where the interval of the ratio excludes 1 on the side where the true ratio is. The power, the
+probability of that, is exact for independent normal log ratios of mean d and standard deviation s: over n rounds,
+their mean divided by its standard error has the noncentral t distribution with n - 1 degrees of freedom and
+noncentrality d * sqrt(n) / s (Johnson and Welch, "Applications of the Non-Central t-Distribution", Biometrika 31,
+1940).
+"""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from statistics import stdev
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import nctdtr, stdtrit
+
+from framebench.analyse import markdown
+from framebench.analyse.comparisons import paired_ratios, pairs
+from framebench.analyse.statistics import MIN_ROUNDS
+from framebench.analyse.table import BLOCK, TableError, read_table, write_table
+
+DIFFERENCES = {"rounds_3": 0.03, "rounds_5": 0.05, "rounds_10": 0.1, "rounds_20": 0.2}
+TARGET = 0.8
+MOST_ROUNDS = 1000
+
+COLUMNS = dict.fromkeys([*BLOCK, "framework", "reference"], "str") | {
+    "batch_size": "Int64",
+    "log_ratio_sd": "float64",
+    "degrees_of_freedom": "Int64",
+    "verdicts": "Int64",
+    **dict.fromkeys(DIFFERENCES, "Int64"),
+}
+
+
+def power(rounds: ArrayLike, log_ratio_sd: float, difference: float, confidence: float) -> NDArray[np.floating]:
+    """The probability that so many rounds find a true ratio of 1 + `difference`, where log ratios spread by so much."""
+    rounds = np.asarray(rounds)
+    if log_ratio_sd == 0:
+        return np.ones(rounds.shape)
+    critical = stdtrit(rounds - 1, (1 + confidence) / 2)
+    return 1 - nctdtr(rounds - 1, math.log1p(difference) * np.sqrt(rounds) / log_ratio_sd, critical)
+
+
+def rounds_to_find(log_ratio_sd: float, difference: float, confidence: float) -> int | None:
+    """The fewest rounds with a power of at least TARGET; None where that takes more than MOST_ROUNDS."""
+    rounds = np.arange(MIN_ROUNDS, MOST_ROUNDS + 1)
+    enough = rounds[power(rounds, log_ratio_sd, difference, confidence) >= TARGET]
+    return int(enough[0]) if enough.size else None
+
+
+def power_table(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """One row of COLUMNS per block and pair of frameworks whose ratio has a spread, and two more per device.
+
+    `log_ratio_sd` is the standard deviation of the pair's log ratios over the rounds in which both are ok, and the
+    columns of DIFFERENCES are the rounds that find such a difference; null above MOST_ROUNDS. The spread of few
+    rounds is itself uncertain, so each device has rows without block and pair whose spread is the root of the mean
+    variance of all its pairs, weighted by their degrees of freedom. (Pairs with a side in common are not
+    independent: the sum of their degrees of freedom makes the pooled spread look surer than it is.)
+
+    `verdicts` is the number of verdicts that share the level: 1 for a comparison alone, and in a device's second row
+    that of all comparisons in the table, among which the level is then divided: what Holm's method asks of the
+    smallest p-value, and more than it asks of any other.
+    Raises ValueError for a level that is not between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}, expected a level between 0 and 1, such as 0.95")
+    rows = []
+    for block, runs in measurements.groupby(BLOCK):
+        for names, side, other in pairs(runs):
+            logs = [math.log(ratio) for ratio in paired_ratios(side, other)]
+            if len(logs) > 1:
+                rows.append((*block, *names, stdev(logs), len(logs) - 1, 1))
+    spreads = pd.DataFrame(rows, columns=list(COLUMNS)[: len(BLOCK) + 5])
+    spreads = pd.concat([spreads, *(_pooled(spreads, device) for device in spreads["device"].unique())])
+    for column, difference in DIFFERENCES.items():
+        spreads[column] = [
+            rounds_to_find(sd, difference, 1 - (1 - confidence) / verdicts)
+            for sd, verdicts in zip(spreads["log_ratio_sd"], spreads["verdicts"], strict=True)
+        ]
+    return spreads.astype(COLUMNS).reset_index(drop=True)
+
+
+def _pooled(spreads: pd.DataFrame, device: str) -> pd.DataFrame:
+    """The two rows of a device."""
+    ours = spreads[spreads["device"] == device]
+    freedom = ours["degrees_of_freedom"].sum()
+    sd = math.sqrt((ours["degrees_of_freedom"] * ours["log_ratio_sd"] ** 2).sum() / freedom)
+    return pd.DataFrame(
+        {"device": device, "log_ratio_sd": sd, "degrees_of_freedom": freedom, "verdicts": [1, len(spreads)]}
+    )
+
+
+def report(table: pd.DataFrame, confidence: float, source: Path) -> str:
+    """The pooled rows in words, for docs/statistics.md."""
+    rows = []
+    for row in table[table["workload"].isna()].to_dict("records"):
+        spreads = 100 * table.loc[(table["device"] == row["device"]) & table["workload"].notna(), "log_ratio_sd"]
+        alone = "one comparison alone" if row["verdicts"] == 1 else f"the hardest of {row['verdicts']} on one page"
+        rounds = ["more" if pd.isna(row[column]) else row[column] for column in DIFFERENCES]
+        spread = f"{100 * row['log_ratio_sd']:.1f} ({spreads.min():.1f}–{spreads.max():.1f})"
+        rows.append([f"{row['device']}, {alone}", spread, *rounds])
+    differences = [f"{100 * difference:g} %" for difference in DIFFERENCES.values()]
+    said = (
+        f"From `{source}`: rounds that find a difference of this size with {100 * TARGET:g} % power at the level "
+        f"{confidence:g} (`more` than {MOST_ROUNDS:,}). The spread of a round's log ratio, in %, is pooled over all "
+        "pairs of the device; those of its quietest and its noisiest pair stand beside.\n\n"
+    )
+    return said + markdown.table(["device", "spread", *differences], rows)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read measurements, write the rounds; ends the process with one line on stderr where it cannot."""
+    parser = argparse.ArgumentParser(
+        prog="python -m framebench.analyse.power",
+        description="From the spread measured, compute how many rounds find a difference of a given size.",
+    )
+    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
+    parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
+    parser.add_argument(
+        "--output",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="power.csv: every pair; FILE.md: each device, put into this page's section `power`",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        measurements = read_table(options.measurements)
+        try:
+            table = power_table(measurements, options.confidence)
+        except ValueError as error:
+            raise TableError(f"{options.measurements}: {error}") from error
+        if options.output.suffix == ".md":
+            markdown.write_section(options.output, "power", report(table, options.confidence, options.measurements))
+        else:
+            write_table(table, options.output)
+    except (TableError, OSError, ValueError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

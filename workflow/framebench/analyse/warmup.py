@@ -1,0 +1,55 @@
+"""How the steps of each run became steady: `python -m framebench.analyse.warmup --help`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from framebench.analyse.table import RUN, TableError, read_records, write_table
+
+COLUMNS = dict.fromkeys(RUN, "str") | {
+    "batch_size": "Int64",
+    "round": "Int64",
+    "interval": "Int64",
+    "t_s": "float64",
+    "steps": "Int64",
+    "step_ms": "float64",
+}
+
+
+def warmup(records: list[dict]) -> pd.DataFrame:
+    """One row of COLUMNS per run that is ok and interval of its warm-up, in the order of RUN and of time.
+
+    `interval` 0 is the first call of the training loop, with its tracing and compiling. `t_s` is the end of the
+    interval, counted from the start of training; `step_ms` the mean over its `steps`.
+    """
+    rows = [
+        {name: record[name] for name in RUN}
+        | {
+            "interval": place,
+            "t_s": (interval["t1_ns"] - record["warmup_intervals"][0]["t0_ns"]) / 1e9,
+            "steps": interval["steps"],
+            "step_ms": (interval["t1_ns"] - interval["t0_ns"]) / 1e6 / interval["steps"],
+        }
+        for record in records
+        if record["status"] == "ok"
+        for place, interval in enumerate(record.get("warmup_intervals", []))
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS).sort_values([*RUN, "interval"], ignore_index=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read records, write the table; ends the process with one line on stderr where it cannot."""
+    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.warmup", description=__doc__)
+    parser.add_argument("--records-list", required=True, type=Path, metavar="FILE", help="paths of records, one a line")
+    parser.add_argument("--output", required=True, type=Path, metavar="warmup.csv")
+    options = parser.parse_args(arguments)
+    try:
+        write_table(warmup(read_records(options.records_list)), options.output)
+    except TableError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

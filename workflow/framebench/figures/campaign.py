@@ -1,0 +1,97 @@
+"""Whether the machine held still: the speed of every run over the clock of the campaign."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from framebench.analyse.table import BLOCK
+from framebench.figures import cells, drawing
+from framebench.languages import Language
+
+FLAGGED: dict[str, Any] = {"marker": "x", "markersize": 6, "markeredgewidth": 1.5}
+
+
+def residuals(measurements: pd.DataFrame) -> pd.DataFrame:
+    """The runs that are ok, with `minutes` since the first start on their device, and `percent`.
+
+    `percent` is how far a run's images/s are from the median over its cell.
+    """
+    runs = measurements[(measurements["status"] == "ok") & measurements["started_unix_s"].notna()]
+    minutes = (runs["started_unix_s"] - runs.groupby("device")["started_unix_s"].transform("min")) / 60
+    median = runs.groupby([*BLOCK, "framework"])["images_per_s"].transform("median")
+    return runs.assign(minutes=minutes, percent=100 * (runs["images_per_s"] / median - 1))
+
+
+def draw(
+    measurements: pd.DataFrame,
+    order: pd.DataFrame,
+    confidence: float,
+    *,
+    language: Language,
+    labels: Mapping[str, str],
+) -> Figure:
+    """One panel per device, one marker per run; `order` is order.csv, which the small print tells in words.
+
+    An effect of drift or order is called shown where its p-value is below 1 - `confidence`.
+    """
+    runs = residuals(measurements)
+    footer = [language["note_campaign"]]
+    for row in order.to_dict("records"):
+        device = f"{cells.device_name(measurements, row['device'])}: " if len(order) > 1 else ""
+        footer.append(device + in_words(row, 1 - confidence, language))
+    footer.append(drawing.provenance(measurements, language, labels))
+
+    flagged = runs["flags"].notna() & (runs["flags"] != "")
+    handles = drawing.framework_handles(measurements["framework"], labels, linestyle="none")
+    if flagged.any():
+        handles.append(
+            Line2D([], [], color=drawing.INK, linestyle="none", label=language["campaign_flagged"], **FLAGGED)
+        )
+    devices = sorted(measurements["device"].unique())
+    sizes = [drawing.legend_height_in(handles), *(3.2 for _ in devices)]
+    figure = drawing.new_figure(body_in=sum(sizes), title=language["title_campaign"], footer="\n".join(footer))
+    legend, *all_axes = figure.subplots(len(sizes), height_ratios=sizes)
+    drawing.legend_across(figure, legend, handles)
+    styles = drawing.framework_styles(measurements["framework"])
+    for axes, device in zip(all_axes, devices, strict=True):
+        if len(devices) > 1:
+            axes.set_title(cells.device_name(measurements, device))
+        of_device = runs[runs["device"] == device]
+        for start in of_device.groupby("round")["minutes"].min():
+            axes.axvline(start, color="#D0D0D0", linewidth=0.8)
+        axes.axhline(0, color=drawing.INK, linewidth=0.8)
+        for (framework, is_flagged), drawn in of_device.groupby(["framework", flagged]):
+            colour, marker = styles[framework]
+            look = FLAGGED if is_flagged else {"marker": marker, "markersize": 4.5}
+            axes.plot(drawn["minutes"], drawn["percent"], color=colour, linestyle="none", alpha=0.85, **look)
+        axes.yaxis.set_major_formatter(lambda value, _: language["percent"].format(percent=_signed(value)))
+        axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+        axes.set_ylabel(language["axis_relative_to_cell"])
+    all_axes[-1].set_xlabel(language["axis_campaign"])
+    return figure
+
+
+def _signed(value: float) -> str:
+    return f"{value:+g}" if value else "0"
+
+
+def in_words(row: Mapping[Any, Any], level: float, language: Language) -> str:
+    """What a row of order.csv says of drift, and of the order inside the rounds.
+
+    Either is called shown where its p-value is below `level`.
+    """
+    drift = language[f"drift_{_known(row['drift_p'], level)}"]
+    order = language[f"order_{_known(row['order_p'], level)}"]
+    return f"{drift} {order}".format(
+        percent=100 * row["drift_per_hour"], drift_p=row["drift_p"], order_p=row["order_p"]
+    )
+
+
+def _known(p: float, level: float) -> str:
+    """What can be said by a p-value, as the end of a text's key."""
+    if pd.isna(p):
+        return "unknown"
+    return "shown" if p < level else "chance"

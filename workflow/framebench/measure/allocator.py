@@ -1,0 +1,32 @@
+"""Another memory allocator for the measuring process, preloaded from a package of its environment's lock."""
+
+import sys
+from pathlib import Path
+
+# What to preload, in this order, from the lib folder of the environment; `system` is the C library's own.
+# tbbmalloc: oneTBB's, of the package `tbb`, whose proxy takes the place of malloc as its documentation says
+# (uxlfoundation.github.io/oneTBB/main/tbb_userguide/Linux_C_Dynamic_Memory_Interface_Replacement.html).
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    "system": (),
+    "tbbmalloc": ("libtbbmalloc.so.2", "libtbbmalloc_proxy.so.2"),
+}
+
+
+def preload(allocator: str) -> dict[str, str]:
+    """The environment variable that makes a process of this environment use the allocator, if it needs one.
+
+    FileNotFoundError naming a library that the environment lacks: the loader would go on without it.
+    """
+    paths = [Path(sys.prefix, "lib", name) for name in LIBRARIES[allocator]]
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing, which the allocator {allocator} needs")
+    return {"LD_PRELOAD": " ".join(map(str, paths))} if paths else {}
+
+
+def check(allocator: str) -> None:
+    """RuntimeError where the allocator asked for is not loaded into this process."""
+    loaded = Path("/proc/self/maps").read_text()
+    for name in LIBRARIES[allocator]:
+        if name.removesuffix(".2") not in loaded:
+            raise RuntimeError(f"the allocator {allocator} is not in effect: {name} was not loaded")

@@ -1,0 +1,155 @@
+"""NVIDIA's management library: which cards this machine has and what they are."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pynvml
+
+MIB = 1024**2
+MARKER = "framebench_stand_in"  # symbol of the tests' library in place of the driver's
+# After these codes of nvml.h no query of the card is answered any more.
+LOST = {pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED}
+NO_DRIVER = {
+    pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: "libnvidia-ml.so.1 cannot be loaded",
+    pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "libnvidia-ml.so.1 is there, but no driver is loaded",
+}
+
+
+class NvmlError(Exception):
+    """Cards that cannot be asked, for the reason that the message gives."""
+
+
+class NoDriverError(NvmlError):
+    """There is no NVIDIA driver to ask."""
+
+
+class BrokenDriverError(NoDriverError):
+    """There is a driver, and it cannot be asked: cards that are there would be taken for none."""
+
+
+class NoCardError(NvmlError):
+    """This machine has no such card."""
+
+
+class CardLostError(NvmlError):
+    """A card that fell off the bus or must be reset."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What does not change about a card, or a MIG device of one; None is what it does not tell."""
+
+    uuid: str
+    name: str
+    pci_bus_id: str | None
+    memory_total_mib: float | None
+    power_limit_w: float | None
+    max_sm_mhz: int | None
+    max_memory_mhz: int | None
+    ecc: bool | None
+    mig: bool | None  # whether MIG is on, so that CUDA shows the card's MIG devices and not the card
+    mig_uuids: tuple[str, ...]  # of its MIG devices
+    driver_version: str | None
+    stand_in: bool
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that computes on a card; its memory is None where the driver does not know it."""
+
+    pid: int
+    used_mib: float | None
+
+
+@contextmanager
+def session() -> Iterator[None]:
+    """Meanwhile the other functions here can be called; NoDriverError where there is nothing to ask."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        if error.value in NO_DRIVER:
+            raise NoDriverError(NO_DRIVER[error.value]) from None
+        raise BrokenDriverError(f"the NVIDIA driver does not answer: {error}") from None
+    try:
+        yield
+    finally:
+        with suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
+
+
+def is_stand_in() -> bool:
+    """Whether the library is that of the tests, and its cards are none."""
+    return hasattr(pynvml.nvmlLib, MARKER)
+
+
+def answer(query: Callable[..., Any], *arguments: object) -> Any:
+    """What a query of pynvml answers; None where this card or this driver does not.
+
+    CardLostError where the card would answer nothing any more.
+    """
+    try:
+        return query(*arguments)
+    except pynvml.NVMLError as error:
+        if error.value in LOST:
+            raise CardLostError(f"{query.__name__}: {error}") from None
+        return None
+    except pynvml.NVMLLibraryMismatchError:  # what pynvml makes of FUNCTION_NOT_FOUND in some of its functions
+        return None
+
+
+def cards() -> list[Card]:
+    """The cards of this machine that this process may ask, by UUID; CardLostError where one is lost."""
+    count = answer(pynvml.nvmlDeviceGetCount) or 0
+    handles = [answer(pynvml.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
+    return sorted((_card(handle) for handle in handles if handle), key=lambda card: card.uuid)
+
+
+def card(uuid: str) -> Card:
+    """The card, or MIG device, of this UUID; NoCardError where this machine has none."""
+    return _card(handle(uuid))
+
+
+def handle(uuid: str) -> Any:
+    """What pynvml's functions take for the card, or MIG device, of this UUID; NoCardError where there is none."""
+    found = answer(pynvml.nvmlDeviceGetHandleByUUID, uuid.encode())
+    if not found:
+        there = ", ".join(f"{card.uuid} ({card.name})" for card in cards())
+        raise NoCardError(f"{uuid} is not on this machine, which has {there or 'no card'}")
+    return found
+
+
+def processes(uuid: str) -> list[Process] | None:
+    """The processes that compute on a card; None where it does not tell."""
+    found = answer(pynvml.nvmlDeviceGetComputeRunningProcesses, handle(uuid))
+    if found is None:
+        return None
+    return [Process(one.pid, one.usedGpuMemory and one.usedGpuMemory / MIB) for one in found]
+
+
+def _card(handle: Any) -> Card:
+    pci = answer(pynvml.nvmlDeviceGetPciInfo, handle)
+    memory = answer(pynvml.nvmlDeviceGetMemoryInfo, handle)
+    limit_mw = answer(pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)
+    ecc, mig = answer(pynvml.nvmlDeviceGetEccMode, handle), answer(pynvml.nvmlDeviceGetMigMode, handle)
+    return Card(
+        uuid=answer(pynvml.nvmlDeviceGetUUID, handle),
+        name=answer(pynvml.nvmlDeviceGetName, handle),
+        pci_bus_id=pci and pci.busId,
+        memory_total_mib=memory and memory.total / MIB,
+        power_limit_w=limit_mw and limit_mw / 1000,
+        max_sm_mhz=answer(pynvml.nvmlDeviceGetMaxClockInfo, handle, pynvml.NVML_CLOCK_SM),
+        max_memory_mhz=answer(pynvml.nvmlDeviceGetMaxClockInfo, handle, pynvml.NVML_CLOCK_MEM),
+        ecc=ecc and bool(ecc[0]),
+        mig=mig and bool(mig[0]),
+        mig_uuids=tuple(_mig_uuids(handle)) if mig and mig[0] else (),
+        driver_version=answer(pynvml.nvmlSystemGetDriverVersion),
+        stand_in=is_stand_in(),
+    )
+
+
+def _mig_uuids(handle: Any) -> Iterator[str]:
+    for index in range(answer(pynvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
+        if device := answer(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, index):
+            yield answer(pynvml.nvmlDeviceGetUUID, device)

@@ -1,0 +1,230 @@
+"""The samples of one GPU during a run: their file, and what they say of memory, energy and the card's state."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framebench import files
+
+# The counter moves about every 100 ms, so that two readings err by 0.9 % (rms) over 5 s, and by 4 % over one.
+MIN_ENERGY_S = 5.0
+DIFFER = 0.1  # relative difference of counted and integrated energy that is flagged
+# The first that the card answers is the power of the run. nvmlDeviceGetPowerUsage is a mean over the last second
+# on some cards, as nvml.h says.
+POWERS = ("power_instant_w", "power_w", "power_average_w")
+# Bits of nvmlClocksEventReason* in nvml.h.
+THROTTLE_REASONS = {
+    0x1: "gpu_idle",
+    0x2: "applications_clocks_setting",
+    0x4: "sw_power_cap",
+    0x8: "hw_slowdown",
+    0x10: "sync_boost",
+    0x20: "sw_thermal_slowdown",
+    0x40: "hw_thermal_slowdown",
+    0x80: "hw_power_brake_slowdown",
+    0x100: "display_clock_setting",
+}
+# Reasons for which a card is slower than it is made to be; a power cap is usual under full load.
+THROTTLED = 0x8 | 0x20 | 0x40 | 0x80
+NO_END = "the sampler was killed, or hung"  # where it did not say how it ended
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What was sampled of one card, at times of the clock that the blocks of a run are timed by."""
+
+    uuid: str | None
+    hz: float | None  # samples per second that were asked for
+    sources: dict[str, str]  # column → call of NVML that told it
+    dropped: dict[str, str]  # call of NVML → why this card does not answer it
+    ended: str | None  # why sampling ended by itself; None where it was stopped
+    t_ns: np.ndarray  # int64 (n,)
+    columns: dict[str, np.ndarray]  # name with unit → float64 (n,), NaN where a call failed
+    processes: np.ndarray  # float64 (m, 3): time in ns, process id, MiB used or NaN where not known
+
+    def column(self, name: str) -> np.ndarray:
+        """Float64 (n,); NaN where the card does not tell it."""
+        return self.columns.get(name, np.full(len(self.t_ns), np.nan))
+
+    def between(self, t0_ns: float, t1_ns: float, name: str) -> np.ndarray:
+        """The known values of a column from t0_ns to t1_ns, float64 (k,)."""
+        values = self.column(name)[(self.t_ns >= t0_ns) & (self.t_ns <= t1_ns)]
+        return values[~np.isnan(values)]
+
+    @property
+    def power(self) -> str | None:
+        """The column that power is taken from; None where the card tells none."""
+        return next((name for name in POWERS if name in self.columns), None)
+
+
+def read_lines(path: Path) -> Samples:
+    """What the sampler wrote until it ended; the last line may be cut off."""
+    lines: list[Any] = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    said = {key: value for line in lines if isinstance(line, dict) for key, value in line.items()}
+    rows = [line for line in lines if isinstance(line, list)]
+    sources = said.get("sources", {})
+    values = np.array([row[1:] for row in rows], dtype=np.float64).reshape(len(rows), len(sources))
+    listed = [(line["t_ns"], *process) for line in lines if "processes" in line for process in line["processes"]]
+    return Samples(
+        uuid=said.get("uuid"),
+        hz=said.get("hz"),
+        sources=sources,
+        dropped=said.get("dropped", {}),
+        ended=said.get("ended", NO_END),
+        t_ns=np.array([row[0] for row in rows], dtype=np.int64),
+        columns=dict(zip(sources, values.T, strict=True)),
+        processes=np.array(listed, dtype=np.float64).reshape(-1, 3),
+    )
+
+
+def save(path: Path, samples: Samples) -> None:
+    """Write the samples into one npz; OSError where that cannot be."""
+    about = {name: getattr(samples, name) for name in ("uuid", "hz", "sources", "dropped", "ended")}
+    arrays: dict[str, Any] = {"about": np.array(json.dumps(about)), "t_ns": samples.t_ns}
+    arrays |= {"processes": samples.processes, **samples.columns}
+    with files.whole(path, "wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def load(path: Path) -> Samples:
+    """The samples in a file; OSError where there is none."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+    about = json.loads(str(arrays.pop("about")))
+    return Samples(**about, t_ns=arrays.pop("t_ns"), processes=arrays.pop("processes"), columns=arrays)
+
+
+def observed(
+    samples: Samples, started_ns: int, pid: int, blocks: Sequence[dict[str, int]], batch_size: int
+) -> dict[str, Any]:
+    """Record fields, and `flags`, of a run whose process `pid` was started at started_ns.
+
+    What lies before is the idle card. Without `blocks` there is no measured window.
+    """
+    used = "memory_used_mib"
+    baseline_mib = _middle(samples.between(0, started_ns, used))
+    peak_mib = _largest(samples.between(started_ns, np.inf, used))
+    of_process_mib = samples.processes[samples.processes[:, 1] == pid, 2]
+    idle_w = samples.between(0, started_ns, samples.power) if samples.power else np.array([])
+    found: dict[str, Any] = {
+        "sampler_hz": samples.hz,
+        "gpu_memory_source": samples.sources.get(used),
+        "gpu_baseline_mib": baseline_mib,
+        "gpu_peak_delta_mib": None if peak_mib is None or baseline_mib is None else peak_mib - baseline_mib,
+        "gpu_process_peak_mib": _largest(of_process_mib[~np.isnan(of_process_mib)]),
+        "power_idle_w": float(idle_w.mean()) if len(idle_w) else None,
+        "energy_reason": "no block was timed",
+        "flags": [],
+    }
+    if blocks:
+        t0_ns, t1_ns = blocks[0]["t0_ns"], blocks[-1]["t1_ns"]
+        images = batch_size * sum(block["steps"] for block in blocks)
+        found |= state(samples, t0_ns, t1_ns) | energy(samples, t0_ns, t1_ns, images)
+        found["flags"] = [flag for flag, is_so in flags(samples, t0_ns, t1_ns).items() if is_so]
+    return found
+
+
+def state(samples: Samples, t0_ns: int, t1_ns: int) -> dict[str, Any]:
+    """Record fields on what the card did from t0_ns to t1_ns."""
+    bits = throttle_bits(samples, t0_ns, t1_ns)
+    return {
+        "sm_mhz": _middle(samples.between(t0_ns, t1_ns, "sm_mhz")),
+        "memory_mhz": _middle(samples.between(t0_ns, t1_ns, "memory_mhz")),
+        "gpu_utilisation_percent": _middle(samples.between(t0_ns, t1_ns, "utilisation_percent")),
+        "temperature_max_c": _largest(samples.between(t0_ns, t1_ns, "temperature_c")),
+        "throttle_reasons": None if bits is None else reasons(bits),
+    }
+
+
+def throttle_bits(samples: Samples, t0_ns: int, t1_ns: int) -> int | None:
+    """Every reason that held at any sample between; None where there is no sample."""
+    seen = samples.between(t0_ns, t1_ns, "throttle_reasons_bits")
+    return int(np.bitwise_or.reduce(seen.astype(np.int64))) if len(seen) else None
+
+
+def reasons(bits: int) -> str:
+    """The names of the bits joined with ";", a bit without a name as 0x200; `none` where none is set."""
+    held = [1 << place for place in range(bits.bit_length()) if bits >> place & 1]
+    return ";".join(THROTTLE_REASONS.get(bit, hex(bit)) for bit in held) or "none"
+
+
+def energy(samples: Samples, t0_ns: int, t1_ns: int, images: int) -> dict[str, Any]:
+    """Record fields on what `images` took from t0_ns to t1_ns; why there are no joules in `energy_reason`."""
+    window_s = (t1_ns - t0_ns) / 1e9
+    counted, integrated = energies_j(samples, t0_ns, t1_ns)
+    joules, source = (counted, "counter") if counted else (integrated, "integrated_power")
+    reason = None
+    if window_s < MIN_ENERGY_S:
+        reason = f"the timed blocks span {window_s:.2f} s; energy needs {MIN_ENERGY_S:g} s"
+    elif not joules:
+        why = samples.dropped.get("nvmlDeviceGetPowerUsage", "no sample before the blocks has a power")
+        reason = f"neither a counter nor a power was read: {why}"
+    return {
+        "energy_window_s": window_s,
+        "power_mean_w": integrated / window_s if integrated else None,
+        "energy_j": None if reason else joules,
+        "energy_source": None if reason else source,
+        "images_per_j": images / joules if joules and not reason else None,
+        "energy_reason": reason,
+    }
+
+
+def energies_j(samples: Samples, t0_ns: int, t1_ns: int) -> tuple[float | None, float | None]:
+    """What was used from t0_ns to t1_ns by the card's counter, and by its power."""
+    counted = counted_j(samples.t_ns, samples.column("energy_counter_j"), t0_ns, t1_ns)
+    power_w = samples.column(samples.power) if samples.power else np.full(len(samples.t_ns), np.nan)
+    return counted, integrated_j(samples.t_ns, power_w, t0_ns, t1_ns)
+
+
+def counted_j(t_ns: np.ndarray, counter_j: np.ndarray, t0_ns: int, t1_ns: int) -> float | None:
+    """Rise of a counter from t0_ns to t1_ns, each taken on the line between the readings around it.
+
+    None where there are no readings around, or the counter went back or stood still, as no card in use does.
+    """
+    known = ~np.isnan(counter_j)
+    t_ns, counter_j = t_ns[known], counter_j[known]
+    if not len(t_ns) or t_ns[0] > t0_ns or t_ns[-1] < t1_ns or (np.diff(counter_j) < 0).any():
+        return None
+    rise = float(np.interp(t1_ns, t_ns, counter_j) - np.interp(t0_ns, t_ns, counter_j))
+    return rise if rise > 0 else None
+
+
+def integrated_j(t_ns: np.ndarray, power_w: np.ndarray, t0_ns: int, t1_ns: int) -> float | None:
+    """Energy from t0_ns to t1_ns of a power that stays as it was read until it is read again.
+
+    None where it was not read before t0_ns.
+    """
+    known = ~np.isnan(power_w)
+    t_ns, power_w = t_ns[known], power_w[known]
+    if not len(t_ns) or t_ns[0] > t0_ns:
+        return None
+    edges_ns = np.clip(np.append(t_ns, max(t1_ns, t_ns[-1])), t0_ns, t1_ns)
+    return float(power_w @ np.diff(edges_ns)) / 1e9
+
+
+def flags(samples: Samples, t0_ns: int, t1_ns: int) -> dict[str, bool]:
+    """What a reader should know of the card between t0_ns and t1_ns: flag → whether it is so."""
+    counted, integrated = energies_j(samples, t0_ns, t1_ns)
+    long_enough = (t1_ns - t0_ns) / 1e9 >= MIN_ENERGY_S
+    differ = bool(counted and integrated and abs(counted - integrated) > DIFFER * counted)
+    return {
+        "throttled": bool((throttle_bits(samples, t0_ns, t1_ns) or 0) & THROTTLED),
+        "energy_sources_differ": differ and long_enough,
+    }
+
+
+def _middle(values: np.ndarray) -> float | None:
+    return float(np.median(values)) if len(values) else None
+
+
+def _largest(values: np.ndarray) -> float | None:
+    return float(values.max()) if len(values) else None

@@ -1,0 +1,66 @@
+"""Starts the sampler of a run before its measuring process, and stops it after."""
+
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+from framebench.measure.devices.samples import Samples, read_lines
+
+IDLE_S = 3.0  # for which the card is sampled before the measuring process starts
+ANSWER_S = 10.0  # for which a sampler is waited for that does not begin or end
+
+
+class Sampling:
+    """The sampling process of one run, started with it; the card is idle until `idle` returns."""
+
+    def __init__(self, uuid: str, hz: float, cores: Iterable[int] | None, lines: Path) -> None:
+        """`cores` are the trainer's, which the sampler leaves alone if there are others; `lines`, a file to write."""
+        self._lines, self._period_s = lines, 1 / hz
+        avoided = ["--avoid-cores", *map(str, cores)] if cores else []
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-m", "framebench.measure.devices.sampler"),
+                *("--uuid", uuid, "--hz", str(hz), "--output", str(lines), *avoided),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Not to be interrupted from the terminal before the run is.
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> "Sampling":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def idle(self) -> None:
+        """Wait until the idle card has been sampled for IDLE_S, or the sampler has ended."""
+        assert self._process.stdout, "it was asked for"
+        ready, _, _ = select.select([self._process.stdout], [], [], ANSWER_S)
+        if ready and self._process.stdout.readline():
+            time.sleep(IDLE_S)
+
+    def ended(self) -> bool:
+        """Whether the sampler has ended by itself, as it does when the card is lost."""
+        return self._process.poll() is not None
+
+    def stop(self) -> Samples:
+        """End the sampler, if it has not, after one more sample; everything that it sampled."""
+        assert self._process.stdin and self._process.stdout, "they were asked for"
+        if not self.ended():
+            time.sleep(self._period_s)
+        self._process.stdin.close()
+        try:
+            self._process.wait(ANSWER_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        return read_lines(self._lines)

@@ -1,0 +1,207 @@
+"""Runs one measuring process to its end, watches the machine meanwhile, and makes the record of what came of it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from statistics import mean
+
+from framebench import record
+from framebench.measure.allocator import preload
+from framebench.measure.devices import cpu, nvml, samples
+from framebench.measure.devices.sampling import Sampling
+
+SHARED = "other_process_on_gpu"  # flag of a run before or after which another process computed on its card
+STAND_IN = "stand_in"  # flag of a run whose card was the tests', and no card
+BUSY = "busy_machine"  # flag of a run beside which the machine had more to do than cpu.BUSY_CORES
+FREQUENCY_EVERY_S = 0.5
+
+
+def supervise(request: dict, log: Path, samples_path: Path | None = None) -> dict:
+    """Run the worker on `request` to its end or its timeout, its output into `log`; returns the run's record.
+
+    On a GPU, the samples of it go into the file `samples_path`, if one is named.
+    """
+    identity = ("device", "workload", "framework", "track", "precision", "input", "batch_size")
+    known = {
+        name: request[name] for name in (*identity, "round", "order", "seed", "threads", "lock_digest", "certificate")
+    }
+    known["tuning"] = json.dumps(request["tuning"]) if request["tuning"] else None
+    known |= cpu.machine() | revision() | {"started_unix_s": time.time()}
+    uuid = request["gpu"] and request["gpu"]["uuid"]
+    known["device_name"] = None if uuid else known["cpu_model"]
+    cores = request["protocol"]["cores"]
+    known["cores"] = ",".join(map(str, cores)) if cores else None
+    known["busy_at_start_cores"] = cpu.busy_cores_now()
+    flags: list[str] = []
+    if uuid:
+        known["device_uuid"] = uuid
+        try:
+            with nvml.session():
+                known |= described(nvml.card(uuid))
+                flags += shared(uuid)
+        except nvml.NvmlError as error:
+            return record.record(**known, flags=stand_in(), status="failed", reason=without_card(uuid, error))
+    with tempfile.TemporaryDirectory() as folder:
+        asked, seen = Path(folder, "request.json"), Path(folder, "observed.json")
+        asked.write_text(json.dumps(request))
+        log.parent.mkdir(parents=True, exist_ok=True)
+        # Pinned from its start: a library may make its threads when it is imported.
+        with log.open("w") as output, sampling_of(request, Path(folder)) as sampling, cpu.pinned(cores):
+            start, usage = time.perf_counter(), cpu.usage()
+            worker = subprocess.Popen(
+                [sys.executable, "-P", "-m", "framebench.measure.worker", asked, seen, str(os.getpid())],
+                env=environment(request["threads"], uuid) | preload(request["tuning"].get("allocator", "system")),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            timeout_s = request["protocol"]["timeout_s"]
+            try:
+                frequencies = wait(worker, timeout_s, sampling)
+                observed = seen_by(worker, seen)
+                observed["cpu_mhz"] = mean_within(frequencies, observed.get("blocks"))
+            except subprocess.TimeoutExpired:
+                os.killpg(worker.pid, signal.SIGKILL)
+                worker.wait()
+                observed = {"status": "timeout", "reason": f"still running after protocol.timeout_s = {timeout_s} s"}
+            known["process_s"] = time.perf_counter() - start
+            if sampled := sampling and sampling.stop():
+                observed |= of_gpu(sampled, observed, round(1e9 * start), worker.pid, request["batch_size"])
+                if samples_path:
+                    samples.save(samples_path, sampled)
+            known |= cpu.others(usage, cpu.usage())
+    if uuid:
+        try:
+            with nvml.session():
+                flags += shared(uuid, worker.pid)
+        except nvml.NvmlError as error:
+            observed |= {"status": "failed", "reason": without_card(uuid, error)}
+        flags += stand_in()
+    if cpu.is_busy(known["busy_at_start_cores"], known.get("others_cpu_cores")):
+        flags.append(BUSY)
+    observed["flags"] = list(dict.fromkeys([*observed.get("flags", []), *flags]))
+    return record.record(**known | observed)
+
+
+def described(card: nvml.Card) -> dict[str, object]:
+    """Record fields that describe a card."""
+    return {
+        "device_name": card.name,
+        "device_pci_bus_id": card.pci_bus_id,
+        "gpu_memory_total_mib": card.memory_total_mib,
+        "gpu_power_limit_w": card.power_limit_w,
+        "gpu_max_sm_mhz": card.max_sm_mhz,
+        "gpu_max_memory_mhz": card.max_memory_mhz,
+        "gpu_ecc": card.ecc,
+        "gpu_mig": card.mig,
+        "driver_version": card.driver_version,
+    }
+
+
+def shared(uuid: str, ended: int | None = None) -> list[str]:
+    """The flag that another process computes on a card now; `ended` is the id of the worker that is no more."""
+    return [SHARED] * any(process.pid != ended for process in nvml.processes(uuid) or [])
+
+
+def stand_in() -> list[str]:
+    """The flag that what NVML said was said by no driver."""
+    return [STAND_IN] * nvml.is_stand_in()
+
+
+def without_card(uuid: str, error: nvml.NvmlError) -> str:
+    """Why a run has no card, and what to do about that."""
+    if isinstance(error, nvml.CardLostError):
+        return f"{uuid} is lost: {error}"
+    return (
+        f"{uuid} is the GPU of this device: {error}; measure where it is, or delete devices.json in the results "
+        "to choose the devices anew"
+    )
+
+
+def sampling_of(request: dict, folder: Path) -> Sampling | nullcontext[None]:
+    """The sampling of the GPU that is measured on, with which an idle time has passed; of a CPU, nothing."""
+    if not request.get("gpu"):
+        return nullcontext()
+    protocol = request["protocol"]
+    sampling = Sampling(request["gpu"]["uuid"], protocol["sampler_hz"], protocol["cores"], folder / "samples.jsonl")
+    sampling.idle()
+    return sampling
+
+
+def of_gpu(sampled: samples.Samples, observed: dict, started_ns: int, pid: int, batch_size: int) -> dict:
+    """Record fields of a run, by its process id, with what was sampled; it has failed where sampling had to end."""
+    found = samples.observed(sampled, started_ns, pid, observed.get("blocks", []), batch_size)
+    found["flags"] = [*observed.get("flags", []), *found["flags"]]
+    if sampled.ended:
+        found |= {"status": "failed", "reason": f"sampling of the GPU ended: {sampled.ended}"}
+    return found
+
+
+def wait(worker: subprocess.Popen, timeout_s: float, sampling: Sampling | None = None) -> list[tuple[int, float]]:
+    """Wait for a worker's end; returns what the cores' mean frequency was meanwhile: ns of the clock, MHz.
+
+    A worker whose GPU is sampled no more is killed. Raises subprocess.TimeoutExpired where it goes on for longer.
+    """
+    end = time.monotonic() + timeout_s
+    frequencies: list[tuple[int, float]] = []
+    while True:
+        try:
+            worker.wait(min(FREQUENCY_EVERY_S, end - time.monotonic()))
+            return frequencies
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= end:
+                raise
+        if sampling and sampling.ended():
+            os.killpg(worker.pid, signal.SIGKILL)
+        if mhz := cpu.mhz():
+            frequencies.append((time.perf_counter_ns(), mhz))
+
+
+def mean_within(readings: list[tuple[int, float]], blocks: list[dict] | None) -> float | None:
+    """Mean of the readings that were taken between the start of the first block and the end of the last."""
+    inside = [value for t_ns, value in readings if blocks and blocks[0]["t0_ns"] <= t_ns <= blocks[-1]["t1_ns"]]
+    return mean(inside) if inside else None
+
+
+def seen_by(worker: subprocess.Popen, seen: Path) -> dict:
+    """What a worker that has ended left behind, or why there is nothing."""
+    if worker.returncode == 0:
+        return json.loads(seen.read_text())
+    if worker.returncode > 0:
+        return {"status": "failed", "reason": f"the measuring process exited with code {worker.returncode}"}
+    name = signal.Signals(-worker.returncode).name
+    hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
+    return {"status": "failed", "reason": f"the measuring process was killed by {name}{hint}"}
+
+
+def environment(threads: int, uuid: str | None) -> dict[str, str]:
+    """The worker's environment variables: the same thread count for every library, one GPU or none, no chatter."""
+    pools = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
+    return {
+        **os.environ,
+        **{f"{pool}_NUM_THREADS": str(threads) for pool in pools},
+        "CUDA_VISIBLE_DEVICES": uuid or "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+
+
+def revision() -> dict[str, object]:
+    """Commit of the code and whether it was changed since; nulls outside a git checkout."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+        status = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return {}
+    if commit.returncode or status.returncode:
+        return {}
+    return {"git_commit": commit.stdout.strip(), "git_dirty": bool(status.stdout)}
