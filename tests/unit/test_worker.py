@@ -5,6 +5,7 @@ import pytest
 
 from framebench import frameworks, workloads
 from framebench.measure import footprint, worker
+from framebench.measure.devices import cuda
 from framebench.measure.pace import Interval, Timeline
 
 TIMELINE = Timeline(
@@ -56,10 +57,10 @@ def test_a_run_must_have_trained_and_in_the_precision_that_was_asked_for(found, 
     assert (seen.get("status"), seen.get("reason")) == (status, reason)
 
 
-@pytest.mark.parametrize(
-    ("given", "device"), [({}, "cpu"), ({"gpu": None}, "cpu"), ({"gpu": {"uuid": "GPU-1"}}, "cuda")]
-)
-def test_the_framework_is_told_to_use_the_gpu_that_the_run_was_given(given, device, monkeypatch):
+@pytest.mark.parametrize(("gpu", "device"), [(None, "cpu"), ({"uuid": "GPU-1"}, "cuda")])
+def test_the_framework_is_told_to_use_the_gpu_that_the_run_was_given(gpu, device, monkeypatch):
+    checked = []
+
     class Adapter:
         @staticmethod
         def versions() -> dict[str, str]:
@@ -70,6 +71,8 @@ def test_the_framework_is_told_to_use_the_gpu_that_the_run_was_given(given, devi
             raise ValueError(f"built on {device}")
 
     monkeypatch.setattr(frameworks, "load", lambda name: Adapter)
+    monkeypatch.setattr(cuda, "check", checked.append)
     request = {"workload": "article-cnn", "framework": "x", "batch_size": 2, "tuning": {}, "seed": 1, "threads": 1}
     with pytest.raises(ValueError, match=f"^built on {device}$"):
-        worker.observe(request | {"precision": "float32"} | given, {})
+        worker.observe(request | {"precision": "float32", "gpu": gpu}, {})
+    assert checked == ([gpu["uuid"]] if gpu else [])
