@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from framebench.analyse.comparisons import comparisons
 from framebench.analyse.effects import effects
+from framebench.analyse.limits import PEAKS, limits
 from framebench.analyse.order import order
 from framebench.analyse.table import table
 from framebench.analyse.warmup import warmup
@@ -40,6 +41,7 @@ class Tables:
     effects: pd.DataFrame
     warmup: pd.DataFrame
     order: pd.DataFrame
+    limits: pd.DataFrame
 
 
 def campaign(
@@ -54,21 +56,25 @@ def campaign(
     uncertified: Collection[str] = (),
     busy_rounds: Collection[int] = (),
     device_name: str = "A CPU",
+    gpus: Mapping[str, str] | None = None,
 ) -> Tables:
     """Speeds of article-cnn by default: 1000, 2000, … images/s in the order of `frameworks`, 1 % more each round.
 
     `noise`: standard deviation of the logarithms of the speeds. `failed`: (framework, workload, batch size) of
     cells that ran out of memory. `uncertified`: frameworks without a certificate. In `busy_rounds` the machine
-    was busy.
+    was busy. `gpus`: names of devices and their models, instead of the CPU `device_name`, each twice as fast as the one
+    before and the first as the CPU.
     """
+    devices = gpus or {"cpu": device_name}
     random = np.random.default_rng(20180629)
     records: list[dict] = []
     for round_ in range(1, rounds + 1):
-        cells = list(product(enumerate(frameworks, start=1), blocks, tracks, precisions))
+        cells = list(product(enumerate(frameworks, start=1), blocks, tracks, precisions, enumerate(devices)))
         for place, drawn in enumerate(random.permutation(len(cells))):
-            (i, framework), (workload, input, batch_size), track, precision = cells[drawn]
+            (i, framework), (workload, input, batch_size), track, precision, (number, device) = cells[drawn]
             run = {
-                "device": "cpu",
+                "device": device,
+                "device_uuid": f"GPU-{number}" if gpus else None,
                 "workload": workload,
                 "framework": framework,
                 "track": track,
@@ -78,7 +84,7 @@ def campaign(
                 "round": round_,
                 "order": len(records) + 1,
                 "seed": 1,
-                "device_name": device_name,
+                "device_name": devices[device],
                 "threads": 2,
                 "framework_version": f"{i}.0",
                 "started_unix_s": 1_700_000_000 + 3600 * round_ + 12 * place,
@@ -88,7 +94,7 @@ def campaign(
                 run |= {"status": "out_of_memory", "reason": "std::bad_alloc"}
             else:
                 speed = 1000 * i * (1 + 0.01 * round_) * SLOWER.get(workload, 1) * SLOWER.get(input, 1)
-                speed *= SLOWER.get(precision, 1)
+                speed *= SLOWER.get(precision, 1) * 2**number
                 speed *= math.exp(noise * random.standard_normal())
                 run |= _measured(run, speed * (GAINS.get(framework, 1) if track == "tuned" else 1))
             records.append(record(**run))
@@ -105,15 +111,26 @@ def campaign(
         effects(measurements, CONFIDENCE),
         warmup(records),
         order(measurements),
+        limits(measurements, pd.read_csv(PEAKS)),
     )
 
 
 def _measured(run: dict, images_per_s: float) -> dict:
     tuning = TUNINGS.get(run["framework"], {}) if run["track"] == "tuned" else {}
     first_s = FIRST_CALL_S.get(run["framework"], 0.06)
-    return {
+    of_gpu = {
+        "gpu_context_mib": 480,
+        "allocator_peak_mib": 2.5 * run["batch_size"],
+        "allocator_reserved_peak_mib": None if run["framework"] == "tensorflow" else 3.2 * run["batch_size"],
+        "gpu_peak_delta_mib": 600 + 3.2 * run["batch_size"],
+        "images_per_j": images_per_s / 300,
+    }
+    return (of_gpu if run["device_uuid"] else {}) | {
         "status": "ok",
         "images_per_s": images_per_s,
+        "achieved_gflops": 0.01 * images_per_s,
+        "ceiling_gflops": 100.0 if run["framework"] == "pytorch" else 90.0,
+        "ceiling_copy_gb_per_s": 12.0,
         "import_s": 1.6,
         "build_s": 0.1,
         "time_to_first_step_s": first_s,

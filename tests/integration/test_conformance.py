@@ -18,7 +18,7 @@ from unittest.mock import patch
 import numpy as np
 from framebench import frameworks, workloads
 from framebench.certify import reference
-from framebench.measure import footprint, worker
+from framebench.measure import ceiling, footprint, worker
 
 framework, name, batch_size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 adapter, workload = frameworks.load(framework), workloads.load(name)
@@ -91,6 +91,11 @@ def trained(precision):
     return steps.losses
 
 
+def small_ceiling():
+    with patch.multiple(ceiling, SIZES=(64,), COPY_MIB=1, BLOCK_S=0.001):
+        return ceiling.measured(trainer, adapter.out_of_memory)
+
+
 batch = images[:batch_size], labels[:batch_size]
 seen["precisions"] = {}
 for precision in adapter.PRECISIONS["cpu"]:
@@ -101,6 +106,7 @@ for precision in adapter.PRECISIONS["cpu"]:
         "moved": all((kept[key] != weights[key]).any() for key in weights),
         "allocator": trainer.allocator_peaks_mib(),
         "outcome": worker.outcome(trainer, workload, weights, batch, precision),
+        "ceiling": small_ceiling(),
     }
 with patch.object(adapter, "computed_type", lambda precision: "float32"):  # the casts are left out
     trained("bfloat16")
@@ -232,6 +238,14 @@ def test_every_precision_of_a_cpu_trains_and_is_seen_in_the_numbers(conformance)
         assert len(set(of_it["losses"])) == 7
         assert of_it["outcome"]["precision_found"] == precision
         assert "reason" not in of_it["outcome"]
+
+
+def test_large_products_and_copies_can_be_timed_in_every_precision(conformance):
+    _, saw = conformance
+    for of_it in saw["precisions"].values():
+        assert of_it["ceiling"].pop("ceiling_matrix_size") == 64
+        assert sorted(of_it["ceiling"]) == ["ceiling_copy_gb_per_s", "ceiling_gflops"]
+        assert all(value > 0 for value in of_it["ceiling"].values())
 
 
 def test_a_lower_precision_trains_the_same_net(conformance):

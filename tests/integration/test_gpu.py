@@ -33,7 +33,8 @@ def start(stand_in, tmp_path) -> Start:
     """
     data = tmp_path / "data.npz"
 
-    def started(name="h200", uuid=UUIDS[0], prefix=sys.prefix, environment=None) -> subprocess.Popen[str]:
+    def started(name="h200", uuid=UUIDS[0], prefix=sys.prefix, environment=None, **protocol) -> subprocess.Popen[str]:
+        protocol = TINY["protocol"] | {"cores": None, "sampler_hz": 10, "other_processes": "flag"} | protocol
         options = {
             "device": name,
             "uuid": uuid,
@@ -44,7 +45,7 @@ def start(stand_in, tmp_path) -> Start:
             "input": "device",
             "batch-size": 32,
             **dict.fromkeys(("round", "order", "planned", "seed", "threads"), 1),
-            "protocol": json.dumps(TINY["protocol"] | {"cores": None, "sampler_hz": 10}),
+            "protocol": json.dumps(protocol),
             "runs": tmp_path,
             "data": data,
             "environment": prefix,
@@ -129,6 +130,23 @@ def test_another_process_on_the_card_after_the_run_is_flagged(start, stand_in, t
     until(lambda: stand_in.calls("nvmlShutdown"))
     stand_in.show_processes(0, {4001: standin.GIB})
     process.communicate()
+    assert "other_process_on_gpu" in json.loads(record_in(tmp_path, "h200").read_text())["flags"]
+
+
+def test_a_run_waits_for_the_end_of_other_processes_where_it_is_asked_to(start, stand_in, tmp_path):
+    stand_in.show_processes(0, {4001: standin.GIB})
+    process = start(other_processes="wait")
+    assert process.stderr.readline() == f"waiting: other processes compute on {UUIDS[0]}\n"
+    stand_in.show_processes(0, {})
+    _, said = process.communicate()
+    assert "no longer waiting" not in said
+    assert "other_process_on_gpu" not in json.loads(record_in(tmp_path, "h200").read_text())["flags"]
+
+
+def test_a_run_that_has_waited_for_its_timeout_is_made_and_flagged(start, stand_in, tmp_path):
+    stand_in.show_processes(0, {4001: standin.GIB})
+    _, said = start(other_processes="wait", timeout_s=0.5).communicate()
+    assert f"no longer waiting for {UUIDS[0]} after 0.5 s" in said
     assert "other_process_on_gpu" in json.loads(record_in(tmp_path, "h200").read_text())["flags"]
 
 

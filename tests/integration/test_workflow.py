@@ -12,7 +12,17 @@ from conftest import Workspace, make_workspace
 
 FRAMEWORKS = {"tensorflow", "keras-tensorflow", "pytorch"}
 FIGURES_2018 = ["article-2018-k80", "article-2018-p100"]
-FIGURES = ["article-cpu", "campaign", "effects", "first-step", "memory", "ratio", "throughput", "warmup"]
+FIGURES = [
+    "article-cpu",
+    "campaign",
+    "effects",
+    "first-step",
+    "memory",
+    "ratio",
+    "share-of-peak",
+    "throughput",
+    "warmup",
+]
 ROUNDS = 3
 pytestmark = pytest.mark.usefixtures("installed")
 
@@ -48,6 +58,8 @@ def test_every_run_is_recorded_and_trained(campaign):
         assert float(row["loss_last"]) != float(row["loss_first"])
         assert int(row["parameters"]) == 11290
         assert float(row["images_per_s"]) > 0
+        assert float(row["ceiling_gflops"]) > 0
+        assert float(row["ceiling_copy_gb_per_s"]) > 0
 
 
 def test_all_frameworks_start_from_the_same_loss_on_the_same_images(campaign):

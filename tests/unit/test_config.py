@@ -234,6 +234,7 @@ SECONDS = "a number of seconds of at least 0"
         ("protocol.blocks.count", 0, f"0 is not allowed; {COUNT}"),
         ("protocol.sampler_hz", 0, "0 is not allowed; a whole number from 1 to 100"),
         ("protocol.sampler_hz", 10_000, "10000 is not allowed; a whole number from 1 to 100"),
+        ("protocol.other_processes", "kill", "'kill' is not allowed; flag or wait"),
         ("protocol.sampler_hz", 2.5, "2.5 is not allowed; a whole number from 1 to 100"),
         ("protocol.timeout_s", 2, "2 is less than the 2.8 s of warmup.min_s + blocks.count × blocks.min_s"),
         ("protocol.timeout_s", 0, "0 is not allowed; a number of seconds above 0"),

@@ -21,14 +21,16 @@ from framebench.figures import (
     article_2018,
     campaign,
     cells,
+    devices,
     drawing,
     effects,
     first_step,
     gains,
+    gpu_memory,
     memory,
     names,
+    over_batch_size,
     ratio,
-    throughput,
     warmup,
 )
 
@@ -159,7 +161,7 @@ def test_a_figure_speaks_of_the_batch_size_nearest_to_the_articles_in_every_pane
 
 def test_throughput_sums_up_each_cell_and_leaves_failed_ones_without_numbers():
     measurements = simulated.campaign(failed=[("pytorch", "article-cnn", 32)]).measurements
-    summary = throughput.summary(measurements, 0.95).set_index(["framework", "input", "batch_size"])
+    summary = over_batch_size.summary(measurements, 0.95).set_index(["framework", "input", "batch_size"])
     cell = summary.loc["keras-tensorflow", "device", 128]
     assert cell["mean"] == pytest.approx(math.prod(2000 * (1 + 0.01 * r) for r in range(1, 6)) ** 0.2)
     assert cell["low"] < 2060 < cell["high"]
@@ -169,20 +171,20 @@ def test_throughput_sums_up_each_cell_and_leaves_failed_ones_without_numbers():
 
 
 def test_two_rounds_have_a_mean_but_no_interval():
-    summary = throughput.summary(simulated.campaign(rounds=2).measurements, 0.95)
+    summary = over_batch_size.summary(simulated.campaign(rounds=2).measurements, 0.95)
     assert summary["mean"].notna().all()
     assert summary[["low", "high"]].isna().all(axis=None)
 
 
 @pytest.mark.parametrize("wanted", [[1.0], [5.0, 1.0, 1.1], [0.0, 0.0, 0.0, 0.0], [1, 1.9, 2.8, 3.7]])
 def test_labels_stand_apart_in_their_order(wanted):
-    places = np.array(throughput.spread(wanted, 1.0))
+    places = np.array(over_batch_size.spread(wanted, 1.0))
     order = np.argsort(wanted, kind="stable")
     assert np.all(np.diff(places[order]) >= 1 - 1e-9)
 
 
 def test_labels_that_have_room_stay_where_they_are():
-    assert throughput.spread([7.0, 1.0, 3.0], 1.0) == [7.0, 1.0, 3.0]
+    assert over_batch_size.spread([7.0, 1.0, 3.0], 1.0) == [7.0, 1.0, 3.0]
 
 
 def test_the_ratios_begin_with_the_question_and_have_every_pair_once():
@@ -330,6 +332,8 @@ SITUATIONS = {
     "two precisions": {"precisions": ["float32", "bfloat16"]},
     "no float32": {"precisions": ["bfloat16"]},
     "not comparable": {"uncertified": ["pytorch"]},
+    "two GPUs": {"gpus": {"h200": "NVIDIA H200", "l4": "NVIDIA L4"}, "precisions": ["float32", "bfloat16"]},
+    "a GPU, failed cells": {"gpus": {"l4": HOSTILE}, "failed": [("pytorch", "article-cnn", 32)]},
 }
 
 
@@ -339,11 +343,20 @@ def figures(tables, language):
     at_size = words | {"article_batch_sizes": SIZES}
     measurements, comparisons = tables.measurements, tables.comparisons
     drawn = {
-        f"article-{track}": article.draw(measurements, comparisons, "cpu", track, baseline="tensorflow", **at_size)
+        f"article-{track}": article.draw(
+            measurements, comparisons, measurements["device"].iloc[0], track, baseline="tensorflow", **at_size
+        )
         for track in measurements.loc[measurements["precision"] == "float32", "track"].unique()
     }
+    if measurements["device_uuid"].notna().any():
+        drawn |= {
+            "energy": over_batch_size.draw(measurements, 0.95, over_batch_size.ENERGY, **words),
+            "gpu-memory": gpu_memory.draw(measurements, **words),
+            "devices": devices.draw(measurements, 0.95, **at_size),
+        }
     return drawn | {
-        "throughput": throughput.draw(measurements, 0.95, **words),
+        "throughput": over_batch_size.draw(measurements, 0.95, over_batch_size.THROUGHPUT, **words),
+        "share-of-peak": over_batch_size.draw_share_of_peak(measurements, tables.limits, 0.95, **words),
         "ratio": ratio.draw(measurements, comparisons, "tensorflow", **at_size),
         "memory": memory.draw(measurements, **words),
         "effects": effects.draw(measurements, tables.effects, **at_size),
@@ -396,9 +409,9 @@ def test_no_number_is_made_of_runs_in_two_precisions():
     both = simulated.campaign(precisions=["float32", "bfloat16"])
     for precision in ("float32", "bfloat16"):
         alone = simulated.campaign(precisions=[precision])
-        of_both = throughput.summary(both.measurements, 0.95)
+        of_both = over_batch_size.summary(both.measurements, 0.95)
         of_both = of_both[of_both["precision"] == precision].reset_index(drop=True)
-        pd.testing.assert_frame_equal(of_both, throughput.summary(alone.measurements, 0.95))
+        pd.testing.assert_frame_equal(of_both, over_batch_size.summary(alone.measurements, 0.95))
         compared = both.comparisons[both.comparisons["precision"] == precision]
         assert list(compared["ratio"]) == pytest.approx(list(alone.comparisons["ratio"]))
         assert len(both.comparisons) == 2 * len(compared) == 2 * len(alone.comparisons)
@@ -500,13 +513,14 @@ def test_the_command_draws_the_articles_chart_from_the_resource_alone(monkeypatc
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-TABLES = ["measurements", "comparisons", "effects", "warmup", "order"]
+TABLES = ["measurements", "comparisons", "effects", "warmup", "order", "limits"]
 OPTIONS = " ".join(f"--{table} {table}.csv" for table in TABLES)
 
 
 @pytest.mark.parametrize("name", ["article-cpu", "article-cpu-tuned", *names.MEASURED])
 def test_the_command_draws_a_figure_of_measurements(name, monkeypatch, tmp_path):
-    tables = simulated.campaign(tracks=["default", "tuned"], rounds=3)
+    gpus = {"l4": "NVIDIA L4"} if name in names.ON_GPUS else None
+    tables = simulated.campaign(tracks=["default", "tuned"], rounds=3, gpus=gpus)
     for table in TABLES:
         getattr(tables, table).to_csv(tmp_path / f"{table}.csv", index=False)
     run(monkeypatch, tmp_path, f"{name} --language en {OPTIONS}")
@@ -516,7 +530,7 @@ def test_the_command_draws_a_figure_of_measurements(name, monkeypatch, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ("bars --language en", "unknown figure 'bars'; there is: article-2018-p100, .*campaign$"),
+        ("bars --language en", "unknown figure 'bars'; there is: article-2018-p100, .*devices$"),
         ("article-2018-v100 --language en", "unknown figure 'article-2018-v100'; there is: "),
         ("memory --language tlh", "unknown language 'tlh'; there is: en, ko$"),
         ("memory --language en", "figure 'memory' needs --measurements$"),
@@ -528,6 +542,10 @@ def test_the_command_draws_a_figure_of_measurements(name, monkeypatch, tmp_path)
         (
             "campaign --language en --measurements measurements.csv --comparisons comparisons.csv",
             "figure 'campaign' needs --order$",
+        ),
+        (
+            "energy --language en --measurements measurements.csv --comparisons comparisons.csv",
+            "figure 'energy' shows GPUs, and none was measured$",
         ),
         (
             "article-h200 --language en --measurements measurements.csv --comparisons comparisons.csv",

@@ -215,8 +215,9 @@ def test_memory_of_a_run_is_above_what_the_idle_card_held():
         power_w=[70, 80, 75, 400, 500, 100],
     )
     seen = Samples(**vars(seen) | {"processes": np.array([[3 * S, 42, 900], [4 * S, 42, np.nan], [4 * S, 7, 9000]])})
-    found = samples.observed(seen, round(2.5 * S), 42, [], 32)
+    found = samples.observed(seen, round(2.5 * S), 42, {"gpu_started_mib": 900}, 32)
     assert found["gpu_baseline_mib"] == 500
+    assert found["gpu_context_mib"] == 400
     assert found["gpu_peak_delta_mib"] == 3596
     assert found["gpu_process_peak_mib"] == 900
     assert found["gpu_memory_source"] == "call of memory_used_mib"
@@ -224,14 +225,21 @@ def test_memory_of_a_run_is_above_what_the_idle_card_held():
     assert (found["energy_reason"], found["flags"]) == ("no block was timed", [])
 
 
+def test_what_is_held_after_the_training_does_not_count():
+    seen = sampled(range(6), memory_used_mib=[500, 500, 2000, 3000, 4096, 5000])
+    seen = Samples(**vars(seen) | {"processes": np.array([[2 * S, 42, 900], [4 * S, 42, 4500]])})
+    found = samples.observed(seen, round(1.5 * S), 42, {"training_end_ns": round(3.5 * S)}, 32)
+    assert (found["gpu_peak_delta_mib"], found["gpu_process_peak_mib"]) == (2500, 900)
+
+
 def test_what_the_card_does_not_tell_is_null():
-    found = samples.observed(sampled(range(6)), 2 * S, 42, [], 32)
+    found = samples.observed(sampled(range(6)), 2 * S, 42, {"gpu_started_mib": 900}, 32)
     assert {name for name, value in found.items() if value not in (None, [])} == {"sampler_hz", "energy_reason"}
 
 
 def test_the_window_is_from_the_first_block_to_the_last_and_its_images_are_those_of_all_blocks():
     blocks = [{"t0_ns": 2 * S, "t1_ns": 6 * S, "steps": 10}, {"t0_ns": 7 * S, "t1_ns": 12 * S, "steps": 20}]
-    found = samples.observed(with_energy(300, 200), S, 42, blocks, 32)
+    found = samples.observed(with_energy(300, 200), S, 42, {"blocks": blocks}, 32)
     assert (found["energy_window_s"], found["images_per_j"]) == (10, pytest.approx(30 * 32 / 3000))
     assert found["flags"] == ["energy_sources_differ"]
 

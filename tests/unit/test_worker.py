@@ -1,11 +1,13 @@
 """What the measuring process makes of what its clock saw."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
 from framebench import frameworks, workloads
 from framebench.measure import footprint, worker
-from framebench.measure.devices import cuda
+from framebench.measure.devices import cuda, nvml
 from framebench.measure.pace import Interval, Timeline
 
 TIMELINE = Timeline(
@@ -59,7 +61,7 @@ def test_a_run_must_have_trained_and_in_the_precision_that_was_asked_for(found, 
 
 @pytest.mark.parametrize(("gpu", "device"), [(None, "cpu"), ({"uuid": "GPU-1"}, "cuda")])
 def test_the_framework_is_told_to_use_the_gpu_that_the_run_was_given(gpu, device, monkeypatch):
-    checked = []
+    done = []
 
     class Adapter:
         @staticmethod
@@ -67,12 +69,22 @@ def test_the_framework_is_told_to_use_the_gpu_that_the_run_was_given(gpu, device
             return {}
 
         @staticmethod
+        def start(*arguments):
+            done.append(arguments)
+
+        @staticmethod
         def Trainer(*_, device, **__):  # noqa: N802
             raise ValueError(f"built on {device}")
 
     monkeypatch.setattr(frameworks, "load", lambda name: Adapter)
-    monkeypatch.setattr(cuda, "check", checked.append)
+    monkeypatch.setattr(cuda, "check", done.append)
+    monkeypatch.setattr(nvml, "session", nullcontext)
+    monkeypatch.setattr(nvml, "handle", lambda uuid: uuid)
+    monkeypatch.setattr(nvml, "used_mib", lambda uuid: {"GPU-1": 480.5}[uuid])
     request = {"workload": "article-cnn", "framework": "x", "batch_size": 2, "tuning": {}, "seed": 1, "threads": 1}
+    observed: dict = {}
     with pytest.raises(ValueError, match=f"^built on {device}$"):
-        worker.observe(request | {"precision": "float32", "gpu": gpu}, {})
-    assert checked == ([gpu["uuid"]] if gpu else [])
+        worker.observe(request | {"precision": "float32", "gpu": gpu}, observed)
+    assert done == [*([gpu["uuid"]] if gpu else []), (1, "float32", device)]
+    # Of the context alone: read after the framework's first number and before the model.
+    assert observed.get("gpu_started_mib") == (480.5 if gpu else None)

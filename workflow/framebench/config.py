@@ -166,6 +166,7 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
             blocks=Blocks(**protocol["blocks"]),
             synced_steps=protocol["synced_steps"],
             sampler_hz=protocol["sampler_hz"],
+            other_processes=protocol["other_processes"],
             timeout_s=protocol["timeout_s"],
         ),
         tuning_trials=config["tuning"]["trials"],

@@ -37,4 +37,5 @@ class Protocol:
     blocks: Blocks
     synced_steps: int
     sampler_hz: int  # of a GPU, while it is measured on
+    other_processes: str  # `flag` or `wait`: for the end of those on a GPU that is to be measured on
     timeout_s: float

@@ -6,6 +6,7 @@ from pathlib import Path
 from framebench import files
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "record.schema.json"
+STAND_IN = "stand_in"  # flag of a run whose card was the tests', and no card
 FOLDERS = 7  # between the folder `runs` and a record, as framebench.matrix has it
 
 

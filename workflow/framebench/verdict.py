@@ -10,16 +10,16 @@ from typing import Any
 import pandas as pd
 
 from framebench import catalogue, languages, workloads
-from framebench.analyse.table import BLOCK, one_line
+from framebench.analyse.table import BLOCK, flagged, one_line
 from framebench.figures import cells, gains
 from framebench.languages import Language
+from framebench.record import STAND_IN
 
 # The order of the sentences: what one gets without tuning anything comes first.
 SPOKEN_OF = ["device", "track", "precision", "workload", "input"]
 
 NO_DIFFERENCE = "no difference shown"
 BUSY = "busy_machine"
-STAND_IN = "stand_in"
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,7 @@ def sentences(
     `labels` gives the display name of each framework.
     """
     at_size = cells.at_article_size(measurements, article_batch_sizes)
-    made_up = measurements["flags"].map(lambda flags: _has(flags, STAND_IN)).any()
-    said = [language["verdict_stand_in"]] if made_up else []
+    said = [language["stand_in"]] if flagged(measurements, STAND_IN).any() else []
     for question in _questions(at_size, baseline):
         said.append(_answer(question, comparisons, language, labels))
         if other := _other_sizes(question, comparisons, language, labels):
@@ -66,16 +65,11 @@ def sentences(
     unfinished = (measurements["status"] != "ok").groupby([measurements[key] for key in [*BLOCK, "framework"]]).any()
     if unfinished.any():
         said.append(language["verdict_failed_cells"].format(failed=unfinished.sum(), cells=len(unfinished)))
-    busy = measurements["flags"].map(lambda flags: _has(flags, BUSY)).sum()
+    busy = flagged(measurements, BUSY).sum()
     if busy:
         delete = f"grep -rl --null {BUSY} {shlex.quote(str(results / 'runs'))} | xargs -0 rm"
         said.append(language["verdict_busy"].format(busy=busy, runs=len(measurements), flag=BUSY, delete=delete))
     return said
-
-
-def _has(flags: object, flag: str) -> bool:
-    """Whether a run has this flag, by its column of the measurements."""
-    return flag in str(flags).split(";")
 
 
 def answers(

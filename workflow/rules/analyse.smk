@@ -164,6 +164,21 @@ rule warmup:
         "python -P -m framebench.analyse.warmup --records-list {input.plan} --output {output} 2>&1 | tee {log:q} >&2"
 
 
+rule limits:
+    """How near each cell comes to what its device can do."""
+    input:
+        code=catalogue.code("framebench.analyse.limits"),
+        measurements=rules.measurements.output,
+        peaks="workflow/resources/gpu-peaks.csv",
+    output:
+        f"{RESULTS}/limits.csv",
+    log:
+        f"{RESULTS}/logs/limits.log",
+    shell:
+        "python -P -m framebench.analyse.limits --measurements {input.measurements} --peaks {input.peaks}"
+        " --output {output} 2>&1 | tee {log:q} >&2"
+
+
 rule tables:
     """Every table of the campaign."""
     input:
@@ -174,6 +189,7 @@ rule tables:
         rules.noise.output,
         rules.order.output,
         rules.warmup.output,
+        rules.limits.output,
 
 
 rule verdict:

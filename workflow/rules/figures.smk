@@ -47,6 +47,7 @@ rule figure:
         effects=rules.effects.output,
         warmup=rules.warmup.output,
         order=rules.order.output,
+        limits=rules.limits.output,
     output:
         multiext(FIGURE, svg=".svg", png=".png"),
     log:
@@ -58,7 +59,7 @@ rule figure:
     shell:
         "python -P -m framebench.figures {wildcards.figure} --language {wildcards.language}"
         " --measurements {input.measurements} --comparisons {input.comparisons} --effects {input.effects}"
-        " --warmup {input.warmup} --order {input.order} --baseline {params.baseline}"
+        " --warmup {input.warmup} --order {input.order} --limits {input.limits} --baseline {params.baseline}"
         " --output-svg {output.svg} --output-png {output.png} 2>&1 | tee {log:q} >&2"
 
 

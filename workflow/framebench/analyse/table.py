@@ -102,6 +102,11 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
         raise TableError(f"{path}: cannot be written: {error.strerror}") from error
 
 
+def flagged(measurements: pd.DataFrame, flag: str) -> pd.Series:
+    """Whether each run has this flag."""
+    return measurements["flags"].map(lambda flags: flag in str(flags).split(";"))
+
+
 def one_line(text: str, length: int) -> str:
     """The text without line ends, cut to this many characters."""
     line = " ".join(text.split())

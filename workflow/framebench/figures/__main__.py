@@ -14,13 +14,15 @@ from framebench.figures import (
     article,
     article_2018,
     campaign,
+    devices,
     drawing,
     effects,
     first_step,
+    gpu_memory,
     memory,
     names,
+    over_batch_size,
     ratio,
-    throughput,
     timeline,
     warmup,
 )
@@ -57,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--effects", metavar="CSV", help="effects.csv, which the figure of that name needs")
     parser.add_argument("--warmup", metavar="CSV", help="warmup.csv, likewise")
     parser.add_argument("--order", metavar="CSV", help="order.csv, which the figure campaign needs")
+    parser.add_argument("--limits", metavar="CSV", help="limits.csv, which the figure share-of-peak needs")
     parser.add_argument("--record", type=Path, metavar="JSON", help="the run that a timeline is of")
     parser.add_argument(
         "--baseline",
@@ -95,8 +98,17 @@ def _figure(arguments: argparse.Namespace, language: languages.Language) -> Figu
             workload: workloads.load(workload).article_batch_size for workload in measurements["workload"].unique()
         }
     }
+    on_gpus = measurements[measurements["device_uuid"].notna()]
+    if name in names.ON_GPUS and on_gpus.empty:
+        raise ValueError(f"figure '{name}' shows GPUs, and none was measured")
     draw: dict[str, Callable[[], Figure]] = {
-        "throughput": lambda: throughput.draw(measurements, confidence, **words),
+        "throughput": lambda: over_batch_size.draw(measurements, confidence, over_batch_size.THROUGHPUT, **words),
+        "share-of-peak": lambda: over_batch_size.draw_share_of_peak(
+            measurements, _table(arguments, "limits"), confidence, **words
+        ),
+        "energy": lambda: over_batch_size.draw(on_gpus, confidence, over_batch_size.ENERGY, **words),
+        "gpu-memory": lambda: gpu_memory.draw(on_gpus, **words),
+        "devices": lambda: devices.draw(measurements, confidence, **at_size),
         "ratio": lambda: ratio.draw(measurements, comparisons, arguments.baseline, **at_size),
         "memory": lambda: memory.draw(measurements, **words),
         "effects": lambda: effects.draw(measurements, _table(arguments, "effects"), **at_size),

@@ -25,9 +25,10 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from matplotlib.transforms import blended_transform_factory
 
-from framebench.analyse.table import BLOCK
+from framebench.analyse.table import BLOCK, flagged
 from framebench.figures import cells
 from framebench.languages import Language
+from framebench.record import STAND_IN
 
 WIDTH_IN = 7.0
 DPI = 200
@@ -220,7 +221,7 @@ def _unusual(block: Mapping[Any, Any], language: Language, several_devices: bool
         words.append(language[f"track_{block['track']}"])
     if block["precision"] != "float32":
         words.append(block["precision"])
-    return words + [block["device"]] * several_devices
+    return words + ([block["device"]] if several_devices else [])
 
 
 def confidence_of(comparisons: pd.DataFrame) -> float:
@@ -232,9 +233,10 @@ def confidence_of(comparisons: pd.DataFrame) -> float:
 def provenance(measurements: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
     """Devices, threads, versions, UTC dates and rounds behind `measurements`, one line each.
 
-    All from the records; what they do not say is left out, or "?" inside a line.
+    All from the records; what they do not say is left out, or "?" inside a line. Above them stands a warning where a
+    run was made without a GPU, on the stand-in of the tests.
     """
-    lines = []
+    lines = [language["stand_in"]] if flagged(measurements, STAND_IN).any() else []
     for device, rows in measurements.groupby("device"):
         threads = ", ".join(f"{threads:.0f}" for threads in sorted(rows["threads"].dropna().unique()))
         name = cells.device_name(measurements, str(device))

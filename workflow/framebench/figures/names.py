@@ -7,7 +7,10 @@ from framebench.config import Config
 
 ARTICLE_2018 = ["article-2018-p100", "article-2018-k80"]
 TRACKS = ["default", "tuned"]
-MEASURED = ["throughput", "ratio", "memory", "effects", "warmup", "first-step", "campaign"]
+ON_EVERY_DEVICE = ["throughput", "ratio", "memory", "share-of-peak", "effects", "warmup", "first-step", "campaign"]
+ON_GPUS = ["gpu-memory", "energy"]
+ON_SEVERAL_DEVICES = ["devices"]
+MEASURED = ON_EVERY_DEVICE + ON_GPUS + ON_SEVERAL_DEVICES
 
 
 def article(device: str, track: str) -> str:
@@ -29,13 +32,16 @@ def timeline_run(config: Config, device: str) -> matrix.Run:
 def of_campaign(config: Config) -> list[str]:
     """The figures of a campaign's measurements.
 
-    Of a track that is not measured in float32 there is no chart, and no `effects` where no cell is measured with
-    both tracks or both inputs.
+    Of a track that is not measured in float32 there is no chart, no `effects` where no cell is measured with both
+    tracks or both inputs, and nothing of GPUs where there is none.
     """
     cells = matrix.cells(config)
     charts = sorted({article(cell.device, cell.track) for cell in cells if cell.precision == "float32"})
     compared = any(_several(cells, field) for field in ("track", "input"))
-    return charts + [name for name in MEASURED if compared or name != "effects"]
+    figures = charts + [name for name in ON_EVERY_DEVICE if compared or name != "effects"]
+    if config.gpus:
+        figures += ON_GPUS
+    return figures + (ON_SEVERAL_DEVICES if len(config.devices) > 1 else [])
 
 
 def _several(cells: Iterable[matrix.Cell], field: str) -> bool:

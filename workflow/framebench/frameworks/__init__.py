@@ -8,7 +8,7 @@ An adapter module imports its framework at the top (that import is timed) and de
                  of the settings that its own performance guide recommends
     OPTIONS      for "tuned": each such setting's name and values, first the one that "default" has
     PRECISIONS   in what it trains on a "cpu" and on a GPU, "cuda"
-and holds `Trainer`, `versions()` and `out_of_memory(error)`.
+and holds `start()`, `Trainer`, `versions()` and `out_of_memory(error)`.
 
 A precision is the same thing in every framework:
     float32   weights, images and every computation in float32, TF32 switched off
@@ -117,6 +117,12 @@ class Trainer(Protocol):
     def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
         """Most memory of the GPU that tensors took at a time, and that the framework held for them; None: unknown."""
 
+    def product(self, size: int) -> Callable[[int], None]:
+        """What multiplies two matrices (size, size) so many times in the trainer's precision, then waits for it."""
+
+    def copy(self, mib: int) -> Callable[[int], None]:
+        """What copies so many MiB so many times within the memory of the device, then waits for it."""
+
     def watch(self, observer: Observer) -> None:
         """Tell `observer` of every training step from now on; before the first one."""
 
@@ -144,6 +150,13 @@ class Adapter(Protocol):
     OPTIONS: Mapping[str, tuple[object, ...]]
     PRECISIONS: Mapping[str, tuple[str, ...]]
     Trainer: type[Trainer]
+
+    @staticmethod
+    def start(threads: int, precision: str, device: str) -> object:
+        """Set what the framework must know before it computes, and put a first number on `device`.
+
+        Every Trainer does so too. ValueError where the framework sees no GPU.
+        """
 
     @staticmethod
     def versions() -> dict[str, str]:

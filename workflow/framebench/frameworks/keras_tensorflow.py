@@ -4,6 +4,7 @@ import os
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import keras
@@ -15,8 +16,10 @@ from framebench.frameworks import NOT_TUNED, Observer, Pace, Tuning, check_fit, 
 from framebench.frameworks.tensorflow import (
     CPU,
     allocator_peaks_mib,
+    copy,
     graph_flops,
     out_of_memory,
+    product,
     runtime_settings,
     start,
     tell_gradients,
@@ -33,6 +36,7 @@ __all__ = [
     "TRACKS",
     "Trainer",
     "out_of_memory",
+    "start",
     "versions",
 ]
 
@@ -73,10 +77,10 @@ class Trainer:
         self.workload = workload
         self.batch_size = batch_size
         self.steps_per_call: int = tuning.get("steps_per_execution", 1)
-        self.stored, computed = stored_type(precision), computed_type(precision)
+        self.stored, self.computed = stored_type(precision), computed_type(precision)
         keras.config.set_floatx(self.stored)
         # keras.io/api/mixed_precision/policy; `compile` adds the loss scaling of mixed_float16.
-        keras.config.set_dtype_policy(computed if computed == self.stored else f"mixed_{computed}")
+        keras.config.set_dtype_policy(self.computed if self.computed == self.stored else f"mixed_{self.computed}")
         with tf.device(self.place):
             self.model = self._build()
         self.train_step = self.model.train_step
@@ -157,6 +161,12 @@ class Trainer:
 
     def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
         return allocator_peaks_mib(self.place)
+
+    def product(self, size: int) -> Callable[[int], None]:
+        return product(self.place, self.computed, size)
+
+    def copy(self, mib: int) -> Callable[[int], None]:
+        return copy(self.place, mib)
 
     def watch(self, observer: Observer) -> None:
         compute_loss, apply = self.model.compute_loss, self.model.optimizer.apply

@@ -1,6 +1,6 @@
 """PyTorch: the eager loop of its documentation (pytorch.org/tutorials/beginner/basics/optimization_tutorial)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 
 import numpy as np
@@ -42,19 +42,10 @@ class Trainer:
         tuning: Tuning = NOT_TUNED,
         device: str = "cpu",
     ) -> None:
-        torch.set_num_threads(threads)
-        if device == "cuda" and not torch.cuda.is_available():
-            raise ValueError(
-                f"a GPU is asked for, but PyTorch {torch.__version__} sees none (built for CUDA {torch.version.cuda})"
-            )
-        if device == "cuda":
-            # docs.pytorch.org/docs/stable/notes/cuda.html, "TensorFloat-32 (TF32) on Ampere (and later) devices"
-            products = "tf32" if precision == "tf32" else "ieee"
-            torch.backends.cuda.matmul.fp32_precision = products
-            torch.backends.cudnn.conv.fp32_precision = products
+        start(threads, precision, device)
         self.device = device
-        stored, computed = getattr(torch, stored_type(precision)), getattr(torch, computed_type(precision))
-        self.lower = None if computed == stored else computed
+        stored, self.computed = getattr(torch, stored_type(precision)), getattr(torch, computed_type(precision))
+        self.lower = None if self.computed == stored else self.computed
         # Passes everything through where it is not enabled.
         self.scaler = torch.amp.GradScaler(device, enabled=precision == "float16")
         self.memory_format = torch.channels_last if tuning.get("channels_last") else torch.contiguous_format
@@ -172,6 +163,25 @@ class Trainer:
             return None, None
         return torch.cuda.max_memory_allocated() / 2**20, torch.cuda.max_memory_reserved() / 2**20
 
+    def product(self, size: int) -> Callable[[int], None]:
+        a, b = (torch.rand(size, size, device=self.device).to(self.computed) for _ in range(2))
+        result = torch.empty_like(a)
+        return self._repeated(lambda: torch.matmul(a, b, out=result))
+
+    def copy(self, mib: int) -> Callable[[int], None]:
+        source = torch.rand(mib * 2**18, device=self.device)
+        copied = torch.empty_like(source)
+        return self._repeated(lambda: copied.copy_(source))
+
+    def _repeated(self, work: Callable[[], object]) -> Callable[[int], None]:
+        def repeat(times: int) -> None:
+            for _ in range(times):
+                work()
+            if self.device == "cuda":
+                torch.cuda.synchronize()
+
+        return repeat
+
     def watch(self, observer: Observer) -> None:
         def before_update(optimizer: torch.optim.Optimizer, *_) -> None:
             parameters = self.model.named_parameters()
@@ -273,6 +283,21 @@ def _shapes(state: dict[str, torch.Tensor]) -> dict[str, torch.Size]:
 
 def _native_name(name: str) -> str:
     return name.replace("/kernel", ".weight").replace("/bias", ".bias")
+
+
+def start(threads: int, precision: str, device: str) -> None:
+    """As the contract has it."""
+    torch.set_num_threads(threads)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"a GPU is asked for, but PyTorch {torch.__version__} sees none (built for CUDA {torch.version.cuda})"
+        )
+    if device == "cuda":
+        # docs.pytorch.org/docs/stable/notes/cuda.html, "TensorFloat-32 (TF32) on Ampere (and later) devices"
+        products = "tf32" if precision == "tf32" else "ieee"
+        torch.backends.cuda.matmul.fp32_precision = products
+        torch.backends.cudnn.conv.fp32_precision = products
+    torch.zeros(1, device=device)
 
 
 def versions() -> dict[str, str]:

@@ -179,6 +179,12 @@ class Trainer:
     def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
         return allocator_peaks_mib(self.place)
 
+    def product(self, size: int) -> Callable[[int], None]:
+        return product(self.place, self.computed, size)
+
+    def copy(self, mib: int) -> Callable[[int], None]:
+        return copy(self.place, mib)
+
     def watch(self, observer: Observer) -> None:
         apply, step = self.optimizer.apply, self._step
 
@@ -285,7 +291,17 @@ def start(threads: int, precision: str, device: str) -> str:
     # On unless asked otherwise: tensorflow.org/api_docs/python/tf/config/experimental/enable_tensor_float_32_execution
     tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
     if device == "cpu":
-        return CPU
+        place = CPU
+    else:
+        place = "/GPU:0"
+        _grow_memory()
+    with tf.device(place):
+        tf.zeros(1)
+    return place
+
+
+def _grow_memory() -> None:
+    """Take a GPU's memory as it is needed; ValueError where there is no GPU."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         raise ValueError(
@@ -295,7 +311,32 @@ def start(threads: int, precision: str, device: str) -> str:
     for gpu in gpus:
         # All memory is taken at once unless asked otherwise: tensorflow.org/guide/gpu, "Limiting GPU memory growth"
         tf.config.experimental.set_memory_growth(gpu, True)
-    return "/GPU:0"
+
+
+def product(place: str, computed: str, size: int) -> Callable[[int], None]:
+    """As the contract has it, on the device that TensorFlow calls `place`."""
+    with tf.device(place):
+        a, b = (tf.random.uniform((size, size), dtype=computed) for _ in range(2))
+    return _repeated(lambda: tf.matmul(a, b), place)
+
+
+def copy(place: str, mib: int) -> Callable[[int], None]:
+    """As the contract has it, on the device that TensorFlow calls `place`."""
+    with tf.device(place):
+        source = tf.random.uniform((mib * 2**18,))
+    # tf.identity gives the same memory under another name.
+    return _repeated(lambda: tf.raw_ops.DeepCopy(x=source), place)
+
+
+def _repeated(work: Callable[[], object], place: str) -> Callable[[int], None]:
+    def repeat(times: int) -> None:
+        with tf.device(place):
+            for _ in range(times):
+                work()
+        if place != CPU:
+            tf.test.experimental.sync_devices()
+
+    return repeat
 
 
 def runtime_settings() -> dict[str, object]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from framebench import record
 from framebench.measure import die_with, progress
 from framebench.measure.devices.lease import lease
-from framebench.measure.supervisor import BUSY, SHARED, supervise
+from framebench.measure.supervisor import BUSY, SHARED, supervise, wait_for_others
 
 
 def main() -> None:
@@ -25,9 +25,12 @@ def main() -> None:
         sys.exit(f"{request['environment']}: this is not the environment of the interpreter that runs ({sys.prefix})")
     request["environment"], request["data"] = str(request["environment"]), str(request["data"])
     request["tuning"] = json.loads(request["tuning"].read_text())["chosen"] if request["tuning"] else {}
-    with lease(request["gpu"]["uuid"] if request["gpu"] else request["device"]):
+    uuid, protocol = request["gpu"] and request["gpu"]["uuid"], request["protocol"]
+    with lease(uuid or request["device"]):
+        if uuid and protocol["other_processes"] == "wait":
+            wait_for_others(uuid, protocol["timeout_s"])
         print(progress.line(request, planned, runs), file=sys.stderr, flush=True)
-        run = supervise(request, log, record.samples_path(output) if request.get("gpu") else None)
+        run = supervise(request, log, record.samples_path(output) if uuid else None)
     try:
         record.write(output, run)
     except OSError as error:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from statistics import mean
 
@@ -17,9 +17,9 @@ from framebench.measure.devices import cpu, nvml, samples
 from framebench.measure.devices.sampling import Sampling
 
 SHARED = "other_process_on_gpu"  # flag of a run before or after which another process computed on its card
-STAND_IN = "stand_in"  # flag of a run whose card was the tests', and no card
 BUSY = "busy_machine"  # flag of a run beside which the machine had more to do than cpu.BUSY_CORES
 FREQUENCY_EVERY_S = 0.5
+OTHERS_EVERY_S = 1.0  # how often the processes of a card are asked for while they are waited for
 
 
 def supervise(request: dict, log: Path, samples_path: Path | None = None) -> dict:
@@ -110,9 +110,26 @@ def shared(uuid: str, ended: int | None = None) -> list[str]:
     return [SHARED] * any(process.pid != ended for process in nvml.processes(uuid) or [])
 
 
+def wait_for_others(uuid: str, timeout_s: float) -> None:
+    """Return when no process computes on a card, or after timeout_s; says on stderr that it waits, and why no more.
+
+    A card that cannot be asked is left to the run, which says so in its record.
+    """
+    end = time.monotonic() + timeout_s
+    with suppress(nvml.NvmlError), nvml.session():
+        if not shared(uuid):
+            return
+        print(f"waiting: other processes compute on {uuid}", file=sys.stderr, flush=True)
+        while shared(uuid):
+            if time.monotonic() >= end:
+                print(f"no longer waiting for {uuid} after {timeout_s:g} s", file=sys.stderr, flush=True)
+                return
+            time.sleep(min(OTHERS_EVERY_S, max(0.0, end - time.monotonic())))
+
+
 def stand_in() -> list[str]:
     """The flag that what NVML said was said by no driver."""
-    return [STAND_IN] * nvml.is_stand_in()
+    return [record.STAND_IN] * nvml.is_stand_in()
 
 
 def without_card(uuid: str, error: nvml.NvmlError) -> str:
@@ -137,7 +154,7 @@ def sampling_of(request: dict, folder: Path) -> Sampling | nullcontext[None]:
 
 def of_gpu(sampled: samples.Samples, observed: dict, started_ns: int, pid: int, batch_size: int) -> dict:
     """Record fields of a run, by its process id, with what was sampled; it has failed where sampling had to end."""
-    found = samples.observed(sampled, started_ns, pid, observed.get("blocks", []), batch_size)
+    found = samples.observed(sampled, started_ns, pid, observed, batch_size)
     found["flags"] = [*observed.get("flags", []), *found["flags"]]
     if sampled.ended:
         found |= {"status": "failed", "reason": f"sampling of the GPU ended: {sampled.ended}"}

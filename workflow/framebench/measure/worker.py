@@ -17,8 +17,8 @@ from statistics import median, quantiles
 import numpy as np
 
 from framebench import frameworks, sides, workloads
-from framebench.measure import allocator, die_with, footprint
-from framebench.measure.devices import cpu, cuda
+from framebench.measure import allocator, ceiling, die_with, footprint
+from framebench.measure.devices import cpu, cuda, nvml
 from framebench.measure.pace import MoreWork, Pace, Timeline
 from framebench.protocol import Blocks, Warmup
 from framebench.workloads.layers import Workload
@@ -60,21 +60,21 @@ def observe(request: dict, observed: dict[str, object]) -> None:
     observed["import_s"] = time.perf_counter() - start
     observed["host_rss_import_mib"] = cpu.resident_mib()
     observed |= adapter.versions()
-    if request["gpu"]:
-        cuda.check(request["gpu"]["uuid"])
+    uuid = request["gpu"] and request["gpu"]["uuid"]
+    if uuid:
+        cuda.check(uuid)
 
+    threads, precision, device = request["threads"], request["precision"], "cuda" if uuid else "cpu"
     weights = workload.initial_weights(request["seed"])
     start = time.perf_counter()
-    trainer = adapter.Trainer(
-        workload,
-        weights,
-        batch_size,
-        request["threads"],
-        request["precision"],
-        tuning=tuning,
-        device="cuda" if request["gpu"] else "cpu",
-    )
-    observed["build_s"] = time.perf_counter() - start
+    adapter.start(threads, precision, device)
+    started_s = time.perf_counter() - start
+    if uuid:
+        with nvml.session():
+            observed["gpu_started_mib"] = nvml.used_mib(nvml.handle(uuid))
+    start = time.perf_counter()
+    trainer = adapter.Trainer(workload, weights, batch_size, threads, precision, tuning=tuning, device=device)
+    observed["build_s"] = started_s + time.perf_counter() - start
     observed["settings"] = json.dumps(trainer.settings(), sort_keys=True)
     observed["parameters"] = sum(array.size for array in trainer.weights().values())
     if observed["parameters"] != workload.parameters:
@@ -89,6 +89,14 @@ def observe(request: dict, observed: dict[str, object]) -> None:
     del images, labels
     observed["host_rss_built_mib"] = cpu.resident_mib()
 
+    observed |= train(trainer, request, workload)
+    observed |= outcome(trainer, workload, weights, first_batch, precision)
+    observed |= ceiling.measured(trainer, adapter.out_of_memory)
+
+
+def train(trainer: frameworks.Trainer, request: dict, workload: Workload) -> dict[str, object]:
+    """Train as `request` asks for; record fields on the time and the memory that it took."""
+    seen: dict[str, object] = {}
     peak_mib = cpu.resident_peak_mib()
     peak_is_of_training = cpu.forget_peak()
     protocol = request["protocol"]
@@ -97,20 +105,20 @@ def observe(request: dict, observed: dict[str, object]) -> None:
     more_work_every = sides.extra_step_every(request["framework"])
     pace.start()
     trainer.train(MoreWork(pace, more_work_every) if more_work_every else pace)
+    seen["training_end_ns"] = time.perf_counter_ns()
     training_peak_mib = cpu.resident_peak_mib()
-    observed["host_rss_peak_mib"] = max(peak_mib, training_peak_mib)
+    seen["host_rss_peak_mib"] = max(peak_mib, training_peak_mib)
     if peak_is_of_training:
-        observed["host_rss_training_peak_mib"] = training_peak_mib
-    observed["allocator_peak_mib"], observed["allocator_reserved_peak_mib"] = trainer.allocator_peaks_mib()
+        seen["host_rss_training_peak_mib"] = training_peak_mib
+    seen["allocator_peak_mib"], seen["allocator_reserved_peak_mib"] = trainer.allocator_peaks_mib()
 
-    observed |= timing(pace.timeline, batch_size, workload)
+    seen |= timing(pace.timeline, request["batch_size"], workload)
     blocks = pace.timeline.blocks
     faults = clock.minor_faults(blocks[0].t0_ns, blocks[-1].t1_ns)
-    observed["minor_faults_per_step"] = faults / sum(block.steps for block in blocks)
+    seen["minor_faults_per_step"] = faults / sum(block.steps for block in blocks)
     if not pace.timeline.warmup_converged:
-        observed["flags"] = ["warmup_not_converged"]
-
-    observed |= outcome(trainer, workload, weights, first_batch, request["precision"])
+        seen["flags"] = ["warmup_not_converged"]
+    return seen
 
 
 def outcome(

@@ -128,6 +128,13 @@ def processes(uuid: str) -> list[Process] | None:
     return [Process(one.pid, one.usedGpuMemory and one.usedGpuMemory / MIB) for one in found]
 
 
+def used_mib(handle: Any) -> float | None:
+    """What is held on a card now, without what the driver reserves where it tells that apart; None: unknown."""
+    memory = answer(pynvml.nvmlDeviceGetMemoryInfo, handle, pynvml.nvmlMemory_v2)
+    memory = memory or answer(pynvml.nvmlDeviceGetMemoryInfo, handle)
+    return memory and memory.used / MIB
+
+
 def _card(handle: Any) -> Card:
     pci = answer(pynvml.nvmlDeviceGetPciInfo, handle)
     memory = answer(pynvml.nvmlDeviceGetMemoryInfo, handle)

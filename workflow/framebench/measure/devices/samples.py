@@ -1,7 +1,7 @@
 """The samples of one GPU during a run: their file, and what they say of memory, energy and the card's state."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,23 +103,25 @@ def load(path: Path) -> Samples:
     return Samples(**about, t_ns=arrays.pop("t_ns"), processes=arrays.pop("processes"), columns=arrays)
 
 
-def observed(
-    samples: Samples, started_ns: int, pid: int, blocks: Sequence[dict[str, int]], batch_size: int
-) -> dict[str, Any]:
-    """Record fields, and `flags`, of a run whose process `pid` was started at started_ns.
+def observed(samples: Samples, started_ns: int, pid: int, seen: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
+    """Record fields, and `flags`, of a run whose process `pid` was started at started_ns and has `seen` the rest.
 
-    What lies before is the idle card. Without `blocks` there is no measured window.
+    What lies before is the idle card; what is held on it after the end of training does not count. Without `blocks`
+    there is no measured window.
     """
     used = "memory_used_mib"
+    blocks, end_ns = seen.get("blocks", []), seen.get("training_end_ns", np.inf)
     baseline_mib = _middle(samples.between(0, started_ns, used))
-    peak_mib = _largest(samples.between(started_ns, np.inf, used))
-    of_process_mib = samples.processes[samples.processes[:, 1] == pid, 2]
+    peak_mib = _largest(samples.between(started_ns, end_ns, used))
+    own = (samples.processes[:, 1] == pid) & (samples.processes[:, 0] <= end_ns)
+    of_process_mib = samples.processes[own, 2]
     idle_w = samples.between(0, started_ns, samples.power) if samples.power else np.array([])
     found: dict[str, Any] = {
         "sampler_hz": samples.hz,
         "gpu_memory_source": samples.sources.get(used),
         "gpu_baseline_mib": baseline_mib,
-        "gpu_peak_delta_mib": None if peak_mib is None or baseline_mib is None else peak_mib - baseline_mib,
+        "gpu_context_mib": _above(baseline_mib, seen.get("gpu_started_mib")),
+        "gpu_peak_delta_mib": _above(baseline_mib, peak_mib),
         "gpu_process_peak_mib": _largest(of_process_mib[~np.isnan(of_process_mib)]),
         "power_idle_w": float(idle_w.mean()) if len(idle_w) else None,
         "energy_reason": "no block was timed",
@@ -220,6 +222,10 @@ def flags(samples: Samples, t0_ns: int, t1_ns: int) -> dict[str, bool]:
         "throttled": bool((throttle_bits(samples, t0_ns, t1_ns) or 0) & THROTTLED),
         "energy_sources_differ": differ and long_enough,
     }
+
+
+def _above(baseline: float | None, value: float | None) -> float | None:
+    return None if baseline is None or value is None else value - baseline
 
 
 def _middle(values: np.ndarray) -> float | None:

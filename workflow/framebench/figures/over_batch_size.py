@@ -1,6 +1,7 @@
-"""Images per second over the batch size: every run, and their geometric mean with its interval."""
+"""A quantity of each run over the batch size: every run, and their geometric mean with its interval."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -8,24 +9,40 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
+from framebench.analyse.limits import CEILING
 from framebench.analyse.statistics import geometric_mean_interval
 from framebench.figures import cells, drawing
 from framebench.languages import Language
 
 
-def summary(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """One row per cell: its key, state, and over its `ok` runs mean, low and high in images/s.
+@dataclass(frozen=True)
+class Quantity:
+    """A column of the measurements, and the name by which the languages have its title, axis and note."""
+
+    column: str
+    name: str
+
+
+THROUGHPUT = Quantity("images_per_s", "throughput")
+ENERGY = Quantity("images_per_j", "energy")
+SHARE_OF_PEAK = Quantity("percent_of_peak", "share_of_peak")
+
+
+def summary(measurements: pd.DataFrame, confidence: float, column: str = THROUGHPUT.column) -> pd.DataFrame:
+    """One row per cell: its key, state, and over its `ok` runs mean, low and high in the unit of `column`.
 
     The geometric mean over processes, bounded at `confidence`; low and high are NaN where the runs are too few,
-    as all three are where no run counts.
+    as all three are where no run counts or tells the quantity.
     """
     rows = []
     for key, runs in measurements.groupby([*cells.PANEL, "framework", "batch_size"]):
-        speeds = runs.loc[runs["status"] == "ok", "images_per_s"]
+        values = runs.loc[runs["status"] == "ok", column].dropna()
         row = dict(zip([*cells.PANEL, "framework", "batch_size"], key, strict=True))
         row |= {"state": cells.state(runs), "mean": np.nan, "low": np.nan, "high": np.nan}
-        if len(speeds):
-            estimate = geometric_mean_interval(list(speeds), confidence)
+        if row["state"] == "ok" and values.empty:
+            row["state"] = "not_measured"
+        if len(values):
+            estimate = geometric_mean_interval(list(values), confidence)
             row["mean"] = estimate.mean
             if estimate.low is not None:
                 row |= {"low": estimate.low, "high": estimate.high}
@@ -51,9 +68,51 @@ def _places(group: Sequence[float], gap: float) -> np.ndarray:
     return np.mean(group) + gap * (np.arange(len(group)) - (len(group) - 1) / 2)
 
 
-def draw(measurements: pd.DataFrame, confidence: float, *, language: Language, labels: Mapping[str, str]) -> Figure:
+def draw_share_of_peak(
+    measurements: pd.DataFrame,
+    limits: pd.DataFrame,
+    confidence: float,
+    *,
+    language: Language,
+    labels: Mapping[str, str],
+) -> Figure:
+    """As `draw`, of what each run achieved by the peak that limits.csv has for its cell."""
+    cell = [*cells.PANEL, "batch_size", "framework"]
+    peaks = measurements[cell].merge(limits[[*cell, "peak_gflops"]], on=cell, how="left")["peak_gflops"]
+    shares = measurements.assign(percent_of_peak=100 * measurements["achieved_gflops"] / peaks.to_numpy())
+    notes = notes_on_peaks(limits, language=language, labels=labels)
+    return draw(shares, confidence, SHARE_OF_PEAK, language=language, labels=labels, notes=notes)
+
+
+def notes_on_peaks(limits: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> list[str]:
+    """What is 100 % on each device in each precision, and where that is from."""
+    notes = []
+    for (device, precision), rows in limits.dropna(subset="peak_gflops").groupby(["device", "precision"]):
+        one = rows.iloc[0]
+        measured = one["peak_source"] == CEILING
+        by = "" if pd.isna(one["ceiling_framework"]) else labels[one["ceiling_framework"]]
+        notes.append(
+            language["peak_measured" if measured else "peak_stated"].format(
+                device=device, precision=precision, gflops=one["peak_gflops"], source=one["peak_source"], framework=by
+            )
+        )
+        if not measured and by:
+            share = 100 * one["ceiling_gflops"] / one["peak_gflops"]
+            notes.append(language["peak_ceiling"].format(framework=by, percent=share))
+    return notes
+
+
+def draw(
+    measurements: pd.DataFrame,
+    confidence: float,
+    quantity: Quantity,
+    *,
+    language: Language,
+    labels: Mapping[str, str],
+    notes: Sequence[str] = (),
+) -> Figure:
     """One panel per device, workload, input, track and precision; `labels` names the frameworks."""
-    cell_rows = summary(measurements, confidence)
+    cell_rows = summary(measurements, confidence, quantity.column)
     styles = drawing.framework_styles(measurements["framework"])
     panels = list(cell_rows.groupby(cells.PANEL))
     sizes = [
@@ -61,10 +120,11 @@ def draw(measurements: pd.DataFrame, confidence: float, *, language: Language, l
     ]
     figure = drawing.new_figure(
         body_in=sum(sizes),
-        title=language["title_throughput"],
+        title=language[f"title_{quantity.name}"],
         footer="\n".join(
             [
-                language["note_throughput"],
+                *notes,
+                language["note_runs"],
                 language["whiskers"].format(confidence=100 * confidence),
                 drawing.provenance(measurements, language, labels),
             ]
@@ -75,14 +135,16 @@ def draw(measurements: pd.DataFrame, confidence: float, *, language: Language, l
     for axes, (key, rows) in zip(all_axes, panels, strict=True):
         block = dict(zip(cells.PANEL, key, strict=True))
         of_block = (measurements[cells.PANEL] == pd.Series(block)).all(axis=1)
-        runs = measurements[of_block & (measurements["status"] == "ok")]
+        runs = measurements[of_block & (measurements["status"] == "ok")].assign(value=measurements[quantity.column])
         if rows["batch_size"].nunique() > 1:
             axes.set_title(drawing.panel_title(block, language, several_devices))
             _over_batch_sizes(axes, rows, runs, styles, language=language, labels=labels)
+            axes.set_ylabel(language[f"axis_{quantity.name}"])
         else:
             block["batch_size"] = rows["batch_size"].iloc[0]
             axes.set_title(drawing.panel_title(block, language, several_devices))
-            _one_batch_size(axes, rows, runs, styles, language=language, labels=labels)
+            one_batch_size(axes, rows, runs, language, [labels[framework] for framework in rows["framework"]])
+            axes.set_xlabel(language[f"axis_{quantity.name}"])
     return figure
 
 
@@ -98,7 +160,7 @@ def _over_batch_sizes(
     """Lines over log2 batch size, named at their right ends; failed cells along the bottom."""
     frameworks = sorted(rows["framework"].unique())
     batch_sizes = [int(size) for size in np.unique(rows["batch_size"])]
-    top = 1.08 * np.nanmax([rows["high"].max(), runs["images_per_s"].max(), 1])
+    top = _beyond(rows, runs)
     ends = {}
     for i, framework in enumerate(frameworks):
         colour, marker = styles[framework]
@@ -106,7 +168,7 @@ def _over_batch_sizes(
         cell_rows = rows[rows["framework"] == framework].sort_values("batch_size")
         at = cell_rows["batch_size"] * beside
         own = runs[runs["framework"] == framework]
-        axes.plot(own["batch_size"] * beside, own["images_per_s"], ".", color=colour, alpha=0.35, markersize=5)
+        axes.plot(own["batch_size"] * beside, own["value"], ".", color=colour, alpha=0.35, markersize=5)
         axes.plot(at, cell_rows["mean"], color=colour, marker=marker, markersize=5, linewidth=1.5)
         axes.vlines(at, cell_rows["low"], cell_rows["high"], color=colour, linewidth=1.5)
         measured = cell_rows["mean"].dropna()
@@ -141,23 +203,19 @@ def _over_batch_sizes(
     axes.set_xlim(batch_sizes[0] / 1.25, batch_sizes[-1] * 1.25)
     axes.set_yticks([tick for tick in MaxNLocator(5).tick_values(0, top) if tick <= top])
     axes.set_ylim(-0.1 * (failed["line"].max() + 1) * top if len(failed) else 0, top)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
     axes.set_xlabel(language["axis_batch_size"])
-    axes.set_ylabel(language["axis_throughput"])
 
 
-def _one_batch_size(
-    axes: Axes,
-    rows: pd.DataFrame,
-    runs: pd.DataFrame,
-    styles: Mapping[str, tuple[str, str]],
-    *,
-    language: Language,
-    labels: Mapping[str, str],
+def one_batch_size(
+    axes: Axes, rows: pd.DataFrame, runs: pd.DataFrame, language: Language, names: Sequence[str]
 ) -> None:
-    """One line per framework, images/s along the x axis; a failed cell at the left."""
-    rows = rows.sort_values("framework")
+    """One line per row of a `summary`, under its name, values along the x axis; a failed cell at the left.
+
+    `runs` are the `ok` runs of these cells, with the `value` of each.
+    """
+    styles = drawing.framework_styles(rows["framework"])
     for i, cell in enumerate(rows.to_dict("records")):
         colour, marker = styles[cell["framework"]]
         if pd.isna(cell["mean"]):
@@ -179,13 +237,19 @@ def _one_batch_size(
                 transform=axes.get_yaxis_transform(),
             )
             continue
-        speeds = runs.loc[runs["framework"] == cell["framework"], "images_per_s"]
-        axes.plot(speeds, np.full(len(speeds), i), ".", color=colour, alpha=0.35, markersize=6)
+        own = (runs["framework"] == cell["framework"]) & (runs["device"] == cell["device"])
+        values = runs.loc[own, "value"]
+        axes.plot(values, np.full(len(values), i), ".", color=colour, alpha=0.35, markersize=6)
         axes.hlines(i, cell["low"], cell["high"], color=colour, linewidth=1.5)
         axes.plot([cell["mean"]], [i], marker, color=colour, markersize=6)
-    axes.set_yticks(range(len(rows)), [labels[framework] for framework in rows["framework"]])
+    axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlim(0, 1.08 * np.nanmax([rows["high"].max(), runs["images_per_s"].max(), 1]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_xlim(0, _beyond(rows, runs))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
-    axes.set_xlabel(language["axis_throughput"])
+
+
+def _beyond(rows: pd.DataFrame, runs: pd.DataFrame) -> float:
+    """Where an axis ends that has room for every interval and run; 1 where there is none."""
+    values = [*rows["high"].dropna(), *runs["value"].dropna()]
+    return 1.08 * max(values) if values else 1.0
