@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from conftest import Workspace, make_workspace
+from framebench import catalogue, environments
 
 FRAMEWORKS = {"tensorflow", "keras-tensorflow", "pytorch"}
 FIGURES_2018 = ["article-2018-k80", "article-2018-p100"]
@@ -229,6 +230,23 @@ def test_the_translators_target_needs_no_framework(workspace):
     figures = workspace.folder / "results" / "figures"
     assert len(list(figures.rglob("article-2018-*.svg"))) == 4
     assert not (workspace.folder / ".venvs").exists()
+
+
+def test_a_sites_own_interpreter_measures_and_the_records_say_so(workspace):
+    prefix = catalogue.ROOT / environments.prefix(environments.lock_of("pytorch", "cpu"))
+    workspace.configure(
+        interpreters={"pytorch": str(prefix / "bin" / "python")}, frameworks=["pytorch"], baseline="pytorch"
+    )
+    (workspace.folder / ".venvs").unlink()  # nothing is installed for it
+    result = workspace.snakemake("results/measurements.csv", "results/certificates/article-cnn/pytorch.json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    (row,) = rows(workspace, "measurements.csv")
+    assert (row["status"], row["interpreter"]) == ("ok", "site"), row["reason"]
+    listed = (workspace.folder / f"results/environments/pytorch-{row['lock_digest']}.txt").read_text()
+    assert f"torch=={row['framework_version']}" in listed.splitlines()
+    certificate = json.loads((workspace.folder / "results/certificates/article-cnn/pytorch.json").read_text())
+    assert (certificate["passed"], certificate["id"]) == (True, row["certificate"])
+    assert workspace.would_measure() == {}
 
 
 def test_real_images_through_the_line(workspace, cifar10_archive):

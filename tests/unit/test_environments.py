@@ -1,5 +1,6 @@
 """Locks: what counts as a change, and what every lock of the project keeps to."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,43 @@ def test_a_machine_without_a_gpu_gets_no_cuda_packages(lock):
 )
 def test_the_reason_of_a_failed_installation_is_pips_last_error(log, reason):
     assert environments.pip_reason(log) == reason
+
+
+def test_a_sites_interpreter_is_named_by_its_packages(tmp_path):
+    found = environments.site("pytorch", sys.executable, ("numpy", "psutil"), str(tmp_path))
+    assert (found.python, found.prefix) == (sys.executable, sys.prefix)
+    assert found.packages[0] == f"python=={sys.version.split()[0]}"
+    assert any(package.startswith("numpy==") for package in found.packages)
+    assert found.ready == f"{tmp_path}/environments/pytorch-{found.digest}.txt"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("echo no JSON", "is no Python that runs"),
+        ("exit 1", "is no Python that runs"),
+        ('echo \'{"python_version": "3.9.2"}\'', "is Python 3.9.2; 3.11 or newer is needed"),
+        (
+            'echo \'{"python_version": "3.12.1", "missing": ["pynvml", "torch"]}\'',
+            "cannot import pynvml, torch",
+        ),
+    ],
+)
+def test_a_sites_interpreter_that_cannot_be_used_is_refused_with_the_reason(tmp_path, said, reason):
+    script = tmp_path / "python3"
+    script.write_text(f"#!/bin/sh\n{said}\n")
+    script.chmod(0o755)
+    with pytest.raises(environments.InterpreterError, match=reason):
+        environments.of("pytorch", "cpu", {"pytorch": str(script)}, "results")
+
+
+def test_only_the_environment_that_is_named_is_the_sites(tmp_path):
+    script = {"pytorch": str(tmp_path / "none")}
+    assert environments.of("tensorflow", "cpu", script, "results").packages is None
+    with pytest.raises(environments.InterpreterError, match=r"^interpreters\.pytorch: "):
+        environments.of("pytorch", "cpu", script, "results")
+
+
+def test_what_measuring_imports_is_asked_of_a_sites_interpreter():
+    assert catalogue.third_party("pytorch") == ("numpy", "psutil", "pynvml", "torch")
+    assert catalogue.third_party("keras-tensorflow") == ("keras", "numpy", "psutil", "pynvml", "tensorflow")

@@ -39,6 +39,9 @@ def worker(tmp_path, monkeypatch):
     return install
 
 
+NOT_GIVEN = ("tuning", "certificate", "gpu", "site")  # of a request, on the command line of the tests
+
+
 def request(**protocol) -> dict:
     return {
         "device": "cpu",
@@ -56,6 +59,7 @@ def request(**protocol) -> dict:
         "certificate": None,
         "tuning": {},
         "gpu": None,
+        "site": False,
         "protocol": {"cores": None, "timeout_s": 60} | protocol,
     }
 
@@ -125,7 +129,7 @@ def test_a_busy_machine_is_said_after_the_run(worker, tmp_path, monkeypatch, cap
     monkeypatch.setattr(cpu, "busy_cores_now", lambda: 0.5)
     monkeypatch.setattr(cpu, "others", lambda *_: {"others_cpu_cores": 1.25, "steal_share": 0.0})
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    values = {name: str(value) for name, value in request().items() if name not in ("tuning", "certificate", "gpu")}
+    values = {name: str(value) for name, value in request().items() if name not in NOT_GIVEN}
     values |= {
         "device": "device-of-the-test",
         "protocol": json.dumps(request()["protocol"]),

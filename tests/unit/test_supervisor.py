@@ -46,7 +46,7 @@ def supervise(stand_in, tmp_path):
         request = identity | {
             "device": "h200" if gpu else "cpu",
             **{"input": "device", "batch_size": 32, "round": 1, "order": 1, "seed": 1, "threads": 1},
-            **{"lock_digest": "0", "certificate": None, "tuning": {}, "gpu": gpu},
+            **{"lock_digest": "0", "certificate": None, "tuning": {}, "gpu": gpu, "site": False},
             "protocol": {"cores": None, "sampler_hz": 50, "timeout_s": timeout_s},
         }
         return json.loads(stand_in.child(SUPERVISE.format(folder=str(tmp_path), request=json.dumps(request))))

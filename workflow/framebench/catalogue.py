@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -164,6 +165,18 @@ def code(command: str, root: Path = ROOT) -> tuple[Path, ...]:
     return tuple(sorted(_closure([entry], root)))
 
 
+def third_party(framework: str, root: Path = ROOT) -> tuple[str, ...]:
+    """The modules that measuring in a framework imports, and that neither Python nor this package has, sorted."""
+    measured = [*(root / PACKAGE / "measure").glob("**/*.py"), root / adapter(framework, root).path]
+    names = {
+        module.partition(".")[0]
+        for file in _closure(measured, root)
+        for statement in ast.walk(_syntax(root / file, root))
+        for module in _modules(statement)
+    }
+    return tuple(sorted(names - {PACKAGE.name} - sys.stdlib_module_names))
+
+
 def _digest(words: Iterable[str], paths: Iterable[Path], root: Path) -> str:
     digest = hashlib.sha256(" ".join(words).encode())
     for path in paths:
@@ -213,14 +226,17 @@ def _constants(file: Path, root: Path) -> dict[str, Any]:
 def _imports(file: Path, root: Path) -> Iterator[Path]:
     """The files of the package that a file imports by name."""
     for statement in ast.walk(_syntax(file, root)):
-        match statement:
-            case ast.Import(names=names):
-                modules = [name.name for name in names]
-            case ast.ImportFrom(module=str(module), names=names):
-                modules = [module, *(f"{module}.{name.name}" for name in names)]
-            case _:
-                continue
-        for module in modules:
+        for module in _modules(statement):
             if module.split(".")[0] == PACKAGE.name:
                 path = root / PACKAGE.parent / module.replace(".", "/")
                 yield from (p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file())
+
+
+def _modules(statement: ast.AST) -> list[str]:
+    """The modules that a statement may import; of `from x import y`, x and x.y."""
+    match statement:
+        case ast.Import(names=names):
+            return [name.name for name in names]
+        case ast.ImportFrom(module=str(module), names=names):
+            return [module, *(f"{module}.{name.name}" for name in names)]
+    return []

@@ -84,6 +84,7 @@ class Config:
     devices: tuple[str, ...]
     gpus: tuple[Gpu, ...]  # the cards among them
     packages: str
+    interpreters: tuple[tuple[str, str], ...]  # name of an environment, path of the site's interpreter
     frameworks: tuple[str, ...]
     baseline: str
     matrix: tuple[Entry, ...]
@@ -144,6 +145,7 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
         devices=tuple(devices),
         gpus=gpus,
         packages=config["packages"],
+        interpreters=tuple(sorted(config["interpreters"].items())),
         frameworks=tuple(config["frameworks"]),
         baseline=config["baseline"],
         matrix=tuple(
@@ -240,6 +242,11 @@ def _name_problems(config: Mapping[str, Any]) -> Iterator[str]:
                 if track not in tracks:
                     where = f"matrix[{i}].tracks[{j}]"
                     yield f"{where}: {track!r} is not offered by {framework}{_instead(track, tracks)}"
+    environments = sorted({catalogue.adapter(framework).environment for framework in catalogue.frameworks()})
+    for name, python in config["interpreters"].items():
+        yield from _unknown(f"interpreters.{name}", name, tuple(environments))
+        if not os.access(python, os.X_OK) or Path(python).is_dir():
+            yield f"interpreters.{name}: {python!r} is no program that can be run"
     for i, language in enumerate(config["languages"]):
         yield from _unknown(f"languages[{i}]", language, tuple(languages.languages()))
 

@@ -1,20 +1,86 @@
 """The isolated environment of each framework: which lock, where it is installed, and its installation.
 
 A folder under .venvs/ is named by the digest of its lock's pins and of the Python version, so that new pins
-are a new environment, and a new comment in a lock is not.
+are a new environment, and a new comment in a lock is not. In place of one can stand a site's own interpreter, that of a
+module or a vendor's image, with whatever packages it has: they are listed, and their digest stands for the lock's.
 """
 
 import argparse
 import hashlib
+import json
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from framebench import catalogue
 
 HASHED = "--hash="
 DRIVER = Path("/proc/driver/nvidia/version")  # present wherever NVIDIA's kernel driver is loaded
+
+
+# What a site's interpreter says of itself, and of the modules that it is asked for.
+DESCRIBE = """
+import importlib.metadata, importlib.util, json, platform, sys
+json.dump({
+    "prefix": sys.prefix,
+    "python_version": platform.python_version(),
+    "packages": sorted({f"{one.name}=={one.version}" for one in importlib.metadata.distributions()}),
+    "missing": [name for name in sys.argv[1:] if importlib.util.find_spec(name) is None],
+}, sys.stdout)
+"""
+OLDEST_PYTHON = (3, 11)
+
+
+class InterpreterError(Exception):
+    """A site's interpreter that cannot be used, in one line that says why."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where a framework is found: the interpreter and its sys.prefix, and what its records call its packages."""
+
+    python: str
+    prefix: str
+    digest: str
+    ready: str  # file that is there when the interpreter can be used
+    packages: tuple[str, ...] | None = None  # of a site's interpreter
+
+
+def of(framework: str, packages: str, interpreters: Mapping[str, str], results: str) -> Environment:
+    """The environment of a framework: its lock's, or that of the site's interpreter for it, if there is one.
+
+    `interpreters`: name of an environment → path of an interpreter. InterpreterError as `site` has it.
+    """
+    name = catalogue.adapter(framework).environment
+    if name in interpreters:
+        try:
+            return site(name, interpreters[name], catalogue.third_party(framework), results)
+        except InterpreterError as error:
+            raise InterpreterError(f"interpreters.{name}: {error}") from None
+    lock = lock_of(framework, packages)
+    return Environment(f"{prefix(lock)}/bin/python", prefix(lock), digest(lock), f"{prefix(lock)}/.complete")
+
+
+@cache
+def site(name: str, python: str, modules: tuple[str, ...], results: str) -> Environment:
+    """The environment that a site's interpreter is; InterpreterError where it does not run or lacks a module."""
+    try:
+        said = subprocess.run([python, "-c", DESCRIBE, *modules], capture_output=True, text=True, check=True).stdout
+        seen = json.loads(said)
+    except (OSError, subprocess.CalledProcessError, ValueError) as error:
+        raise InterpreterError(f"{python!r} is no Python that runs: {error}") from None
+    if tuple(map(int, seen["python_version"].split(".")[:2])) < OLDEST_PYTHON:
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        raise InterpreterError(f"{python!r} is Python {seen['python_version']}; {oldest} or newer is needed")
+    if seen["missing"]:
+        raise InterpreterError(f"{python!r} cannot import {', '.join(seen['missing'])}")
+    listed = [f"python=={seen['python_version']}", *seen["packages"]]
+    digest = hashlib.sha256("\n".join(listed).encode()).hexdigest()[:12]
+    return Environment(python, seen["prefix"], digest, f"{results}/environments/{name}-{digest}.txt", tuple(listed))
 
 
 def packages(choice: str) -> str:

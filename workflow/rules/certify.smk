@@ -40,9 +40,7 @@ rule expected:
 rule observe:
     """What a framework computes, in its own environment, through the adapter that is measured."""
     input:
-        environment=lambda wildcards: ancient(
-            f"{PREFIXES[wildcards.framework]}/.complete"
-        ),
+        environment=lambda wildcards: ancient(environment_of(wildcards).ready),
         data=rules.data.output,
         problem=rules.expected.output,
         code=catalogue.code("framebench.certify.observe"),
@@ -58,13 +56,13 @@ rule observe:
     priority: 10**6
     threads: HALF_OF_THE_CORES
     params:
-        prefix=lambda wildcards: PREFIXES[wildcards.framework],
+        python=lambda wildcards: environment_of(wildcards).python,
         thread_count=CONFIG.protocol.threads,
     shell:
         "echo proving {wildcards.workload} in {wildcards.framework} >&2;"
         # Threads that wait for each other spin by default, and hold up the other framework's.
         " CUDA_VISIBLE_DEVICES=-1 TF_CPP_MIN_LOG_LEVEL=2 OMP_WAIT_POLICY=PASSIVE"
-        " {params.prefix}/bin/python -P -m framebench.certify.observe"
+        " {params.python} -P -m framebench.certify.observe"
         " --workload {wildcards.workload} --framework {wildcards.framework} --threads {params.thread_count}"
         " --data {input.data} --problem {input.problem} --output {output} >{log} 2>&1"
 
@@ -86,7 +84,7 @@ rule certificate:
     threads: HALF_OF_THE_CORES
     params:
         id=lambda wildcards: certificate_id(wildcards),
-        digest=lambda wildcards: DIGESTS[wildcards.framework],
+        digest=lambda wildcards: environment_of(wildcards).digest,
         certified=lambda wildcards: catalogue.certified(
             wildcards.framework, wildcards.workload
         ),

@@ -9,12 +9,22 @@ def certificate_id(wildcards):
     return catalogue.certificate_id(
         wildcards.framework,
         wildcards.workload,
-        DIGESTS[sides.base(wildcards.framework)],
+        environment_of(wildcards).digest,
     )
 
 
 def environment_of(wildcards):
-    return f"{PREFIXES[sides.base(wildcards.framework)]}/.complete"
+    """Where a framework, or the one behind a name, is found."""
+    return ENVIRONMENTS[sides.base(wildcards.framework)]
+
+
+def environment_options(wildcards):
+    """What a measuring command is told of the environment that it must find itself in."""
+    environment = environment_of(wildcards)
+    site = " --site" if environment.packages else ""
+    return (
+        f"--environment {environment.prefix} --lock-digest {environment.digest}{site}"
+    )
 
 
 def uuid_of(wildcards):

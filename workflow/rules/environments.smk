@@ -2,19 +2,41 @@
 # the frameworks publish; everything about it is in this file, should Snakemake learn to deploy them.
 from framebench import environments
 
-PACKAGES = environments.packages(CONFIG.packages)
-LOCKS = {
-    framework: environments.lock_of(framework, PACKAGES)
-    for framework in CONFIG.frameworks
-}
-DIGESTS = {framework: environments.digest(lock) for framework, lock in LOCKS.items()}
-PREFIXES = {framework: environments.prefix(lock) for framework, lock in LOCKS.items()}
+try:
+    ENVIRONMENTS = {
+        framework: environments.of(
+            framework,
+            environments.packages(CONFIG.packages),
+            dict(CONFIG.interpreters),
+            RESULTS,
+        )
+        for framework in CONFIG.frameworks
+    }
+except environments.InterpreterError as error:
+    sys.exit(f"{' + '.join(FILES)}: {error}")
 
 
 rule environments:
     """Everything that measuring needs the network for."""
     input:
-        sorted({f"{prefix}/.complete" for prefix in PREFIXES.values()}),
+        sorted({one.ready for one in ENVIRONMENTS.values()}),
+
+
+rule site_packages:
+    """What a site's own interpreter has, for the record."""
+    output:
+        f"{RESULTS}/environments/{{name}}-{{digest}}.txt",
+    log:
+        f"{RESULTS}/logs/environments/{{name}}-{{digest}}-site.log",
+    priority: 10**6
+    params:
+        packages=lambda wildcards: next(
+            one.packages
+            for one in ENVIRONMENTS.values()
+            if one.packages and one.digest == wildcards.digest
+        ),
+    shell:
+        "printf '%s\n' {params.packages:q} >{output} 2>{log}"
 
 
 rule environment:

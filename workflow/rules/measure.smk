@@ -8,7 +8,7 @@ from framebench import catalogue, matrix, sides
 rule tune:
     """The settings of track `tuned`, found by a search in which every trial is a run."""
     input:
-        environment=lambda wildcards: ancient(environment_of(wildcards)),
+        environment=lambda wildcards: ancient(environment_of(wildcards).ready),
         data=rules.data.output,
         code=catalogue.code("framebench.measure.tune"),
     output:
@@ -25,8 +25,8 @@ rule tune:
         sources=lambda wildcards: catalogue.sources_digest(
             wildcards.framework, wildcards.workload
         ),
-        prefix=lambda wildcards: PREFIXES[wildcards.framework],
-        digest=lambda wildcards: DIGESTS[wildcards.framework],
+        environment=lambda wildcards: environment_options(wildcards),
+        python=lambda wildcards: environment_of(wildcards).python,
         options=lambda wildcards: json.dumps(
             catalogue.adapter(wildcards.framework).options
         ),
@@ -35,17 +35,17 @@ rule tune:
         thread_count=CONFIG.protocol.threads,
         protocol=json.dumps(dataclasses.asdict(CONFIG.protocol)),
     shell:
-        "exec {params.prefix}/bin/python -P -m framebench.measure.tune"
+        "exec {params.python} -P -m framebench.measure.tune"
         " --device {wildcards.device} {params.uuid} --workload {wildcards.workload} --framework {wildcards.framework}"
         " --precision {wildcards.precision} --input {wildcards.input} --options {params.options:q}"
         " --trials {params.trials} --seed {params.seed} --threads {params.thread_count}"
-        " --protocol {params.protocol:q} --lock-digest {params.digest} --data {input.data}"
-        " --environment {params.prefix} --parent $PPID --log {log} --output {output}"
+        " --protocol {params.protocol:q} {params.environment} --data {input.data}"
+        " --parent $PPID --log {log} --output {output}"
 
 
 rule measure:
     input:
-        environment=lambda wildcards: ancient(environment_of(wildcards)),
+        environment=lambda wildcards: ancient(environment_of(wildcards).ready),
         data=rules.data.output,
         tuning=lambda wildcards: tuning_of(wildcards),
     output:
@@ -68,8 +68,8 @@ rule measure:
         sources=lambda wildcards: catalogue.sources_digest(
             wildcards.framework, wildcards.workload
         ),
-        prefix=lambda wildcards: PREFIXES[sides.base(wildcards.framework)],
-        digest=lambda wildcards: DIGESTS[sides.base(wildcards.framework)],
+        environment=lambda wildcards: environment_options(wildcards),
+        python=lambda wildcards: environment_of(wildcards).python,
         tuning=lambda wildcards, input: (
             f"--tuning {input.tuning}" if input.tuning else ""
         ),
@@ -80,11 +80,11 @@ rule measure:
         protocol=json.dumps(dataclasses.asdict(CONFIG.protocol)),
     shell:
         # `exec`: the measuring process is Snakemake's own child and so dies with it.
-        "exec {params.prefix}/bin/python -P -m framebench.measure"
+        "exec {params.python} -P -m framebench.measure"
         " --device {wildcards.device} {params.uuid} --workload {wildcards.workload} --framework {wildcards.framework}"
         " --track {wildcards.track} --precision {wildcards.precision} --input {wildcards.input}"
         " --batch-size {wildcards.batch_size} --round {wildcards.round}"
         " --seed {params.seed} --threads {params.thread_count} --protocol {params.protocol:q}"
-        " --lock-digest {params.digest} --certificate {params.certificate}"
+        " {params.environment} --certificate {params.certificate}"
         " {params.tuning} --order {resources.order} --planned {resources.planned} --runs {params.runs}"
-        " --data {input.data} --environment {params.prefix} --parent $PPID --log {log} --output {output}"
+        " --data {input.data} --parent $PPID --log {log} --output {output}"

@@ -68,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="npz with images and labels")
     parser.add_argument("--environment", type=Path, required=True, help="prefix that this interpreter must have")
     parser.add_argument("--lock-digest", required=True)
+    parser.add_argument("--site", action="store_true", help="this interpreter is the site's own")
     parser.add_argument("--certificate", help="id of the certificate that the run needs, to count in a comparison")
     parser.add_argument("--parent", type=int, default=os.getppid(), help="process to die with (default: the caller)")
     parser.add_argument("--log", type=Path, required=True)

@@ -27,16 +27,10 @@ def supervise(request: dict, log: Path, samples_path: Path | None = None) -> dic
 
     On a GPU, the samples of it go into the file `samples_path`, if one is named.
     """
-    identity = ("device", "workload", "framework", "track", "precision", "input", "batch_size")
-    known = {
-        name: request[name] for name in (*identity, "round", "order", "seed", "threads", "lock_digest", "certificate")
-    }
-    known["tuning"] = json.dumps(request["tuning"]) if request["tuning"] else None
-    known |= cpu.machine() | revision() | {"started_unix_s": time.time()}
+    known = asked_for(request) | cpu.machine() | revision() | {"started_unix_s": time.time()}
     uuid = request["gpu"] and request["gpu"]["uuid"]
     known["device_name"] = None if uuid else known["cpu_model"]
     cores = request["protocol"]["cores"]
-    known["cores"] = ",".join(map(str, cores)) if cores else None
     known["busy_at_start_cores"] = cpu.busy_cores_now()
     flags: list[str] = []
     if uuid:
@@ -88,6 +82,18 @@ def supervise(request: dict, log: Path, samples_path: Path | None = None) -> dic
         flags.append(BUSY)
     observed["flags"] = list(dict.fromkeys([*observed.get("flags", []), *flags]))
     return record.record(**known | observed)
+
+
+def asked_for(request: dict) -> dict[str, object]:
+    """Record fields that a request has from the beginning."""
+    cell = ("device", "workload", "framework", "track", "precision", "input", "batch_size")
+    cores = request["protocol"]["cores"]
+    return {
+        **{name: request[name] for name in (*cell, "round", "order", "seed", "threads", "lock_digest", "certificate")},
+        "interpreter": "site" if request["site"] else "installed",
+        "tuning": json.dumps(request["tuning"]) if request["tuning"] else None,
+        "cores": ",".join(map(str, cores)) if cores else None,
+    }
 
 
 def described(card: nvml.Card) -> dict[str, object]:

@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="npz with images and labels")
     parser.add_argument("--environment", type=Path, required=True, help="prefix that this interpreter must have")
     parser.add_argument("--lock-digest", required=True)
+    parser.add_argument("--site", action="store_true", help="this interpreter is the site's own")
     parser.add_argument("--parent", type=int, default=os.getppid(), help="process to die with (default: the caller)")
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True, help="JSON: the settings chosen and all trials")
