@@ -3,6 +3,7 @@
 1. Images/s through the harness ÷ images/s of a plain script of the same loop, for each framework.
 2. Wall time of the whole workflow ÷ the sum of the runs' own process times, for the default config.yaml.
 3. Wall time and memory of planning 10,000 runs.
+4. Images/s of PyTorch on one core beside the sampler of a GPU (the tests' stand-in) ÷ without, at 1, 10 and 100 Hz.
 """
 
 import argparse
@@ -17,9 +18,11 @@ from pathlib import Path
 
 import yaml
 
+import standin
 from conftest import PROJECT, TINY, make_workspace
 from framebench import environments
 from framebench.analyse.statistics import geometric_mean_interval
+from framebench.measure.devices.sampling import Sampling
 
 BATCH_SIZE = 128
 FRAMEWORKS = ["tensorflow", "keras-tensorflow", "pytorch"]
@@ -28,7 +31,7 @@ FRAMEWORKS = ["tensorflow", "keras-tensorflow", "pytorch"]
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=5, help="harness and plain runs per framework (default: 5)")
-    parser.add_argument("--only", choices=["harness", "workflow", "plan"], help="one of the three")
+    parser.add_argument("--only", choices=["harness", "workflow", "plan", "sampler"], help="one of them")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if arguments.only in (None, "plan"):
@@ -37,6 +40,8 @@ def main() -> None:
             harness(Path(folder, "harness"), arguments.pairs)
         if arguments.only in (None, "workflow"):
             workflow(Path(folder, "workflow"))
+        if arguments.only in (None, "sampler"):
+            sampler(Path(folder, "sampler"), arguments.pairs)
 
 
 def harness(folder: Path, pairs: int) -> None:
@@ -98,6 +103,31 @@ def plan(folder: Path) -> None:
     peak_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     assert planned.returncode == 0
     print(f"planning {len(sizes) * len(FRAMEWORKS)} runs: {wall_s:.1f} s, {peak_mib:.0f} MiB", flush=True)
+
+
+def sampler(folder: Path, pairs: int) -> None:
+    """The plain script with the sampler of a run beside it, as a run has it, and without, in turn."""
+    folder.mkdir()
+    if not standin.build(folder):
+        sys.exit("no C compiler (cc) to build the stand-in for the NVIDIA driver")
+    os.environ |= standin.StandIn(folder, folder / "state").environment | {"PYTHONPATH": str(PROJECT / "workflow")}
+    python = PROJECT / environments.prefix(environments.lock_of("pytorch", "cpu")) / "bin" / "python"
+    script = [python, PROJECT / "tests" / "plain" / "pytorch.py", str(BATCH_SIZE), "1"]
+
+    def images_per_s() -> float:
+        # On the core that the sampler leaves alone.
+        alone = ["taskset", "--cpu-list", "0"]
+        return float(subprocess.run([*alone, *script], capture_output=True, check=True, text=True).stdout)
+
+    for hz in (1, 10, 100):
+        ratios = []
+        for _ in range(pairs):
+            without = images_per_s()
+            with Sampling(standin.UUIDS[0], hz, [0], folder / "lines"):
+                ratios.append(images_per_s() / without)
+        estimate = geometric_mean_interval(ratios, 0.95)
+        interval = f" (95 % interval {estimate.low:.3f}–{estimate.high:.3f})" if estimate.low else ""
+        print(f"beside the sampler ÷ without, {hz} Hz: {estimate.mean:.3f}{interval}, {pairs} pairs", flush=True)
 
 
 if __name__ == "__main__":

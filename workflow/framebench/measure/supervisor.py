@@ -10,6 +10,7 @@ import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from framebench import record
 from framebench.measure.allocator import preload
@@ -84,7 +85,7 @@ def supervise(request: dict, log: Path, samples_path: Path | None = None) -> dic
     return record.record(**known | observed)
 
 
-def asked_for(request: dict) -> dict[str, object]:
+def asked_for(request: dict) -> dict[str, Any]:
     """Record fields that a request has from the beginning."""
     cell = ("device", "workload", "framework", "track", "precision", "input", "batch_size")
     cores = request["protocol"]["cores"]
