@@ -14,10 +14,10 @@ from framebench.frameworks import Trainer
 # The smallest of these sizes of which one product takes long enough for its launch not to matter, else the largest,
 # of which three matrices in float32 take 0.8 GiB.
 SIZES = (512, 1024, 2048, 4096, 8192)
-PRODUCT_S = 0.05
-COPY_MIB = 256  # with its copy beyond the caches
+PRODUCT_S = 0.02
+COPY_MIB = 128  # with its copy beyond the caches of most processors
 BLOCKS = 3
-BLOCK_S = 0.1
+BLOCK_S = 0.05
 
 
 def measured(trainer: Trainer, out_of_memory: Callable[[BaseException], bool]) -> dict[str, object]:
