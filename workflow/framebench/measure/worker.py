@@ -91,7 +91,8 @@ def observe(request: dict, observed: dict[str, object]) -> None:
 
     observed |= train(trainer, request, workload)
     observed |= outcome(trainer, workload, weights, first_batch, precision)
-    observed |= ceiling.measured(trainer, adapter.out_of_memory)
+    if request.get("ceiling"):
+        observed |= ceiling.measured(trainer, adapter.out_of_memory)
 
 
 def train(trainer: frameworks.Trainer, request: dict, workload: Workload) -> dict[str, object]:
