@@ -7,6 +7,7 @@ from framebench.config import Config
 
 ARTICLE_2018 = ["article-2018-p100", "article-2018-k80"]
 TRACKS = ["default", "tuned"]
+LARGEST_BATCH = "largest-batch"
 MEASURED = ["throughput", "ratio", "memory", "effects", "warmup", "first-step", "campaign"]
 
 
@@ -24,6 +25,11 @@ def timeline_run(config: Config, device: str) -> matrix.Run:
     """The run of which a device's timeline is: the baseline's first, at the largest of its batch sizes."""
     runs = [run for run in matrix.runs(config) if (run.cell.device, run.cell.framework) == (device, config.baseline)]
     return max(runs, key=lambda run: (run.cell.batch_size, -run.round))
+
+
+def largest_batch(config: Config) -> list[str]:
+    """The figure of the largest batch, where the configuration has it searched."""
+    return [LARGEST_BATCH] * bool(matrix.largest_batch_paths(config))
 
 
 def of_campaign(config: Config) -> list[str]:
