@@ -97,3 +97,15 @@ def test_a_search_that_fails_is_drawn_as_a_gap_and_made_again_the_next_time(limi
     assert result.returncode == 0, result.stdout + result.stderr
     (row,) = rows(limited).values()
     assert (row["status"], row["largest"], row["bound"]) == ("ok", "2", "at_most")
+
+
+@pytest.mark.usefixtures("installed", "on_gpus")
+def test_a_search_with_the_stand_in_tells_the_card_and_that_it_was_none(workspace):
+    workspace.configure(devices=["h200"], frameworks=["pytorch"], baseline="pytorch")
+    assert workspace.snakemake("largest-batch").returncode != 0
+    (row,) = rows(workspace).values()
+    assert (row["device_name"], row["gpu_memory_total_mib"], row["flags"]) == ("NVIDIA H200", "143360.0", "stand_in")
+    # The card is none, so that the framework sees no GPU: no result, and no word of memory.
+    assert (row["status"], row["largest"], row["trials"]) == ("failed", "", "1")
+    assert row["reason"].startswith("batch 1024: ValueError: a GPU is asked for, but PyTorch")
+    assert (workspace.folder / "results/figures/en/largest-batch.png").exists()

@@ -91,6 +91,7 @@ json.dump(seen, open(sys.argv[-2], "w"))
 """
 OUT_OF_MEMORY = 'seen = {"status": "out_of_memory", "reason": "no room"}'
 BAD_ALLOC = """os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\\n"); """
+NO_THREAD = """os.write(2, b"Check failed: ret == 0 (11 vs. 0) Thread x creation via pthread_create() failed.\\n"); """
 
 
 @pytest.fixture
@@ -128,6 +129,7 @@ def test_every_trial_is_a_process_of_its_own_with_one_batch_of_data_on_the_devic
     for request in asked:
         assert (request["track"], request["input"], request["batches"]) == ("default", "device", 1)
         assert (request["host_memory_mib"], request["gpu"]) == (2048, None)
+        assert request["checked_images"] == largest.CHECKED_IMAGES
         assert request["protocol"] | largest.STEPS == request["protocol"]
         assert request["protocol"]["timeout_s"] == 60
     assert {name: found[name] for name in ("status", "largest", "bound", "reason")} == {
@@ -139,10 +141,25 @@ def test_every_trial_is_a_process_of_its_own_with_one_batch_of_data_on_the_devic
     assert "largest batch of article-cnn in pytorch (float32) on cpu: 64 trains\n" in capsys.readouterr().err
 
 
-def test_a_process_that_cpp_aborts_for_want_of_memory_ran_out_of_memory(searched):
-    found, _ = searched(BAD_ALLOC + "os.abort()")
+@pytest.mark.parametrize(
+    ("said", "reason"), [(BAD_ALLOC, "terminate called after"), (NO_THREAD, "creation via pthread_create() failed")]
+)
+def test_a_process_that_is_aborted_for_want_of_memory_ran_out_of_memory(searched, said, reason):
+    found, _ = searched(said + "os.abort()")
     assert (found["status"], found["largest"], found["bound"]) == ("ok", 100, "out_of_memory")
-    assert found["reason"].startswith("batch 104: the measuring process was killed by SIGABRT: terminate called after")
+    assert found["reason"].startswith(f"batch 104: the measuring process was killed by SIGABRT: {reason}")
+
+
+def test_without_a_limit_a_thread_that_cannot_be_made_says_nothing_of_memory(tmp_path):
+    (tmp_path / "log").write_text("Thread x creation via pthread_create() failed.")
+    aborted = subprocess.Popen([sys.executable, "-c", "import os; os.abort()"])
+    aborted.wait()
+    for limited, status in {True: "out_of_memory", False: "failed"}.items():
+        assert supervisor.seen_by(aborted, tmp_path / "none", tmp_path / "log", limited)["status"] == status
+
+
+KILL = f"os.kill(os.getpid(), {int(signal.SIGKILL)})"
+KILLED = "the measuring process was killed by SIGKILL, as the kernel does when memory runs out"
 
 
 @pytest.mark.parametrize(
@@ -150,10 +167,8 @@ def test_a_process_that_cpp_aborts_for_want_of_memory_ran_out_of_memory(searched
     [
         ("os.abort()", "the measuring process was killed by SIGABRT"),
         (BAD_ALLOC + "sys.exit(1)", "the measuring process exited with code 1"),
-        (
-            f"os.kill(os.getpid(), {int(signal.SIGKILL)})",
-            "the measuring process was killed by SIGKILL, as the kernel does when memory runs out",
-        ),
+        (KILL, KILLED),
+        (BAD_ALLOC + KILL, KILLED),
         ('seen = {"status": "failed", "reason": "KeyError: x"}', "KeyError: x"),
     ],
 )

@@ -30,6 +30,8 @@ STEPS = {
     "blocks": {"count": 1, "min_s": 0, "min_steps": 12},
     "synced_steps": 2,
 }
+# That a trial trained is seen on so many images: to look at a whole batch may need more memory than to train on it.
+CHECKED_IMAGES = 32
 # What the records of the trials say of the machine, and what a reader should know of the search.
 OF_MACHINE = ("device_name", "device_uuid", "gpu_memory_total_mib", "driver_version", "framework_version", "threads")
 FLAGS = (SHARED, STAND_IN)
@@ -121,6 +123,7 @@ def main() -> None:
             "input": "device",
             "batch_size": batch_size,
             "batches": 1,
+            "checked_images": CHECKED_IMAGES,
             "round": len(runs) + 1,
             "order": len(runs) + 1,
             "certificate": None,

@@ -86,7 +86,8 @@ def observe(request: dict, observed: dict[str, object]) -> None:
     observed["flops_per_sample"] = workload.flops_per_sample
 
     images, labels = whole_batches(Path(request["data"]), batch_size, request.get("batches"))
-    first_batch = images[:batch_size].copy(), labels[:batch_size].copy()
+    checked = min(batch_size, request.get("checked_images", batch_size))
+    checked_batch = images[:checked].copy(), labels[:checked].copy()
     trainer.feed(images, labels, request["input"])
     del images, labels
     observed["host_rss_built_mib"] = cpu.resident_mib()
@@ -112,7 +113,7 @@ def observe(request: dict, observed: dict[str, object]) -> None:
     if not pace.timeline.warmup_converged:
         observed["flags"] = ["warmup_not_converged"]
 
-    observed |= outcome(trainer, workload, weights, first_batch, request["precision"])
+    observed |= outcome(trainer, workload, weights, checked_batch, request["precision"])
 
 
 def outcome(
