@@ -8,8 +8,8 @@ import pytest
 from conftest import TINY, Workspace
 
 FRAMEWORKS = ("tensorflow", "keras-tensorflow", "pytorch")
-# TensorFlow's import takes some 250 MiB of it, and 512 images of article-cnn more than is left.
-LIMIT_MIB = 512
+# The frameworks' imports take some 250 MiB of it, and 1,024 images of article-cnn far more than is left.
+LIMIT_MIB = 400
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_campaign_on_the_cpu_searches_nothing_and_the_target_says_what_it_need
 @pytest.fixture
 def limited(workspace) -> Workspace:
     """Searches on the CPU, in so little memory that they are short."""
-    workspace.configure(largest_batch={"start": 512, "at_most": 512, "host_memory_mib": LIMIT_MIB})
+    workspace.configure(largest_batch={"start": 1024, "at_most": 1024, "host_memory_mib": LIMIT_MIB})
     return workspace
 
 
@@ -58,13 +58,12 @@ def test_every_framework_runs_out_of_a_limited_memory_and_the_largest_batch_is_f
     assert result.returncode == 0, result.stdout + result.stderr
     assert rows(limited).keys() == set(FRAMEWORKS)
     for framework, row in rows(limited).items():
-        assert (row["status"], row["host_memory_mib"], row["flags"]) == ("ok", str(LIMIT_MIB), ""), row
+        assert (row["status"], row["bound"], row["flags"]) == ("ok", "out_of_memory", ""), row
+        assert row["host_memory_mib"] == str(LIMIT_MIB)
         path = limited.folder / f"results/largest-batch/cpu/article-cnn/{framework}/float32.json"
         trials = {trial["batch_size"]: trial["status"] for trial in json.loads(path.read_text())["trials"]}
         assert trials[int(row["largest"])] == "ok"
-        assert set(trials.values()) <= {"ok", "out_of_memory"}
-        assert (row["bound"] == "out_of_memory") == ("out_of_memory" in trials.values())
-    assert rows(limited)["tensorflow"]["bound"] == "out_of_memory"
+        assert trials[1024] == "out_of_memory"
     for language in ("en", "ko"):
         assert (limited.folder / f"results/figures/{language}/largest-batch.png").exists()
 
@@ -72,7 +71,7 @@ def test_every_framework_runs_out_of_a_limited_memory_and_the_largest_batch_is_f
     assert "search_largest_batch" not in limited.planned("largest-batch")
     limited.configure(protocol={"synced_steps": 7})
     assert "search_largest_batch" not in limited.planned("largest-batch")
-    for changes in ({"host_memory_mib": LIMIT_MIB + 1}, {"at_most": 1024}, {"start": 128}):
+    for changes in ({"host_memory_mib": LIMIT_MIB + 1}, {"at_most": 2048}, {"start": 128}):
         kept = (limited.folder / "config.yaml").read_text()
         limited.configure(largest_batch=changes)
         assert limited.planned("largest-batch")["search_largest_batch"] == len(FRAMEWORKS), changes
