@@ -1,19 +1,13 @@
 # The largest batch that trains, as a search, a table and a figure of its own.
 import dataclasses
 import json
-from pathlib import Path
 
 from framebench import catalogue, matrix
 from framebench.figures import names
 
 LARGEST_BATCH = matrix.largest_batch_paths(CONFIG)
-
-
-def memory_of(wildcards):
-    """What bounds a trial besides the GPU: on the CPU, the limit of the configuration."""
-    if DEVICES[wildcards.device]:
-        return uuid_of(wildcards)
-    return f"--host-memory-mib {CONFIG.largest_batch.host_memory_mib}"
+# What bounds a trial on the CPU, as the GPU's own memory does there.
+HOST_MEMORY = f"--host-memory-mib {CONFIG.largest_batch.host_memory_mib}"
 
 
 rule search_largest_batch:
@@ -34,7 +28,7 @@ rule search_largest_batch:
     resources:
         measuring=1,
     params:
-        memory=lambda wildcards: memory_of(wildcards),
+        memory=lambda wildcards: uuid_of(wildcards) or HOST_MEMORY,
         sources=lambda wildcards: catalogue.sources_digest(
             wildcards.framework, wildcards.workload
         ),
@@ -87,7 +81,7 @@ rule figure_largest_batch:
     log:
         f"{RESULTS}/logs/figures/{{language}}-{names.LARGEST_BATCH}.log",
     shell:
-        "python -P -m framebench.figures {names.LARGEST_BATCH} --language {wildcards.language}"
+        "python -P -m framebench.figures largest-batch --language {wildcards.language}"
         " --searches {input.searches} --output-svg {output.svg} --output-png {output.png} 2>&1 | tee {log:q} >&2"
 
 
