@@ -22,6 +22,7 @@ include: "workflow/rules/certify.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/aa.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/largest.smk"
 
 
 rule all:
@@ -31,6 +32,7 @@ rule all:
         rules.figures.input,
         expand(rules.verdict.output, language=CONFIG.languages),
         rules.complete.output,
+        rules.largest_batch_complete.output if LARGEST_BATCH else [],
 
 
 onstart:

@@ -140,8 +140,14 @@ else:
         caught(lambda: tf.fill([2**48], 1.0)),
         tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
         tf.errors.InternalError(None, None, "Failed to create cuDNN handle: CUDNN_STATUS_ALLOC_FAILED"),
+        tf.errors.InternalError(None, None, "Failed copying input tensor: Dst tensor is not initialized."),
+        RuntimeError("Error copying tensor to device: GPU:0. Dst tensor is not initialized."),
     ]
-    others = [caught(lambda: tf.ones(2) + tf.ones(3)), tf.errors.InternalError(None, None, "Blas GEMM launch failed")]
+    others = [
+        caught(lambda: tf.ones(2) + tf.ones(3)),
+        tf.errors.InternalError(None, None, "Blas GEMM launch failed"),
+        RuntimeError("Src tensor is not initialized."),
+    ]
 seen["errors"] = [type(error).__name__ for error in [*out_of_memory, *others]]
 seen["out_of_memory"] = [adapter.out_of_memory(error) for error in [MemoryError(), *out_of_memory]]
 seen["not_out_of_memory"] = [adapter.out_of_memory(error) for error in [ValueError("x"), *others]]

@@ -11,6 +11,7 @@ from conftest import PROJECT, TINY, make_workspace
 pytestmark = pytest.mark.usefixtures("installed")
 NOT_HERE = {
     "make test": "it is what runs this test",
+    "snakemake largest-batch": "it needs a GPU, or a limit in config.yaml as in test_largest",
     "make bench": "it measures for a quarter of an hour; test_benchmark runs its quickest part",
 }
 

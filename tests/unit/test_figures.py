@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import font_manager
+from matplotlib.colors import to_rgba
 from matplotlib.text import Text
 
 import simulated
@@ -27,6 +28,7 @@ from framebench.figures import (
     first_step,
     gains,
     gpu_memory,
+    largest_batch,
     memory,
     names,
     over_batch_size,
@@ -426,6 +428,108 @@ def test_there_is_no_chart_in_the_articles_form_without_float32():
     assert not any(name.startswith("article-") for name in names.of_campaign(lower))
 
 
+def searches(devices=("h200", "l4"), **changes):
+    """A table of searches for the largest batch, 1,000 images with TensorFlow; `changes` for PyTorch's."""
+    frameworks = {"tensorflow": {"largest": 1000}, "pytorch": {"largest": 2000} | changes}
+    rows = [
+        {
+            **{"device": device, "workload": workload, "framework": framework, "precision": precision},
+            **{"status": "ok", "bound": "out_of_memory", "reason": "batch 3000: no room"},
+            **{"gpu_memory_total_mib": 143_000.0, "host_memory_mib": math.nan, "device_name": HOSTILE},
+            **{"framework_version": "1.0", "threads": 2, "started_unix_s": 1.7e9, "flags": math.nan},
+            **found,
+        }
+        for device in devices
+        for workload in SIZES
+        for precision in ("float32", "bfloat16")
+        for framework, found in frameworks.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+FAILED = {"status": "failed", "largest": math.nan, "bound": math.nan, "reason": f"batch 3000: {HOSTILE}"}
+
+
+@pytest.mark.parametrize("name", languages.languages())
+@pytest.mark.parametrize(
+    "table",
+    [
+        searches(),
+        searches(devices=["h100-1"], bound="at_most"),
+        searches(devices=[f"h100-{i}" for i in range(8)], largest=65_536, bound="at_most"),
+        searches(**FAILED),
+        searches(devices=["cpu"], host_memory_mib=4096, gpu_memory_total_mib=math.nan, device_name=math.nan),
+        searches(**FAILED).query("framework == 'pytorch'"),
+        searches(flags="other_process_on_gpu;stand_in"),
+    ],
+)
+def test_the_largest_batch_draws_without_a_warning_and_nothing_sticks_out(table, name):
+    language = languages.load(name)
+    with warnings.catch_warnings(), drawing.style(language):
+        warnings.simplefilter("error")
+        figure = largest_batch.draw(table, language=language, labels=LABELS)
+        drawing.check_glyphs(figure)
+        beside_the_axis = {tick for axes in figure.axes for tick in axes.get_xticklabels()}
+        for text in set(figure.findobj(Text)) - beside_the_axis:
+            if text.get_text():
+                assert text.get_window_extent().x1 <= figure.bbox.x1, text
+
+
+def of_largest_batch(table):
+    language = languages.load("en")
+    with drawing.style(language):
+        return texts(largest_batch.draw(table, language=language, labels=LABELS))
+
+
+def test_the_largest_batch_stands_at_each_bar_and_devices_stand_side_by_side():
+    table = searches()
+    table.loc[table["device"] == "l4", "largest"] /= 4
+    said = of_largest_batch(table)
+    # The other numbers stand on the axes too.
+    assert (said.count("2,000"), said.count("250")) == (4, 4)
+    assert "article-cnn · float32 · h200" in said
+    language = languages.load("en")
+    with drawing.style(language):
+        figure = largest_batch.draw(table, language=language, labels=LABELS)
+    first, second = figure.axes[:2]
+    assert [axes.get_title(loc="left").split(" · ")[-1] for axes in (first, second)] == ["h200", "l4"]
+    assert first.get_xlim() == second.get_xlim()
+    colours = [bar.get_facecolor() for bar in first.patches]
+    styles = drawing.framework_styles(["pytorch", "tensorflow"])
+    assert colours == [to_rgba(colour) for colour, _ in styles.values()]
+
+
+def test_a_largest_batch_beyond_which_none_was_tried_is_shown_as_such():
+    said = of_largest_batch(searches(bound="at_most"))
+    assert (said.count("≥ 2,000"), said.count("1,000")) == (8, 8)
+
+
+def test_a_search_that_found_none_is_a_gap_with_its_reason():
+    said = of_largest_batch(searches(**FAILED | {"reason": "batch 3000: KeyError: x"}))
+    assert said.count("failed") == 8
+    assert any("PyTorch, article-cnn, float32, l4: batch 3000: KeyError: x" in text for text in said)
+    said = of_largest_batch(searches()[:-1])
+    assert said.count("not measured") == 1
+
+
+def test_under_the_largest_batch_stand_the_memory_it_has_and_what_disturbed_the_search():
+    said = "\n".join(of_largest_batch(searches()))
+    assert "h200: 143,000 MiB of GPU memory" in said
+    assert "Searched 2023-11-14 (UTC)" in said
+    assert "stand-in" not in said and "Another process" not in said
+    said = " ".join("\n".join(of_largest_batch(searches(flags="other_process_on_gpu;stand_in"))).split())
+    assert "made with a stand-in for the NVIDIA driver" in said
+    assert "may have taken memory: h200, l4" in said
+    on_cpu = searches(devices=["cpu"], host_memory_mib=4096, gpu_memory_total_mib=math.nan)
+    assert "cpu: 4,096 MiB of host memory allowed to the process" in "\n".join(of_largest_batch(on_cpu))
+
+
+def test_there_is_a_figure_of_the_largest_batch_where_it_is_searched():
+    configuration = configured((["default"], ["device"], [32]))
+    assert names.largest_batch(configuration) == ["largest-batch"]
+    assert names.largest_batch(replace(configuration, devices=("cpu",))) == []
+
+
 def test_a_value_that_no_run_has_leaves_a_gap_and_no_error():
     tables = simulated.campaign(noise=0.05)
     for column in ["time_to_first_step_s", "warmup_converged", "started_unix_s", "host_rss_training_peak_mib"]:
@@ -527,9 +631,16 @@ def test_the_command_draws_a_figure_of_measurements(name, monkeypatch, tmp_path)
     assert (tmp_path / "a.png").exists()
 
 
+def test_the_command_draws_the_largest_batch_from_its_table_alone(monkeypatch, tmp_path):
+    searches().to_csv(tmp_path / "searches.csv", index=False)
+    run(monkeypatch, tmp_path, "largest-batch --language ko --searches searches.csv")
+    assert (tmp_path / "a.png").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
+        ("largest-batch --language en", "figure 'largest-batch' needs --searches$"),
         ("bars --language en", "unknown figure 'bars'; there is: article-2018-p100, .*devices$"),
         ("article-2018-v100 --language en", "unknown figure 'article-2018-v100'; there is: "),
         ("memory --language tlh", "unknown language 'tlh'; there is: en, ko$"),
@@ -565,6 +676,14 @@ def test_the_command_refuses_in_one_line(arguments, error, monkeypatch, tmp_path
         run(monkeypatch, tmp_path, arguments)
     assert str(refused.value).startswith("error: ")
     assert "\n" not in str(refused.value)
+
+
+def test_what_was_made_with_the_stand_in_says_so_under_every_figure():
+    measurements = simulated.campaign(rounds=1).measurements
+    language = languages.load("en")
+    assert "stand-in" not in drawing.provenance(measurements, language, LABELS)
+    measurements.loc[3, "flags"] = "busy_machine;stand_in"
+    assert drawing.provenance(measurements, language, LABELS).startswith(language["stand_in"])
 
 
 def test_the_footer_tells_the_rounds_of_cells_that_differ_in_them():

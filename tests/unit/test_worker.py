@@ -8,6 +8,7 @@ import pytest
 from framebench import frameworks, workloads
 from framebench.measure import footprint, worker
 from framebench.measure.devices import cuda, nvml
+from framebench.measure.largest import STEPS
 from framebench.measure.pace import Interval, Timeline
 
 TIMELINE = Timeline(
@@ -57,6 +58,39 @@ def test_a_run_must_have_trained_and_in_the_precision_that_was_asked_for(found, 
     seen = worker.outcome(Trained(last, 2.3), workload, {}, batch, "float32")  # type: ignore[arg-type]
     assert (seen["loss_first"], seen["loss_last"], seen["precision_found"]) == (2.3, last, found["conv1"])
     assert (seen.get("status"), seen.get("reason")) == (status, reason)
+
+
+@pytest.mark.parametrize(("asked", "seen"), [({}, 6), ({"checked_images": 4}, 4), ({"checked_images": 32}, 6)])
+def test_that_a_run_trained_is_seen_on_a_whole_batch_or_on_as_many_images_as_asked(asked, seen, tmp_path, monkeypatch):
+    workload, looked_at = workloads.load("article-cnn"), []
+
+    class Adapter:
+        versions = dict
+        start = staticmethod(lambda *_: None)
+
+        class Trainer(Trained):
+            def __init__(self, *_, **__) -> None:
+                super().__init__(1.0, 2.3)
+
+            settings, feed = dict, staticmethod(lambda *_: None)
+            weights = staticmethod(lambda: workload.initial_weights(1))
+            allocator_peaks_mib = staticmethod(lambda: (None, None))
+
+            def train(self, pace) -> None:
+                while not pace.over(lambda: None):
+                    pass
+
+            def loss(self, images, labels) -> float:
+                looked_at.append((len(images), len(labels)))
+                return super().loss(images, labels)
+
+    monkeypatch.setattr(frameworks, "load", lambda name: Adapter)
+    monkeypatch.setattr(footprint, "found", lambda trainer, workload, batch_size: {"conv1": "float32"})
+    np.savez(tmp_path / "data.npz", images=np.zeros((12, 32, 32, 3), np.uint8), labels=np.zeros(12))
+    request = {"workload": "article-cnn", "framework": "x", "precision": "float32", "input": "device", "gpu": None}
+    request |= {"batch_size": 6, "tuning": {}, "seed": 1, "threads": 1, "protocol": STEPS}
+    worker.observe(request | {"data": str(tmp_path / "data.npz")} | asked, {})
+    assert looked_at == [(seen, seen)] * 2
 
 
 @pytest.mark.parametrize(("gpu", "device"), [(None, "cpu"), ({"uuid": "GPU-1"}, "cuda")])

@@ -57,6 +57,15 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class LargestBatch:
+    """The search for the largest batch that trains: batch sizes it begins with and ends at."""
+
+    start: int
+    at_most: int
+    host_memory_mib: int | None  # that a trial on the CPU may take; None: none is made there
+
+
+@dataclass(frozen=True)
 class AgainstItself:
     """The A/A campaign: cells in which every framework meets itself, and itself with more work."""
 
@@ -91,6 +100,7 @@ class Config:
     data: Data
     protocol: Protocol
     tuning_trials: int  # runs that the search for the settings of track `tuned` may make
+    largest_batch: LargestBatch
     aa: AgainstItself
     confidence: float
     languages: tuple[str, ...]
@@ -172,6 +182,7 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
             timeout_s=protocol["timeout_s"],
         ),
         tuning_trials=config["tuning"]["trials"],
+        largest_batch=LargestBatch(**config["largest_batch"]),
         aa=AgainstItself(**config["aa"] | {"batch_sizes": tuple(config["aa"]["batch_sizes"])}),
         confidence=config["confidence"],
         languages=tuple(config["languages"]),
@@ -214,6 +225,7 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _data_problems(config["data"], {f"matrix[{i}]": entry for i, entry in enumerate(config["matrix"])})
     yield from _data_problems(config["data"], {"aa": config["aa"]})
     yield from _protocol_problems(config["protocol"])
+    yield from _largest_batch_problems(config["largest_batch"])
 
 
 def _results_problems(results: str) -> Iterator[str]:
@@ -332,6 +344,15 @@ def _protocol_problems(protocol: dict[str, Any]) -> Iterator[str]:
     if protocol["timeout_s"] < shortest_s:
         sum_s = "warmup.min_s + blocks.count × blocks.min_s"
         yield f"protocol.timeout_s: {protocol['timeout_s']} is less than the {shortest_s:g} s of {sum_s}"
+
+
+def _largest_batch_problems(search: dict[str, Any]) -> Iterator[str]:
+    if search["start"] > search["at_most"]:
+        yield f"largest_batch.start: {search['start']} is more than at_most, {search['at_most']}"
+    memory_mib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    if (search["host_memory_mib"] or 0) > memory_mib:
+        where = f"largest_batch.host_memory_mib: {search['host_memory_mib']}"
+        yield f"{where} is more than the {memory_mib} MiB of this machine, and would not keep a trial from taking all"
 
 
 def _unknown(where: str, name: str, known: tuple[str, ...]) -> Iterator[str]:

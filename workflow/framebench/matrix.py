@@ -14,6 +14,8 @@ from framebench.config import Config, Rounds, against_itself, load
 
 # Where the record of a run stands in the results folder: for `format`, and for Snakemake as wildcards.
 RECORD = "runs/{device}/{workload}/{framework}/{track}/{precision}/{input}/batch-{batch_size}/round-{round}.json"
+# Where stands what a search for the largest batch found.
+LARGEST_BATCH = "largest-batch/{device}/{workload}/{framework}/{precision}.json"
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,15 @@ def order(config: Config) -> dict[Run, int]:
     already. It is therefore no reason to measure a run again; a record keeps the place it was measured at.
     """
     return {run: place for place, run in enumerate(campaign(config), start=1)}
+
+
+def largest_batch_paths(config: Config) -> list[str]:
+    """The files of the searches for the largest batch, each once: on GPUs, and on the CPU where its memory is limited.
+
+    One for every workload, framework and precision of the matrix; the track is always `default`.
+    """
+    searched = [cell for cell in cells(config) if cell.device != "cpu" or config.largest_batch.host_memory_mib]
+    return list(dict.fromkeys(f"{config.results}/{LARGEST_BATCH.format(**vars(cell))}" for cell in searched))
 
 
 def has_rule(config: Config) -> bool:

@@ -223,5 +223,7 @@ rule complete:
         touch(f"{RESULTS}/.complete"),
     log:
         f"{RESULTS}/logs/complete.log",
+    params:
+        table=lambda wildcards, input: f"--measurements {input.measurements}",
     shell:
-        "python -P -m framebench.analyse.failures --measurements {input.measurements} 2>&1 | tee {log:q} >&2"
+        "python -P -m framebench.analyse.failures {params.table} 2>&1 | tee {log:q} >&2"

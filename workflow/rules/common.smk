@@ -76,9 +76,12 @@ def every_language(figures):
 def set_aside_failures():
     """Free the places of failed runs, so that the next invocation measures them again and nothing else."""
     failures.set_aside(
-        Path(matrix.record_path(campaign.results, run))
-        for campaign in CAMPAIGNS.values()
-        for run in matrix.campaign(campaign)
+        (
+            Path(matrix.record_path(campaign.results, run))
+            for campaign in CAMPAIGNS.values()
+            for run in matrix.campaign(campaign)
+        ),
+        map(Path, matrix.largest_batch_paths(CONFIG)),
     )
 
 

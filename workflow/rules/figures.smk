@@ -11,7 +11,14 @@ MEASURED = names.of_campaign(CONFIG)
 rule figures:
     """Every figure in every language."""
     input:
-        every_language([*ARTICLE_2018, *MEASURED, *names.timelines(CONFIG)]),
+        every_language(
+            [
+                *ARTICLE_2018,
+                *MEASURED,
+                *names.timelines(CONFIG),
+                *names.largest_batch(CONFIG),
+            ]
+        ),
 
 
 rule article_2018:

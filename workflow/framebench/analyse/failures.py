@@ -2,37 +2,39 @@
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from framebench import record
+from framebench.analyse import largest_batch
 from framebench.analyse.table import RUN, read_record, read_table
 
 # Running out of memory is a result: another attempt would only find it again.
 RETRIED = ("failed", "timeout", "invalid")
 
 
-def failures(measurements: pd.DataFrame) -> list[str]:
-    """One line per run that the next campaign must measure again: which, and why."""
-    failed = measurements[measurements["status"].isin(RETRIED)]
+def failures(table: pd.DataFrame, key: Sequence[str]) -> list[str]:
+    """One line per run, or search, that the next campaign must make again: which, by its `key`, and why."""
+    failed = table[table["status"].isin(RETRIED)]
     return [
-        f"{' · '.join(str(run[column]) for column in RUN)}: {run['status']}: {run['reason']}"
-        for run in failed.to_dict("records")
+        f"{' · '.join(str(row[column]) for column in key)}: {row['status']}: {row['reason']}"
+        for row in failed.to_dict("records")
     ]
 
 
-def set_aside(records: Iterable[Path]) -> list[Path]:
-    """Move every record of a failed run into a folder `failed` beside it; returns where they now are.
+def set_aside(records: Iterable[Path], searches: Iterable[Path] = ()) -> list[Path]:
+    """Move every record of a failed run, or search, into a folder `failed` beside it; returns where they now are.
 
     Its place is free for the next attempt, and what was seen of this one is kept; samples of a GPU move likewise.
     """
+    made = [(read_record(path), [path, record.samples_path(path)]) for path in records if path.exists()]
+    made += [(largest_batch.read_search(path), [path]) for path in searches if path.exists()]
     moved = []
-    for path in records:
-        if path.exists() and (run := read_record(path))["status"] in RETRIED:
-            samples = record.samples_path(path)
-            for file in filter(Path.exists, (path, samples)):
+    for run, files in made:
+        if run["status"] in RETRIED:
+            for file in filter(Path.exists, files):
                 kept = file.parent / "failed" / f"{file.stem}-{run['started_unix_s']:.0f}{file.suffix}"
                 kept.parent.mkdir(exist_ok=True)
                 moved.append(file.replace(kept))
@@ -41,10 +43,16 @@ def set_aside(records: Iterable[Path]) -> list[Path]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m framebench.analyse.failures", description=__doc__)
-    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
-    measurements = read_table(parser.parse_args().measurements)
-    if lines := failures(measurements):
-        sys.exit("\n".join([f"{len(lines)} of {len(measurements)} runs failed:", *lines]))
+    of_what = parser.add_mutually_exclusive_group(required=True)
+    of_what.add_argument("--measurements", type=Path, metavar="measurements.csv")
+    of_what.add_argument("--largest-batch", type=Path, metavar="largest_batch.csv")
+    options = parser.parse_args()
+    if options.measurements:
+        table, key, what = read_table(options.measurements), RUN, "runs"
+    else:
+        table, key, what = pd.read_csv(options.largest_batch), largest_batch.SEARCH, "searches for the largest batch"
+    if lines := failures(table, key):
+        sys.exit("\n".join([f"{len(lines)} of {len(table)} {what} failed:", *lines]))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from framebench.figures import (
     effects,
     first_step,
     gpu_memory,
+    largest_batch,
     memory,
     names,
     over_batch_size,
@@ -31,6 +32,7 @@ NAMES = [
     *names.ARTICLE_2018,
     *(names.article("<device>", track) for track in names.TRACKS),
     "timeline-<device>",
+    names.LARGEST_BATCH,
     *names.MEASURED,
 ]
 
@@ -60,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--warmup", metavar="CSV", help="warmup.csv, likewise")
     parser.add_argument("--order", metavar="CSV", help="order.csv, which the figure campaign needs")
     parser.add_argument("--limits", metavar="CSV", help="limits.csv, which the figure share-of-peak needs")
+    parser.add_argument("--searches", metavar="CSV", help="largest_batch.csv, which the figure of that name needs")
     parser.add_argument("--record", type=Path, metavar="JSON", help="the run that a timeline is of")
     parser.add_argument(
         "--baseline",
@@ -85,13 +88,17 @@ def _figure(arguments: argparse.Namespace, language: languages.Language) -> Figu
         label = catalogue.framework_label(run["framework"])
         return timeline.draw(run, columns, language=language, labels={run["framework"]: label})
 
+    if name == names.LARGEST_BATCH:
+        searches = _table(arguments, "searches")
+        return largest_batch.draw(searches, language=language, labels=_labels(searches))
+
     if name not in names.MEASURED and not name.startswith("article-"):
         raise ValueError(f"unknown figure '{name}'; there is: {', '.join(NAMES)}")
     measurements, comparisons = _table(arguments, "measurements"), _table(arguments, "comparisons")
     confidence = drawing.confidence_of(comparisons)
     words: dict[str, Any] = {
         "language": language,
-        "labels": {framework: catalogue.framework_label(framework) for framework in measurements["framework"].unique()},
+        "labels": _labels(measurements),
     }
     at_size: dict[str, Any] = words | {
         "article_batch_sizes": {
@@ -126,6 +133,10 @@ def _figure(arguments: argparse.Namespace, language: languages.Language) -> Figu
         if value not in measured:
             raise ValueError(f"no measurements of {key} '{value}'; there is: {', '.join(measured)}")
     return article.draw(measurements, comparisons, device, track, baseline=arguments.baseline, **at_size)
+
+
+def _labels(table: pd.DataFrame) -> dict[str, str]:
+    return {framework: catalogue.framework_label(framework) for framework in table["framework"].unique()}
 
 
 def _table(arguments: argparse.Namespace, option: str) -> pd.DataFrame:

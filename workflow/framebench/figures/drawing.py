@@ -233,8 +233,8 @@ def confidence_of(comparisons: pd.DataFrame) -> float:
 def provenance(measurements: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
     """Devices, threads, versions, UTC dates and rounds behind `measurements`, one line each.
 
-    All from the records; what they do not say is left out, or "?" inside a line. Above them stands a warning where a
-    run was made without a GPU, on the stand-in of the tests.
+    All from the records; what they do not say is left out, or "?" inside a line. Searches have no rounds. Above them
+    stands a warning where a run was made without a GPU, on the stand-in of the tests.
     """
     lines = [language["stand_in"]] if flagged(measurements, STAND_IN).any() else []
     for device, rows in measurements.groupby("device"):
@@ -249,7 +249,10 @@ def provenance(measurements: pd.DataFrame, language: Language, labels: Mapping[s
         if len(starts)
         else ["?"]
     )
-    lines.append(language["footer_measured"].format(date=" / ".join(dates), rounds=_rounds(measurements)))
+    if "round" in measurements:
+        lines.append(language["footer_measured"].format(date=" / ".join(dates), rounds=_rounds(measurements)))
+    else:
+        lines.append(language["footer_searched"].format(date=" / ".join(dates)))
     return "\n".join(line for line in lines if line)
 
 

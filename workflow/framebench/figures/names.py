@@ -11,6 +11,7 @@ ON_EVERY_DEVICE = ["throughput", "ratio", "memory", "share-of-peak", "effects", 
 ON_GPUS = ["gpu-memory", "energy"]
 ON_SEVERAL_DEVICES = ["devices"]
 MEASURED = ON_EVERY_DEVICE + ON_GPUS + ON_SEVERAL_DEVICES
+LARGEST_BATCH = "largest-batch"
 
 
 def article(device: str, track: str) -> str:
@@ -27,6 +28,11 @@ def timeline_run(config: Config, device: str) -> matrix.Run:
     """The run of which a device's timeline is: the baseline's first, at the largest of its batch sizes."""
     runs = [run for run in matrix.runs(config) if (run.cell.device, run.cell.framework) == (device, config.baseline)]
     return max(runs, key=lambda run: (run.cell.batch_size, -run.round))
+
+
+def largest_batch(config: Config) -> list[str]:
+    """The figure of the largest batch, where the configuration has it searched."""
+    return [LARGEST_BATCH] * bool(matrix.largest_batch_paths(config))
 
 
 def of_campaign(config: Config) -> list[str]:

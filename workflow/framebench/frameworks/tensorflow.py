@@ -361,8 +361,12 @@ def versions() -> dict[str, str]:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    # Of other classes where the CUDA runtime, cuBLAS or cuDNN cannot get what it needs for itself.
-    said = ("CUDA_ERROR_OUT_OF_MEMORY", "STATUS_ALLOC_FAILED", "RESOURCE_EXHAUSTED")
+    # Of other classes where the CUDA runtime, cuBLAS or cuDNN cannot get what it needs for itself, and where what is
+    # copied to the GPU finds no room there: github.com/tensorflow/tensorflow/issues/7025
+    said = (
+        *("CUDA_ERROR_OUT_OF_MEMORY", "STATUS_ALLOC_FAILED", "RESOURCE_EXHAUSTED"),
+        "Dst tensor is not initialized",
+    )
     return isinstance(error, MemoryError | tf.errors.ResourceExhaustedError) or (
-        isinstance(error, tf.errors.OpError) and any(words in str(error) for words in said)
+        isinstance(error, tf.errors.OpError | RuntimeError) and any(words in str(error) for words in said)
     )

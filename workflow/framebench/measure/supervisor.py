@@ -21,6 +21,11 @@ SHARED = "other_process_on_gpu"  # flag of a run before or after which another p
 BUSY = "busy_machine"  # flag of a run beside which the machine had more to do than cpu.BUSY_CORES
 FREQUENCY_EVERY_S = 0.5
 OTHERS_EVERY_S = 1.0  # how often the processes of a card are asked for while they are waited for
+# What is written before a process is aborted in which memory ran out and no one caught that: by the C++ library; and by
+# TensorFlow where a thread gets no stack. The second may have other causes, and counts where memory was limited: by the
+# batch, which is all that differs between trials, the number of threads does not change.
+BAD_ALLOC = "terminate called after throwing an instance of 'std::bad_alloc'"
+NO_THREAD = "creation via pthread_create() failed"
 
 
 def supervise(request: dict, log: Path, samples_path: Path | None = None) -> dict:
@@ -60,7 +65,7 @@ def supervise(request: dict, log: Path, samples_path: Path | None = None) -> dic
             timeout_s = request["protocol"]["timeout_s"]
             try:
                 frequencies = wait(worker, timeout_s, sampling)
-                observed = seen_by(worker, seen)
+                observed = seen_by(worker, seen, log, limited=bool(request.get("host_memory_mib")))
                 observed["cpu_mhz"] = mean_within(frequencies, observed.get("blocks"))
             except subprocess.TimeoutExpired:
                 os.killpg(worker.pid, signal.SIGKILL)
@@ -194,13 +199,21 @@ def mean_within(readings: list[tuple[int, float]], blocks: list[dict] | None) ->
     return mean(inside) if inside else None
 
 
-def seen_by(worker: subprocess.Popen, seen: Path) -> dict:
-    """What a worker that has ended left behind, or why there is nothing."""
+def seen_by(worker: subprocess.Popen, seen: Path, log: Path, limited: bool) -> dict:
+    """What a worker that has ended left behind, or why there is nothing.
+
+    `log` holds its output; `limited` tells whether its memory was.
+    """
     if worker.returncode == 0:
         return json.loads(seen.read_text())
     if worker.returncode > 0:
         return {"status": "failed", "reason": f"the measuring process exited with code {worker.returncode}"}
     name = signal.Signals(-worker.returncode).name
+    if name == "SIGABRT":
+        said = log.read_text(errors="replace")
+        for words in [BAD_ALLOC] + [NO_THREAD] * limited:
+            if words in said:
+                return {"status": "out_of_memory", "reason": f"the measuring process was killed by SIGABRT: {words}"}
     hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
     return {"status": "failed", "reason": f"the measuring process was killed by {name}{hint}"}
 

@@ -33,6 +33,8 @@ def main() -> None:
     request = json.loads(Path(sys.argv[1]).read_text())
     observed: dict[str, object] = {"status": "ok", "flags": []}
     try:
+        if mib := request.get("host_memory_mib"):
+            cpu.limit_memory(mib)
         observe(request, observed)
     except Exception as error:
         traceback.print_exc()
@@ -83,14 +85,15 @@ def observe(request: dict, observed: dict[str, object]) -> None:
         )
     observed["flops_per_sample"] = workload.flops_per_sample
 
-    images, labels = whole_batches(Path(request["data"]), batch_size)
-    first_batch = images[:batch_size].copy(), labels[:batch_size].copy()
+    images, labels = whole_batches(Path(request["data"]), batch_size, request.get("batches"))
+    checked = min(batch_size, request.get("checked_images", batch_size))
+    checked_batch = images[:checked].copy(), labels[:checked].copy()
     trainer.feed(images, labels, request["input"])
     del images, labels
     observed["host_rss_built_mib"] = cpu.resident_mib()
 
     observed |= train(trainer, request, workload)
-    observed |= outcome(trainer, workload, weights, first_batch, precision)
+    observed |= outcome(trainer, workload, weights, checked_batch, precision)
     if request.get("ceiling"):
         observed |= ceiling.measured(trainer, adapter.out_of_memory)
 
@@ -146,12 +149,16 @@ def outcome(
     return seen
 
 
-def whole_batches(path: Path, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images float32 (n, height, width, channels) in [0, 1] and labels int64 (n,), n cut to whole batches."""
+def whole_batches(path: Path, batch_size: int, batches: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Images float32 (n, height, width, channels) in [0, 1] and labels int64 (n,), n cut to whole batches.
+
+    Of a number of `batches` that the images do not fill, the first ones come again.
+    """
     with np.load(path, allow_pickle=False) as data:
-        count = len(data["labels"]) // batch_size * batch_size
-        images = data["images"][:count].astype(np.float32)
-        labels = data["labels"][:count].astype(np.int64)
+        samples = len(data["labels"])
+        places = np.arange(batch_size * (batches or samples // batch_size)) % samples
+        images = data["images"][places].astype(np.float32)
+        labels = data["labels"][places].astype(np.int64)
     images /= 255
     return images, labels
 

@@ -72,6 +72,15 @@ def forget_peak() -> bool:
     return True
 
 
+def limit_memory(mib: int) -> None:
+    """From now on this process gets no more private memory than that; what it asks for beyond fails (setrlimit(2)).
+
+    Counted is what it may write, used or not, and not what it has mapped of files. ValueError where the system
+    has a lower limit.
+    """
+    resource.setrlimit(resource.RLIMIT_DATA, (mib * MIB, mib * MIB))
+
+
 @dataclass(frozen=True)
 class Usage:
     """CPU time of all cores so far, in s: of everyone, stolen by the hypervisor, idle too, and our own share.

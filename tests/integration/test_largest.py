@@ -1,0 +1,110 @@
+"""The largest batch that trains through the workflow: planned on GPUs, found in every framework on a limited CPU."""
+
+import csv
+import json
+
+import pytest
+
+from conftest import TINY, Workspace
+
+FRAMEWORKS = ("tensorflow", "keras-tensorflow", "pytorch")
+# The frameworks' imports take some 250 MiB of it, and 1,024 images of article-cnn far more than is left.
+LIMIT_MIB = 400
+
+
+@pytest.fixture
+def on_gpus(stand_in, monkeypatch) -> None:
+    """The two cards for all that a workspace runs."""
+    for name, value in stand_in.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("on_gpus")
+def test_every_campaign_on_gpus_searches_each_of_them_once_for_every_framework_and_precision(workspace):
+    (entry,) = TINY["matrix"]
+    workspace.configure(devices="auto", matrix=[entry | {"batch_sizes": [32, 64], "precisions": ["float32", "tf32"]}])
+    planned = workspace.planned()
+    assert planned["search_largest_batch"] == 2 * 2 * len(FRAMEWORKS)
+    assert (planned["largest_batch_table"], planned["figure_largest_batch"]) == (1, 2)
+    assert planned["largest_batch_complete"] == 1
+    alone = workspace.planned("largest-batch")
+    assert alone["search_largest_batch"] == planned["search_largest_batch"]
+    assert not {"measure", "certificate", "figure"} & alone.keys()
+
+
+def test_a_campaign_on_the_cpu_searches_nothing_and_the_target_says_what_it_needs(workspace):
+    assert not {name for name in workspace.planned() if "largest" in name}
+    result = workspace.snakemake("largest-batch")
+    assert result.returncode != 0
+    assert "largest-batch: there is no GPU among devices; to search on the CPU too, give" in result.stderr
+
+
+@pytest.fixture
+def limited(workspace) -> Workspace:
+    """Searches on the CPU, in so little memory that they are short."""
+    workspace.configure(largest_batch={"start": 1024, "at_most": 1024, "host_memory_mib": LIMIT_MIB})
+    return workspace
+
+
+def rows(workspace: Workspace) -> dict[str, dict[str, str]]:
+    """The rows of the table by framework."""
+    with (workspace.folder / "results/largest_batch.csv").open() as file:
+        return {row["framework"]: row for row in csv.DictReader(file)}
+
+
+@pytest.mark.usefixtures("installed")
+def test_every_framework_runs_out_of_a_limited_memory_and_the_largest_batch_is_found(limited):
+    result = limited.snakemake("largest-batch")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert rows(limited).keys() == set(FRAMEWORKS)
+    for framework, row in rows(limited).items():
+        assert (row["status"], row["bound"], row["flags"]) == ("ok", "out_of_memory", ""), row
+        assert row["host_memory_mib"] == str(LIMIT_MIB)
+        path = limited.folder / f"results/largest-batch/cpu/article-cnn/{framework}/float32.json"
+        trials = {trial["batch_size"]: trial["status"] for trial in json.loads(path.read_text())["trials"]}
+        assert trials[int(row["largest"])] == "ok"
+        assert trials[1024] == "out_of_memory"
+    for language in ("en", "ko"):
+        assert (limited.folder / f"results/figures/{language}/largest-batch.png").exists()
+
+    # Nothing is searched again but for what decides what is found.
+    assert "search_largest_batch" not in limited.planned("largest-batch")
+    limited.configure(protocol={"synced_steps": 7})
+    assert "search_largest_batch" not in limited.planned("largest-batch")
+    for changes in ({"host_memory_mib": LIMIT_MIB + 1}, {"at_most": 2048}, {"start": 128}):
+        kept = (limited.folder / "config.yaml").read_text()
+        limited.configure(largest_batch=changes)
+        assert limited.planned("largest-batch")["search_largest_batch"] == len(FRAMEWORKS), changes
+        (limited.folder / "config.yaml").write_text(kept)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_search_that_fails_is_drawn_as_a_gap_and_made_again_the_next_time(limited):
+    limited.configure(frameworks=["pytorch"], baseline="pytorch", largest_batch={"start": 2, "at_most": 2})
+    adapter = limited.folder / "workflow/framebench/frameworks/pytorch.py"
+    original = adapter.read_text()
+    adapter.write_text(original.replace("self.optimizer.step()", "raise KeyError('planted')"))
+    result = limited.snakemake("largest-batch")
+    assert result.returncode != 0
+    assert "1 of 1 searches for the largest batch failed:" in result.stdout + result.stderr
+    (row,) = rows(limited).values()
+    assert (row["status"], row["largest"], row["reason"]) == ("failed", "", "batch 2: KeyError: 'planted'")
+    assert (limited.folder / "results/figures/ko/largest-batch.png").exists()
+
+    adapter.write_text(original)
+    result = limited.snakemake("largest-batch")
+    assert result.returncode == 0, result.stdout + result.stderr
+    (row,) = rows(limited).values()
+    assert (row["status"], row["largest"], row["bound"]) == ("ok", "2", "at_most")
+
+
+@pytest.mark.usefixtures("installed", "on_gpus")
+def test_a_search_with_the_stand_in_tells_the_card_and_that_it_was_none(workspace):
+    workspace.configure(devices=["h200"], frameworks=["pytorch"], baseline="pytorch")
+    assert workspace.snakemake("largest-batch").returncode != 0
+    (row,) = rows(workspace).values()
+    assert (row["device_name"], row["gpu_memory_total_mib"], row["flags"]) == ("NVIDIA H200", "143360.0", "stand_in")
+    # The card is none, so that the framework sees no GPU: no result, and no word of memory.
+    assert (row["status"], row["largest"], row["trials"]) == ("failed", "", "1")
+    assert row["reason"].startswith("batch 1024: ValueError: a GPU is asked for, but PyTorch")
+    assert (workspace.folder / "results/figures/en/largest-batch.png").exists()

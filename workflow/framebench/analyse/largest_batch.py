@@ -1,0 +1,81 @@
+"""Makes one table of what the searches for the largest batch found: `python -m framebench.analyse.largest_batch`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from framebench.analyse.table import TableError, one_line, write_table
+
+SEARCH = ["device", "workload", "framework", "precision"]
+COLUMNS = dict.fromkeys(SEARCH, "str") | {
+    "status": "str",  # of the search, as a run's: `out_of_memory` where not even one image trains
+    "largest": "Int64",  # images; null unless the status is ok
+    "bound": "str",  # `out_of_memory`: a batch 1/16 larger runs out of it; `at_most`: no larger one was tried
+    "reason": "str",  # what the smallest batch that does not train says
+    "trials": "Int64",
+    "allocator_peak_mib": "float64",  # of the largest batch, as in measurements.csv, and so the next
+    "gpu_peak_delta_mib": "float64",
+    "gpu_memory_total_mib": "float64",
+    "host_memory_mib": "Int64",  # that a trial might take
+    "device_name": "str",
+    "device_uuid": "str",
+    "driver_version": "str",
+    "framework_version": "str",
+    "threads": "Int64",
+    "started_unix_s": "float64",
+    "flags": "str",
+}
+NONE_SEARCHED = (
+    "largest-batch: there is no GPU among devices; to search on the CPU too, give largest_batch.host_memory_mib of "
+    "config.yaml the MiB that the training process may take there"
+)
+
+
+def read_search(path: Path) -> dict[str, Any]:
+    """What a search wrote. Raises TableError where the file is not that."""
+    try:
+        search = json.loads(path.read_text(encoding="utf-8"))
+        if missing := sorted(set(COLUMNS) - {"allocator_peak_mib", "gpu_peak_delta_mib"} - set(search)):
+            raise ValueError(f"it lacks {', '.join(missing)}")
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError) as error:
+        raise TableError(f"{path}: {one_line(str(error), 300)}: delete it to have the batch searched again") from error
+    return search
+
+
+def table(searches: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """One row of COLUMNS per search, in the order of SEARCH."""
+    frame = pd.DataFrame([_row(search) for search in searches], columns=list(COLUMNS)).astype(COLUMNS)
+    return frame.sort_values(SEARCH, ignore_index=True)
+
+
+def _row(search: dict[str, Any]) -> dict[str, Any]:
+    of_largest: dict[str, Any] = next(
+        (trial for trial in search["trials"] if trial["batch_size"] == search["largest"]), {}
+    )
+    memory = {name: of_largest.get(name) for name in ("allocator_peak_mib", "gpu_peak_delta_mib")}
+    return search | memory | {"trials": len(search["trials"]), "flags": ";".join(search["flags"])}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read searches, write their table; ends the process with one line on stderr where it cannot."""
+    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.largest_batch", description=__doc__)
+    parser.add_argument("searches", nargs="*", type=Path, metavar="SEARCH.json", help="what a search wrote")
+    parser.add_argument("--output", required=True, type=Path, metavar="largest_batch.csv")
+    options = parser.parse_args(arguments)
+    if not options.searches:
+        sys.exit(NONE_SEARCHED)
+    try:
+        write_table(table(map(read_search, options.searches)), options.output)
+    except TableError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
