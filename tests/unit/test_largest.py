@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framebench import catalogue, config, matrix
+from framebench import catalogue, config, matrix, record
 from framebench.analyse import failures, largest_batch
 from framebench.config import LargestBatch
 from framebench.measure import largest, supervisor, worker
@@ -187,7 +187,7 @@ def test_without_a_gpu_and_without_a_limit_nothing_is_tried(searched, capsys):
 
 def test_what_matters_to_a_reader_is_told_of_a_search_when_it_is_of_a_trial():
     runs = [{"flags": []}, {"flags": ["warmup_not_converged", "stand_in"]}, {"flags": ["other_process_on_gpu"]}]
-    assert largest.flags(runs) == [supervisor.SHARED, supervisor.STAND_IN]
+    assert largest.flags(runs) == [supervisor.SHARED, record.STAND_IN]
     assert largest.flags(runs[:1]) == []
 
 
