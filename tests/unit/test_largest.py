@@ -129,7 +129,7 @@ def test_every_trial_is_a_process_of_its_own_with_one_batch_of_data_on_the_devic
     for request in asked:
         assert (request["track"], request["input"], request["batches"]) == ("default", "device", 1)
         assert (request["host_memory_mib"], request["gpu"]) == (2048, None)
-        assert request["checked_images"] == largest.CHECKED_IMAGES
+        assert request["weights_only"]
         assert request["protocol"] | largest.STEPS == request["protocol"]
         assert request["protocol"]["timeout_s"] == 60
     assert {name: found[name] for name in ("status", "largest", "bound", "reason")} == {

@@ -60,37 +60,53 @@ def test_a_run_must_have_trained_and_in_the_precision_that_was_asked_for(found, 
     assert (seen.get("status"), seen.get("reason")) == (status, reason)
 
 
-@pytest.mark.parametrize(("asked", "seen"), [({}, 6), ({"checked_images": 4}, 4), ({"checked_images": 32}, 6)])
-def test_that_a_run_trained_is_seen_on_a_whole_batch_or_on_as_many_images_as_asked(asked, seen, tmp_path, monkeypatch):
-    workload, looked_at = workloads.load("article-cnn"), []
+@pytest.mark.parametrize(("weights_only", "looked_at"), [(False, 2), (True, 0)])
+def test_the_loss_of_a_trial_whose_memory_is_at_its_end_is_not_looked_at(
+    weights_only, looked_at, tmp_path, monkeypatch
+):
+    workload, losses = workloads.load("article-cnn"), [2.3, 1.0]
 
     class Adapter:
         versions = dict
         start = staticmethod(lambda *_: None)
 
-        class Trainer(Trained):
+        class Trainer:
             def __init__(self, *_, **__) -> None:
-                super().__init__(1.0, 2.3)
+                self.given = workload.initial_weights(1)
 
             settings, feed = dict, staticmethod(lambda *_: None)
-            weights = staticmethod(lambda: workload.initial_weights(1))
             allocator_peaks_mib = staticmethod(lambda: (None, None))
+            loss = staticmethod(lambda images, labels: losses.pop())
 
             def train(self, pace) -> None:
                 while not pace.over(lambda: None):
                     pass
 
-            def loss(self, images, labels) -> float:
-                looked_at.append((len(images), len(labels)))
-                return super().loss(images, labels)
+            def weights(self) -> dict[str, np.ndarray]:
+                return self.given
+
+            def load(self, weights) -> None:
+                self.given = weights
 
     monkeypatch.setattr(frameworks, "load", lambda name: Adapter)
     monkeypatch.setattr(footprint, "found", lambda trainer, workload, batch_size: {"conv1": "float32"})
     np.savez(tmp_path / "data.npz", images=np.zeros((12, 32, 32, 3), np.uint8), labels=np.zeros(12))
     request = {"workload": "article-cnn", "framework": "x", "precision": "float32", "input": "device", "gpu": None}
     request |= {"batch_size": 6, "tuning": {}, "seed": 1, "threads": 1, "protocol": STEPS}
-    worker.observe(request | {"data": str(tmp_path / "data.npz")} | asked, {})
-    assert looked_at == [(seen, seen)] * 2
+    observed: dict[str, object] = {}
+    worker.observe(request | {"data": str(tmp_path / "data.npz"), "weights_only": weights_only}, observed)
+    assert 2 - len(losses) == looked_at
+    # Its weights are: here they are as they were.
+    assert observed.get("reason") == ("no weight has changed" if weights_only else None)
+
+
+@pytest.mark.parametrize(
+    ("after", "reason"),
+    [([1.0, 2.0], "no weight has changed"), ([1.0, np.nan], "a weight is not finite"), ([1.0, 2.5], None)],
+)
+def test_a_trial_must_have_changed_its_weights_to_finite_ones(after, reason):
+    seen = worker.outcome_by_weights({"a": np.array(after), "b": np.ones(2)}, {"a": np.array([1, 2]), "b": np.ones(2)})
+    assert (seen.get("status"), seen.get("reason")) == ("invalid" if reason else None, reason)
 
 
 @pytest.mark.parametrize(("gpu", "device"), [(None, "cpu"), ({"uuid": "GPU-1"}, "cuda")])

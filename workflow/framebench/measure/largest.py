@@ -24,15 +24,13 @@ from framebench.measure.supervisor import SHARED, supervise
 from framebench.record import STAND_IN
 
 RESOLUTION = 16  # the batch found is within 1/16 of the smallest that ran out of memory
-# The first step allocates most; the loss scaling of float16 skips some until it has found its scale, and a run whose
-# loss has not moved is invalid.
+# The first step allocates most; the loss scaling of float16 skips some until it has found its scale, and a trial in
+# which no weight has changed is invalid.
 STEPS = {
     "warmup": {"min_s": 0, "min_steps": 1, "max_s": 0, "group_s": 0, "tolerance": 1},
     "blocks": {"count": 1, "min_s": 0, "min_steps": 12},
     "synced_steps": 2,
 }
-# That a trial trained is seen on so many images: to look at a whole batch may need more memory than to train on it.
-CHECKED_IMAGES = 32
 # What the records of the trials say of the machine, and what a reader should know of the search.
 OF_MACHINE = ("device_name", "device_uuid", "gpu_memory_total_mib", "driver_version", "framework_version", "threads")
 FLAGS = (SHARED, STAND_IN)
@@ -125,7 +123,7 @@ def main() -> None:
             "input": "device",
             "batch_size": batch_size,
             "batches": 1,
-            "checked_images": CHECKED_IMAGES,
+            "weights_only": True,
             "round": len(runs) + 1,
             "order": len(runs) + 1,
             "certificate": None,
