@@ -4,14 +4,22 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 import yaml
 
 import standin
 from framebench import catalogue, environments
+
+# On a machine that does something else too, any example may take long and be right.
+hypothesis.settings.register_profile(
+    "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy machine")
 
 PROJECT = Path(__file__).parents[1]
 PARTS = ["Snakefile", "Makefile", "config.yaml", "workflow", "envs", "profiles", "presets"]
@@ -115,6 +123,17 @@ def make_workspace(folder: Path) -> Workspace:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return make_workspace(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One for each of pytest's processes, which gives all that is started here leases of its own.
+
+    So no test waits for a measurement elsewhere on this machine. No test looks at how fast anything was.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
+        yield
 
 
 @pytest.fixture(scope="session")
