@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,14 @@ TINY = {
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What Snakemake would do now."""
+
+    jobs: dict[str, int]  # of each rule
+    runs: dict[str, int]  # to measure, of each framework
+
+
+@dataclass(frozen=True)
 class Workspace:
     """A folder with the project in it, and what a user does there."""
 
@@ -77,24 +86,20 @@ class Workspace:
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
 
-    def planned(self, *arguments: str) -> dict[str, int]:
-        """Rule → number of jobs that Snakemake would run now."""
-        result = self.snakemake(*arguments, "-n", "--quiet", "rules")
+    def plan(self, *arguments: str) -> Plan:
+        """What Snakemake would do now for these targets."""
+        result = self.snakemake(*arguments, "-n", "--quiet", "reason", "progress", "host")
         assert result.returncode == 0, result.stdout + result.stderr
-        rows = [line.split() for line in (result.stdout + result.stderr).splitlines()]
-        return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
-
-    def would_measure(self) -> dict[str, int]:
-        """Framework → number of runs that Snakemake would measure now."""
-        result = self.snakemake("-n", "--quiet", "reason", "progress", "host")
-        assert result.returncode == 0, result.stdout + result.stderr
-        frameworks: dict[str, int] = {}
+        jobs: Counter[str] = Counter()
+        runs: Counter[str] = Counter()
         for line in (result.stdout + result.stderr).splitlines():
+            kind, _, rule = line.removesuffix(":").partition(" ")
+            if kind in ("rule", "localrule", "checkpoint") and line.endswith(":"):
+                jobs[rule] += 1
             name, _, path = line.strip().partition(": ")
             if name == "output" and "/runs/" in path:
-                framework = path.split("/")[4]
-                frameworks[framework] = frameworks.get(framework, 0) + 1
-        return frameworks
+                runs[path.split("/")[4]] += 1
+        return Plan(dict(jobs), dict(runs))
 
     def records(self) -> list[Path]:
         return sorted((self.folder / "results" / "runs").rglob("round-*.json"))

@@ -86,9 +86,9 @@ def test_the_workflow_writes_a_certificate_and_a_page_and_proves_again_only_what
     for framework in FRAMEWORKS:
         page = (folder / f"{framework}.md").read_text()
         assert "**passed**" in page, page
-    assert workspace.planned("certificates") == {}
+    assert workspace.plan("certificates").jobs == {}
     append(workspace.folder / "workflow/framebench/workloads/article_cnn/pytorch.py", "# as ever\n")
-    planned = workspace.planned("certificates")
+    planned = workspace.plan("certificates").jobs
     assert (planned["observe"], planned["certificate"], planned.get("expected")) == (1, 1, None)
 
 

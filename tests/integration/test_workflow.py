@@ -137,21 +137,22 @@ def test_a_fresh_checkout_measures_nothing_again(restored):
     for path in workspace.folder.rglob("*"):
         if not {"results", ".snakemake", ".venvs"} & set(path.relative_to(workspace.folder).parts):
             path.touch()
-    assert workspace.would_measure() == {}
+    assert workspace.plan().runs == {}
 
 
 def test_a_comment_in_a_lock_measures_nothing_again(restored):
     workspace, edit = restored
     edit("envs/pytorch-cpu.txt", "torch==", "# a comment\ntorch==")
-    assert workspace.would_measure() == {}
+    assert workspace.plan().runs == {}
 
 
 def test_new_pins_measure_the_frameworks_of_that_environment_only(restored):
     workspace, edit = restored
     edit("envs/tensorflow-cpu.txt", "psutil==", "psutil==1")
     per_framework = 2 * ROUNDS
-    assert workspace.would_measure() == {"tensorflow": per_framework, "keras-tensorflow": per_framework}
-    assert workspace.planned()["environment"] == 1
+    plan = workspace.plan()
+    assert plan.runs == {"tensorflow": per_framework, "keras-tensorflow": per_framework}
+    assert plan.jobs["environment"] == 1
 
 
 @pytest.mark.parametrize(
@@ -160,42 +161,43 @@ def test_new_pins_measure_the_frameworks_of_that_environment_only(restored):
 def test_a_changed_adapter_or_model_measures_that_framework_only(restored, source):
     workspace, edit = restored
     edit(source, "import torch", "import torch  # changed")
-    assert workspace.would_measure() == {"pytorch": 2 * ROUNDS}
+    assert workspace.plan().runs == {"pytorch": 2 * ROUNDS}
 
 
 def test_changed_shared_code_or_protocol_measures_everything(restored):
     workspace, edit = restored
     everything = dict.fromkeys(FRAMEWORKS, 2 * ROUNDS)
     edit("workflow/framebench/measure/pace.py", "import gc", "import gc  # changed")
-    assert workspace.would_measure() == everything
+    assert workspace.plan().runs == everything
 
 
 def test_a_changed_protocol_measures_everything(restored):
     workspace, edit = restored
     edit("config.yaml", "synced_steps: 3", "synced_steps: 4")
-    assert workspace.would_measure() == dict.fromkeys(FRAMEWORKS, 2 * ROUNDS)
+    assert workspace.plan().runs == dict.fromkeys(FRAMEWORKS, 2 * ROUNDS)
 
 
 def test_more_rounds_measure_only_the_new_ones(restored):
     workspace, edit = restored
     edit("config.yaml", f"rounds: {ROUNDS}", f"rounds: {ROUNDS + 1}")
-    assert workspace.would_measure() == dict.fromkeys(FRAMEWORKS, 2)
+    assert workspace.plan().runs == dict.fromkeys(FRAMEWORKS, 2)
 
 
 def test_a_new_word_in_a_language_draws_only_that_language_again(restored):
     workspace, edit = restored
     edit("workflow/framebench/languages/ko.yaml", "배치 크기", "배치의 크기")
-    assert workspace.would_measure() == {}
-    planned = workspace.planned()
-    assert planned["figure"] == len(FIGURES)
-    assert planned["figure_2018"] == len(FIGURES_2018)
+    plan = workspace.plan()
+    assert plan.runs == {}
+    assert plan.jobs["figure"] == len(FIGURES)
+    assert plan.jobs["figure_2018"] == len(FIGURES_2018)
 
 
 def test_changed_analysis_measures_nothing_and_computes_the_tables_again(restored):
     workspace, edit = restored
     edit("workflow/framebench/analyse/statistics.py", '"""', '"""Changed: ')
-    assert workspace.would_measure() == {}
-    assert workspace.planned()["comparisons"] == 1
+    plan = workspace.plan()
+    assert plan.runs == {}
+    assert plan.jobs["comparisons"] == 1
 
 
 def test_environments_that_were_deleted_are_made_again_and_nothing_is_measured_again(restored):
@@ -204,8 +206,8 @@ def test_environments_that_were_deleted_are_made_again_and_nothing_is_measured_a
     shared = venvs.readlink()
     venvs.unlink()
     try:
-        assert workspace.planned("environments")["environment"] == 2
-        assert workspace.would_measure() == {}
+        assert workspace.plan("environments").jobs["environment"] == 2
+        assert workspace.plan().runs == {}
     finally:
         venvs.symlink_to(shared)
 
@@ -240,4 +242,4 @@ def test_ten_thousand_cells_are_planned(workspace):
         data={"samples": 100_000},
         matrix=[workspace_matrix(rounds=1)[0] | {"batch_sizes": list(range(1, 1668))}],
     )
-    assert workspace.planned("results/measurements.csv")["measure"] == 1667 * 2 * 3
+    assert workspace.plan("results/measurements.csv").jobs["measure"] == 1667 * 2 * 3
