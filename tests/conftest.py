@@ -1,5 +1,6 @@
 """A copy of the project in which a test can measure a tiny matrix, sharing the installed environments."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -125,6 +126,12 @@ def make_workspace(folder: Path) -> Workspace:
     return workspace
 
 
+def copy_of(workspace: Workspace, folder: Path) -> Workspace:
+    """Everything with its times, so that Snakemake sees what it saw in the original."""
+    shutil.copytree(workspace.folder, folder, symlinks=True, dirs_exist_ok=True)
+    return Workspace(folder)
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return make_workspace(tmp_path)
@@ -139,6 +146,30 @@ def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
         yield
+
+
+@pytest.fixture(scope="session")
+def certified(tmp_path_factory: pytest.TempPathFactory, installed: None) -> Workspace:
+    """A workspace with the certificates made and nothing measured, to take copies of.
+
+    For all of pytest's processes: the first that needs it makes it, and the others wait.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "certified"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            made = make_workspace(tmp_path_factory.mktemp("certifying"))
+            result = made.snakemake("certificates")
+            assert result.returncode == 0, result.stdout + result.stderr
+            made.folder.rename(folder)
+    return Workspace(folder)
+
+
+@pytest.fixture
+def certified_workspace(certified: Workspace, tmp_path: Path) -> Workspace:
+    """For tests of what comes after the certificates, which take the longest in a tiny campaign."""
+    return copy_of(certified, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -263,12 +263,15 @@ def refused(workspace: Workspace) -> str:
 
 
 @pytest.mark.usefixtures("installed")
-def test_the_devices_are_chosen_once_and_every_run_gets_its_own(workspace, stand_in, monkeypatch):
+def test_the_devices_are_chosen_once_and_every_run_gets_its_own(certified_workspace, stand_in, monkeypatch):
+    workspace = certified_workspace
     with monkeypatch.context() as here:
         for name, value in stand_in.environment.items():
             here.setenv(name, value)
         workspace.configure(devices="auto", frameworks=["pytorch"], baseline="pytorch")
-        result = workspace.snakemake()
+        verdicts = [f"results/verdict.{language}.txt" for language in ("en", "ko")]
+        timeline = "results/figures/en/timeline-l4.svg"
+        result = workspace.snakemake("results/.complete", timeline, *verdicts)
     kept = json.loads((workspace.folder / "results" / "devices.json").read_text())
     assert {name: device["uuid"] for name, device in kept["devices"].items()} == {"h200": UUIDS[0], "l4": UUIDS[1]}
     records = [json.loads(path.read_text()) for path in workspace.records()]
@@ -278,6 +281,7 @@ def test_the_devices_are_chosen_once_and_every_run_gets_its_own(workspace, stand
     for language, words in {"en": "a stand-in for the NVIDIA driver", "ko": "테스트용 대역"}.items():
         verdict = workspace.folder / "results" / f"verdict.{language}.txt"
         assert words in verdict.read_text().splitlines()[0]
+    assert (workspace.folder / timeline).exists()
     # Without the cards, as on another host: the same devices, and nothing to measure but what failed.
     assert "FRAMEBENCH_STAND_IN" not in os.environ
     assert set(workspace.plan().runs) <= {"pytorch"}

@@ -19,8 +19,9 @@ TARGETS = ("results/noise.csv", "results/.complete")
 
 
 @pytest.fixture
-def ruled(workspace):
+def ruled(certified_workspace):
     """Two frameworks, one cell with the rule and one with a number of rounds."""
+    workspace = certified_workspace
     (entry,) = TINY["matrix"]
     matrix = [entry | {"rounds": RULE}, entry | {"inputs": ["host"], "rounds": 1}]
     workspace.configure(frameworks=["tensorflow", "pytorch"], matrix=matrix)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from conftest import Workspace, make_workspace
+from conftest import Workspace, copy_of
 
 FRAMEWORKS = {"tensorflow", "keras-tensorflow", "pytorch"}
 FIGURES_2018 = ["article-2018-k80", "article-2018-p100"]
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.usefixtures("installed")
 
 
 @pytest.fixture(scope="module")
-def campaign(tmp_path_factory) -> tuple[Workspace, str]:
+def campaign(certified, tmp_path_factory) -> tuple[Workspace, str]:
     """A finished campaign and what it printed. Tests may change its folder only if they change it back."""
-    workspace = make_workspace(tmp_path_factory.mktemp("campaign"))
+    workspace = copy_of(certified, tmp_path_factory.mktemp("campaign"))
     matrix = workspace_matrix(rounds=ROUNDS)
     workspace.configure(matrix=matrix)
     result = workspace.snakemake()
