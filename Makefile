@@ -31,7 +31,9 @@ path: $(workflow)/.complete
 
 test: lint
 	@$(test)/bin/snakemake --cores all environments
-	$(test)/bin/python -m pytest tests
+	@# Two files at a time, each by one process from its start to its end: what a file's tests share is made once, and the
+	@# long ones, of tests/integration, come first.
+	$(test)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests
 
 lint: $(test)/.complete
 	$(test)/bin/ruff check .

@@ -9,6 +9,7 @@
 import argparse
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -101,8 +102,8 @@ def plan(folder: Path) -> None:
     )
     wall_s = time.perf_counter() - start
     peak_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    assert planned.returncode == 0
-    print(f"planning {len(sizes) * len(FRAMEWORKS)} runs: {wall_s:.1f} s, {peak_mib:.0f} MiB", flush=True)
+    (runs,) = re.findall(r"^measure +(\d+)$", planned.stdout + planned.stderr, re.MULTILINE)[:1]
+    print(f"planning {runs} runs: {wall_s:.1f} s, {peak_mib:.0f} MiB", flush=True)
 
 
 def sampler(folder: Path, pairs: int) -> None:

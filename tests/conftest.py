@@ -1,17 +1,27 @@
 """A copy of the project in which a test can measure a tiny matrix, sharing the installed environments."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 import yaml
 
 import standin
 from framebench import catalogue, environments
+
+# On a machine that does something else too, any example may take long and be right.
+hypothesis.settings.register_profile(
+    "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy machine")
 
 PROJECT = Path(__file__).parents[1]
 PARTS = ["Snakefile", "Makefile", "config.yaml", "workflow", "envs", "profiles", "presets"]
@@ -44,6 +54,14 @@ TINY = {
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What Snakemake would do now."""
+
+    jobs: dict[str, int]  # of each rule
+    runs: dict[str, int]  # to measure, of each framework
+
+
+@dataclass(frozen=True)
 class Workspace:
     """A folder with the project in it, and what a user does there."""
 
@@ -69,24 +87,20 @@ class Workspace:
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
 
-    def planned(self, *arguments: str) -> dict[str, int]:
-        """Rule → number of jobs that Snakemake would run now."""
-        result = self.snakemake(*arguments, "-n", "--quiet", "rules")
+    def plan(self, *arguments: str) -> Plan:
+        """What Snakemake would do now for these targets."""
+        result = self.snakemake(*arguments, "-n", "--quiet", "reason", "progress", "host")
         assert result.returncode == 0, result.stdout + result.stderr
-        rows = [line.split() for line in (result.stdout + result.stderr).splitlines()]
-        return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
-
-    def would_measure(self) -> dict[str, int]:
-        """Framework → number of runs that Snakemake would measure now."""
-        result = self.snakemake("-n", "--quiet", "reason", "progress", "host")
-        assert result.returncode == 0, result.stdout + result.stderr
-        frameworks: dict[str, int] = {}
+        jobs: Counter[str] = Counter()
+        runs: Counter[str] = Counter()
         for line in (result.stdout + result.stderr).splitlines():
+            kind, _, rule = line.removesuffix(":").partition(" ")
+            if kind in ("rule", "localrule", "checkpoint") and line.endswith(":"):
+                jobs[rule] += 1
             name, _, path = line.strip().partition(": ")
             if name == "output" and "/runs/" in path:
-                framework = path.split("/")[4]
-                frameworks[framework] = frameworks.get(framework, 0) + 1
-        return frameworks
+                runs[path.split("/")[4]] += 1
+        return Plan(dict(jobs), dict(runs))
 
     def records(self) -> list[Path]:
         return sorted((self.folder / "results" / "runs").rglob("round-*.json"))
@@ -112,9 +126,50 @@ def make_workspace(folder: Path) -> Workspace:
     return workspace
 
 
+def copy_of(workspace: Workspace, folder: Path) -> Workspace:
+    """Everything with its times, so that Snakemake sees what it saw in the original."""
+    shutil.copytree(workspace.folder, folder, symlinks=True, dirs_exist_ok=True)
+    return Workspace(folder)
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return make_workspace(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One for each of pytest's processes, which gives all that is started here leases of its own.
+
+    So no test waits for a measurement elsewhere on this machine. No test looks at how fast anything was.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def certified(tmp_path_factory: pytest.TempPathFactory, installed: None) -> Workspace:
+    """A workspace with the certificates made and nothing measured, to take copies of.
+
+    For all of pytest's processes: the first that needs it makes it, and the others wait.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "certified"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            made = make_workspace(tmp_path_factory.mktemp("certifying"))
+            result = made.snakemake("certificates")
+            assert result.returncode == 0, result.stdout + result.stderr
+            made.folder.rename(folder)
+    return Workspace(folder)
+
+
+@pytest.fixture
+def certified_workspace(certified: Workspace, tmp_path: Path) -> Workspace:
+    """For tests of what comes after the certificates, which take the longest in a tiny campaign."""
+    return copy_of(certified, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -62,11 +61,11 @@ def prepare(folder: Path, workload: str, seed: int, samples: int) -> None:
     )
 
 
-def plant(folder: Path, framework: str, only: str = "") -> None:
-    """Observe every fault, or the one called `only`, in the framework's own environment."""
+def plant(framework: str, *folders: Path, only: str = "") -> None:
+    """Observe every fault, or the one called `only`, in the framework's own environment, for each folder's problems."""
     prefix = catalogue.ROOT / environments.prefix(environments.lock_of(framework, "cpu"))
     subprocess.run(
-        [prefix / "bin" / "python", "-P", PLANTED, framework, folder, *([only] if only else [])],
+        [prefix / "bin" / "python", "-P", PLANTED, framework, only, *folders],
         env=os.environ
         | {
             "PYTHONPATH": str(catalogue.ROOT / "workflow"),
@@ -85,7 +84,7 @@ def plant_all(folder: Path) -> list[Outcome]:
         prepare(folder, workload, seed=1, samples=SAMPLES)
     frameworks = catalogue.frameworks()
     with ThreadPoolExecutor(2) as pool:
-        for _ in pool.map(partial(plant, folder), frameworks):
+        for _ in pool.map(plant, frameworks, repeat(folder)):
             pass  # or raise what was raised there
     return [outcome for framework in frameworks for outcome in outcomes(folder, framework)]
 

@@ -1,9 +1,9 @@
 """Faults to plant in a framework's model or adapter, one at a time, and what is then observed.
 
-Run inside a framework's environment as `python -P planted.py FRAMEWORK FOLDER [FAULT]`: reads the problem
-FOLDER/<workload>.npz and the images to learn from, FOLDER/images.npz, and writes
-FOLDER/<framework>/<workload>/<fault>.npz for every fault known for the framework, or the one named; `none`
-plants nothing. Every fault goes through the real adapter: only what is named in its patches is replaced.
+Run inside a framework's environment as `python -P planted.py FRAMEWORK FAULT FOLDER…`: reads, from each folder, the
+problem <workload>.npz and the images to learn from, images.npz, and writes there <framework>/<workload>/<fault>.npz
+for the fault named or, where FAULT is empty, for every one that is known for the framework; `none` plants nothing.
+Every fault goes through the real adapter: only what is named in its patches is replaced.
 """
 
 import dataclasses
@@ -309,28 +309,33 @@ def keras_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
 
 
 def main() -> None:
-    framework, folder = sys.argv[1], Path(sys.argv[2])
-    for workload, name, patches in faults(framework):
-        if sys.argv[3:] not in ([], [name]):
-            continue
-        facts: dict = {}
-        arrays: dict[str, np.ndarray] = {}
-        learns = name == NONE or name.endswith(IN_LESSON)
-        with ExitStack() as planted:
-            for replaced in patches:
-                planted.enter_context(patch.object(*replaced))
-            try:
-                facts, arrays = observe.observe(
-                    frameworks.load(framework),
-                    workloads.load(workload),
-                    given.read_problem(folder / f"{workload}.npz"),
-                    given.lesson(workloads.load(workload), folder / "images.npz") if learns else None,
-                    THREADS,
-                )
-            except Exception as error:
-                traceback.print_exc()
-                facts["failed"] = observe.failure(workload, framework, error)
-        observe.write(folder / framework / workload / f"{name}.npz", facts, arrays)
+    framework, only, *folders = sys.argv[1:]
+    for folder in map(Path, folders):
+        for workload, name, patches in faults(framework):
+            if only in ("", name):
+                facts, arrays = observed(framework, workload, name, patches, folder)
+                observe.write(folder / framework / workload / f"{name}.npz", facts, arrays)
+
+
+def observed(
+    framework: str, workload: str, name: str, patches: list[Patch], folder: Path
+) -> tuple[observe.Facts, dict[str, np.ndarray]]:
+    """What is seen of a fault, or why it cannot be run."""
+    learns = name == NONE or name.endswith(IN_LESSON)
+    with ExitStack() as planted:
+        for replaced in patches:
+            planted.enter_context(patch.object(*replaced))
+        try:
+            return observe.observe(
+                frameworks.load(framework),
+                workloads.load(workload),
+                given.read_problem(folder / f"{workload}.npz"),
+                given.lesson(workloads.load(workload), folder / "images.npz") if learns else None,
+                THREADS,
+            )
+        except Exception as error:
+            traceback.print_exc()
+            return {"failed": observe.failure(workload, framework, error)}, {}
 
 
 if __name__ == "__main__":

@@ -240,7 +240,7 @@ def test_a_card_with_mig_on_is_refused_and_its_mig_device_is_not(workspace, on_g
     assert told.startswith(f"config.yaml: devices[0]: MIG is on on {UUIDS[0]} (NVIDIA H200)")
     assert told.endswith(MIG_UUIDS[0])
     workspace.configure(devices={"slice": {"uuid": MIG_UUIDS[0]}})
-    assert workspace.planned()["measure"]
+    assert workspace.plan().jobs["measure"]
 
 
 def test_a_gpu_is_refused_where_only_packages_for_the_cpu_are_installed(workspace, on_gpus):
@@ -266,7 +266,7 @@ def test_where_a_driver_does_not_answer_auto_does_not_take_the_cpu(workspace, on
 
 
 def test_for_the_cpu_alone_the_driver_is_not_asked(workspace, on_gpus):
-    assert workspace.planned()["measure"]
+    assert workspace.plan().jobs["measure"]
     assert on_gpus.calls("nvmlInitWithFlags") == 0
 
 
@@ -281,12 +281,15 @@ def refused(workspace: Workspace) -> str:
 
 
 @pytest.mark.usefixtures("installed")
-def test_the_devices_are_chosen_once_and_every_run_gets_its_own(workspace, stand_in, monkeypatch):
+def test_the_devices_are_chosen_once_and_every_run_gets_its_own(certified_workspace, stand_in, monkeypatch):
+    workspace = certified_workspace
     with monkeypatch.context() as here:
         for name, value in stand_in.environment.items():
             here.setenv(name, value)
         workspace.configure(devices="auto", frameworks=["pytorch"], baseline="pytorch")
-        result = workspace.snakemake()
+        verdicts = [f"results/verdict.{language}.txt" for language in ("en", "ko")]
+        timeline = "results/figures/en/timeline-l4.svg"
+        result = workspace.snakemake("results/.complete", timeline, *verdicts)
     kept = json.loads((workspace.folder / "results" / "devices.json").read_text())
     assert {name: device["uuid"] for name, device in kept["devices"].items()} == {"h200": UUIDS[0], "l4": UUIDS[1]}
     records = [json.loads(path.read_text()) for path in workspace.records()]
@@ -296,7 +299,8 @@ def test_the_devices_are_chosen_once_and_every_run_gets_its_own(workspace, stand
     for language, words in {"en": "a stand-in for the NVIDIA driver", "ko": "테스트용 대역"}.items():
         verdict = workspace.folder / "results" / f"verdict.{language}.txt"
         assert words in verdict.read_text().splitlines()[0]
+    assert (workspace.folder / timeline).exists()
     # Without the cards, as on another host: the same devices, and nothing to measure but what failed.
     assert "FRAMEBENCH_STAND_IN" not in os.environ
-    assert set(workspace.would_measure()) <= {"pytorch"}
+    assert set(workspace.plan().runs) <= {"pytorch"}
     assert (workspace.folder / "results" / "devices.json").read_text() == json.dumps(kept, indent=1)

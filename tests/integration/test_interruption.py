@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.usefixtures("installed")
+# Every run, and the failure where one failed; what is drawn of them is nothing to most of these tests.
+MEASURED = "results/.complete"
 LONG_BLOCKS = {"blocks": {"count": 3, "min_s": 30.0, "min_steps": 2}}
 
 
@@ -39,9 +41,11 @@ def statuses(workspace):
         return {row["framework"]: (row["status"], row["reason"]) for row in csv.DictReader(file)}
 
 
-def test_a_killed_measuring_process_costs_only_its_run(workspace):
+def test_a_killed_measuring_process_costs_only_its_run(certified_workspace):
+    workspace = certified_workspace
     workspace.configure(frameworks=["tensorflow", "pytorch"], protocol={"blocks": {"min_s": 3.0}})
-    snakemake = workspace.start_snakemake()
+    figure = "results/figures/ko/throughput.png"
+    snakemake = workspace.start_snakemake(MEASURED, figure)
     (worker, *_) = wait_for(lambda: workers(workspace.folder))
     os.kill(worker, signal.SIGKILL)
     printed, _ = snakemake.communicate()
@@ -50,11 +54,11 @@ def test_a_killed_measuring_process_costs_only_its_run(workspace):
     (killed,) = [name for name, (status, _) in statuses(workspace).items() if status == "failed"]
     assert "killed by SIGKILL" in statuses(workspace)[killed][1]
     assert "1 of 2 runs failed" in printed
-    assert (workspace.folder / "results" / "figures" / "ko" / "throughput.png").exists()
-    assert workspace.would_measure() == {killed: 1}, printed
+    assert (workspace.folder / figure).exists()
+    assert workspace.plan().runs == {killed: 1}, printed
 
     survivor = {path: path.stat().st_mtime_ns for path in workspace.records()}
-    result = workspace.snakemake()
+    result = workspace.snakemake(MEASURED)
     assert result.returncode == 0, result.stdout + result.stderr
     assert {status for status, _ in statuses(workspace).values()} == {"ok"}
     for path, mtime in survivor.items():
@@ -65,7 +69,7 @@ def test_a_killed_measuring_process_costs_only_its_run(workspace):
 
 def test_when_snakemake_is_killed_nothing_goes_on_and_nothing_is_half_written(workspace):
     workspace.configure(frameworks=["tensorflow", "pytorch"], protocol=LONG_BLOCKS)
-    snakemake = workspace.start_snakemake()
+    snakemake = workspace.start_snakemake(MEASURED)
     wait_for(lambda: workers(workspace.folder))
     snakemake.kill()
     snakemake.communicate()
@@ -73,11 +77,11 @@ def test_when_snakemake_is_killed_nothing_goes_on_and_nothing_is_half_written(wo
     assert workspace.records() == []
 
     workspace.configure(protocol={"blocks": {"min_s": 0.05}})
-    refused = workspace.snakemake()
+    refused = workspace.snakemake(MEASURED)
     assert refused.returncode != 0
     assert "--unlock" in refused.stdout + refused.stderr
     workspace.snakemake("--unlock")
-    result = workspace.snakemake()
+    result = workspace.snakemake(MEASURED)
     assert result.returncode == 0, result.stdout + result.stderr
     assert {status for status, _ in statuses(workspace).values()} == {"ok"}
     assert not list((workspace.folder / "results").rglob(".round-*"))
@@ -90,16 +94,17 @@ def test_a_run_that_hangs_is_stopped_and_shown(workspace):
         baseline="pytorch",
         protocol={"blocks": {"count": 1, "min_s": 4.9, "min_steps": 10**6}, "timeout_s": 5},
     )
-    result = workspace.snakemake()
+    result = workspace.snakemake(MEASURED)
     assert result.returncode != 0
     assert statuses(workspace)["pytorch"] == ("timeout", "still running after protocol.timeout_s = 5 s")
     assert workers(workspace.folder) == []
 
 
-def test_a_model_of_the_wrong_size_is_a_failed_run_with_its_reason(workspace):
+def test_a_model_of_the_wrong_size_is_a_failed_run_with_its_reason_and_not_compared(certified_workspace):
+    workspace = certified_workspace
     model = workspace.folder / "workflow/framebench/workloads/article_cnn/pytorch.py"
     model.write_text(model.read_text().replace("nn.Linear(16 * 6 * 6, 10)", "nn.Linear(16 * 6 * 6, 11)"))
-    result = workspace.snakemake()
+    result = workspace.snakemake(MEASURED, "results/comparisons.csv")
     assert result.returncode != 0
     status, reason = statuses(workspace)["pytorch"]
     assert status == "failed"
@@ -114,7 +119,7 @@ def test_a_model_that_does_not_learn_is_invalid(workspace):
     adapter = workspace.folder / "workflow/framebench/frameworks/pytorch.py"
     adapter.write_text(adapter.read_text().replace("self.optimizer.step()", "pass"))
     workspace.configure(frameworks=["pytorch"], baseline="pytorch")
-    assert workspace.snakemake().returncode != 0
+    assert workspace.snakemake(MEASURED).returncode != 0
     status, reason = statuses(workspace)["pytorch"]
     assert status == "invalid"
     assert reason.startswith("the loss did not move")

@@ -19,8 +19,9 @@ TARGETS = ("results/noise.csv", "results/.complete")
 
 
 @pytest.fixture
-def ruled(workspace):
+def ruled(certified_workspace):
     """Two frameworks, one cell with the rule and one with a number of rounds."""
+    workspace = certified_workspace
     (entry,) = TINY["matrix"]
     matrix = [entry | {"rounds": RULE}, entry | {"inputs": ["host"], "rounds": 1}]
     workspace.configure(frameworks=["tensorflow", "pytorch"], matrix=matrix)
@@ -76,4 +77,4 @@ def test_a_rule_adds_rounds_and_neither_a_failed_run_nor_another_invocation_meas
 
 
 def test_without_a_rule_there_is_no_checkpoint(workspace):
-    assert "precision" not in workspace.planned("results/noise.csv")
+    assert "precision" not in workspace.plan("results/noise.csv").jobs

@@ -56,11 +56,11 @@ def test_each_framework_is_compared_with_its_own_defaults(tuned):
 
 
 def test_nothing_is_searched_or_measured_again(tuned):
-    assert not {"tune", "measure"} & tuned.planned("results/effects.csv").keys()
+    assert not {"tune", "measure"} & tuned.plan("results/effects.csv").jobs.keys()
 
 
 def test_more_trials_search_again_and_default_runs_stay(tuned):
     tuned.configure(tuning={"trials": TRIALS + 1})
-    planned = tuned.planned("results/effects.csv")
+    planned = tuned.plan("results/effects.csv").jobs
     assert planned["tune"] == len(FRAMEWORKS)
     assert planned["measure"] == len(FRAMEWORKS)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from conftest import Workspace, make_workspace
+from conftest import Workspace, copy_of
 from framebench import catalogue, environments
 
 FRAMEWORKS = {"tensorflow", "keras-tensorflow", "pytorch"}
@@ -29,9 +29,9 @@ pytestmark = pytest.mark.usefixtures("installed")
 
 
 @pytest.fixture(scope="module")
-def campaign(tmp_path_factory) -> tuple[Workspace, str]:
+def campaign(certified, tmp_path_factory) -> tuple[Workspace, str]:
     """A finished campaign and what it printed. Tests may change its folder only if they change it back."""
-    workspace = make_workspace(tmp_path_factory.mktemp("campaign"))
+    workspace = copy_of(certified, tmp_path_factory.mktemp("campaign"))
     matrix = workspace_matrix(rounds=ROUNDS)
     workspace.configure(matrix=matrix)
     result = workspace.snakemake()
@@ -150,21 +150,22 @@ def test_a_fresh_checkout_measures_nothing_again(restored):
     for path in workspace.folder.rglob("*"):
         if not {"results", ".snakemake", ".venvs"} & set(path.relative_to(workspace.folder).parts):
             path.touch()
-    assert workspace.would_measure() == {}
+    assert workspace.plan().runs == {}
 
 
 def test_a_comment_in_a_lock_measures_nothing_again(restored):
     workspace, edit = restored
     edit("envs/pytorch-cpu.txt", "torch==", "# a comment\ntorch==")
-    assert workspace.would_measure() == {}
+    assert workspace.plan().runs == {}
 
 
 def test_new_pins_measure_the_frameworks_of_that_environment_only(restored):
     workspace, edit = restored
     edit("envs/tensorflow-cpu.txt", "psutil==", "psutil==1")
     per_framework = 2 * ROUNDS
-    assert workspace.would_measure() == {"tensorflow": per_framework, "keras-tensorflow": per_framework}
-    assert workspace.planned()["environment"] == 1
+    plan = workspace.plan()
+    assert plan.runs == {"tensorflow": per_framework, "keras-tensorflow": per_framework}
+    assert plan.jobs["environment"] == 1
 
 
 @pytest.mark.parametrize(
@@ -173,42 +174,43 @@ def test_new_pins_measure_the_frameworks_of_that_environment_only(restored):
 def test_a_changed_adapter_or_model_measures_that_framework_only(restored, source):
     workspace, edit = restored
     edit(source, "import torch", "import torch  # changed")
-    assert workspace.would_measure() == {"pytorch": 2 * ROUNDS}
+    assert workspace.plan().runs == {"pytorch": 2 * ROUNDS}
 
 
 def test_changed_shared_code_or_protocol_measures_everything(restored):
     workspace, edit = restored
     everything = dict.fromkeys(FRAMEWORKS, 2 * ROUNDS)
     edit("workflow/framebench/measure/pace.py", "import gc", "import gc  # changed")
-    assert workspace.would_measure() == everything
+    assert workspace.plan().runs == everything
 
 
 def test_a_changed_protocol_measures_everything(restored):
     workspace, edit = restored
     edit("config.yaml", "synced_steps: 3", "synced_steps: 4")
-    assert workspace.would_measure() == dict.fromkeys(FRAMEWORKS, 2 * ROUNDS)
+    assert workspace.plan().runs == dict.fromkeys(FRAMEWORKS, 2 * ROUNDS)
 
 
 def test_more_rounds_measure_only_the_new_ones(restored):
     workspace, edit = restored
     edit("config.yaml", f"rounds: {ROUNDS}", f"rounds: {ROUNDS + 1}")
-    assert workspace.would_measure() == dict.fromkeys(FRAMEWORKS, 2)
+    assert workspace.plan().runs == dict.fromkeys(FRAMEWORKS, 2)
 
 
 def test_a_new_word_in_a_language_draws_only_that_language_again(restored):
     workspace, edit = restored
     edit("workflow/framebench/languages/ko.yaml", "배치 크기", "배치의 크기")
-    assert workspace.would_measure() == {}
-    planned = workspace.planned()
-    assert planned["figure"] == len(FIGURES)
-    assert planned["figure_2018"] == len(FIGURES_2018)
+    plan = workspace.plan()
+    assert plan.runs == {}
+    assert plan.jobs["figure"] == len(FIGURES)
+    assert plan.jobs["figure_2018"] == len(FIGURES_2018)
 
 
 def test_changed_analysis_measures_nothing_and_computes_the_tables_again(restored):
     workspace, edit = restored
     edit("workflow/framebench/analyse/statistics.py", '"""', '"""Changed: ')
-    assert workspace.would_measure() == {}
-    assert workspace.planned()["comparisons"] == 1
+    plan = workspace.plan()
+    assert plan.runs == {}
+    assert plan.jobs["comparisons"] == 1
 
 
 def test_environments_that_were_deleted_are_made_again_and_nothing_is_measured_again(restored):
@@ -217,8 +219,8 @@ def test_environments_that_were_deleted_are_made_again_and_nothing_is_measured_a
     shared = venvs.readlink()
     venvs.unlink()
     try:
-        assert workspace.planned("environments")["environment"] == 2
-        assert workspace.would_measure() == {}
+        assert workspace.plan("environments").jobs["environment"] == 2
+        assert workspace.plan().runs == {}
     finally:
         venvs.symlink_to(shared)
 
@@ -249,6 +251,17 @@ def test_a_sites_own_interpreter_measures_and_the_records_say_so(workspace):
     assert workspace.would_measure() == {}
 
 
+def test_a_framework_is_compared_with_itself_and_with_itself_doing_more_work(certified_workspace):
+    workspace = certified_workspace
+    workspace.configure(frameworks=["pytorch"], baseline="pytorch")
+    result = workspace.snakemake("aa")
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = (workspace.folder / "results" / "aa" / "aa.md").read_text()
+    assert report in result.stdout + result.stderr
+    assert "1 comparisons of a framework with itself. " in report
+    assert "article-cnn · 32 · pytorch~2-more ÷ pytorch |" in report
+
+
 def test_real_images_through_the_line(workspace, cifar10_archive):
     workspace.configure(
         data={
@@ -259,15 +272,13 @@ def test_real_images_through_the_line(workspace, cifar10_archive):
         },
         protocol={"blocks": {"min_s": 0.5}},
     )
-    result = workspace.snakemake("results/measurements.csv")
+    result = workspace.snakemake("results/measurements.csv", "certificates")
     assert result.returncode == 0, result.stdout + result.stderr
     for row in rows(workspace, "measurements.csv"):
         assert row["status"] == "ok", row["reason"]
-
-
-def test_ten_thousand_cells_are_planned(workspace):
-    workspace.configure(
-        data={"samples": 100_000},
-        matrix=[workspace_matrix(rounds=1)[0] | {"batch_sizes": list(range(1, 1668))}],
-    )
-    assert workspace.planned("results/measurements.csv")["measure"] == 1667 * 2 * 3
+    for framework in FRAMEWORKS:
+        certificate = json.loads((workspace.folder / f"results/certificates/article-cnn/{framework}.json").read_text())
+        (learned,) = [check for check in certificate["checks"] if check["quantity"] == "accuracy"]
+        assert learned["passed"], learned
+        # Of 4 classes, twice what chance gives.
+        assert min(certificate["accuracies"]) > 0.4

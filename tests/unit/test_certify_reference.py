@@ -53,7 +53,7 @@ def loss_of(spec, weights, images, labels) -> float:
     return reference.cross_entropy(logits, labels, Arithmetic())[0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(specs(), st.integers(0, 10**6))
 def test_gradients_are_the_slopes_of_the_loss(spec, seed):
     weights, images, labels = tiny_problem(spec, seed)

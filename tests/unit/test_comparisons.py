@@ -70,7 +70,7 @@ def test_the_verdict_on_a_pair_alone_is_what_the_interval_shows(speeds, verdict,
     assert compared(records, "tensorflow", "pytorch")["verdict"] == opposite
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(speeds=SPEEDS, others=SPEEDS)
 def test_opposite_pairs_mirror_each_other_exactly(speeds, others):
     records = runs(pytorch=speeds, tensorflow=others)
@@ -82,7 +82,7 @@ def test_opposite_pairs_mirror_each_other_exactly(speeds, others):
     assert opposite["verdict"] == swapped.get(row["verdict"], row["verdict"])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data(), speeds=SPEEDS)
 def test_the_order_of_the_rounds_changes_nothing(data, speeds):
     pairs = [(speed, 100.0 + number) for number, speed in enumerate(speeds)]
@@ -93,7 +93,7 @@ def test_the_order_of_the_rounds_changes_nothing(data, speeds):
     pd.testing.assert_series_equal(row, other, check_exact=True)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(speeds=SPEEDS, others=SPEEDS, third=SPEEDS)
 def test_another_framework_never_makes_an_adjusted_p_value_smaller(speeds, others, third):
     of_two = compared(runs(pytorch=speeds, tensorflow=others))

@@ -61,7 +61,7 @@ def refusal(arguments: list[str], output: Path) -> str:
     return message
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data(), count=st.integers(1, 5))
 def test_records_decode_to_the_images_they_were_made_of(data, count):
     images = data.draw(arrays.arrays(np.uint8, (count, 32, 32, 3)))

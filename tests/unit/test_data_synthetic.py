@@ -22,7 +22,7 @@ def command(samples: int, seed: int, output: Path) -> list[str]:
     return ["--source", "synthetic", *options]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(samples=st.integers(1, 2500), seed=st.integers(0, 2**63))
 def test_images_have_the_promised_shape_and_balance(samples, seed):
     images, labels = synthetic(samples, seed)

@@ -49,7 +49,7 @@ def test_spread_is_the_standard_deviation_by_the_mean_within_and_between_runs():
     assert row["between_cv"] == pytest.approx(0.1)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(0.01, 100), st.floats(0.01, 100))
 def test_spread_does_not_depend_on_how_fast_a_framework_is(fast, slow):
     speeds, inside = [100.0, 103.0, 99.0], [1.0, 1.2, 0.9]

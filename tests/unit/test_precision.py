@@ -47,7 +47,7 @@ def test_the_neediest_pair_decides_and_is_named():
     assert row["half_width"] == pytest.approx(interval.high / interval.mean - 1)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(0.1, 10), min_size=5, max_size=5), st.floats(0.01, 0.5))
 def test_no_block_gets_fewer_rounds_than_its_least_nor_more_than_its_most(speeds, width):
     rule = dataclasses.replace(RULE, ci_half_width=width)

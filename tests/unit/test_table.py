@@ -89,7 +89,7 @@ def test_what_is_not_available_stays_null_and_is_never_0(tmp_path):
     assert frame["flags"].tolist() == [""]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(record=records())
 def test_a_table_read_back_is_the_table_that_was_written(tmp_path_factory, record):
     path = tmp_path_factory.getbasetemp() / "round-trip.csv"
