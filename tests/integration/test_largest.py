@@ -53,29 +53,18 @@ def rows(workspace: Workspace) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.usefixtures("installed")
-def test_every_framework_runs_out_of_a_limited_memory_and_the_largest_batch_is_found(limited):
-    result = limited.snakemake("largest-batch")
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_every_framework_runs_out_of_a_limited_memory_and_its_largest_batch_is_found(limited, framework):
+    limited.configure(frameworks=[framework], baseline=framework)
+    result = limited.snakemake("results/largest_batch.csv")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert rows(limited).keys() == set(FRAMEWORKS)
-    for framework, row in rows(limited).items():
-        assert (row["status"], row["bound"], row["flags"]) == ("ok", "out_of_memory", ""), row
-        assert row["host_memory_mib"] == str(LIMIT_MIB)
-        path = limited.folder / f"results/largest-batch/cpu/article-cnn/{framework}/float32.json"
-        trials = {trial["batch_size"]: trial["status"] for trial in json.loads(path.read_text())["trials"]}
-        assert trials[int(row["largest"])] == "ok"
-        assert trials[1024] == "out_of_memory"
-    for language in ("en", "ko"):
-        assert (limited.folder / f"results/figures/{language}/largest-batch.png").exists()
-
-    # Nothing is searched again but for what decides what is found.
-    assert "search_largest_batch" not in limited.planned("largest-batch")
-    limited.configure(protocol={"synced_steps": 7})
-    assert "search_largest_batch" not in limited.planned("largest-batch")
-    for changes in ({"host_memory_mib": LIMIT_MIB + 1}, {"at_most": 2048}, {"start": 128}):
-        kept = (limited.folder / "config.yaml").read_text()
-        limited.configure(largest_batch=changes)
-        assert limited.planned("largest-batch")["search_largest_batch"] == len(FRAMEWORKS), changes
-        (limited.folder / "config.yaml").write_text(kept)
+    row = rows(limited)[framework]
+    assert (row["status"], row["bound"], row["flags"]) == ("ok", "out_of_memory", ""), row
+    assert row["host_memory_mib"] == str(LIMIT_MIB)
+    path = limited.folder / f"results/largest-batch/cpu/article-cnn/{framework}/float32.json"
+    trials = {trial["batch_size"]: trial["status"] for trial in json.loads(path.read_text())["trials"]}
+    assert trials[int(row["largest"])] == "ok"
+    assert trials[1024] == "out_of_memory"
 
 
 @pytest.mark.usefixtures("installed")
@@ -96,6 +85,18 @@ def test_a_search_that_fails_is_drawn_as_a_gap_and_made_again_the_next_time(limi
     assert result.returncode == 0, result.stdout + result.stderr
     (row,) = rows(limited).values()
     assert (row["status"], row["largest"], row["bound"]) == ("ok", "2", "at_most")
+    for language in ("en", "ko"):
+        assert (limited.folder / f"results/figures/{language}/largest-batch.png").exists()
+
+    # Nothing is searched again but for what decides what is found.
+    assert "search_largest_batch" not in limited.planned("largest-batch")
+    limited.configure(protocol={"synced_steps": 7})
+    assert "search_largest_batch" not in limited.planned("largest-batch")
+    for changes in ({"host_memory_mib": LIMIT_MIB + 1}, {"at_most": 4}, {"start": 1}):
+        kept = (limited.folder / "config.yaml").read_text()
+        limited.configure(largest_batch=changes)
+        assert limited.planned("largest-batch")["search_largest_batch"] == 1, changes
+        (limited.folder / "config.yaml").write_text(kept)
 
 
 @pytest.mark.usefixtures("installed", "on_gpus")
