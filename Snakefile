@@ -33,7 +33,14 @@ rule all:
         rules.complete.output,
 
 
+# Nodes of a cluster may have no network, and its login node no GPU: only measuring is for the nodes.
+workflow.localrules(
+    *(rule.name for rule in workflow.rules if rule.name not in ("measure", "tune"))
+)
+
+
 onstart:
+    refuse_wrong_place()
     devices.keep(ASKED, DEVICES, RESULTS)
 
 

@@ -3,7 +3,7 @@
 import argparse
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -14,6 +14,9 @@ from framebench.config import Config, Rounds, against_itself, load
 
 # Where the record of a run stands in the results folder: for `format`, and for Snakemake as wildcards.
 RECORD = "runs/{device}/{workload}/{framework}/{track}/{precision}/{input}/batch-{batch_size}/round-{round}.json"
+
+# The runs that one job of a cluster makes, by the wildcards of RECORD: all frameworks of a block in one round.
+TOGETHER = "{campaign}{device}-{workload}-{track}-{precision}-{input}-{batch_size}-{round}"
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,14 @@ def order(config: Config) -> dict[Run, int]:
     already. It is therefore no reason to measure a run again; a record keeps the place it was measured at.
     """
     return {run: place for place, run in enumerate(campaign(config), start=1)}
+
+
+def together(runs: Iterable[Run]) -> list[list[Run]]:
+    """The runs by block and round: those of which a cluster makes one job, see TOGETHER."""
+    jobs: dict[tuple[Block, int], list[Run]] = {}
+    for run in runs:
+        jobs.setdefault((run.cell.block, run.round), []).append(run)
+    return list(jobs.values())
 
 
 def has_rule(config: Config) -> bool:

@@ -1,4 +1,5 @@
 # What the rules call.
+import shlex
 from pathlib import Path
 
 from framebench import catalogue, languages, matrix, sides
@@ -17,10 +18,39 @@ def environment_of(wildcards):
     return f"{PREFIXES[sides.base(wildcards.framework)]}/.complete"
 
 
-def uuid_of(wildcards):
-    """The GPU that a device is; nothing for the CPU."""
+def place_of(wildcards):
+    """The GPU that a device is, or what a job of a cluster is to have been given; nothing for this machine's CPU."""
+    if request := REQUESTS.get(wildcards.device):
+        return f"--allocated {shlex.quote(request.model or slurm.CPU)}"
     gpu = DEVICES[wildcards.device]
     return f"--uuid {gpu.uuid}" if gpu else ""
+
+
+def modules_of(wildcards):
+    """What loads the environment modules of a device; nothing where it names none."""
+    request = REQUESTS.get(wildcards.device)
+    return (
+        f"module load {shlex.join(request.modules)};"
+        if request and request.modules
+        else ""
+    )
+
+
+def refuse_wrong_place():
+    """End where devices and profile do not fit, or where jobs of an earlier invocation would be submitted again."""
+    try:
+        slurm.check_place(CONFIG.requests, workflow.non_local_exec, Path.cwd())
+    except slurm.PlaceError as error:
+        sys.exit(str(error))
+
+
+def slurm_resources(runs=1):
+    """What a rule's jobs of so many runs ask a cluster for, as functions for `resources`; nothing on one machine."""
+
+    def asked(name):
+        return lambda wildcards: REQUESTS[wildcards.device].resource(name, runs)
+
+    return {name: asked(name) for name in slurm.RESOURCES if REQUESTS}
 
 
 def tuning_of(wildcards):
@@ -64,12 +94,16 @@ def every_language(figures):
 
 
 def set_aside_failures():
-    """Free the places of failed runs, so that the next invocation measures them again and nothing else."""
-    failures.set_aside(
-        Path(matrix.record_path(campaign.results, run))
-        for campaign in CAMPAIGNS.values()
-        for run in matrix.campaign(campaign)
-    )
+    """Free the places of failed runs, so that the next invocation measures them again and nothing else.
+
+    On a cluster the others of their block and round too: measured in another job, they would be of another GPU.
+    """
+    for campaign in CAMPAIGNS.values():
+        for runs in matrix.together(matrix.campaign(campaign)):
+            failures.set_aside(
+                [Path(matrix.record_path(campaign.results, run)) for run in runs],
+                together=bool(REQUESTS),
+            )
 
 
 def print_answer():

@@ -23,14 +23,17 @@ def failures(measurements: pd.DataFrame) -> list[str]:
     ]
 
 
-def set_aside(records: Iterable[Path]) -> list[Path]:
+def set_aside(records: Iterable[Path], together: bool = False) -> list[Path]:
     """Move every record of a failed run into a folder `failed` beside it; returns where they now are.
 
     Its place is free for the next attempt, and what was seen of this one is kept; samples of a GPU move likewise.
+    Runs that are measured `together` are moved together too, all of them where any failed.
     """
     moved = []
-    for path in records:
-        if path.exists() and (run := read_record(path))["status"] in RETRIED:
+    there = {path: read_record(path) for path in records if path.exists()}
+    failed = {path for path, run in there.items() if run["status"] in RETRIED}
+    for path, run in there.items():
+        if path in failed or (together and failed):
             samples = record.samples_path(path)
             for file in filter(Path.exists, (path, samples)):
                 kept = file.parent / "failed" / f"{file.stem}-{run['started_unix_s']:.0f}{file.suffix}"

@@ -17,7 +17,8 @@ def article(device: str, track: str) -> str:
 
 def timelines(config: Config) -> list[str]:
     """The timelines of one run on each GPU, which is sampled; a CPU is not."""
-    return [f"timeline-{device}" for device in config.devices if device != "cpu"]
+    cpus = {"cpu"} | {request.name for request in config.requests if request.kind == "cpu"}
+    return [f"timeline-{device}" for device in config.devices if device not in cpus]
 
 
 def timeline_run(config: Config, device: str) -> matrix.Run:

@@ -13,7 +13,7 @@ from statistics import mean
 
 from framebench import record
 from framebench.measure.allocator import preload
-from framebench.measure.devices import cpu, nvml, samples
+from framebench.measure.devices import allocation, cpu, nvml, samples
 from framebench.measure.devices.sampling import Sampling
 
 SHARED = "other_process_on_gpu"  # flag of a run before or after which another process computed on its card
@@ -27,12 +27,9 @@ def supervise(request: dict, log: Path, samples_path: Path | None = None) -> dic
 
     On a GPU, the samples of it go into the file `samples_path`, if one is named.
     """
-    identity = ("device", "workload", "framework", "track", "precision", "input", "batch_size")
-    known = {
-        name: request[name] for name in (*identity, "round", "order", "seed", "threads", "lock_digest", "certificate")
-    }
-    known["tuning"] = json.dumps(request["tuning"]) if request["tuning"] else None
-    known |= cpu.machine() | revision() | {"started_unix_s": time.time()}
+    known = foreknown(request)
+    if reason := request.get("refused"):
+        return record.record(**known, flags=stand_in(), status="failed", reason=reason)
     uuid = request["gpu"] and request["gpu"]["uuid"]
     known["device_name"] = None if uuid else known["cpu_model"]
     cores = request["protocol"]["cores"]
@@ -88,6 +85,16 @@ def supervise(request: dict, log: Path, samples_path: Path | None = None) -> dic
         flags.append(BUSY)
     observed["flags"] = list(dict.fromkeys([*observed.get("flags", []), *flags]))
     return record.record(**known | observed)
+
+
+def foreknown(request: dict) -> dict:
+    """Record fields that are known before anything is measured."""
+    identity = ("device", "workload", "framework", "track", "precision", "input", "batch_size")
+    known = {
+        name: request[name] for name in (*identity, "round", "order", "seed", "threads", "lock_digest", "certificate")
+    }
+    known["tuning"] = json.dumps(request["tuning"]) if request["tuning"] else None
+    return known | cpu.machine() | revision() | allocation.facts() | {"started_unix_s": time.time()}
 
 
 def described(card: nvml.Card) -> dict[str, object]:
