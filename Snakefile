@@ -1,6 +1,8 @@
 """Keras or PyTorch, for my model, on my device: from config.yaml to tables, figures and a verdict."""
 
+import atexit
 import sys
+from datetime import datetime
 
 from snakemake.logging import logger
 from snakemake.utils import min_version
@@ -33,10 +35,17 @@ rule all:
         rules.complete.output,
 
 
-# Nodes of a cluster may have no network, and its login node no GPU: only measuring is for the nodes.
+# As `localrules:` would, for every rule that there is.
 workflow.localrules(
-    *(rule.name for rule in workflow.rules if rule.name not in ("measure", "tune"))
+    *(rule.name for rule in workflow.rules if rule.name not in MEASURING)
 )
+
+
+if REQUESTS:
+    STARTED = datetime.now().replace(microsecond=0)
+    SUBMISSIONS = slurm.Submissions(alone="tune")
+    logger.addFilter(SUBMISSIONS)
+    atexit.register(tell_submissions)
 
 
 onstart:
@@ -49,5 +58,6 @@ onsuccess:
 
 
 onerror:
+    tell_ended_jobs()
     set_aside_failures()
     print_answer()

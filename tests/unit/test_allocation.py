@@ -32,7 +32,7 @@ def test_a_mig_device_is_one_too(stand_in):
     [
         ("p100", "0", f"Slurm job 17 on node node02 has {UUIDS[0]} (NVIDIA H200), and p100 was asked for; where that"),
         ("h200", "0,1", f"Slurm job 17 on node node02 has 2 GPUs, and a run is of one: {UUIDS[0]} (NVIDIA H200), "),
-        ("h200", "", "Slurm job 17 on node node02 has no GPU of the h200 that was asked for: CUDA cannot be asked"),
+        ("h200", "", "Slurm job 17 on node node02 has no GPU, and h200 was asked for: CUDA cannot be asked"),
     ],
 )
 def test_another_model_and_more_or_fewer_gpus_than_one_are_refused(stand_in, asked, visible, reason):
@@ -44,12 +44,12 @@ def test_another_model_and_more_or_fewer_gpus_than_one_are_refused(stand_in, ask
 def test_a_node_without_driver_is_refused(stand_in_libraries):
     environment = standin.without_driver(stand_in_libraries) | JOB
     found = json.loads(standin.child(BOUND.format(asked="h200"), environment))
-    assert found == {"gpu": None, "refused": "libnvidia-ml.so.1 is there, but no driver is loaded"}
+    reason = "Slurm job 17 on node node02 has no GPU, and h200 was asked for: libnvidia-ml.so.1 is there, but no driver"
+    assert found["gpu"] is None
+    assert found["refused"].startswith(reason)
 
 
 def test_outside_a_job_it_is_said_how_to_get_into_one(stand_in):
-    found = json.loads(stand_in.child(BOUND.format(asked="h200"), SLURM_JOB_ID="1").replace("1", "1"))
-    assert found["refused"]
     code = "import os; os.environ.pop('SLURM_JOB_ID', None); " + BOUND.format(asked="h200")
     assert json.loads(stand_in.child(code))["refused"].endswith("snakemake --profile profiles/slurm")
 

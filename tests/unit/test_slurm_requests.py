@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime
 
 import pytest
 import yaml
@@ -172,17 +173,62 @@ def test_devices_and_profile_must_fit(tmp_path, monkeypatch):
 
 
 def test_jobs_that_an_earlier_invocation_left_in_this_folder_are_named(tmp_path, monkeypatch):
-    squeue(monkeypatch, tmp_path, f"echo '11 /elsewhere'; echo '12 {tmp_path}'; echo '13 {tmp_path}'")
+    since = "None|2026-11-25T12:00:00|rule_x"
+    jobs = [f"11|RUNNING|{since}|/elsewhere", f"12|RUNNING|{since}|{tmp_path}", f"13|PENDING|{since}|{tmp_path}"]
+    squeue(monkeypatch, tmp_path, "\n".join(f"echo '{job}'" for job in jobs))
     told = place_refusal(loaded({"p100": P100}).requests, True, tmp_path)
     assert told.startswith("2 jobs of an earlier invocation") and told.endswith("scancel 12 13")
 
 
 @pytest.mark.parametrize(
     ("script", "message"),
-    [("echo no controller >&2; exit 1", "squeue does not answer: no controller"), (None, "squeue is not here")],
+    [("echo no controller >&2; exit 1", "squeue refuses: no controller"), (None, "squeue is not here")],
 )
 def test_a_cluster_that_cannot_be_asked_is_told(tmp_path, monkeypatch, script, message):
     monkeypatch.setenv("PATH", str(tmp_path))
     if script:
         squeue(monkeypatch, tmp_path, script)
     assert place_refusal(loaded({"p100": P100}).requests, True, tmp_path).startswith(message)
+
+
+def test_jobs_of_this_invocation_that_ended_badly_are_told(tmp_path, monkeypatch):
+    jobs = [
+        f"{job}|{state}|{reason}|2026-11-25T{submitted}:00|rule_p100-1|{tmp_path}"
+        for job, state, reason, submitted in [
+            (11, "TIMEOUT", "TimeLimit", "11:59"),
+            (12, "TIMEOUT", "TimeLimit", "12:00"),
+            (13, "COMPLETED", "None", "12:00"),
+        ]
+    ]
+    squeue(monkeypatch, tmp_path, "\n".join(f"echo '{job}'" for job in jobs))
+    told = slurm.ended_badly(tmp_path, datetime(2026, 11, 25, 12))
+    assert told == ["Slurm job 12 ended as TIMEOUT (TimeLimit): rule_p100-1"]
+
+
+def test_slurm_is_asked_whether_it_could_ever_run_such_a_job(tmp_path, monkeypatch):
+    program = tmp_path / "sbatch"
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    slurm.check_request(request("p100", **P100, constraint="ib", exclude="node[1-2]", runtime=5), runs=3)
+    assert (tmp_path / "asked").read_text().split() == [
+        *("--test-only", "--partition=gpu", "--constraint=ib", "--cpus-per-task=4", "--mem=16000", "--time=15"),
+        *("--gpus=p100:1", "--exclude=node[1-2]", "--wrap=true"),
+    ]
+    program.write_text("#!/bin/sh\necho 'invalid partition specified: gpu' >&2; exit 1\n")
+    with pytest.raises(slurm.PlaceError, match=r"^devices.p100: sbatch refuses: invalid partition specified: gpu$"):
+        slurm.check_request(request("p100", **P100), runs=3)
+
+
+def test_what_the_documentation_shows_can_be_asked_for():
+    text = (catalogue.ROOT / "docs/slurm.md").read_text()
+    snippets = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert len(snippets) == 3
+    for snippet in snippets:
+        devices = yaml.safe_load(snippet)["devices"]
+        assert {one.name: one.kind for one in loaded(devices).requests} == dict.fromkeys(devices, "cuda")
+    for key in re.findall(r"^\| `(\w+)", text, re.MULTILINE):
+        assert (
+            key
+            in yaml.safe_load(config.SCHEMA.read_text())["properties"]["devices"]["additionalProperties"]["properties"]
+        )

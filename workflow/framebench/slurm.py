@@ -1,13 +1,18 @@
 """What a device of config.yaml asks a Slurm cluster for, in the words of sbatch and of Snakemake's executor for it."""
 
 import getpass
+import logging
 import math
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 LOCAL_KEYS = ("uuid", "model")  # of a device that is on the machine that Snakemake runs on
 GPU_KEYS = ("model", "gpu_model", "gres")  # that say which GPU
@@ -16,6 +21,13 @@ RESOURCES = (
     *("slurm_partition", "slurm_account", "qos", "constraint", "gpu", "gpu_model", "gres"),
     *("cpus_per_task", "mem_mb", "runtime", "slurm_extra"),
 )
+# Options of sbatch for these; `gpu` and `gpu_model` are one, and slurm_extra is some already.
+OPTIONS = {
+    **{"slurm_partition": "--partition", "slurm_account": "--account", "qos": "--qos", "constraint": "--constraint"},
+    **{"gres": "--gres", "cpus_per_task": "--cpus-per-task", "mem_mb": "--mem", "runtime": "--time"},
+}
+# After these, what a job was to make is missing.
+BAD_STATES = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
 CPU = "cpu"  # a device of this name is a processor
 
 # What a run is given where its device does not say. Snakemake itself, twice in every job, takes 250 MB of the memory.
@@ -122,6 +134,30 @@ def _shortest_s(protocol: Mapping[str, Any]) -> float:
     return protocol["warmup"]["min_s"] + blocks["count"] * blocks["min_s"]
 
 
+class Submissions(logging.Filter):
+    """Counts the jobs that Snakemake says it would run, for the last line of a dry run; keeps every message.
+
+    A group of runs is one call of sbatch, and a search for settings, which stands alone, another.
+    """
+
+    def __init__(self, alone: str) -> None:
+        super().__init__()
+        self._alone, self._calls, self._runs = alone, 0, 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        event = getattr(getattr(record, "event", None), "value", None)
+        if event == "group_info":
+            self._calls += 1
+            self._runs += len(record.__dict__["jobs"])
+        elif event == "job_info" and record.__dict__["rule_name"] == self._alone:
+            self._calls += 1
+        return True
+
+    def line(self) -> str:
+        planned_s = time.time() - psutil.Process().create_time()
+        return f"{self._calls} calls of sbatch for {self._runs} runs; planned in {planned_s:.0f} s"
+
+
 def check_place(requests: Sequence[Request], on_cluster: bool, folder: Path) -> None:
     """PlaceError where these devices are not measured by jobs of a cluster, or where there are jobs of before.
 
@@ -138,25 +174,58 @@ def check_place(requests: Sequence[Request], on_cluster: bool, folder: Path) -> 
             "devices: none is asked of a Slurm cluster, as this profile would; say what to ask for in config.yaml, "
             "such as {p100: {gpu_model: p100, partition: gpu}}, or leave out --profile profiles/slurm"
         )
-    if on_cluster and (jobs := unfinished_jobs(folder)):
+    if on_cluster and (jobs := [job.id for job in _jobs(folder)]):
         raise PlaceError(
             f"{len(jobs)} jobs of an earlier invocation are in the queue and would be measured twice: wait until they "
             f"have ended, or cancel them by scancel {' '.join(jobs)}"
         )
 
 
-def unfinished_jobs(folder: Path) -> list[str]:
-    """Ids of the jobs that this user has in the queue, waiting or running, and that work in this folder.
+def check_request(request: Request, runs: int) -> None:
+    """PlaceError with Slurm's own words where no node would ever be given to a job of so many runs."""
+    resources = {name: value for name in RESOURCES if (value := request.resource(name, runs)) is not None}
+    model = f"{resources['gpu_model']}:" if "gpu_model" in resources else ""
+    extra = shlex.split(str(resources.get("slurm_extra", "")))
+    gpus = [f"--gpus={model}{resources['gpu']}"] if "gpu" in resources else []
+    options = [f"{option}={resources[name]}" for name, option in OPTIONS.items() if name in resources]
+    _answer(["sbatch", "--test-only", *options, *gpus, *extra, "--wrap=true"], f"devices.{request.name}: ")
 
-    PlaceError where squeue cannot be asked.
-    """
-    command = ["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i %Z"]
+
+def ended_badly(folder: Path, since: datetime) -> list[str]:
+    """One line for each job that works in this folder, was submitted since and ended otherwise than it should."""
+    return [
+        f"Slurm job {job.id} ended as {job.state} ({job.reason}): {job.comment}"
+        for job in _jobs(folder, "--states=all")
+        if job.submitted >= since and job.state in BAD_STATES
+    ]
+
+
+@dataclass(frozen=True)
+class _Job:
+    id: str
+    state: str
+    reason: str
+    submitted: datetime
+    comment: str  # Snakemake's: what the job is of
+
+
+def _jobs(folder: Path, *options: str) -> list[_Job]:
+    """This user's jobs that work in `folder`: waiting and running, or those of the options."""
+    command = ["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%T|%r|%V|%k|%Z", *options]
+    found = []
+    for line in _answer(command).splitlines():
+        job, state, reason, submitted, comment, where = line.split("|", maxsplit=5)
+        if Path(where).resolve() == folder.resolve():
+            found.append(_Job(job, state, reason, datetime.fromisoformat(submitted), comment))
+    return found
+
+
+def _answer(command: Sequence[str], about: str = "") -> str:
+    """What a command of Slurm prints; PlaceError, which begins with `about`, where there is none or it refuses."""
     try:
-        result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     except FileNotFoundError:
-        raise PlaceError("squeue is not here: is this a login node of a Slurm cluster?") from None
+        raise PlaceError(f"{command[0]} is not here: is this a login node of a Slurm cluster?") from None
     except subprocess.SubprocessError as error:
         said = getattr(error, "stderr", None) or str(error)
-        raise PlaceError(f"squeue does not answer: {' '.join(said.split())}") from None
-    jobs = [line.split(maxsplit=1) for line in result.stdout.splitlines()]
-    return [job for job, *where in jobs if where and Path(where[0]).resolve() == folder.resolve()]
+        raise PlaceError(f"{about}{command[0]} refuses: {' '.join(said.split())}") from None

@@ -5,6 +5,9 @@ from pathlib import Path
 from framebench import catalogue, languages, matrix, sides
 from framebench.analyse import failures
 
+# Rules whose jobs are for the nodes of a cluster, which may have no network; its login node may have no GPU.
+MEASURING = ("measure", "tune")
+
 
 def certificate_id(wildcards):
     return catalogue.certificate_id(
@@ -37,11 +40,30 @@ def modules_of(wildcards):
 
 
 def refuse_wrong_place():
-    """End where devices and profile do not fit, or where jobs of an earlier invocation would be submitted again."""
+    """End where devices and profile do not fit, where Slurm would refuse, or where jobs of before go on."""
+    if not any(job.rule.name in MEASURING for job in workflow.dag.needrun_jobs()):
+        return
     try:
         slurm.check_place(CONFIG.requests, workflow.non_local_exec, Path.cwd())
+        for request in CONFIG.requests:
+            slurm.check_request(request, runs=len(CONFIG.frameworks))
     except slurm.PlaceError as error:
         sys.exit(str(error))
+
+
+def tell_ended_jobs():
+    """Which jobs of this invocation ended badly: Snakemake keeps what Slurm says of a group to itself."""
+    if REQUESTS and workflow.non_local_exec:
+        try:
+            print(*slurm.ended_badly(Path.cwd(), STARTED), sep="\n", file=sys.stderr)
+        except slurm.PlaceError as error:
+            print(error, file=sys.stderr)
+
+
+def tell_submissions():
+    """After a dry run, what a real one would submit to a cluster."""
+    if workflow.dryrun:
+        print(SUBMISSIONS.line(), file=sys.stderr)
 
 
 def slurm_resources(runs=1):

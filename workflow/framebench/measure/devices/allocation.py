@@ -37,7 +37,7 @@ def bound(asked: str | None) -> dict[str, object]:
         return {}
     try:
         return {"gpu": _gpu(asked), "refused": None}
-    except (AllocationError, nvml.NvmlError) as error:
+    except AllocationError as error:
         return {"gpu": None, "refused": str(error)}
 
 
@@ -53,12 +53,11 @@ def _gpu(asked: str) -> dict[str, str] | None:
     if asked == CPU:
         return None
     job = f"Slurm job {os.environ[JOB]} on node {os.environ.get(NODE, '?')}"
-    with nvml.session():
-        try:
-            shown = cuda.visible_uuids()
-        except RuntimeError as error:
-            raise AllocationError(f"{job} has no GPU of the {asked} that was asked for: {error}") from None
-        cards = [nvml.card_of_cuda(uuid) for uuid in shown]
+    try:
+        with nvml.session():
+            cards = [nvml.card_of_cuda(uuid) for uuid in cuda.visible_uuids()]
+    except (RuntimeError, nvml.NvmlError) as error:
+        raise AllocationError(f"{job} has no GPU, and {asked} was asked for: {error}") from None
     told = ", ".join(f"{card.uuid} ({card.name})" for card in cards)
     if len(cards) != 1:
         raise AllocationError(f"{job} has {len(cards)} GPUs, and a run is of one: {told}")
