@@ -1,6 +1,8 @@
 """Keras or PyTorch, for my model, on my device: from config.yaml to tables, figures and a verdict."""
 
+import atexit
 import sys
+from datetime import datetime
 
 from snakemake.logging import logger
 from snakemake.utils import min_version
@@ -35,7 +37,21 @@ rule all:
         rules.largest_batch_complete.output if LARGEST_BATCH else [],
 
 
+# As `localrules:` would, for every rule that there is.
+workflow.localrules(
+    *(rule.name for rule in workflow.rules if rule.name not in MEASURING)
+)
+
+
+if REQUESTS:
+    STARTED = datetime.now().replace(microsecond=0)
+    SUBMISSIONS = slurm.Submissions(alone=SEARCHES)
+    logger.addFilter(SUBMISSIONS)
+    atexit.register(tell_submissions)
+
+
 onstart:
+    refuse_wrong_place()
     devices.keep(ASKED, DEVICES, RESULTS)
 
 
@@ -44,5 +60,6 @@ onsuccess:
 
 
 onerror:
+    tell_ended_jobs()
     set_aside_failures()
     print_answer()

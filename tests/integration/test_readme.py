@@ -12,6 +12,8 @@ pytestmark = pytest.mark.usefixtures("installed")
 NOT_HERE = {
     "make test": "it is what runs this test",
     "snakemake largest-batch": "it needs a GPU, or a limit in config.yaml as in test_largest",
+    "snakemake --profile profiles/slurm -n --quiet": "it asks for a cluster's GPUs; tests/system has a cluster",
+    "snakemake --profile profiles/slurm": "likewise",
     "make bench": "it measures for a quarter of an hour; test_benchmark runs its quickest part",
 }
 

@@ -5,21 +5,37 @@ enum { SUCCESS = 0, NO_DEVICE = 100, INVALID_DEVICE = 101 };
 
 #define CALL() do { int code = called(__func__, CARDS); if (code) return code; } while (0)
 
+/* The card, or the MIG device of one, that a word of CUDA_VISIBLE_DEVICES names, by its UUID or by its index. */
+static const char *named(const char *word, size_t length) {
+    for (uint32_t i = 0; i < state->card_count; i++) {
+        struct card *one = state->cards + i;
+        char index[12];
+        snprintf(index, sizeof index, "%u", i);
+        const char *names[] = {one->uuid, index, one->mig_uuid};
+        for (int k = 0; k < 3; k++)
+            if (length && strlen(names[k]) == length && !strncmp(names[k], word, length))
+                return k < 2 ? (*one->cuda_uuid ? one->cuda_uuid : one->uuid) : one->mig_uuid;
+    }
+    return NULL;
+}
+
 /* The UUID that CUDA shows as its device `index`, or NULL. As the driver does, it shows those that
    CUDA_VISIBLE_DEVICES names, up to the first that does not exist. */
 static const char *shown(int index) {
-    const char *named = getenv("CUDA_VISIBLE_DEVICES");
-    for (uint32_t i = 0; i < state->card_count; i++) {
-        struct card *one = state->cards + i;
-        const char *uuid = NULL;
-        if (!named || !strcmp(named, one->uuid))
-            uuid = one->uuid;
-        else if (*one->mig_uuid && !strcmp(named, one->mig_uuid))
-            uuid = one->mig_uuid;
-        if (uuid && index-- == 0)
-            return *one->cuda_uuid ? one->cuda_uuid : uuid;
+    const char *word = getenv("CUDA_VISIBLE_DEVICES");
+    if (!word) {
+        struct card *one = state->cards + index;
+        return (uint32_t)index >= state->card_count ? NULL : *one->cuda_uuid ? one->cuda_uuid : one->uuid;
     }
-    return NULL;
+    for (;; word++) {
+        size_t length = strcspn(word, ",");
+        const char *uuid = named(word, length);
+        if (!uuid || index-- == 0)
+            return uuid;
+        word += length;
+        if (!*word)
+            return NULL;
+    }
 }
 
 int cuInit(unsigned int flags) {

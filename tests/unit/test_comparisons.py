@@ -55,6 +55,43 @@ def test_a_drift_that_both_sides_of_a_round_share_cancels():
     assert steady["verdict"] == "faster"
 
 
+def on_cards(**cards: list[str | None]) -> list[dict]:
+    """Three rounds of two frameworks, each on the cards named."""
+    return [
+        run(framework, number, 100.0 + number, device_uuid=card, slurm_node=None if card else f"node0{number}")
+        for framework, named in cards.items()
+        for number, card in enumerate(named, start=1)
+    ]
+
+
+def test_a_round_on_two_cards_is_not_comparable_and_says_which():
+    row = compared(on_cards(pytorch=["GPU-a", "GPU-a", "GPU-b"], tensorflow=["GPU-a", "GPU-b", "GPU-b"]))
+    assert row["verdict"] == (
+        "not comparable: round 2 was measured on two devices, pytorch on GPU-a and tensorflow on GPU-b "
+        "(across_cards in config.yaml allows it)"
+    )
+    assert row["method"] == f"{METHOD}, across cards in 1 of 3 rounds"
+
+
+def test_rounds_on_different_cards_are_comparable_where_each_is_on_one():
+    row = compared(on_cards(pytorch=["GPU-a", "GPU-b", "GPU-c"], tensorflow=["GPU-a", "GPU-b", "GPU-c"]))
+    assert (row["verdict"], row["method"]) == ("no difference shown", METHOD)
+
+
+def test_processors_of_two_nodes_are_two_devices():
+    records = on_cards(pytorch=[None] * 3, tensorflow=[None] * 3)
+    assert compared(records)["verdict"] == "no difference shown"
+    records[0]["slurm_node"] = "node09"
+    assert "pytorch on node09 and tensorflow on node01" in compared(records)["verdict"]
+
+
+def test_two_cards_are_compared_where_that_is_asked_for_and_the_method_says_so():
+    records = on_cards(pytorch=["GPU-a"] * 3, tensorflow=["GPU-b"] * 3)
+    frame = comparisons(table(records), 0.95, across_cards=True)
+    assert frame["verdict"].eq("no difference shown").all()
+    assert frame["method"].eq(f"{METHOD}, across cards in 3 of 3 rounds").all()
+
+
 @pytest.mark.parametrize(
     ("speeds", "verdict", "opposite"),
     [

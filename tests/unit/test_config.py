@@ -281,10 +281,10 @@ def test_a_value_that_cannot_be_measured_is_refused(written, path, value, messag
     [
         (["cpu", "cpu"], "devices[1]: 'cpu' stands there twice"),
         (["h200/0"], "devices[0]: 'h200/0' is not allowed; a name that begins with a letter or digit and holds"),
-        ({"big": {"index": 0}}, "devices.big.index: unknown key; allowed: uuid, model"),
+        ({"big": {"index": 0}}, "devices.big.index: unknown key; did you mean"),
         ({"big": {"uuid": "0"}}, "devices.big.uuid: '0' is not allowed; a UUID as `nvidia-smi -L` prints it, such as"),
-        ({"big": {"model": "H200", "uuid": "GPU-1"}}, "devices.big: a group of keys is not allowed; {} or one of the"),
-        ({"big": None}, "devices.big: nothing is not allowed; {} or one of the keys uuid and model"),
+        ({"big": {"model": "H200", "uuid": "GPU-1"}}, "devices.big: uuid names one GPU of this machine, and nothing"),
+        ({"big": None}, "devices.big: nothing is not allowed; {}, one of the keys uuid and model, or keys that ask"),
     ],
 )
 def test_a_device_that_is_not_said_as_it_must_be_is_refused(written, devices, message):

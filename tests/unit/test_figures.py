@@ -16,6 +16,7 @@ from matplotlib.text import Text
 
 import simulated
 from framebench import catalogue, config, languages
+from framebench.devices import Gpu
 from framebench.figures import __main__ as command
 from framebench.figures import (
     article,
@@ -290,7 +291,8 @@ def configured(*entries):
     default = config.load(config.readable(catalogue.ROOT / "config.yaml"), "config.yaml")
     keys = ("tracks", "inputs", "batch_sizes")
     matrix = tuple(replace(default.matrix[0], **dict(zip(keys, map(tuple, entry), strict=True))) for entry in entries)
-    return replace(default, devices=("cpu", "h200"), matrix=matrix)
+    h200 = Gpu("h200", "GPU-1", "NVIDIA H200", None, None, "host")
+    return replace(default, devices=("cpu", "h200"), gpus=(h200,), matrix=matrix)
 
 
 @pytest.mark.parametrize(
@@ -310,6 +312,12 @@ def test_a_campaign_has_the_figures_that_it_has_something_for(entries, tuned, ef
     }
     assert ("article-cpu-tuned" in found) == ("article-h200-tuned" in found) == tuned
     assert ("effects" in found) == effects
+    assert {"gpu-memory", "energy", "devices"} <= set(found)
+
+
+def test_a_campaign_on_the_cpu_alone_has_no_figures_of_gpus_or_of_several_devices():
+    alone = replace(configured((["default"], ["device"], [32])), devices=("cpu",), gpus=())
+    assert not {"gpu-memory", "energy", "devices"} & set(names.of_campaign(alone))
 
 
 def texts(figure):

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from framebench import catalogue, config, matrix, record
 from framebench.analyse import failures, largest_batch
 from framebench.config import LargestBatch
+from framebench.devices import Gpu
 from framebench.measure import largest, supervisor, worker
 from framebench.measure.devices import cpu
 from framebench.measure.largest import RESOLUTION, Found, Trial, search
@@ -222,7 +223,8 @@ DEFAULT = config.load(config.readable(catalogue.ROOT / "config.yaml"), "config.y
 
 def configured(host_memory_mib: int | None = None, devices: tuple[str, ...] = ("cpu", "h200")) -> config.Config:
     """config.yaml on these devices."""
-    return replace(DEFAULT, devices=devices, largest_batch=LargestBatch(1024, 65536, host_memory_mib))
+    gpus = tuple(Gpu(name, f"GPU-{name}", name, None, None, "host") for name in devices if name != "cpu")
+    return replace(DEFAULT, devices=devices, gpus=gpus, largest_batch=LargestBatch(1024, 65536, host_memory_mib))
 
 
 def test_gpus_are_searched_and_the_cpu_only_within_a_limit():

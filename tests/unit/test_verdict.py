@@ -47,6 +47,7 @@ def comparison(ratio, low, high, verdict, *, p=None, pair=("pytorch", "keras-ten
         "ci_high": high,
         "confidence": 0.95,
         "rounds": 5,
+        "method": "t",
         "p_adjusted": p,
         "verdict": verdict,
     }
@@ -203,6 +204,16 @@ def test_an_interval_that_excludes_1_is_no_difference_where_adjusting_says_so(la
 def test_a_single_comparison_needs_no_word_on_adjusting():
     rows = [comparison(1.42, 1.36, 1.49, "faster", p=0.01), comparison(0.7, 0.67, 0.74, "slower", p=0.01)]
     assert len(said(rows[:1], BOTH)) == len(said(rows, BOTH)) == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "1 of 1 comparisons pair runs that were measured on two devices"), ("ko", "비교 1건 중 1건은 같은 모델의")],
+)
+def test_comparisons_of_two_cards_are_counted(language, words):
+    across = {"method": "t, across cards in 2 of 5 rounds"}
+    rows = [comparison(1.42, 1.36, 1.49, "faster", p=0.01), comparison(0.7, 0.67, 0.74, "slower", p=0.01)]
+    assert words in said([row | across for row in rows], BOTH, language)[1]
 
 
 ARTICLE = [("article-cnn", "device", 128), ("article-cnn", "host", 128), ("article-cnn", "device", 32)]

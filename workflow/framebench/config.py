@@ -16,7 +16,7 @@ import jsonschema
 import yaml
 from jsonschema.protocols import Validator
 
-from framebench import catalogue, languages
+from framebench import catalogue, languages, slurm
 from framebench.analyse.statistics import MIN_ROUNDS
 from framebench.devices import DeviceError, Gpu, resolve
 from framebench.protocol import Blocks, Protocol, Warmup
@@ -64,6 +64,11 @@ class LargestBatch:
     at_most: int
     host_memory_mib: int | None  # that a trial on the CPU may take; None: none is made there
 
+    @property
+    def most_trials(self) -> int:
+        """How many a search makes at most: doublings or halvings, then bisections down to 1/16."""
+        return self.at_most.bit_length() + 5
+
 
 @dataclass(frozen=True)
 class AgainstItself:
@@ -91,7 +96,8 @@ class Config:
 
     results: str
     devices: tuple[str, ...]
-    gpus: tuple[Gpu, ...]  # the cards among them
+    gpus: tuple[Gpu, ...]  # the cards of this machine among them
+    requests: tuple[slurm.Request, ...]  # what they ask a cluster for: all of them, or none
     packages: str
     interpreters: tuple[tuple[str, str], ...]  # name of an environment, path of the site's interpreter
     frameworks: tuple[str, ...]
@@ -103,7 +109,14 @@ class Config:
     largest_batch: LargestBatch
     aa: AgainstItself
     confidence: float
+    across_cards: bool  # whether runs of a round that were measured on two cards of one model are compared
     languages: tuple[str, ...]
+
+    @property
+    def on_gpus(self) -> tuple[str, ...]:
+        """The devices that are GPUs, of this machine or of a cluster."""
+        gpus = {gpu.name for gpu in self.gpus} | {one.name for one in self.requests if one.kind == "cuda"}
+        return tuple(device for device in self.devices if device in gpus)
 
 
 def readable(path: str | Path) -> dict[str, Any]:
@@ -138,23 +151,28 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
     if problem:
         raise ConfigError(f"{origin}: {problem}")
     results, protocol = os.path.normpath(config["results"]), config["protocol"]
+    requests = slurm.requests(_bindings(config), protocol["timeout_s"])
     try:
-        devices = resolve(config["devices"], results)
+        devices = {} if requests else resolve(config["devices"], results)
     except DeviceError as error:
         raise ConfigError(f"{origin}: {error}") from None
     kinds = {name: "cuda" if gpu else "cpu" for name, gpu in devices.items()}
+    kinds |= {request.name: request.kind for request in requests}
     if problem := next(_precision_problems(config, kinds), None):
         raise ConfigError(f"{origin}: {problem}")
-    gpus = tuple(gpu for gpu in devices.values() if gpu)
-    if gpus and config["packages"] == "cpu":
+    on_gpus = [name for name, kind in kinds.items() if kind == "cuda"]
+    if on_gpus and config["packages"] == "cpu":
         raise ConfigError(
-            f"{origin}: packages: 'cpu' cannot use the GPU {gpus[0].name!r} of devices; allowed: auto, cuda"
+            f"{origin}: packages: 'cpu' cannot use the GPU {on_gpus[0]!r} of devices; allowed: auto, cuda"
         )
+    # A login node and a compute node need the same: neither is asked whether it has a driver.
+    packages = ("cuda" if on_gpus else "cpu") if requests and config["packages"] == "auto" else config["packages"]
     return Config(
         results=results,
-        devices=tuple(devices),
-        gpus=gpus,
-        packages=config["packages"],
+        devices=tuple(kinds),
+        gpus=tuple(gpu for gpu in devices.values() if gpu),
+        requests=requests,
+        packages=packages,
         interpreters=tuple(sorted(config["interpreters"].items())),
         frameworks=tuple(config["frameworks"]),
         baseline=config["baseline"],
@@ -173,7 +191,7 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
         protocol=Protocol(
             seed=protocol["seed"],
             cores=None if protocol["cores"] == "any" else tuple(protocol["cores"]),
-            threads=_core_count(protocol) if protocol["threads"] == "auto" else protocol["threads"],
+            threads=_threads(protocol, requests),
             warmup=Warmup(**protocol["warmup"]),
             blocks=Blocks(**protocol["blocks"]),
             synced_steps=protocol["synced_steps"],
@@ -185,6 +203,7 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
         largest_batch=LargestBatch(**config["largest_batch"]),
         aa=AgainstItself(**config["aa"] | {"batch_sizes": tuple(config["aa"]["batch_sizes"])}),
         confidence=config["confidence"],
+        across_cards=config["across_cards"],
         languages=tuple(config["languages"]),
     )
 
@@ -224,8 +243,15 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _aa_problems(config["aa"], config["frameworks"])
     yield from _data_problems(config["data"], {f"matrix[{i}]": entry for i, entry in enumerate(config["matrix"])})
     yield from _data_problems(config["data"], {"aa": config["aa"]})
-    yield from _protocol_problems(config["protocol"])
+    asked = any(map(slurm.is_request, _bindings(config).values()))
+    yield from slurm.problems(_bindings(config), config["protocol"])
+    yield from _protocol_problems(config["protocol"], on_this_machine=not asked)
     yield from _largest_batch_problems(config["largest_batch"])
+
+
+def _bindings(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What each device is said to be; nothing where only names are given."""
+    return config["devices"] if isinstance(config["devices"], dict) else {}
 
 
 def _results_problems(results: str) -> Iterator[str]:
@@ -328,7 +354,19 @@ def _data_problems(data: dict[str, Any], entries: dict[str, dict[str, Any]]) -> 
             yield f"data.archive: {data['archive']!r} is no file; give its path, or null to download it"
 
 
-def _protocol_problems(protocol: dict[str, Any]) -> Iterator[str]:
+def _protocol_problems(protocol: dict[str, Any], on_this_machine: bool) -> Iterator[str]:
+    if on_this_machine:
+        yield from _cores_problems(protocol)
+    warmup, blocks = protocol["warmup"], protocol["blocks"]
+    if warmup["max_s"] < warmup["min_s"]:
+        yield f"protocol.warmup.max_s: {warmup['max_s']} is less than min_s, {warmup['min_s']}"
+    shortest_s = warmup["min_s"] + blocks["count"] * blocks["min_s"]
+    if protocol["timeout_s"] < shortest_s:
+        sum_s = "warmup.min_s + blocks.count × blocks.min_s"
+        yield f"protocol.timeout_s: {protocol['timeout_s']} is less than the {shortest_s:g} s of {sum_s}"
+
+
+def _cores_problems(protocol: dict[str, Any]) -> Iterator[str]:
     if protocol["cores"] != "any":
         for i, core in enumerate(protocol["cores"]):
             if core not in os.sched_getaffinity(0):
@@ -337,13 +375,6 @@ def _protocol_problems(protocol: dict[str, Any]) -> Iterator[str]:
     if protocol["threads"] != "auto" and protocol["threads"] > cores:
         whose = "cores that this process may use" if protocol["cores"] == "any" else "cores of protocol.cores"
         yield f"protocol.threads: {protocol['threads']} is more than the {cores} {whose}; allowed: auto or 1 to {cores}"
-    warmup, blocks = protocol["warmup"], protocol["blocks"]
-    if warmup["max_s"] < warmup["min_s"]:
-        yield f"protocol.warmup.max_s: {warmup['max_s']} is less than min_s, {warmup['min_s']}"
-    shortest_s = warmup["min_s"] + blocks["count"] * blocks["min_s"]
-    if protocol["timeout_s"] < shortest_s:
-        sum_s = "warmup.min_s + blocks.count × blocks.min_s"
-        yield f"protocol.timeout_s: {protocol['timeout_s']} is less than the {shortest_s:g} s of {sum_s}"
 
 
 def _largest_batch_problems(search: dict[str, Any]) -> Iterator[str]:
@@ -364,6 +395,13 @@ def _instead(name: object, allowed: Iterable[str]) -> str:
     """What to write instead of `name`: the nearest allowed name, if any is near, and all of them."""
     near = difflib.get_close_matches(str(name), allowed, n=1)
     return (f"; did you mean {near[0]!r}?" if near else ";") + f" allowed: {', '.join(allowed) or 'none'}"
+
+
+def _threads(protocol: dict[str, Any], requests: Iterable[slurm.Request]) -> int:
+    """The threads asked for, alike on every device: `auto` is one for each core that each of them has."""
+    if protocol["threads"] != "auto":
+        return protocol["threads"]
+    return min((request.cpus for request in requests), default=0) or _core_count(protocol)
 
 
 def _core_count(protocol: dict[str, Any]) -> int:

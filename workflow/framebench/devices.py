@@ -7,7 +7,6 @@ does not choose differently.
 import dataclasses
 import json
 import platform
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -52,7 +51,7 @@ class Wish:
         """Whether a card is this one: the same UUID, or the words of the model one after another in its name."""
         if self.how == "uuid":
             return uuid.lower() == self.what.lower()
-        return f" {' '.join(_words(self.what))} " in f" {' '.join(_words(model))} "
+        return nvml.is_model(model, self.what)
 
 
 @dataclass(frozen=True)
@@ -147,13 +146,9 @@ def _every(cards: Callable[[], Iterable[nvml.Card]]) -> dict[str, Gpu | None]:
 
 def label(model: str) -> str:
     """A short name for a model, up to its number: `NVIDIA H200` → `h200`, `NVIDIA GeForce RTX 4090` → `rtx-4090`."""
-    words = [word for word in _words(model) if word not in ("nvidia", "tesla", "geforce", "quadro")]
+    words = [word for word in nvml.words(model) if word not in ("nvidia", "tesla", "geforce", "quadro")]
     numbered = [i for i, word in enumerate(words) if any(map(str.isdigit, word))]
     return "-".join(words[: numbered[0] + 1] if numbered else words) or "gpu"
-
-
-def _words(model: str) -> list[str]:
-    return re.findall("[a-z0-9]+", model.lower())
 
 
 def _card(wish: Wish, cards: Callable[[], Iterable[nvml.Card]]) -> nvml.Card:

@@ -3,7 +3,7 @@
 import argparse
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -16,6 +16,9 @@ from framebench.config import Config, Rounds, against_itself, load
 RECORD = "runs/{device}/{workload}/{framework}/{track}/{precision}/{input}/batch-{batch_size}/round-{round}.json"
 # Where stands what a search for the largest batch found.
 LARGEST_BATCH = "largest-batch/{device}/{workload}/{framework}/{precision}.json"
+
+# The runs that one job of a cluster makes, by the wildcards of RECORD: all frameworks of a block in one round.
+TOGETHER = "{campaign}{device}-{workload}-{track}-{precision}-{input}-{batch_size}-{round}"
 
 
 @dataclass(frozen=True)
@@ -112,12 +115,21 @@ def order(config: Config) -> dict[Run, int]:
     return {run: place for place, run in enumerate(campaign(config), start=1)}
 
 
+def together(runs: Iterable[Run]) -> list[list[Run]]:
+    """The runs by block and round: those of which a cluster makes one job, see TOGETHER."""
+    jobs: dict[tuple[Block, int], list[Run]] = {}
+    for run in runs:
+        jobs.setdefault((run.cell.block, run.round), []).append(run)
+    return list(jobs.values())
+
+
 def largest_batch_paths(config: Config) -> list[str]:
     """The files of the searches for the largest batch, each once: on GPUs, and on the CPU where its memory is limited.
 
     One for every workload, framework and precision of the matrix; the track is always `default`.
     """
-    searched = [cell for cell in cells(config) if cell.device != "cpu" or config.largest_batch.host_memory_mib]
+    limited = {"cpu"} if config.largest_batch.host_memory_mib and not config.requests else set()
+    searched = [cell for cell in cells(config) if cell.device in {*config.on_gpus, *limited}]
     return list(dict.fromkeys(f"{config.results}/{LARGEST_BATCH.format(**vars(cell))}" for cell in searched))
 
 

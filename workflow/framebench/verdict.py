@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from framebench import catalogue, languages, workloads
+from framebench.analyse.comparisons import ACROSS
 from framebench.analyse.table import BLOCK, flagged, one_line
 from framebench.figures import cells, gains
 from framebench.languages import Language
@@ -62,6 +63,9 @@ def sentences(
             said[-1] += f" {other}"
     said += _gains(measurements, effects, language, article_batch_sizes, labels)
     said += adjustment(comparisons, language)
+    apart = comparisons["method"].str.contains(ACROSS, regex=False).sum() // 2
+    if apart:
+        said.append(language["verdict_across_cards"].format(apart=apart, comparisons=len(comparisons) // 2))
     unfinished = (measurements["status"] != "ok").groupby([measurements[key] for key in [*BLOCK, "framework"]]).any()
     if unfinished.any():
         said.append(language["verdict_failed_cells"].format(failed=unfinished.sum(), cells=len(unfinished)))

@@ -51,6 +51,7 @@ use rule comparisons as aa_comparisons with:
     params:
         confidence=AA.confidence,
         rounds=[],
+        across_cards=["--across-cards"] if AA.across_cards else [],
 
 
 rule aa_report:

@@ -75,9 +75,11 @@ rule comparisons:
     params:
         confidence=CONFIG.confidence,
         rounds=["--rounds", *ROUNDS] if ROUNDS else [],
+        across_cards=["--across-cards"] if CONFIG.across_cards else [],
     shell:
         "python -P -m framebench.analyse.comparisons --measurements {input.measurements}"
         " --certificates {input.certificates} --confidence {params.confidence} {params.rounds:q}"
+        " {params.across_cards:q}"
         " --output {output} 2>&1 | tee {log:q} >&2"
 
 

@@ -1,8 +1,13 @@
 # What the rules call.
+import shlex
 from pathlib import Path
 
 from framebench import catalogue, languages, matrix, sides
 from framebench.analyse import failures
+
+# Rules whose jobs are for the nodes of a cluster, which may have no network; its login node may have no GPU.
+SEARCHES = ("tune", "search_largest_batch")
+MEASURING = ("measure", *SEARCHES)
 
 
 def certificate_id(wildcards):
@@ -27,10 +32,58 @@ def environment_options(wildcards):
     )
 
 
-def uuid_of(wildcards):
-    """The GPU that a device is; nothing for the CPU."""
+def place_of(wildcards):
+    """The GPU that a device is, or what a job of a cluster is to have been given; nothing for this machine's CPU."""
+    if request := REQUESTS.get(wildcards.device):
+        return f"--allocated {shlex.quote(request.model or slurm.CPU)}"
     gpu = DEVICES[wildcards.device]
     return f"--uuid {gpu.uuid}" if gpu else ""
+
+
+def modules_of(wildcards):
+    """What loads the environment modules of a device; nothing where it names none."""
+    request = REQUESTS.get(wildcards.device)
+    return (
+        f"module load {shlex.join(request.modules)};"
+        if request and request.modules
+        else ""
+    )
+
+
+def refuse_wrong_place():
+    """End where devices and profile do not fit, where Slurm would refuse, or where jobs of before go on."""
+    if not any(job.rule.name in MEASURING for job in workflow.dag.needrun_jobs()):
+        return
+    try:
+        slurm.check_place(CONFIG.requests, workflow.non_local_exec, Path.cwd())
+        for request in CONFIG.requests:
+            slurm.check_request(request, runs=len(CONFIG.frameworks))
+    except slurm.PlaceError as error:
+        sys.exit(str(error))
+
+
+def tell_ended_jobs():
+    """Which jobs of this invocation ended badly: Snakemake keeps what Slurm says of a group to itself."""
+    if REQUESTS and workflow.non_local_exec:
+        try:
+            print(*slurm.ended_badly(Path.cwd(), STARTED), sep="\n", file=sys.stderr)
+        except slurm.PlaceError as error:
+            print(error, file=sys.stderr)
+
+
+def tell_submissions():
+    """After a dry run, what a real one would submit to a cluster."""
+    if workflow.dryrun:
+        print(SUBMISSIONS.line(), file=sys.stderr)
+
+
+def slurm_resources(runs=1):
+    """What a rule's jobs of so many runs ask a cluster for, as functions for `resources`; nothing on one machine."""
+
+    def asked(name):
+        return lambda wildcards: REQUESTS[wildcards.device].resource(name, runs)
+
+    return {name: asked(name) for name in slurm.RESOURCES if REQUESTS}
 
 
 def tuning_of(wildcards):
@@ -74,15 +127,17 @@ def every_language(figures):
 
 
 def set_aside_failures():
-    """Free the places of failed runs, so that the next invocation measures them again and nothing else."""
-    failures.set_aside(
-        (
-            Path(matrix.record_path(campaign.results, run))
-            for campaign in CAMPAIGNS.values()
-            for run in matrix.campaign(campaign)
-        ),
-        map(Path, matrix.largest_batch_paths(CONFIG)),
-    )
+    """Free the places of failed runs, so that the next invocation measures them again and nothing else.
+
+    On a cluster the others of their block and round too: measured in another job, they would be of another GPU.
+    """
+    for campaign in CAMPAIGNS.values():
+        for runs in matrix.together(matrix.campaign(campaign)):
+            failures.set_aside(
+                [Path(matrix.record_path(campaign.results, run)) for run in runs],
+                together=bool(REQUESTS),
+            )
+    failures.set_aside([], map(Path, matrix.largest_batch_paths(CONFIG)))
 
 
 def print_answer():

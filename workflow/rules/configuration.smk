@@ -3,7 +3,7 @@ import os
 from pathlib import Path
 
 from framebench import config as configuration
-from framebench import devices, matrix
+from framebench import devices, matrix, slurm
 
 # Until `configfile:`, Snakemake lists only the files given by --configfile.
 FILES = list(
@@ -37,7 +37,10 @@ DEVICES = {
     for name in CONFIG.devices
 }
 ASKED = config["devices"]
-config["devices"] = devices.bindings(DEVICES)
+# What a cluster is asked for says everything already: there, the GPU is known when a job has it.
+REQUESTS = {request.name: request for request in CONFIG.requests}
+if not REQUESTS:
+    config["devices"] = devices.bindings(DEVICES)
 # What track `tuned` found, by the wildcards of a cell.
 TUNING = f"{RESULTS}/tuning/{{device}}/{{workload}}/{{framework}}/{{precision}}/{{input}}.json"
 

@@ -24,9 +24,11 @@ rule search_largest_batch:
     priority: -(10**6)
     threads: workflow.cores
     resources:
+        **slurm_resources(runs=CONFIG.largest_batch.most_trials),
         measuring=1,
     params:
-        memory=lambda wildcards: uuid_of(wildcards) or HOST_MEMORY,
+        place=lambda wildcards: place_of(wildcards) or HOST_MEMORY,
+        modules=lambda wildcards: modules_of(wildcards),
         sources=lambda wildcards: catalogue.sources_digest(
             wildcards.framework, wildcards.workload
         ),
@@ -45,8 +47,8 @@ rule search_largest_batch:
             }
         ),
     shell:
-        "exec {params.python} -P -m framebench.measure.largest"
-        " --device {wildcards.device} {params.memory} --workload {wildcards.workload}"
+        "{params.modules} exec {params.python} -P -m framebench.measure.largest"
+        " --device {wildcards.device} {params.place} --workload {wildcards.workload}"
         " --framework {wildcards.framework} --precision {wildcards.precision}"
         " --start {params.start} --at-most {params.at_most} --seed {params.seed} --threads {params.thread_count}"
         " --protocol {params.protocol:q} {params.environment} --data {input.data}"

@@ -19,9 +19,11 @@ rule tune:
     priority: 10**5
     threads: workflow.cores
     resources:
+        **slurm_resources(runs=CONFIG.tuning_trials),
         measuring=1,
     params:
-        uuid=lambda wildcards: uuid_of(wildcards),
+        place=lambda wildcards: place_of(wildcards),
+        modules=lambda wildcards: modules_of(wildcards),
         sources=lambda wildcards: catalogue.sources_digest(
             wildcards.framework, wildcards.workload
         ),
@@ -35,8 +37,8 @@ rule tune:
         thread_count=CONFIG.protocol.threads,
         protocol=json.dumps(dataclasses.asdict(CONFIG.protocol)),
     shell:
-        "exec {params.python} -P -m framebench.measure.tune"
-        " --device {wildcards.device} {params.uuid} --workload {wildcards.workload} --framework {wildcards.framework}"
+        "{params.modules} exec {params.python} -P -m framebench.measure.tune"
+        " --device {wildcards.device} {params.place} --workload {wildcards.workload} --framework {wildcards.framework}"
         " --precision {wildcards.precision} --input {wildcards.input} --options {params.options:q}"
         " --trials {params.trials} --seed {params.seed} --threads {params.thread_count}"
         " --protocol {params.protocol:q} {params.environment} --data {input.data}"
@@ -56,15 +58,20 @@ rule measure:
         campaign="|".join(CAMPAIGNS),
     # All cells once before any cell twice, in the seeded order.
     priority: lambda wildcards: -place(wildcards)
+    # On a cluster, the frameworks of a block's round run one after another in one job, and so on one GPU.
+    group:
+        matrix.TOGETHER if REQUESTS else None
     # Every core, so that nothing else of this workflow runs beside a measurement.
     threads: workflow.cores
     resources:
+        **slurm_resources(),
         measuring=1,
         # Not `params`: where a run stands in the campaign is no reason to measure it again.
         order=lambda wildcards: place(wildcards),
         planned=lambda wildcards: len(PLACES[wildcards.campaign]),
     params:
-        uuid=lambda wildcards: uuid_of(wildcards),
+        place=lambda wildcards: place_of(wildcards),
+        modules=lambda wildcards: modules_of(wildcards),
         sources=lambda wildcards: catalogue.sources_digest(
             wildcards.framework, wildcards.workload
         ),
@@ -80,8 +87,8 @@ rule measure:
         protocol=json.dumps(dataclasses.asdict(CONFIG.protocol)),
     shell:
         # `exec`: the measuring process is Snakemake's own child and so dies with it.
-        "exec {params.python} -P -m framebench.measure"
-        " --device {wildcards.device} {params.uuid} --workload {wildcards.workload} --framework {wildcards.framework}"
+        "{params.modules} exec {params.python} -P -m framebench.measure"
+        " --device {wildcards.device} {params.place} --workload {wildcards.workload} --framework {wildcards.framework}"
         " --track {wildcards.track} --precision {wildcards.precision} --input {wildcards.input}"
         " --batch-size {wildcards.batch_size} --round {wildcards.round}"
         " --seed {params.seed} --threads {params.thread_count} --protocol {params.protocol:q}"

@@ -35,6 +35,8 @@ COLUMNS = {
 }
 
 
+ACROSS = ", across cards in "  # of a method, before how many rounds
+
 Certified = tuple[str, str, str]  # workload, framework and track
 FirstRounds = Mapping[tuple, int]  # by block: after how many rounds their number was set from the spread of those
 
@@ -44,6 +46,7 @@ def comparisons(
     confidence: float,
     uncertified: Mapping[Certified, str] | None = None,
     first_rounds: FirstRounds | None = None,
+    across_cards: bool = False,
 ) -> pd.DataFrame:
     """One row of COLUMNS per block and ordered pair of frameworks in it, from a table of measurements.
 
@@ -51,7 +54,9 @@ def comparisons(
     images per second divided by the reference's; `ci_low` and `ci_high` bound it at level `confidence`, and `p` is
     the two-sided p-value of a true ratio of 1. They are null where there are too few rounds to compute them from;
     then `verdict` says why. The opposite pair has the inverse of the same numbers. A pair of which a framework is
-    among the `uncertified` is not comparable for the reason given there; its ratio is computed all the same.
+    among the `uncertified` is not comparable for the reason given there; its ratio is computed all the same. Nor is a
+    pair of which a round was measured on two cards, or on two nodes of a cluster where it has none; with `across_cards`
+    it is, and `method` says in how many rounds.
 
     `p_adjusted` is `p` adjusted by Holm's method for the number of comparable pairs in the table, each counted once
     and not once per direction. A difference is claimed where it is below 1 - confidence; an interval, which is that
@@ -66,8 +71,12 @@ def comparisons(
             obstacle = _obstacle(side, other, len(ratios)) or _first_uncertified(
                 str(runs["workload"].iloc[0]), names, str(runs["track"].iloc[0]), uncertified or {}
             )
+            apart = rounds_apart(side, other)
+            if apart and not across_cards:
+                obstacle = obstacle or _on_two_cards(side, other, apart[0])
             p = p_value(ratios, first) if ratios else None
-            compared.append((block, names, estimate(ratios, confidence, first), method(ratios, first), p, obstacle))
+            how = method(ratios, first) + across(apart, len(ratios))
+            compared.append((block, names, estimate(ratios, confidence, first), how, p, obstacle))
     adjusted = iter(holm([p for *_, p, obstacle in compared if p is not None and not obstacle]))
     rows = []
     for block, names, found, how, p, obstacle in compared:
@@ -96,8 +105,34 @@ def pairs(runs: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame, p
 
 def paired_ratios(side: pd.DataFrame, other: pd.DataFrame) -> list[float]:
     """Images per second of these runs divided by those of the others, of every round in which both are ok, in order."""
-    pairs = side[side["status"] == "ok"].merge(other[other["status"] == "ok"], on="round").sort_values("round")
+    pairs = _paired(side, other)
     return (pairs["images_per_s_x"] / pairs["images_per_s_y"]).tolist()
+
+
+def rounds_apart(side: pd.DataFrame, other: pd.DataFrame) -> list[int]:
+    """The rounds among these in which the two runs were measured on two cards, or nodes where they have no card."""
+    pairs = _paired(side, other)
+    places = [pairs[f"device_uuid_{one}"].fillna(pairs[f"slurm_node_{one}"]).fillna("") for one in "xy"]
+    return pairs.loc[places[0] != places[1], "round"].tolist()
+
+
+def across(apart: Sequence[int], rounds: int) -> str:
+    """What `method` has to say of rounds that were measured on two cards."""
+    return f"{ACROSS}{len(apart)} of {rounds} rounds" if apart else ""
+
+
+def _paired(side: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    return side[side["status"] == "ok"].merge(other[other["status"] == "ok"], on="round").sort_values("round")
+
+
+def _on_two_cards(side: pd.DataFrame, other: pd.DataFrame, number: int) -> str:
+    places = []
+    for runs in (side, other):
+        run = runs[runs["round"] == number].iloc[0]
+        places.append(
+            f"{run['framework']} on {run['slurm_node'] if pd.isna(run['device_uuid']) else run['device_uuid']}"
+        )
+    return f"round {number} was measured on two devices, {' and '.join(places)} (across_cards in config.yaml allows it)"
 
 
 def estimate(ratios: Sequence[float], confidence: float, first: int | None) -> Estimate:
@@ -205,6 +240,7 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="rounds.json",
         help="where the number of rounds was set from the spread of the first ones: how many these were",
     )
+    parser.add_argument("--across-cards", action="store_true", help="compare runs on two cards of one model too")
     parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
     parser.add_argument("--output", required=True, type=Path, metavar="comparisons.csv")
     options = parser.parse_args(arguments)
@@ -213,7 +249,7 @@ def main(arguments: list[str] | None = None) -> None:
         first_rounds = read_first_rounds(options.rounds) if options.rounds else {}
         try:
             reasons = uncertified(measurements, map(_read_certificate, options.certificates))
-            frame = comparisons(measurements, options.confidence, reasons, first_rounds)
+            frame = comparisons(measurements, options.confidence, reasons, first_rounds, options.across_cards)
         except ValueError as error:
             raise TableError(f"{options.measurements}: {error}") from error
         write_table(frame, options.output)

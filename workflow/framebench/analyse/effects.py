@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from framebench.analyse.comparisons import FirstRounds, estimate, method, paired_ratios, read_first_rounds
+from framebench.analyse.comparisons import (
+    FirstRounds,
+    across,
+    estimate,
+    method,
+    paired_ratios,
+    read_first_rounds,
+    rounds_apart,
+)
 from framebench.analyse.table import BLOCK, TableError, read_table, write_table
 
 COLUMNS = {
@@ -51,10 +59,15 @@ def effects(measurements: pd.DataFrame, confidence: float, first_rounds: FirstRo
             first = min(filter(None, firsts), default=None)
             ratios = paired_ratios(sides[above], sides[below])
             found = estimate(ratios, confidence, first)
+            apart = rounds_apart(sides[above], sides[below])
             rows.append(
                 dict(zip(shared, cell, strict=True))
                 | {"effect": effect, "ratio": found.mean, "ci_low": found.low, "ci_high": found.high}
-                | {"confidence": confidence, "rounds": found.n, "method": method(ratios, first)}
+                | {
+                    "confidence": confidence,
+                    "rounds": found.n,
+                    "method": method(ratios, first) + across(apart, found.n),
+                }
             )
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     return frame.sort_values(list(COLUMNS)[:8], ignore_index=True)

@@ -24,16 +24,18 @@ def failures(table: pd.DataFrame, key: Sequence[str]) -> list[str]:
     ]
 
 
-def set_aside(records: Iterable[Path], searches: Iterable[Path] = ()) -> list[Path]:
+def set_aside(records: Iterable[Path], searches: Iterable[Path] = (), *, together: bool = False) -> list[Path]:
     """Move every record of a failed run, or search, into a folder `failed` beside it; returns where they now are.
 
     Its place is free for the next attempt, and what was seen of this one is kept; samples of a GPU move likewise.
+    Runs that are measured `together` are moved together too, all of them where any failed.
     """
     made = [(read_record(path), [path, record.samples_path(path)]) for path in records if path.exists()]
     made += [(largest_batch.read_search(path), [path]) for path in searches if path.exists()]
     moved = []
+    failed = {run["status"] in RETRIED for run, _ in made}
     for run, files in made:
-        if run["status"] in RETRIED:
+        if run["status"] in RETRIED or (together and any(failed)):
             for file in filter(Path.exists, files):
                 kept = file.parent / "failed" / f"{file.stem}-{run['started_unix_s']:.0f}{file.suffix}"
                 kept.parent.mkdir(exist_ok=True)

@@ -21,7 +21,7 @@ def article(device: str, track: str) -> str:
 
 def timelines(config: Config) -> list[str]:
     """The timelines of one run on each GPU, which is sampled; a CPU is not."""
-    return [f"timeline-{device}" for device in config.devices if device != "cpu"]
+    return [f"timeline-{device}" for device in config.on_gpus]
 
 
 def timeline_run(config: Config, device: str) -> matrix.Run:
@@ -45,7 +45,7 @@ def of_campaign(config: Config) -> list[str]:
     charts = sorted({article(cell.device, cell.track) for cell in cells if cell.precision == "float32"})
     compared = any(_several(cells, field) for field in ("track", "input"))
     figures = charts + [name for name in ON_EVERY_DEVICE if compared or name != "effects"]
-    if config.gpus:
+    if config.on_gpus:
         figures += ON_GPUS
     return figures + (ON_SEVERAL_DEVICES if len(config.devices) > 1 else [])
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from framebench import record
 from framebench.measure import die_with, progress
+from framebench.measure.devices import allocation
 from framebench.measure.devices.lease import lease
 from framebench.measure.supervisor import BUSY, SHARED, supervise, wait_for_others
 
@@ -26,6 +27,7 @@ def main() -> None:
     request["environment"], request["data"] = str(request["environment"]), str(request["data"])
     request["ceiling"] = True  # a search's trials are not held against it
     request["tuning"] = json.loads(request["tuning"].read_text())["chosen"] if request["tuning"] else {}
+    request |= allocation.bound(request["allocated"])
     uuid, protocol = request["gpu"] and request["gpu"]["uuid"], request["protocol"]
     with lease(uuid or request["device"]):
         if uuid and protocol["other_processes"] == "wait":
@@ -55,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     for name in ("device", "workload", "framework", "track", "precision", "input"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--uuid", dest="gpu", type=lambda uuid: {"uuid": uuid}, help="of the GPU to measure on")
+    parser.add_argument("--allocated", metavar="MODEL", help="measure on what Slurm allocated: this GPU, or `cpu`")
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--round", type=int, required=True)
     parser.add_argument("--order", type=int, required=True, help="position of this run in the campaign")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from framebench import record
 from framebench.measure import die_with
+from framebench.measure.devices import allocation
 from framebench.measure.devices.lease import lease
 from framebench.measure.supervisor import SHARED, supervise
 from framebench.record import STAND_IN
@@ -98,6 +99,7 @@ def main() -> None:
     for name in ("device", "workload", "framework", "precision"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--uuid", dest="gpu", type=lambda uuid: {"uuid": uuid}, help="of the GPU to search on")
+    parser.add_argument("--allocated", metavar="MODEL", help="search on the GPU of this model that Slurm allocated")
     parser.add_argument("--host-memory-mib", type=int, help="what a trial may take; needed without a GPU")
     parser.add_argument("--start", type=int, required=True, help="batch size of the first trial")
     parser.add_argument("--at-most", type=int, required=True, help="largest batch size that is tried")
@@ -113,25 +115,30 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON: what was found and all trials")
     arguments = parser.parse_args()
     die_with(arguments.parent)
-    if not arguments.gpu and not arguments.host_memory_mib:
-        parser.error("without --uuid, --host-memory-mib must keep the trials from taking all memory of the host")
+    if not (arguments.gpu or arguments.allocated or arguments.host_memory_mib):
+        parser.error("without a GPU, --host-memory-mib must keep the trials from taking all memory of the host")
     runs: list[dict] = []
 
     def run(batch_size: int) -> Trial:
-        request = {name: value for name, value in vars(arguments).items() if name not in NOT_OF_A_RUN} | {
-            "track": "default",
-            "input": "device",
-            "batch_size": batch_size,
-            "batches": 1,
-            "weights_only": True,
-            "round": len(runs) + 1,
-            "order": len(runs) + 1,
-            "certificate": None,
-            "tuning": {},
-            "protocol": arguments.protocol | STEPS,
-            "data": str(arguments.data),
-            "environment": str(arguments.environment),
-        }
+        of_a_run = {name: value for name, value in vars(arguments).items() if name not in NOT_OF_A_RUN}
+        request = (
+            of_a_run
+            | device
+            | {
+                "track": "default",
+                "input": "device",
+                "batch_size": batch_size,
+                "batches": 1,
+                "weights_only": True,
+                "round": len(runs) + 1,
+                "order": len(runs) + 1,
+                "certificate": None,
+                "tuning": {},
+                "protocol": arguments.protocol | STEPS,
+                "data": str(arguments.data),
+                "environment": str(arguments.environment),
+            }
+        )
         runs.append(supervise(request, arguments.log.with_name(f"{arguments.log.stem}-batch-{batch_size}.log")))
         trial = Trial(**{field.name: runs[-1][field.name] for field in dataclasses.fields(Trial)})
         where = f"{arguments.workload} in {arguments.framework} ({arguments.precision}) on {arguments.device}"
@@ -139,7 +146,8 @@ def main() -> None:
         print(f"largest batch of {where}: {batch_size} {outcome}", file=sys.stderr, flush=True)
         return trial
 
-    with lease(arguments.gpu["uuid"] if arguments.gpu else arguments.device):
+    device = {"gpu": arguments.gpu} | allocation.bound(arguments.allocated)
+    with lease(device["gpu"]["uuid"] if device["gpu"] else arguments.device):
         found, trials = search(arguments.start, arguments.at_most, run)
     identity = ("device", "workload", "framework", "precision", "host_memory_mib")
     searched = {name: getattr(arguments, name) for name in identity} | dataclasses.asdict(found)

@@ -14,7 +14,7 @@ from typing import Any
 
 from framebench import record
 from framebench.measure.allocator import preload
-from framebench.measure.devices import cpu, nvml, samples
+from framebench.measure.devices import allocation, cpu, nvml, samples
 from framebench.measure.devices.sampling import Sampling
 
 SHARED = "other_process_on_gpu"  # flag of a run before or after which another process computed on its card
@@ -33,7 +33,9 @@ def supervise(request: dict, log: Path, samples_path: Path | None = None) -> dic
 
     On a GPU, the samples of it go into the file `samples_path`, if one is named.
     """
-    known = asked_for(request) | cpu.machine() | revision() | {"started_unix_s": time.time()}
+    known = asked_for(request) | cpu.machine() | revision() | allocation.facts() | {"started_unix_s": time.time()}
+    if reason := request.get("refused"):
+        return record.record(**known, flags=stand_in(), status="failed", reason=reason)
     uuid = request["gpu"] and request["gpu"]["uuid"]
     known["device_name"] = None if uuid else known["cpu_model"]
     cores = request["protocol"]["cores"]

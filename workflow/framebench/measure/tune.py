@@ -18,6 +18,7 @@ from statistics import geometric_mean
 
 from framebench import record, workloads
 from framebench.measure import die_with
+from framebench.measure.devices import allocation
 from framebench.measure.devices.lease import lease
 from framebench.measure.supervisor import supervise
 
@@ -79,6 +80,7 @@ def main() -> None:
     for name in ("device", "workload", "framework", "precision", "input"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--uuid", dest="gpu", type=lambda uuid: {"uuid": uuid}, help="of the GPU to measure on")
+    parser.add_argument("--allocated", metavar="MODEL", help="measure on what Slurm allocated: this GPU, or `cpu`")
     parser.add_argument("--options", type=json.loads, required=True, help="JSON: option → its values")
     parser.add_argument("--trials", type=int, required=True, help="runs that the search may make")
     parser.add_argument("--seed", type=int, required=True)
@@ -99,16 +101,20 @@ def main() -> None:
     def run(settings: Settings) -> Trial:
         nonlocal made
         made += 1
-        request = {name: value for name, value in vars(arguments).items() if name not in NOT_OF_A_RUN} | {
-            "track": "tuned",
-            "batch_size": batch_size,
-            "round": made,
-            "order": made,
-            "certificate": None,
-            "tuning": settings,
-            "data": str(arguments.data),
-            "environment": str(arguments.environment),
-        }
+        request = (
+            {name: value for name, value in vars(arguments).items() if name not in NOT_OF_A_RUN}
+            | device
+            | {
+                "track": "tuned",
+                "batch_size": batch_size,
+                "round": made,
+                "order": made,
+                "certificate": None,
+                "tuning": settings,
+                "data": str(arguments.data),
+                "environment": str(arguments.environment),
+            }
+        )
         try:
             trial = trial_of(settings, supervise(request, arguments.log))
         except FileNotFoundError as error:
@@ -119,7 +125,8 @@ def main() -> None:
         print(f"{what}: {words}: {outcome}", file=sys.stderr, flush=True)
         return trial
 
-    with lease(arguments.gpu["uuid"] if arguments.gpu else arguments.device):
+    device = {"gpu": arguments.gpu} | allocation.bound(arguments.allocated)
+    with lease(device["gpu"]["uuid"] if device["gpu"] else arguments.device):
         try:
             chosen, trials = search(arguments.options, arguments.trials, run)
         except RuntimeError as error:

@@ -1,5 +1,6 @@
 """NVIDIA's management library: which cards this machine has and what they are."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -109,6 +110,21 @@ def cards() -> list[Card]:
 def card(uuid: str) -> Card:
     """The card, or MIG device, of this UUID; NoCardError where this machine has none."""
     return _card(handle(uuid))
+
+
+def card_of_cuda(uuid: str) -> Card:
+    """The card, or MIG device, of this UUID, which CUDA gives without GPU- or MIG-; NoCardError where there is none."""
+    is_mig = not answer(pynvml.nvmlDeviceGetHandleByUUID, f"GPU-{uuid}".encode())
+    return card(f"{'MIG' if is_mig else 'GPU'}-{uuid}")
+
+
+def is_model(name: str, model: str) -> bool:
+    """Whether the words of `model` stand one after another in a card's name; signs and capitals do not matter."""
+    return f" {' '.join(words(model))} " in f" {' '.join(words(name))} "
+
+
+def words(model: str) -> list[str]:
+    return re.findall("[a-z0-9]+", model.lower())
 
 
 def handle(uuid: str) -> Any:

@@ -1,0 +1,262 @@
+"""A campaign on a real Slurm: real sbatch, real nodes, and each fault that one host can show."""
+
+import contextlib
+import csv
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cluster import Cluster
+
+from conftest import PROJECT, Workspace, make_workspace
+from framebench import environments, slurm
+from standin import UUIDS, StandIn
+
+pytestmark = pytest.mark.usefixtures("installed")
+
+# The model of each node's cards, as NVML names it; Slurm has its own name for it.
+MODELS = {"node01": "Tesla P100-PCIE-16GB", "node02": "Tesla K80"}
+CARDS = {node: tuple(f"GPU-{number}{uuid[5:]}" for uuid in UUIDS) for number, node in enumerate(MODELS)}
+# Ask at once whether jobs have ended, and wait for no shared folder.
+SNAKEMAKE = ("--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5")
+RECORDS = "results/measurements.csv"
+SMALL = {"cpus_per_task": 2, "mem_mb": 4000}
+P100 = {"gpu_model": "p100", "partition": "gpu"} | SMALL
+K80 = {"gpu_model": "k80", "partition": "gpu"} | SMALL
+PROCESSOR = {"kind": "cpu", "partition": "cpu"} | SMALL
+# Before a measuring process begins, where its node has this variable: it waits while the file is there.
+ASLEEP = "FRAMEBENCH_TEST_ASLEEP"
+SLEEP = f"import os, time\n\nwhile os.path.exists(os.environ.get('{ASLEEP}', '')):\n    time.sleep(0.1)\n"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The cluster, whose commands this process and its children find."""
+    if missing := Cluster.missing():
+        pytest.skip(f"no Slurm: {missing}")
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("PATH", "SLURM_CONF"):
+            patch.setenv(name, cluster.environment[name])
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def drivers(cluster: Cluster, stand_in_libraries: Path) -> dict[str, StandIn]:
+    """The stand-in of each node that has GPUs, with cards of its model only."""
+    found = {}
+    for node, model in MODELS.items():
+        found[node] = driver = StandIn(stand_in_libraries, cluster.folder / f"{node}.cards")
+        for card, uuid in zip(driver.cards, CARDS[node], strict=True):
+            card.uuid, card.name = uuid.encode(), model.encode()
+        cluster.install_driver(node, variables(driver))
+    return found
+
+
+def variables(driver: StandIn) -> dict[str, str]:
+    return {name: driver.environment[name] for name in ("LD_LIBRARY_PATH", "FRAMEBENCH_STAND_IN")}
+
+
+def campaign(folder: Path, devices: dict, frameworks=("pytorch",), **changes) -> Workspace:
+    """A folder whose runs on a GPU are made by the installed CPU builds, on the processor of the GPU's node.
+
+    All else is as with a real card: the build for CUDA is asked for, the job is bound to its GPU, and the measuring
+    process asks CUDA for it. Records say that the card was a stand-in.
+    """
+    folder.mkdir(exist_ok=True)
+    workspace = make_workspace(folder)
+    venvs = folder / ".venvs"
+    venvs.unlink()
+    venvs.mkdir()
+    for lock in (folder / "envs").glob("*-cpu.txt"):
+        cuda = lock.with_name(lock.name.replace("-cpu", "-cuda"))
+        cuda.write_text(lock.read_text())
+        for one in (lock, cuda):
+            (folder / environments.prefix(one)).symlink_to(PROJECT / environments.prefix(lock))
+    worker = folder / "workflow/framebench/measure/worker.py"
+    trained = 'device="cuda" if request["gpu"] else "cpu"'
+    assert trained in worker.read_text()
+    worker.write_text(SLEEP + worker.read_text().replace(trained, 'device="cpu"'))
+    workspace.configure(devices=devices, frameworks=list(frameworks), baseline=frameworks[0], packages="cuda")
+    workspace.configure(**changes)
+    return workspace
+
+
+@contextlib.contextmanager
+def asleep(cluster: Cluster, drivers: dict[str, StandIn], *nodes: str) -> Iterator[None]:
+    """Runs on these nodes begin to measure when this ends, and until then leave the processor to others."""
+    night = cluster.folder / "night"
+    night.touch()
+    for node in nodes:
+        cluster.install_driver(node, {**(variables(drivers[node]) if node in drivers else {}), ASLEEP: str(night)})
+    try:
+        yield
+    finally:
+        for node in nodes:
+            cluster.install_driver(node, variables(drivers[node]) if node in drivers else {})
+        night.unlink()
+
+
+def found(workspace: Workspace) -> list[dict]:
+    return [json.loads(path.read_text()) for path in (workspace.folder / "results" / "runs").rglob("round-*.json")]
+
+
+def rows(workspace: Workspace) -> list[tuple[str, ...]]:
+    """What the table of measurements has for whom: each run with its status and its certificate's id."""
+    columns = ("device", "workload", "framework", "batch_size", "round", "status", "certificate", "lock_digest")
+    with (workspace.folder / RECORDS).open() as file:
+        return sorted(tuple(row[column] for column in columns) for row in csv.DictReader(file))
+
+
+def ended(process: subprocess.Popen) -> str:
+    printed, _ = process.communicate(timeout=300)
+    return printed
+
+
+def test_a_campaign_with_a_cancelled_job_and_a_lost_node_ends_with_the_table_of_a_local_one(
+    cluster, drivers, tmp_path, monkeypatch
+):
+    workspace = campaign(tmp_path / "slurm", {"p100": P100, "k80": K80}, ("tensorflow", "pytorch"))
+    with asleep(cluster, drivers, *MODELS):
+        first = workspace.start_snakemake(*SNAKEMAKE, RECORDS)
+        cluster.until(lambda: len(measuring(workspace)) == 2, "nothing is measured on one of the nodes")
+        (lost,), (cancelled,) = map(cluster.jobs_on, MODELS)
+        cluster.run("scancel", cancelled)
+        cluster.lose("node01")
+        cluster.run("scontrol", "update", "nodename=node01", "state=down", "reason=lost")
+    cluster.start_node("node01")
+    cluster.run("scontrol", "update", "nodename=node01", "state=resume")
+    # Slurm puts the lost job back, for two minutes later. Some of that must pass: a node that is back first ends what
+    # it is told was lost with it, and would end the same job that was let go at once.
+    cluster.until(lambda: lost in cluster.jobs("pending"), "the lost job is not put back")
+    cluster.run("scontrol", "update", f"jobid={lost}", "starttime=now+30seconds")
+    printed = ended(first)
+    assert first.returncode != 0
+    assert f"Slurm job {cancelled} ended as CANCELLED" in printed
+    assert {(record["device"], record["status"]) for record in found(workspace)} == {("p100", "ok")}
+    measured = {path: path.stat().st_mtime_ns for path in workspace.records()}
+    assert len(measured) == 2, printed
+
+    second = workspace.snakemake(*SNAKEMAKE, RECORDS)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert {path: path.stat().st_mtime_ns for path in measured} == measured
+    records = found(workspace)
+    assert len(records) == 4
+    for record in records:
+        node = {"p100": "node01", "k80": "node02"}[record["device"]]
+        assert (record["status"], record["slurm_node"], record["device_name"]) == ("ok", node, MODELS[node])
+        assert record["device_uuid"] in CARDS[node]
+        assert json.loads(record["slurm_allocation"])["SLURM_GPUS_ON_NODE"] == "1"
+        assert "stand_in" in record["flags"]
+    jobs = {(record["slurm_job_id"], record["device"], record["device_uuid"]) for record in records}
+    assert len(jobs) == 2, "the frameworks of a round are one job on one card"
+
+    devices = {"p100": {"model": "P100"}, "k80": {"model": "K80"}}
+    local = campaign(tmp_path / "local", devices, ("tensorflow", "pytorch"))
+    here = StandIn(drivers["node01"].libraries, tmp_path / "cards")
+    for card, model in zip(here.cards, MODELS.values(), strict=True):
+        card.name = model.encode()
+    for name, value in variables(here).items():
+        monkeypatch.setenv(name, value)
+    result = local.snakemake(RECORDS)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert rows(workspace) == rows(local)
+
+
+def measuring(workspace: Workspace) -> list[str]:
+    """The logs of runs whose measuring process was started."""
+    return [str(path) for path in (workspace.folder / "results" / "logs" / "runs").rglob("*.log")]
+
+
+def test_a_job_that_did_not_get_what_was_asked_for_fails_its_run_and_says_why(cluster, drivers, tmp_path):
+    workspace = campaign(tmp_path / "slurm", {"v100": K80 | {"model": "V100"}, "p100": P100, "node": PROCESSOR})
+    before = cluster.jobs("all")
+    cluster.install_driver("node01", {"LD_LIBRARY_PATH": "/nowhere"})
+    try:
+        result = workspace.snakemake(*SNAKEMAKE, RECORDS)
+    finally:
+        cluster.install_driver("node01", variables(drivers["node01"]))
+    assert result.returncode == 0, result.stdout + result.stderr
+    of = {record["device"]: record for record in found(workspace)}
+    assert of["v100"]["status"] == of["p100"]["status"] == "failed"
+    assert f"on node node02 has {CARDS['node02'][0]} (Tesla K80), and V100 was asked for" in of["v100"]["reason"]
+    assert "on node node01 has no GPU, and p100 was asked for: libnvidia-ml.so.1 cannot be" in of["p100"]["reason"]
+    node = of["node"]
+    assert (node["status"], node["slurm_node"], node["device_uuid"]) == ("ok", "node03", None)
+    assert node["device_name"] == node["cpu_model"]
+    assert len(cluster.jobs("all")) == len(before) + 3, "only measuring goes to nodes"
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"gpu_model": "t4", "partition": "gpu"}, "Requested node configuration is not available"),
+        (P100 | {"mem_mb": 10**6}, "Requested node configuration is not available"),
+        (P100 | {"partition": "none"}, "invalid partition specified: none"),
+        (P100 | {"runtime": 100}, "Requested time limit is invalid"),
+    ],
+    ids=["model", "memory", "partition", "time"],
+)
+def test_what_no_node_has_is_refused_in_the_words_of_slurm(cluster, asked, words):
+    with pytest.raises(slurm.PlaceError) as caught:
+        slurm.check_request(slurm.requests({"p100": asked}, timeout_s=60)[0], runs=3)
+    assert str(caught.value).startswith("devices.p100: sbatch refuses: ")
+    assert words in str(caught.value)
+
+
+def test_a_device_that_slurm_refuses_ends_a_campaign_before_it_begins(cluster, tmp_path):
+    workspace = campaign(tmp_path / "slurm", {"p100": P100, "none": P100 | {"partition": "none"}})
+    result = workspace.snakemake(*SNAKEMAKE, RECORDS)
+    assert result.returncode != 0
+    assert "devices.none: sbatch refuses: " in result.stderr
+    assert not (workspace.folder / "results" / "data").exists()
+    assert not cluster.jobs()
+
+
+def test_a_job_over_its_time_limit_costs_its_runs_only(cluster, drivers, tmp_path):
+    workspace = campaign(tmp_path / "slurm", {"node": PROCESSOR | {"runtime": 1}})
+    with asleep(cluster, drivers, "node03"):
+        result = workspace.snakemake(*SNAKEMAKE, RECORDS)
+    assert result.returncode != 0
+    assert "ended as TIMEOUT (TimeLimit): rule_node-article-cnn" in result.stderr
+    assert not workspace.records()
+
+
+def test_a_job_over_its_memory_costs_its_runs_only(cluster, drivers, tmp_path):
+    # Less than Snakemake itself takes: without cgroups, Slurm does not count the measuring process in its own session.
+    workspace = campaign(tmp_path / "slurm", {"node": PROCESSOR | {"mem_mb": 60}})
+    result = workspace.snakemake(*SNAKEMAKE, RECORDS)
+    assert result.returncode != 0
+    assert "ended as FAILED (NonZeroExitCode): rule_node-article-cnn" in result.stderr
+    (log,) = (workspace.folder / ".snakemake" / "slurm_logs").rglob("*.log")
+    assert "exceeded memory limit" in log.read_text()
+    assert not workspace.records()
+
+
+def test_when_the_login_session_ends_jobs_go_on_and_nothing_is_measured_twice(cluster, drivers, tmp_path):
+    workspace = campaign(tmp_path / "slurm", {"node": PROCESSOR}, protocol={"timeout_s": 600})
+    with asleep(cluster, drivers, "node03"):
+        first = workspace.start_snakemake(*SNAKEMAKE, RECORDS)
+        cluster.until(lambda: measuring(workspace), "nothing is measured")
+        os.kill(first.pid, signal.SIGKILL)
+        first.communicate()
+        (job,) = cluster.jobs()
+        workspace.snakemake("--unlock")
+        second = workspace.snakemake(*SNAKEMAKE, RECORDS)
+        assert second.returncode != 0
+        assert "1 jobs of an earlier invocation are in the queue and would be measured twice" in second.stderr
+        assert f"scancel {job}" in second.stderr
+    cluster.until(lambda: not cluster.jobs(), "the job does not end")
+    (record,) = workspace.records()
+    before = record.stat().st_mtime_ns
+    third = workspace.snakemake(*SNAKEMAKE, RECORDS)
+    assert third.returncode == 0, third.stdout + third.stderr
+    assert record.stat().st_mtime_ns == before

@@ -1,0 +1,234 @@
+"""What a device of config.yaml asks a Slurm cluster for, and what is refused before anything is submitted."""
+
+import json
+import re
+from datetime import datetime
+
+import pytest
+import yaml
+
+from framebench import catalogue, config, matrix, slurm
+from framebench.analyse.table import BLOCK
+
+P100 = {"gpu_model": "p100", "partition": "gpu"}
+
+
+def written(devices: dict, **protocol) -> dict:
+    content = config.readable(catalogue.ROOT / "config.yaml")
+    entries = [entry for entry in content["matrix"] if entry["tracks"] == ["default"]]
+    return content | {"devices": devices, "matrix": entries, "protocol": content["protocol"] | protocol}
+
+
+def loaded(devices: dict, **protocol) -> config.Config:
+    return config.load(written(devices, **protocol), "config.yaml")
+
+
+def refusal(devices: dict, **protocol) -> str:
+    with pytest.raises(config.ConfigError) as caught:
+        loaded(devices, **protocol)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).removeprefix("config.yaml: ")
+
+
+def request(name: str, **binding) -> slurm.Request:
+    (found,) = loaded({name: binding}).requests
+    return found
+
+
+def test_a_model_is_asked_for_by_its_name_in_slurm():
+    asked = request("p100", **P100)
+    assert (asked.kind, asked.model) == ("cuda", "p100")
+    assert asked.resources == {
+        **{"slurm_partition": "gpu", "gpu_model": "p100", "gpu": 1},
+        **{"cpus_per_task": 4, "mem_mb": 16000, "runtime": 11},
+    }
+
+
+def test_a_feature_or_a_partition_asks_for_any_gpu_and_the_job_checks_its_model():
+    asked = request("volta", partition="gpu", constraint="v100&nvlink", model="Tesla V100")
+    assert (asked.model, asked.resources["constraint"], asked.resources["gpu"]) == ("Tesla V100", "v100&nvlink", 1)
+    assert request("a100", partition="a100").model == "a100"
+
+
+def test_a_generic_resource_is_asked_for_instead_of_a_number_of_gpus():
+    asked = request("p100", gres="gpu:p100:1")
+    assert (asked.resources["gres"], "gpu" in asked.resources) == ("gpu:p100:1", False)
+
+
+def test_the_processor_of_a_node_is_asked_for_without_a_gpu():
+    for asked in (request("epyc", kind="cpu", cpus_per_task=16), request("cpu", partition="cpu", cpus_per_task=16)):
+        assert (asked.kind, asked.model, asked.cpus) == ("cpu", "", 16)
+        assert not {"gpu", "gpu_model", "gres"} & set(asked.resources)
+
+
+def test_nodes_and_options_without_a_key_are_quoted_for_a_shell():
+    asked = request("p100", **P100, exclude="node[01-04],node07", exclusive=True, slurm_extra=["--reservation=tests"])
+    assert asked.resources["slurm_extra"] == "'--exclude=node[01-04],node07' --exclusive --reservation=tests"
+
+
+def test_a_job_is_given_as_long_as_its_runs_may_take_unless_the_device_says_otherwise():
+    assert loaded({"p100": P100}, timeout_s=90).requests[0].resource("runtime", 3) == 9
+    assert request("p100", **P100, runtime=5).resource("runtime", 3) == 15
+    assert request("p100", **P100).resource("mem_mb", 3) == 16000
+
+
+def test_login_and_compute_nodes_plan_the_same_whatever_they_have():
+    of_gpus = loaded({"p100": P100, "k80": {"gpu_model": "k80", "cpus_per_task": 2}})
+    assert (of_gpus.packages, of_gpus.protocol.threads) == ("cuda", 2)
+    of_cpus = loaded({"epyc": {"kind": "cpu", "cpus_per_task": 300}})
+    assert (of_cpus.packages, of_cpus.protocol.threads) == ("cpu", 300)
+
+
+@pytest.mark.parametrize(
+    ("devices", "message"),
+    [
+        ({"p100": P100, "cpu": {}}, "devices.cpu: is on this machine, and 'p100' is asked of a cluster"),
+        ({"p100": P100, "big": {"model": "H200"}}, "devices.big: is on this machine, and 'p100' is asked of a cluster"),
+        ({"p100": P100 | {"uuid": "GPU-1"}}, "devices.p100: uuid names one GPU of this machine, and nothing is left"),
+        ({"p100": P100 | {"gres": "gpu:p100:1"}}, "devices.p100: gpu_model and gres both ask for a GPU; give one"),
+        ({"p100": {"gres": "gpu:p100:2"}}, "devices.p100.gres: 'gpu:p100:2' is not allowed; one GPU, as gpu:1 or"),
+        ({"p100": {"gpu_model": "tesla-p100"}}, "devices.p100.gpu_model: 'tesla-p100' is not allowed; letters, digits"),
+        ({"epyc": P100 | {"kind": "cpu"}}, "devices.epyc.gpu_model: is a GPU's, and 'epyc' is a processor"),
+        ({"cpu": P100}, "devices.cpu.gpu_model: is a GPU's, and 'cpu' is a processor; give the GPU another name"),
+        ({"cpu": {"kind": "gpu"}}, "devices.cpu.kind: a device of the name 'cpu' is a processor"),
+        ({"p100": P100 | {"nodelist": "node[01-02]"}}, "devices.p100.nodelist: 'node[01-02]' is not allowed; the name"),
+        ({"p100": P100 | {"slurm_extra": ["--mem=4G"]}}, "devices.p100.slurm_extra[0]: '--mem=4G' is not allowed; an"),
+        ({"p100": P100 | {"slurm_extra": ["--x=$(id)"]}}, "devices.p100.slurm_extra[0]: '--x=$(id)' is not allowed"),
+        (
+            {"p100": P100 | {"partition": "gpu;id"}},
+            "devices.p100.partition: 'gpu;id' is not allowed; a name of letters",
+        ),
+        ({"p100": P100 | {"cpus": 2}}, "devices.p100.cpus: unknown key"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(devices, message):
+    assert refusal(devices).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("binding", "protocol", "message"),
+    [
+        ({"cpus_per_task": 2}, {"threads": 4}, "protocol.threads: 4 is more than the 2 cpus_per_task of devices.p100"),
+        ({}, {"cores": [0]}, "protocol.cores: Slurm chooses the cores of 'p100' of devices; allowed: any"),
+        (
+            {"runtime": 1},
+            {"blocks": {"count": 7, "min_s": 20.0, "min_steps": 4}},
+            "devices.p100.runtime: 1 minutes are less than the 140.8 s that a run takes",
+        ),
+    ],
+)
+def test_a_protocol_that_the_job_could_not_keep_is_refused(binding, protocol, message):
+    assert refusal({"p100": P100 | binding}, **protocol).startswith(message)
+
+
+def test_tracks_and_packages_that_a_gpu_cannot_have_are_refused_on_a_cluster_too():
+    content = written({"p100": P100})
+    with pytest.raises(config.ConfigError, match="packages: 'cpu' cannot use the GPU 'p100' of devices"):
+        config.load(content | {"packages": "cpu"}, "config.yaml")
+
+
+def test_a_configuration_survives_the_way_to_a_command():
+    content = json.loads(json.dumps(written({"p100": P100 | {"modules": ["cuda/12.4"], "exclusive": True}})))
+    assert config.load(content, "--config").requests == loaded({"p100": content["devices"]["p100"]}).requests
+
+
+def test_the_frameworks_of_a_block_and_round_are_one_job():
+    configured = loaded({"p100": P100, "k80": {"gpu_model": "k80"}})
+    jobs = matrix.together(matrix.runs(configured))
+    runs = matrix.runs(configured)
+    assert sum(map(len, jobs)) == len(runs) == len(jobs) * len(configured.frameworks)
+    for job in jobs:
+        assert {run.cell.framework for run in job} == set(configured.frameworks)
+        assert len({(run.cell.block, run.round) for run in job}) == 1
+
+
+def test_the_profile_groups_by_the_wildcards_of_a_block_and_round():
+    profile = yaml.safe_load((catalogue.ROOT / "profiles/slurm/profile.yaml").read_text())
+    assert profile["group-components"] == [f"{matrix.TOGETHER}=1000"]
+    named = re.findall(r"{(\w+)}", matrix.TOGETHER)
+    assert set(named) == {"campaign", "round", *BLOCK}
+    assert profile["retries"] == 0
+
+
+def squeue(monkeypatch, folder, script: str) -> None:
+    program = folder / "squeue"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def place_refusal(requests, on_cluster, folder) -> str:
+    with pytest.raises(slurm.PlaceError) as caught:
+        slurm.check_place(requests, on_cluster, folder)
+    return str(caught.value)
+
+
+def test_devices_and_profile_must_fit(tmp_path, monkeypatch):
+    squeue(monkeypatch, tmp_path, "exit 0")
+    requests = loaded({"p100": P100}).requests
+    slurm.check_place(requests, True, tmp_path)
+    slurm.check_place((), False, tmp_path)
+    assert place_refusal(requests, False, tmp_path).startswith("devices: 'p100' is asked of a Slurm cluster")
+    assert place_refusal((), True, tmp_path).startswith("devices: none is asked of a Slurm cluster")
+
+
+def test_jobs_that_an_earlier_invocation_left_in_this_folder_are_named(tmp_path, monkeypatch):
+    since = "None|2026-11-25T12:00:00|rule_x"
+    jobs = [f"11|RUNNING|{since}|/elsewhere", f"12|RUNNING|{since}|{tmp_path}", f"13|PENDING|{since}|{tmp_path}"]
+    squeue(monkeypatch, tmp_path, "\n".join(f"echo '{job}'" for job in jobs))
+    told = place_refusal(loaded({"p100": P100}).requests, True, tmp_path)
+    assert told.startswith("2 jobs of an earlier invocation") and told.endswith("scancel 12 13")
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [("echo no controller >&2; exit 1", "squeue refuses: no controller"), (None, "squeue is not here")],
+)
+def test_a_cluster_that_cannot_be_asked_is_told(tmp_path, monkeypatch, script, message):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if script:
+        squeue(monkeypatch, tmp_path, script)
+    assert place_refusal(loaded({"p100": P100}).requests, True, tmp_path).startswith(message)
+
+
+def test_jobs_of_this_invocation_that_ended_badly_are_told(tmp_path, monkeypatch):
+    jobs = [
+        f"{job}|{state}|{reason}|2026-11-25T{submitted}:00|rule_p100-1|{tmp_path}"
+        for job, state, reason, submitted in [
+            (11, "TIMEOUT", "TimeLimit", "11:59"),
+            (12, "TIMEOUT", "TimeLimit", "12:00"),
+            (13, "COMPLETED", "None", "12:00"),
+        ]
+    ]
+    squeue(monkeypatch, tmp_path, "\n".join(f"echo '{job}'" for job in jobs))
+    told = slurm.ended_badly(tmp_path, datetime(2026, 11, 25, 12))
+    assert told == ["Slurm job 12 ended as TIMEOUT (TimeLimit): rule_p100-1"]
+
+
+def test_slurm_is_asked_whether_it_could_ever_run_such_a_job(tmp_path, monkeypatch):
+    program = tmp_path / "sbatch"
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    slurm.check_request(request("p100", **P100, constraint="ib", exclude="node[1-2]", runtime=5), runs=3)
+    assert (tmp_path / "asked").read_text().split() == [
+        *("--test-only", "--partition=gpu", "--constraint=ib", "--cpus-per-task=4", "--mem=16000", "--time=15"),
+        *("--gpus=p100:1", "--exclude=node[1-2]", "--wrap=true"),
+    ]
+    program.write_text("#!/bin/sh\necho 'invalid partition specified: gpu' >&2; exit 1\n")
+    with pytest.raises(slurm.PlaceError, match=r"^devices.p100: sbatch refuses: invalid partition specified: gpu$"):
+        slurm.check_request(request("p100", **P100), runs=3)
+
+
+def test_what_the_documentation_shows_can_be_asked_for():
+    text = (catalogue.ROOT / "docs/slurm.md").read_text()
+    snippets = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert len(snippets) == 3
+    for snippet in snippets:
+        devices = yaml.safe_load(snippet)["devices"]
+        assert {one.name: one.kind for one in loaded(devices).requests} == dict.fromkeys(devices, "cuda")
+    for key in re.findall(r"^\| `(\w+)", text, re.MULTILINE):
+        assert (
+            key
+            in yaml.safe_load(config.SCHEMA.read_text())["properties"]["devices"]["additionalProperties"]["properties"]
+        )

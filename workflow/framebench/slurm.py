@@ -1,0 +1,231 @@
+"""What a device of config.yaml asks a Slurm cluster for, in the words of sbatch and of Snakemake's executor for it."""
+
+import getpass
+import logging
+import math
+import shlex
+import subprocess
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+LOCAL_KEYS = ("uuid", "model")  # of a device that is on the machine that Snakemake runs on
+GPU_KEYS = ("model", "gpu_model", "gres")  # that say which GPU
+# Of a Snakemake rule, those that become options of sbatch.
+RESOURCES = (
+    *("slurm_partition", "slurm_account", "qos", "constraint", "gpu", "gpu_model", "gres"),
+    *("cpus_per_task", "mem_mb", "runtime", "slurm_extra"),
+)
+# Options of sbatch for these; `gpu` and `gpu_model` are one, and slurm_extra is some already.
+OPTIONS = {
+    **{"slurm_partition": "--partition", "slurm_account": "--account", "qos": "--qos", "constraint": "--constraint"},
+    **{"gres": "--gres", "cpus_per_task": "--cpus-per-task", "mem_mb": "--mem", "runtime": "--time"},
+}
+# After these, what a job was to make is missing.
+BAD_STATES = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
+CPU = "cpu"  # a device of this name is a processor
+
+# What a run is given where its device does not say. Snakemake itself, twice in every job, takes 250 MB of the memory.
+CPUS = 4
+MEMORY_MB = 16_000
+START_MIN = 1  # minutes that a job takes to start Snakemake, and a run to sample its idle GPU
+
+
+class PlaceError(Exception):
+    """A campaign that would be measured where it should not be, in one line for who started it."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One GPU of a cluster, or the processor of one of its nodes, that a device's name stands for.
+
+    `resources` are those of a Snakemake rule; `runtime` and `mem_mb` are a single run's, in minutes and 10^6 bytes.
+    """
+
+    name: str
+    kind: str  # `cuda` or `cpu`
+    model: str  # words that the GPU's name must have; of a processor, nothing
+    cpus: int
+    modules: tuple[str, ...]
+    resources: Mapping[str, int | str] = field(hash=False)
+
+    def resource(self, name: str, runs: int) -> int | str | None:
+        """A resource of a job of so many runs, one after another; None where it asks for none."""
+        value = self.resources.get(name)
+        return runs * value if name == "runtime" and isinstance(value, int) else value
+
+
+def is_request(binding: Mapping[str, Any]) -> bool:
+    """Whether a device of config.yaml is asked of a cluster, and not of this machine."""
+    return bool(set(binding) - set(LOCAL_KEYS))
+
+
+def problems(devices: Mapping[str, Mapping[str, Any]], protocol: Mapping[str, Any]) -> Iterator[str]:
+    """What contradicts itself in devices that keep to the schema; what Slurm has is for Slurm to say."""
+    asked = [name for name, binding in devices.items() if is_request(binding)]
+    for name, binding in devices.items():
+        where = f"devices.{name}"
+        if "uuid" in binding and len(binding) > 1:
+            other = next(key for key in binding if key != "uuid")
+            yield f"{where}: uuid names one GPU of this machine, and nothing is left to choose by {other}; give one"
+        if asked and name not in asked:
+            yield (
+                f"{where}: is on this machine, and {asked[0]!r} is asked of a cluster; "
+                "measure the two with a configuration and a results folder each"
+            )
+        of_gpu = next((key for key in GPU_KEYS if key in binding), None)
+        if name in asked and _kind(name, binding) == CPU and of_gpu:
+            yield f"{where}.{of_gpu}: is a GPU's, and {name!r} is a processor; give the GPU another name and no kind"
+        if name == CPU and binding.get("kind") == "gpu":
+            yield f"{where}.kind: a device of the name {CPU!r} is a processor; give the GPU another name"
+        if "gpu_model" in binding and "gres" in binding:
+            yield f"{where}: gpu_model and gres both ask for a GPU; give one"
+        if "runtime" in binding and 60 * binding["runtime"] < (least_s := _shortest_s(protocol)):
+            yield f"{where}.runtime: {binding['runtime']} minutes are less than the {least_s:g} s that a run takes"
+        if name in asked and protocol["threads"] != "auto" and protocol["threads"] > (cpus := _cpus(binding)):
+            yield f"protocol.threads: {protocol['threads']} is more than the {cpus} cpus_per_task of devices.{name}"
+    if asked and protocol["cores"] != "any":
+        yield f"protocol.cores: Slurm chooses the cores of {asked[0]!r} of devices; allowed: any"
+
+
+def requests(devices: Mapping[str, Mapping[str, Any]], timeout_s: float) -> tuple[Request, ...]:
+    """The devices that are asked of a cluster, from a configuration without problems.
+
+    `timeout_s` is the longest that a run may take: by default the job is given that long, and so is never cut short.
+    """
+    return tuple(_request(name, binding, timeout_s) for name, binding in devices.items() if is_request(binding))
+
+
+def _request(name: str, binding: Mapping[str, Any], timeout_s: float) -> Request:
+    kind = _kind(name, binding)
+    named = {"partition": "slurm_partition", "account": "slurm_account"}
+    same = ("partition", "account", "qos", "constraint", "gpu_model", "gres")
+    extra = [f"--{key}={binding[key]}" for key in ("nodelist", "exclude") if key in binding]
+    extra += ["--exclusive"] * binding.get("exclusive", False) + binding.get("slurm_extra", [])
+    resources: dict[str, int | str] = {named.get(key, key): binding[key] for key in same if key in binding}
+    resources |= {
+        "cpus_per_task": _cpus(binding),
+        "mem_mb": binding.get("mem_mb", MEMORY_MB),
+        "runtime": binding.get("runtime", math.ceil(timeout_s / 60) + START_MIN),
+    }
+    if kind != CPU and "gres" not in binding:
+        resources["gpu"] = 1
+    if extra:
+        resources["slurm_extra"] = " ".join(map(shlex.quote, extra))
+    model = "" if kind == CPU else binding.get("model", binding.get("gpu_model", name))
+    return Request(name, kind, model, _cpus(binding), tuple(binding.get("modules", ())), resources)
+
+
+def _kind(name: str, binding: Mapping[str, Any]) -> str:
+    return CPU if name == CPU or binding.get("kind") == CPU else "cuda"
+
+
+def _cpus(binding: Mapping[str, Any]) -> int:
+    return binding.get("cpus_per_task", CPUS)
+
+
+def _shortest_s(protocol: Mapping[str, Any]) -> float:
+    blocks = protocol["blocks"]
+    return protocol["warmup"]["min_s"] + blocks["count"] * blocks["min_s"]
+
+
+class Submissions(logging.Filter):
+    """Counts the jobs that Snakemake says it would run, for the last line of a dry run; keeps every message.
+
+    A group of runs is one call of sbatch, and a job of the rules `alone`, the searches, another.
+    """
+
+    def __init__(self, alone: Collection[str]) -> None:
+        super().__init__()
+        self._alone, self._calls, self._runs = alone, 0, 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        event = getattr(getattr(record, "event", None), "value", None)
+        if event == "group_info":
+            self._calls += 1
+            self._runs += len(record.__dict__["jobs"])
+        elif event == "job_info" and record.__dict__["rule_name"] in self._alone:
+            self._calls += 1
+        return True
+
+    def line(self) -> str:
+        planned_s = time.time() - psutil.Process().create_time()
+        return f"{self._calls} calls of sbatch for {self._runs} runs; planned in {planned_s:.0f} s"
+
+
+def check_place(requests: Sequence[Request], on_cluster: bool, folder: Path) -> None:
+    """PlaceError where these devices are not measured by jobs of a cluster, or where there are jobs of before.
+
+    Jobs that an earlier invocation left in the queue, as when its login session was closed, go on and write their
+    records into `folder`; Snakemake's executor for Slurm does not know them and would submit the same runs again.
+    """
+    if requests and not on_cluster:
+        raise PlaceError(
+            f"devices: {requests[0].name!r} is asked of a Slurm cluster, and this would measure here: "
+            "snakemake --profile profiles/slurm"
+        )
+    if on_cluster and not requests:
+        raise PlaceError(
+            "devices: none is asked of a Slurm cluster, as this profile would; say what to ask for in config.yaml, "
+            "such as {p100: {gpu_model: p100, partition: gpu}}, or leave out --profile profiles/slurm"
+        )
+    if on_cluster and (jobs := [job.id for job in _jobs(folder)]):
+        raise PlaceError(
+            f"{len(jobs)} jobs of an earlier invocation are in the queue and would be measured twice: wait until they "
+            f"have ended, or cancel them by scancel {' '.join(jobs)}"
+        )
+
+
+def check_request(request: Request, runs: int) -> None:
+    """PlaceError with Slurm's own words where no node would ever be given to a job of so many runs."""
+    resources = {name: value for name in RESOURCES if (value := request.resource(name, runs)) is not None}
+    model = f"{resources['gpu_model']}:" if "gpu_model" in resources else ""
+    extra = shlex.split(str(resources.get("slurm_extra", "")))
+    gpus = [f"--gpus={model}{resources['gpu']}"] if "gpu" in resources else []
+    options = [f"{option}={resources[name]}" for name, option in OPTIONS.items() if name in resources]
+    _answer(["sbatch", "--test-only", *options, *gpus, *extra, "--wrap=true"], f"devices.{request.name}: ")
+
+
+def ended_badly(folder: Path, since: datetime) -> list[str]:
+    """One line for each job that works in this folder, was submitted since and ended otherwise than it should."""
+    return [
+        f"Slurm job {job.id} ended as {job.state} ({job.reason}): {job.comment}"
+        for job in _jobs(folder, "--states=all")
+        if job.submitted >= since and job.state in BAD_STATES
+    ]
+
+
+@dataclass(frozen=True)
+class _Job:
+    id: str
+    state: str
+    reason: str
+    submitted: datetime
+    comment: str  # Snakemake's: what the job is of
+
+
+def _jobs(folder: Path, *options: str) -> list[_Job]:
+    """This user's jobs that work in `folder`: waiting and running, or those of the options."""
+    command = ["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%T|%r|%V|%k|%Z", *options]
+    found = []
+    for line in _answer(command).splitlines():
+        job, state, reason, submitted, comment, where = line.split("|", maxsplit=5)
+        if Path(where).resolve() == folder.resolve():
+            found.append(_Job(job, state, reason, datetime.fromisoformat(submitted), comment))
+    return found
+
+
+def _answer(command: Sequence[str], about: str = "") -> str:
+    """What a command of Slurm prints; PlaceError, which begins with `about`, where there is none or it refuses."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    except FileNotFoundError:
+        raise PlaceError(f"{command[0]} is not here: is this a login node of a Slurm cluster?") from None
+    except subprocess.SubprocessError as error:
+        said = getattr(error, "stderr", None) or str(error)
+        raise PlaceError(f"{about}{command[0]} refuses: {' '.join(said.split())}") from None
