@@ -16,11 +16,6 @@ import psutil
 
 LOCAL_KEYS = ("uuid", "model")  # of a device that is on the machine that Snakemake runs on
 GPU_KEYS = ("model", "gpu_model", "gres")  # that say which GPU
-# Of a Snakemake rule, those that become options of sbatch.
-RESOURCES = (
-    *("slurm_partition", "slurm_account", "qos", "constraint", "gpu", "gpu_model", "gres"),
-    *("cpus_per_task", "mem_mb", "runtime", "slurm_extra"),
-)
 # Options of sbatch for these; `gpu` and `gpu_model` are one, and slurm_extra is some already.
 OPTIONS = {
     **{"slurm_partition": "--partition", "slurm_account": "--account", "qos": "--qos", "constraint": "--constraint"},
@@ -134,6 +129,18 @@ def _shortest_s(protocol: Mapping[str, Any]) -> float:
     return protocol["warmup"]["min_s"] + blocks["count"] * blocks["min_s"]
 
 
+def load_modules(modules: Sequence[str]) -> str:
+    """The start of a bash command that loads these environment modules; nothing for none.
+
+    The function `module` of a login shell does not come through every /bin/sh to a job. Where it is defined stands in
+    MODULESHOME, with Lmod as with Environment Modules; both may use variables that are not set.
+    """
+    if not modules:
+        return ""
+    home = "${MODULESHOME:?is not set, so that there are no modules to load}"
+    return f'set +u; source "{home}/init/bash"; module load {shlex.join(modules)}; set -u;'
+
+
 class Submissions(logging.Filter):
     """Counts the jobs that Snakemake says it would run, for the last line of a dry run; keeps every message.
 
@@ -183,7 +190,7 @@ def check_place(requests: Sequence[Request], on_cluster: bool, folder: Path) -> 
 
 def check_request(request: Request, runs: int) -> None:
     """PlaceError with Slurm's own words where no node would ever be given to a job of so many runs."""
-    resources = {name: value for name in RESOURCES if (value := request.resource(name, runs)) is not None}
+    resources = {name: request.resource(name, runs) for name in request.resources}
     model = f"{resources['gpu_model']}:" if "gpu_model" in resources else ""
     extra = shlex.split(str(resources.get("slurm_extra", "")))
     gpus = [f"--gpus={model}{resources['gpu']}"] if "gpu" in resources else []

@@ -32,11 +32,7 @@ def place_of(wildcards):
 def modules_of(wildcards):
     """What loads the environment modules of a device; nothing where it names none."""
     request = REQUESTS.get(wildcards.device)
-    return (
-        f"module load {shlex.join(request.modules)};"
-        if request and request.modules
-        else ""
-    )
+    return slurm.load_modules(request.modules) if request else ""
 
 
 def refuse_wrong_place():
@@ -72,7 +68,10 @@ def slurm_resources(runs=1):
     def asked(name):
         return lambda wildcards: REQUESTS[wildcards.device].resource(name, runs)
 
-    return {name: asked(name) for name in slurm.RESOURCES if REQUESTS}
+    # No more than are asked for: each is a function that Snakemake calls for every run.
+    return {
+        name: asked(name) for request in CONFIG.requests for name in request.resources
+    }
 
 
 def tuning_of(wildcards):
