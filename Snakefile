@@ -43,8 +43,6 @@ workflow.localrules(
 
 if REQUESTS:
     STARTED = datetime.now().replace(microsecond=0)
-    SUBMISSIONS = slurm.Submissions(alone="tune")
-    logger.addFilter(SUBMISSIONS)
     atexit.register(tell_submissions)
 
 

@@ -1,18 +1,14 @@
 """What a device of config.yaml asks a Slurm cluster for, in the words of sbatch and of Snakemake's executor for it."""
 
 import getpass
-import logging
 import math
 import shlex
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 LOCAL_KEYS = ("uuid", "model")  # of a device that is on the machine that Snakemake runs on
 GPU_KEYS = ("model", "gpu_model", "gres")  # that say which GPU
@@ -139,30 +135,6 @@ def load_modules(modules: Sequence[str]) -> str:
         return ""
     home = "${MODULESHOME:?is not set, so that there are no modules to load}"
     return f'set +u; source "{home}/init/bash"; module load {shlex.join(modules)}; set -u;'
-
-
-class Submissions(logging.Filter):
-    """Counts the jobs that Snakemake says it would run, for the last line of a dry run; keeps every message.
-
-    A group of runs is one call of sbatch, and a search for settings, which stands alone, another.
-    """
-
-    def __init__(self, alone: str) -> None:
-        super().__init__()
-        self._alone, self._calls, self._runs = alone, 0, 0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        event = getattr(getattr(record, "event", None), "value", None)
-        if event == "group_info":
-            self._calls += 1
-            self._runs += len(record.__dict__["jobs"])
-        elif event == "job_info" and record.__dict__["rule_name"] == self._alone:
-            self._calls += 1
-        return True
-
-    def line(self) -> str:
-        planned_s = time.time() - psutil.Process().create_time()
-        return f"{self._calls} calls of sbatch for {self._runs} runs; planned in {planned_s:.0f} s"
 
 
 def check_place(requests: Sequence[Request], on_cluster: bool, folder: Path) -> None:

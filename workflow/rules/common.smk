@@ -1,6 +1,9 @@
 # What the rules call.
 import shlex
+import time
 from pathlib import Path
+
+import psutil
 
 from framebench import catalogue, languages, matrix, sides
 from framebench.analyse import failures
@@ -57,9 +60,18 @@ def tell_ended_jobs():
 
 
 def tell_submissions():
-    """After a dry run, what a real one would submit to a cluster."""
-    if workflow.dryrun:
-        print(SUBMISSIONS.line(), file=sys.stderr)
+    """After a dry run, what a real one would submit to a cluster: a group of runs is one call of sbatch."""
+    if not workflow.dryrun:
+        return
+    dag = workflow.dag
+    runs = [job for job in dag.jobs if dag.needrun(job) and job.rule.name in MEASURING]
+    calls = {dag.get_job_group(job) or job for job in runs}
+    planned_s = time.time() - psutil.Process().create_time()
+    if runs:
+        print(
+            f"{len(calls)} calls of sbatch for {len(runs)} runs; planned in {planned_s:.0f} s",
+            file=sys.stderr,
+        )
 
 
 def slurm_resources(runs=1):
