@@ -45,14 +45,13 @@ workflow.localrules(
 
 if REQUESTS:
     STARTED = datetime.now().replace(microsecond=0)
-    SUBMISSIONS = slurm.Submissions(alone=SEARCHES)
-    logger.addFilter(SUBMISSIONS)
     atexit.register(tell_submissions)
 
 
 onstart:
     refuse_wrong_place()
-    devices.keep(ASKED, DEVICES, RESULTS)
+    if not REQUESTS:
+        devices.keep(ASKED, DEVICES, RESULTS)
 
 
 onsuccess:

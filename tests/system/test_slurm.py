@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -158,6 +159,8 @@ def test_a_campaign_with_a_cancelled_job_and_a_lost_node_ends_with_the_table_of_
         assert "stand_in" in record["flags"]
     jobs = {(record["slurm_job_id"], record["device"], record["device_uuid"]) for record in records}
     assert len(jobs) == 2, "the frameworks of a round are one job on one card"
+    # Which card a name stands for is not chosen once for all, as on one machine.
+    assert not (workspace.folder / "results" / "devices.json").exists()
 
     devices = {"p100": {"model": "P100"}, "k80": {"model": "K80"}}
     local = campaign(tmp_path / "local", devices, ("tensorflow", "pytorch"))
@@ -176,9 +179,14 @@ def measuring(workspace: Workspace) -> list[str]:
     return [str(path) for path in (workspace.folder / "results" / "logs" / "runs").rglob("*.log")]
 
 
-def test_a_job_that_did_not_get_what_was_asked_for_fails_its_run_and_says_why(cluster, drivers, tmp_path):
-    workspace = campaign(tmp_path / "slurm", {"v100": K80 | {"model": "V100"}, "p100": P100, "node": PROCESSOR})
-    before = cluster.jobs("all")
+def test_a_job_that_did_not_get_what_was_asked_for_fails_its_run_and_says_why(cluster, drivers, tmp_path, monkeypatch):
+    modules = tmp_path / "modules" / "init" / "bash"
+    modules.parent.mkdir(parents=True)
+    modules.write_text('module() { echo "$UNSET"; export LOADEDMODULES="$2"; }\n')
+    monkeypatch.setenv("MODULESHOME", str(tmp_path / "modules"))
+    node = PROCESSOR | {"modules": ["oneapi/2025.1"]}
+    workspace = campaign(tmp_path / "slurm", {"v100": K80 | {"model": "V100"}, "p100": P100, "node": node})
+    before = set(cluster.jobs("all"))
     cluster.install_driver("node01", {"LD_LIBRARY_PATH": "/nowhere"})
     try:
         result = workspace.snakemake(*SNAKEMAKE, RECORDS)
@@ -192,7 +200,8 @@ def test_a_job_that_did_not_get_what_was_asked_for_fails_its_run_and_says_why(cl
     node = of["node"]
     assert (node["status"], node["slurm_node"], node["device_uuid"]) == ("ok", "node03", None)
     assert node["device_name"] == node["cpu_model"]
-    assert len(cluster.jobs("all")) == len(before) + 3, "only measuring goes to nodes"
+    assert json.loads(node["slurm_allocation"])["LOADEDMODULES"] == "oneapi/2025.1"
+    assert len(set(cluster.jobs("all")) - before) == 3, "only measuring goes to nodes"
 
 
 @pytest.mark.parametrize(
@@ -235,7 +244,8 @@ def test_a_job_over_its_memory_costs_its_runs_only(cluster, drivers, tmp_path):
     workspace = campaign(tmp_path / "slurm", {"node": PROCESSOR | {"mem_mb": 60}})
     result = workspace.snakemake(*SNAKEMAKE, RECORDS)
     assert result.returncode != 0
-    assert "ended as FAILED (NonZeroExitCode): rule_node-article-cnn" in result.stderr
+    # Without cgroups, Slurm does not always call it OUT_OF_MEMORY.
+    assert re.search(r"Slurm job \d+ ended as \w+ \(\w+\): rule_node-article-cnn", result.stderr)
     (log,) = (workspace.folder / ".snakemake" / "slurm_logs").rglob("*.log")
     assert "exceeded memory limit" in log.read_text()
     assert not workspace.records()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from datetime import datetime
 
 import pytest
@@ -232,3 +233,18 @@ def test_what_the_documentation_shows_can_be_asked_for():
             key
             in yaml.safe_load(config.SCHEMA.read_text())["properties"]["devices"]["additionalProperties"]["properties"]
         )
+
+
+def test_modules_are_loaded_by_a_bash_that_minds_unset_variables(tmp_path):
+    modules = tmp_path / "init" / "bash"
+    modules.parent.mkdir()
+    modules.write_text('module() { echo "$UNSET$*"; }\n')
+    script = f"set -euo pipefail; {slurm.load_modules(['cuda/12.4', 'nccl'])} echo then"
+    result = subprocess.run(
+        ["bash", "-c", script], env={"MODULESHOME": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines() == ["load cuda/12.4 nccl", "then"]
+    without = subprocess.run(["bash", "-c", script], env={}, capture_output=True, text=True, check=False)
+    assert without.returncode != 0
+    assert "MODULESHOME: is not set, so that there are no modules to load" in without.stderr
+    assert slurm.load_modules(()) == ""

@@ -1,26 +1,17 @@
 """What a device of config.yaml asks a Slurm cluster for, in the words of sbatch and of Snakemake's executor for it."""
 
 import getpass
-import logging
 import math
 import shlex
 import subprocess
-import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 LOCAL_KEYS = ("uuid", "model")  # of a device that is on the machine that Snakemake runs on
 GPU_KEYS = ("model", "gpu_model", "gres")  # that say which GPU
-# Of a Snakemake rule, those that become options of sbatch.
-RESOURCES = (
-    *("slurm_partition", "slurm_account", "qos", "constraint", "gpu", "gpu_model", "gres"),
-    *("cpus_per_task", "mem_mb", "runtime", "slurm_extra"),
-)
 # Options of sbatch for these; `gpu` and `gpu_model` are one, and slurm_extra is some already.
 OPTIONS = {
     **{"slurm_partition": "--partition", "slurm_account": "--account", "qos": "--qos", "constraint": "--constraint"},
@@ -134,28 +125,16 @@ def _shortest_s(protocol: Mapping[str, Any]) -> float:
     return protocol["warmup"]["min_s"] + blocks["count"] * blocks["min_s"]
 
 
-class Submissions(logging.Filter):
-    """Counts the jobs that Snakemake says it would run, for the last line of a dry run; keeps every message.
+def load_modules(modules: Sequence[str]) -> str:
+    """The start of a bash command that loads these environment modules; nothing for none.
 
-    A group of runs is one call of sbatch, and a job of the rules `alone`, the searches, another.
+    The function `module` of a login shell does not come through every /bin/sh to a job. Where it is defined stands in
+    MODULESHOME, with Lmod as with Environment Modules; both may use variables that are not set.
     """
-
-    def __init__(self, alone: Collection[str]) -> None:
-        super().__init__()
-        self._alone, self._calls, self._runs = alone, 0, 0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        event = getattr(getattr(record, "event", None), "value", None)
-        if event == "group_info":
-            self._calls += 1
-            self._runs += len(record.__dict__["jobs"])
-        elif event == "job_info" and record.__dict__["rule_name"] in self._alone:
-            self._calls += 1
-        return True
-
-    def line(self) -> str:
-        planned_s = time.time() - psutil.Process().create_time()
-        return f"{self._calls} calls of sbatch for {self._runs} runs; planned in {planned_s:.0f} s"
+    if not modules:
+        return ""
+    home = "${MODULESHOME:?is not set, so that there are no modules to load}"
+    return f'set +u; source "{home}/init/bash"; module load {shlex.join(modules)}; set -u;'
 
 
 def check_place(requests: Sequence[Request], on_cluster: bool, folder: Path) -> None:
@@ -183,7 +162,7 @@ def check_place(requests: Sequence[Request], on_cluster: bool, folder: Path) -> 
 
 def check_request(request: Request, runs: int) -> None:
     """PlaceError with Slurm's own words where no node would ever be given to a job of so many runs."""
-    resources = {name: value for name in RESOURCES if (value := request.resource(name, runs)) is not None}
+    resources = {name: request.resource(name, runs) for name in request.resources}
     model = f"{resources['gpu_model']}:" if "gpu_model" in resources else ""
     extra = shlex.split(str(resources.get("slurm_extra", "")))
     gpus = [f"--gpus={model}{resources['gpu']}"] if "gpu" in resources else []

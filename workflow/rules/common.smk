@@ -1,13 +1,15 @@
 # What the rules call.
 import shlex
+import time
 from pathlib import Path
+
+import psutil
 
 from framebench import catalogue, languages, matrix, sides
 from framebench.analyse import failures
 
 # Rules whose jobs are for the nodes of a cluster, which may have no network; its login node may have no GPU.
-SEARCHES = ("tune", "search_largest_batch")
-MEASURING = ("measure", *SEARCHES)
+MEASURING = ("measure", "tune", "search_largest_batch")
 
 
 def certificate_id(wildcards):
@@ -43,11 +45,7 @@ def place_of(wildcards):
 def modules_of(wildcards):
     """What loads the environment modules of a device; nothing where it names none."""
     request = REQUESTS.get(wildcards.device)
-    return (
-        f"module load {shlex.join(request.modules)};"
-        if request and request.modules
-        else ""
-    )
+    return slurm.load_modules(request.modules) if request else ""
 
 
 def refuse_wrong_place():
@@ -72,9 +70,18 @@ def tell_ended_jobs():
 
 
 def tell_submissions():
-    """After a dry run, what a real one would submit to a cluster."""
-    if workflow.dryrun:
-        print(SUBMISSIONS.line(), file=sys.stderr)
+    """After a dry run, what a real one would submit to a cluster: a group of runs is one call of sbatch."""
+    if not workflow.dryrun:
+        return
+    dag = workflow.dag
+    runs = [job for job in dag.jobs if dag.needrun(job) and job.rule.name in MEASURING]
+    calls = {dag.get_job_group(job) or job for job in runs}
+    planned_s = time.time() - psutil.Process().create_time()
+    if runs:
+        print(
+            f"{len(calls)} calls of sbatch for {len(runs)} runs; planned in {planned_s:.0f} s",
+            file=sys.stderr,
+        )
 
 
 def slurm_resources(runs=1):
@@ -83,7 +90,10 @@ def slurm_resources(runs=1):
     def asked(name):
         return lambda wildcards: REQUESTS[wildcards.device].resource(name, runs)
 
-    return {name: asked(name) for name in slurm.RESOURCES if REQUESTS}
+    # No more than are asked for: each is a function that Snakemake calls for every run.
+    return {
+        name: asked(name) for request in CONFIG.requests for name in request.resources
+    }
 
 
 def tuning_of(wildcards):
