@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("installed")
 BATCH_SIZE = 4
 # Runs under the framework's own interpreter; prints what it saw.
 SCRIPT = """
-import json, sys
+import json, resource, sys
 from unittest.mock import patch
 import numpy as np
 from framebench import frameworks, workloads
@@ -133,7 +133,11 @@ if adapter.ENVIRONMENT == "pytorch":
         torch.AcceleratorError("CUDA error: out of memory"),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     ]
-    others = [caught(lambda: torch.ones(2) @ torch.ones(3)), RuntimeError("CUDA error: invalid argument")]
+    others = [
+        caught(lambda: torch.ones(2) @ torch.ones(3)),
+        RuntimeError("CUDA error: invalid argument"),
+        RuntimeError("could not create a primitive"),
+    ]
 else:
     import tensorflow as tf
     out_of_memory = [
@@ -151,6 +155,11 @@ else:
 seen["errors"] = [type(error).__name__ for error in [*out_of_memory, *others]]
 seen["out_of_memory"] = [adapter.out_of_memory(error) for error in [MemoryError(), *out_of_memory]]
 seen["not_out_of_memory"] = [adapter.out_of_memory(error) for error in [ValueError("x"), *others]]
+if adapter.ENVIRONMENT == "pytorch":
+    resource.setrlimit(resource.RLIMIT_DATA, (2**40, resource.RLIM_INFINITY))
+    seen["limited"] = [
+        adapter.out_of_memory(RuntimeError(f"could not create a primitive{rest}")) for rest in ("", " descriptor")
+    ]
 json.dump(seen, sys.stdout)
 """
 
@@ -233,6 +242,12 @@ def test_out_of_memory_is_told_from_other_errors(conformance):
     assert "NoneType" not in saw["errors"]
     assert set(saw["out_of_memory"]) == {True}
     assert set(saw["not_out_of_memory"]) == {False}
+
+
+def test_where_memory_is_limited_onednn_says_so_in_other_words(conformance):
+    (framework, _), saw = conformance
+    if framework == "pytorch":
+        assert saw["limited"] == [True, False]
 
 
 def test_every_precision_of_a_cpu_trains_and_is_seen_in_the_numbers(conformance):

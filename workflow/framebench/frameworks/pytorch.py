@@ -1,5 +1,6 @@
 """PyTorch: the eager loop of its documentation (pytorch.org/tutorials/beginner/basics/optimization_tutorial)."""
 
+import resource
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 
@@ -307,6 +308,13 @@ def versions() -> dict[str, str]:
 def out_of_memory(error: BaseException) -> bool:
     # A plain RuntimeError comes from the allocator of the CPU, from the CUDA runtime, and from cuBLAS and cuDNN.
     said = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in said)
+    return (
+        isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or (isinstance(error, RuntimeError) and any(words in str(error) for words in said))
+        # oneDNN's words for several causes, of which a limit of the memory leaves one.
+        or (str(error) == "could not create a primitive" and _memory_is_limited())
     )
+
+
+def _memory_is_limited() -> bool:
+    return resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY
