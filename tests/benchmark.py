@@ -8,6 +8,7 @@
 import argparse
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -92,12 +93,16 @@ def plan(folder: Path) -> None:
     workspace.configure(matrix=matrix, data={"samples": len(sizes)})
     start = time.perf_counter()
     planned = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n"], cwd=folder, capture_output=True, check=True, text=True
+        [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules"],
+        cwd=folder,
+        capture_output=True,
+        check=True,
+        text=True,
     )
     wall_s = time.perf_counter() - start
     peak_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    assert planned.returncode == 0
-    print(f"planning {len(sizes) * len(FRAMEWORKS)} runs: {wall_s:.1f} s, {peak_mib:.0f} MiB", flush=True)
+    (runs,) = re.findall(r"^measure +(\d+)$", planned.stdout + planned.stderr, re.MULTILINE)[:1]
+    print(f"planning {runs} runs: {wall_s:.1f} s, {peak_mib:.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":

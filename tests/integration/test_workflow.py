@@ -235,11 +235,3 @@ def test_real_images_through_the_line(workspace, cifar10_archive):
     assert result.returncode == 0, result.stdout + result.stderr
     for row in rows(workspace, "measurements.csv"):
         assert row["status"] == "ok", row["reason"]
-
-
-def test_ten_thousand_cells_are_planned(workspace):
-    workspace.configure(
-        data={"samples": 100_000},
-        matrix=[workspace_matrix(rounds=1)[0] | {"batch_sizes": list(range(1, 1668))}],
-    )
-    assert workspace.plan("results/measurements.csv").jobs["measure"] == 1667 * 2 * 3
