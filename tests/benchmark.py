@@ -98,7 +98,11 @@ def plan(folder: Path) -> None:
     workspace.configure(matrix=matrix, data={"samples": len(sizes)})
     start = time.perf_counter()
     planned = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n"], cwd=folder, capture_output=True, check=True, text=True
+        [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules"],
+        cwd=folder,
+        capture_output=True,
+        check=True,
+        text=True,
     )
     wall_s = time.perf_counter() - start
     peak_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

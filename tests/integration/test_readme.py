@@ -28,9 +28,9 @@ def commands() -> list[str]:
 def newcomer(tmp_path_factory):
     """A fresh folder in which the commands are run one after another, as a reader would."""
     workspace = make_workspace(tmp_path_factory.mktemp("newcomer"))
-    workspace.configure(aa={"rounds": 1})
-    # Each to its own folder, as the README says, and with as little else as a campaign can have that compares.
-    small = {"matrix": TINY["matrix"], "frameworks": ["tensorflow", "pytorch"], "languages": ["en"]}
+    # The two of the question: the campaign of the workflow's own tests has all.
+    workspace.configure(frameworks=["keras-tensorflow", "pytorch"], baseline="keras-tensorflow")
+    small = {"matrix": TINY["matrix"], "languages": ["en"]}
     for preset in (workspace.folder / "presets").glob("*.yaml"):
         results = yaml.safe_load(preset.read_text())["results"]
         preset.write_text(yaml.safe_dump({"results": results} | small))
@@ -51,7 +51,10 @@ def test_every_command_of_the_readme_succeeds_in_order(newcomer):
     results = newcomer.folder / "results"
     assert (results / "quick" / "comparisons.csv").exists()
     assert (results / "figures" / "ko" / "article-cpu.svg").exists()
-    assert (results / "aa" / "aa.md").exists()
+    report = (results / "aa" / "aa.md").read_text()
+    assert "2 comparisons of a framework with itself. " in report
+    assert "2 comparisons of a framework with itself doing more work. " in report
+    assert report in result.stderr
     assert "trains article-cnn at batch 32" in result.stderr or "too few rounds" in result.stderr
 
 
