@@ -251,17 +251,6 @@ def test_a_sites_own_interpreter_measures_and_the_records_say_so(workspace):
     assert workspace.would_measure() == {}
 
 
-def test_a_framework_is_compared_with_itself_and_with_itself_doing_more_work(certified_workspace):
-    workspace = certified_workspace
-    workspace.configure(frameworks=["pytorch"], baseline="pytorch")
-    result = workspace.snakemake("aa")
-    assert result.returncode == 0, result.stdout + result.stderr
-    report = (workspace.folder / "results" / "aa" / "aa.md").read_text()
-    assert report in result.stdout + result.stderr
-    assert "1 comparisons of a framework with itself. " in report
-    assert "article-cnn · 32 · pytorch~2-more ÷ pytorch |" in report
-
-
 def test_real_images_through_the_line(workspace, cifar10_archive):
     workspace.configure(
         data={
