@@ -83,9 +83,9 @@ def campaign(folder: Path, devices: dict, frameworks=("pytorch",), **changes) ->
         for one in (lock, cuda):
             (folder / environments.prefix(one)).symlink_to(PROJECT / environments.prefix(lock))
     worker = folder / "workflow/framebench/measure/worker.py"
-    trained = 'device="cuda" if request["gpu"] else "cpu"'
+    trained = '"cuda" if uuid else "cpu"'
     assert trained in worker.read_text()
-    worker.write_text(SLEEP + worker.read_text().replace(trained, 'device="cpu"'))
+    worker.write_text(SLEEP + worker.read_text().replace(trained, '"cpu"'))
     workspace.configure(devices=devices, frameworks=list(frameworks), baseline=frameworks[0], packages="cuda")
     workspace.configure(**changes)
     return workspace
