@@ -49,11 +49,13 @@ format: $(test)/.complete
 bench: $(test)/.complete
 	$(test)/bin/python tests/benchmark.py $(ARGS)
 
-# Every lock anew, for all Pythons and platforms at once, from its .in file.
+# Every lock anew, for all Pythons and platforms at once, from its .in file; with the extra indexes that it needs, and
+# without the default one, which is for who installs to choose.
 lock: $(test)/.complete
 	for file in envs/*.in; do \
 		$(test)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --emit-index-url \
-			--no-header --no-annotate --quiet --output-file $${file%.in}.txt $$file || exit 1; done
+			--no-header --no-annotate --quiet --output-file $${file%.in}.txt $$file \
+		&& sed --in-place '/^--index-url /,/^$$/d' $${file%.in}.txt || exit 1; done
 
 clean:
 	rm -rf .venvs .snakemake

@@ -23,17 +23,17 @@ def on_gpus(stand_in, monkeypatch) -> None:
 def test_every_campaign_on_gpus_searches_each_of_them_once_for_every_framework_and_precision(workspace):
     (entry,) = TINY["matrix"]
     workspace.configure(devices="auto", matrix=[entry | {"batch_sizes": [32, 64], "precisions": ["float32", "tf32"]}])
-    planned = workspace.planned()
+    planned = workspace.plan().jobs
     assert planned["search_largest_batch"] == 2 * 2 * len(FRAMEWORKS)
     assert (planned["largest_batch_table"], planned["figure_largest_batch"]) == (1, 2)
     assert planned["largest_batch_complete"] == 1
-    alone = workspace.planned("largest-batch")
+    alone = workspace.plan("largest-batch").jobs
     assert alone["search_largest_batch"] == planned["search_largest_batch"]
     assert not {"measure", "certificate", "figure"} & alone.keys()
 
 
 def test_a_campaign_on_the_cpu_searches_nothing_and_the_target_says_what_it_needs(workspace):
-    assert not {name for name in workspace.planned() if "largest" in name}
+    assert not {name for name in workspace.plan().jobs if "largest" in name}
     result = workspace.snakemake("largest-batch")
     assert result.returncode != 0
     assert "largest-batch: there is no GPU among devices; to search on the CPU too, give" in result.stderr
@@ -89,13 +89,13 @@ def test_a_search_that_fails_is_drawn_as_a_gap_and_made_again_the_next_time(limi
         assert (limited.folder / f"results/figures/{language}/largest-batch.png").exists()
 
     # Nothing is searched again but for what decides what is found.
-    assert "search_largest_batch" not in limited.planned("largest-batch")
+    assert "search_largest_batch" not in limited.plan("largest-batch").jobs
     limited.configure(protocol={"synced_steps": 7})
-    assert "search_largest_batch" not in limited.planned("largest-batch")
+    assert "search_largest_batch" not in limited.plan("largest-batch").jobs
     for changes in ({"host_memory_mib": LIMIT_MIB + 1}, {"at_most": 4}, {"start": 1}):
         kept = (limited.folder / "config.yaml").read_text()
         limited.configure(largest_batch=changes)
-        assert limited.planned("largest-batch")["search_largest_batch"] == 1, changes
+        assert limited.plan("largest-batch").jobs["search_largest_batch"] == 1, changes
         (limited.folder / "config.yaml").write_text(kept)
 
 

@@ -248,7 +248,7 @@ def test_a_sites_own_interpreter_measures_and_the_records_say_so(workspace):
     assert f"torch=={row['framework_version']}" in listed.splitlines()
     certificate = json.loads((workspace.folder / "results/certificates/article-cnn/pytorch.json").read_text())
     assert (certificate["passed"], certificate["id"]) == (True, row["certificate"])
-    assert workspace.would_measure() == {}
+    assert workspace.plan().runs == {}
 
 
 def test_real_images_through_the_line(workspace, cifar10_archive):
