@@ -30,11 +30,11 @@ rule expected:
     priority: 10**6
     threads: workflow.cores  # by the seeds and draws that are computed at a time, and not within each
     params:
-        seed=CONFIG.protocol.seed,
+        seed=f"--seed {CONFIG.protocol.seed}",
     shell:
         "echo computing the reference of {wildcards.workload} >&2;"
         " OPENBLAS_NUM_THREADS=1 python -P -m framebench.certify.expected --workload {wildcards.workload}"
-        " --seed {params.seed} --data {input.data} --output {output} >{log} 2>&1"
+        " {params.seed} --data {input.data} --output {output} >{log} 2>&1"
 
 
 rule observe:
@@ -57,13 +57,13 @@ rule observe:
     threads: HALF_OF_THE_CORES
     params:
         python=lambda wildcards: environment_of(wildcards).python,
-        thread_count=CONFIG.protocol.threads,
+        thread_count=f"--threads {CONFIG.protocol.threads}",
     shell:
         "echo proving {wildcards.workload} in {wildcards.framework} >&2;"
         # Threads that wait for each other spin by default, and hold up the other framework's.
         " CUDA_VISIBLE_DEVICES=-1 TF_CPP_MIN_LOG_LEVEL=2 OMP_WAIT_POLICY=PASSIVE"
         " {params.python} -P -m framebench.certify.observe"
-        " --workload {wildcards.workload} --framework {wildcards.framework} --threads {params.thread_count}"
+        " --workload {wildcards.workload} --framework {wildcards.framework} {params.thread_count}"
         " --data {input.data} --problem {input.problem} --output {output} >{log} 2>&1"
 
 

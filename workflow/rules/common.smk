@@ -1,4 +1,5 @@
-# What the rules call.
+# What the rules call. Of numbers among its `params` a rule says which options they are: Snakemake compares params as a
+# set of values, so that two numbers that change places would be no reason to run it again.
 import shlex
 import time
 from pathlib import Path

@@ -8,9 +8,9 @@ rule data:
     params:
         source=CONFIG.data.source,
         samples=CONFIG.data.samples,
-        seed=CONFIG.protocol.seed,
+        seed=f"--seed {CONFIG.protocol.seed}",
         archive=["--archive", CONFIG.data.archive] if CONFIG.data.archive else [],
         md5=CONFIG.data.md5,
     shell:
-        "python -P -m framebench.data --source {params.source} --samples {params.samples} --seed {params.seed}"
+        "python -P -m framebench.data --source {params.source} --samples {params.samples} {params.seed}"
         " {params.archive:q} --md5 {params.md5} --output {output:q} 2>&1 | tee {log:q} >&2"

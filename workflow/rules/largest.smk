@@ -34,10 +34,10 @@ rule search_largest_batch:
         ),
         environment=lambda wildcards: environment_options(wildcards),
         python=lambda wildcards: environment_of(wildcards).python,
-        start=CONFIG.largest_batch.start,
-        at_most=CONFIG.largest_batch.at_most,
-        seed=CONFIG.protocol.seed,
-        thread_count=CONFIG.protocol.threads,
+        start=f"--start {CONFIG.largest_batch.start}",
+        at_most=f"--at-most {CONFIG.largest_batch.at_most}",
+        seed=f"--seed {CONFIG.protocol.seed}",
+        thread_count=f"--threads {CONFIG.protocol.threads}",
         # Warm-up and blocks are the search's own.
         protocol=json.dumps(
             {
@@ -50,7 +50,7 @@ rule search_largest_batch:
         "{params.modules} exec {params.python} -P -m framebench.measure.largest"
         " --device {wildcards.device} {params.place} --workload {wildcards.workload}"
         " --framework {wildcards.framework} --precision {wildcards.precision}"
-        " --start {params.start} --at-most {params.at_most} --seed {params.seed} --threads {params.thread_count}"
+        " {params.start} {params.at_most} {params.seed} {params.thread_count}"
         " --protocol {params.protocol:q} {params.environment} --data {input.data}"
         " --parent $PPID --log {log} --output {output}"
 

@@ -32,15 +32,15 @@ rule tune:
         options=lambda wildcards: json.dumps(
             catalogue.adapter(wildcards.framework).options
         ),
-        trials=CONFIG.tuning_trials,
-        seed=CONFIG.protocol.seed,
-        thread_count=CONFIG.protocol.threads,
+        trials=f"--trials {CONFIG.tuning_trials}",
+        seed=f"--seed {CONFIG.protocol.seed}",
+        thread_count=f"--threads {CONFIG.protocol.threads}",
         protocol=json.dumps(dataclasses.asdict(CONFIG.protocol)),
     shell:
         "{params.modules} exec {params.python} -P -m framebench.measure.tune"
         " --device {wildcards.device} {params.place} --workload {wildcards.workload} --framework {wildcards.framework}"
         " --precision {wildcards.precision} --input {wildcards.input} --options {params.options:q}"
-        " --trials {params.trials} --seed {params.seed} --threads {params.thread_count}"
+        " {params.trials} {params.seed} {params.thread_count}"
         " --protocol {params.protocol:q} {params.environment} --data {input.data}"
         " --parent $PPID --log {log} --output {output}"
 
@@ -82,8 +82,8 @@ rule measure:
         ),
         certificate=lambda wildcards: certificate_id(wildcards),
         runs=subpath(output[0], ancestor=8),
-        seed=CONFIG.protocol.seed,
-        thread_count=CONFIG.protocol.threads,
+        seed=f"--seed {CONFIG.protocol.seed}",
+        thread_count=f"--threads {CONFIG.protocol.threads}",
         protocol=json.dumps(dataclasses.asdict(CONFIG.protocol)),
     shell:
         # `exec`: the measuring process is Snakemake's own child and so dies with it.
@@ -91,7 +91,7 @@ rule measure:
         " --device {wildcards.device} {params.place} --workload {wildcards.workload} --framework {wildcards.framework}"
         " --track {wildcards.track} --precision {wildcards.precision} --input {wildcards.input}"
         " --batch-size {wildcards.batch_size} --round {wildcards.round}"
-        " --seed {params.seed} --threads {params.thread_count} --protocol {params.protocol:q}"
+        " {params.seed} {params.thread_count} --protocol {params.protocol:q}"
         " {params.environment} --certificate {params.certificate}"
         " {params.tuning} --order {resources.order} --planned {resources.planned} --runs {params.runs}"
         " --data {input.data} --parent $PPID --log {log} --output {output}"
