@@ -11,7 +11,7 @@ from conftest import PROJECT, TINY, make_workspace
 pytestmark = pytest.mark.usefixtures("installed")
 NOT_HERE = {
     "make test": "it is what runs this test",
-    "snakemake largest-batch": "it needs a GPU, or a limit in config.yaml as in test_largest",
+    "snakemake largest-batch": "it needs a GPU, or a limit in config.yaml as in test_largest_batch",
     "snakemake --profile profiles/slurm -n --quiet": "it asks for a cluster's GPUs; tests/system has a cluster",
     "snakemake --profile profiles/slurm": "likewise",
     "make bench": "it measures for a quarter of an hour; test_benchmark runs its quickest part",
@@ -30,7 +30,7 @@ def newcomer(tmp_path_factory):
     workspace = make_workspace(tmp_path_factory.mktemp("newcomer"))
     # The two of the question: the campaign of the workflow's own tests has all.
     workspace.configure(frameworks=["keras-tensorflow", "pytorch"], baseline="keras-tensorflow")
-    small = {"matrix": TINY["matrix"], "languages": ["en"]}
+    small = {"matrix": TINY["matrix"], "languages": ["en"], "frameworks": ["pytorch"], "baseline": "pytorch"}
     for preset in (workspace.folder / "presets").glob("*.yaml"):
         results = yaml.safe_load(preset.read_text())["results"]
         preset.write_text(yaml.safe_dump({"results": results} | small))

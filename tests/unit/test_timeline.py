@@ -10,6 +10,7 @@ import pytest
 from matplotlib.text import Text
 
 from framebench import catalogue, config, languages, matrix, record
+from framebench.devices import Gpu
 from framebench.figures import __main__ as command
 from framebench.figures import drawing, names, timeline
 from framebench.measure.devices import samples
@@ -124,7 +125,8 @@ def test_the_command_refuses_in_one_line(options, error, tmp_path, monkeypatch):
 
 def test_every_gpu_has_a_timeline_of_the_baselines_first_run_at_its_largest_batch():
     default = config.load(config.readable(catalogue.ROOT / "config.yaml"), "config.yaml")
-    configured = replace(default, devices=("cpu", "h200", "l4"))
+    gpus = tuple(Gpu(name, f"GPU-{name}", name, None, None, "host") for name in ("h200", "l4"))
+    configured = replace(default, devices=("cpu", "h200", "l4"), gpus=gpus)
     assert names.timelines(configured) == ["timeline-h200", "timeline-l4"]
     found = names.timeline_run(configured, "l4")
     largest = max(cell.batch_size for cell in matrix.cells(configured))

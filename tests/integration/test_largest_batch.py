@@ -53,8 +53,9 @@ def rows(workspace: Workspace) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_every_framework_runs_out_of_a_limited_memory_and_its_largest_batch_is_found(limited, framework):
+# Keras's adapter takes what is out of memory from TensorFlow's.
+@pytest.mark.parametrize("framework", ["tensorflow", "pytorch"])
+def test_every_adapter_runs_out_of_a_limited_memory_and_its_largest_batch_is_found(limited, framework):
     limited.configure(frameworks=[framework], baseline=framework)
     result = limited.snakemake("results/largest_batch.csv")
     assert result.returncode == 0, result.stdout + result.stderr
