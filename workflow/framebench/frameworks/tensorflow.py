@@ -324,8 +324,8 @@ def copy(place: str, mib: int) -> Callable[[int], None]:
     """As the contract has it, on the device that TensorFlow calls `place`."""
     with tf.device(place):
         source = tf.random.uniform((mib * 2**18,))
-    # tf.identity gives the same memory under another name. DeepCopy takes new memory each time, whose page faults on a CPU
-    # are part of it; the ceiling is that of the framework which copies fastest.
+    # tf.identity gives the same memory under another name. DeepCopy takes new memory each time, whose page faults are
+    # part of it on a CPU; the ceiling is that of the framework which copies fastest.
     return _repeated(lambda: tf.raw_ops.DeepCopy(x=source), place)
 
 
