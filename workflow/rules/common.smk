@@ -1,5 +1,5 @@
-# What the rules call. Of numbers among its `params` a rule says which options they are: Snakemake compares params as a
-# set of values, so that two numbers that change places would be no reason to run it again.
+# What the rules call. Numbers among `params` stand there with their option, since Snakemake compares params as a set of
+# values, to which two numbers that change places are the same.
 import shlex
 import time
 from pathlib import Path
