@@ -48,17 +48,21 @@ def prepare(folder: Path, workload: str, seed: int, samples: int) -> None:
     """Write what the reference gives and expects, and images to learn from; without any, nothing is learned."""
     images, labels = synthetic(samples, seed=1)
     np.savez(folder / "images.npz", images=images, labels=labels)
-    options = {
-        "--workload": workload,
-        "--seed": str(seed),
-        "--data": folder / "images.npz",
-        "--output": folder / f"{workload}.npz",
+    commands: dict[str, dict[str, object]] = {
+        "expected": {"--seed": seed, "--output": folder / f"{workload}.npz"},
+        "learned": {
+            "--data": folder / "images.npz",
+            "--at-a-time": os.cpu_count(),
+            "--output": folder / f"{workload}.json",
+        },
     }
-    subprocess.run(
-        [sys.executable, "-P", "-m", "framebench.certify.expected", *chain(*options.items())],
-        env=os.environ | {"PYTHONPATH": str(catalogue.ROOT / "workflow"), "OPENBLAS_NUM_THREADS": "1"},
-        check=True,
-    )
+    for command, options in commands.items():
+        arguments = map(str, chain(("--workload", workload), *options.items()))
+        subprocess.run(
+            [sys.executable, "-P", "-m", f"framebench.certify.{command}", *arguments],
+            env=os.environ | {"PYTHONPATH": str(catalogue.ROOT / "workflow"), "OPENBLAS_NUM_THREADS": "1"},
+            check=True,
+        )
 
 
 def plant(framework: str, *folders: Path, only: str = "") -> None:
@@ -93,7 +97,7 @@ def outcomes(folder: Path, framework: str) -> Iterator[Outcome]:
     """What the judge says of everything that was observed."""
     for of_workload in sorted((folder / framework).iterdir()):
         workload = of_workload.name
-        expected = expectation(folder / f"{workload}.npz")
+        expected = expectation(folder / f"{workload}.npz", folder / f"{workload}.json")
         for path in sorted(of_workload.glob("*.npz")):
             judged = judge(workloads.load(workload), expected, read(path))
             first = next((check for check in judged["checks"] if not check["passed"]), None)

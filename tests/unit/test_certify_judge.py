@@ -45,8 +45,8 @@ def observed(reference):
         f"{precision}/{name}": array.copy() for precision in given.PRECISIONS for name, array in reference[1].items()
     }
     arrays |= {
-        f"{given.tuned(input)}/{name}": array.copy()
-        for input in given.TUNED_INPUTS
+        f"{given.tuned(precision)}/{name}": array.copy()
+        for precision in given.PRECISIONS
         for name, array in reference[1].items()
         if name.startswith(given.update(given.STEPS))
     }
@@ -59,11 +59,11 @@ def test_the_reference_itself_passes(reference, observed):
 
 
 def test_a_difference_of_the_tuned_track_refuses_that_track_only(reference, observed):
-    observed[1][f"{given.tuned('host')}/update after 10 steps/conv2/kernel"] *= 1 + 1e-6
+    observed[1][f"{given.tuned('float64')}/update after 10 steps/conv2/kernel"] *= 1 + 1e-6
     judged = judge(ARTICLE, reference, observed)
     assert (judged["passed"], judged["reason"]) == (True, None)
     assert judged["tuned_reason"].startswith(
-        "float64, tuned, host update after 10 steps of conv2/kernel differs by 1e-06"
+        "float64, tuned, device update after 10 steps of conv2/kernel differs by 1e-06"
     )
 
 

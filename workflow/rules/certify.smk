@@ -17,9 +17,8 @@ rule certificates:
 
 
 rule expected:
-    """What is given to every framework, how far rounding may move the answer, and how the reference learns."""
+    """What is given to every framework, and how far rounding may move the answer."""
     input:
-        data=rules.data.output,
         code=catalogue.code("framebench.certify.expected"),
         spec=lambda wildcards: catalogue.spec_path(wildcards.workload),
     output:
@@ -28,13 +27,31 @@ rule expected:
         f"{RESULTS}/logs/certificates/{{workload}}.log",
     # Before measuring and, as everything of a certificate, with nothing beside it: see `measure`.
     priority: 10**6
-    threads: workflow.cores  # by the seeds and draws that are computed at a time, and not within each
+    threads: HALF_OF_THE_CORES
     params:
         seed=f"--seed {CONFIG.protocol.seed}",
     shell:
         "echo computing the reference of {wildcards.workload} >&2;"
         " OPENBLAS_NUM_THREADS=1 python -P -m framebench.certify.expected --workload {wildcards.workload}"
-        " {params.seed} --data {input.data} --output {output} >{log} 2>&1"
+        " {params.seed} --output {output} >{log} 2>&1"
+
+
+rule learned:
+    """How well the reference learns what every framework is taught."""
+    input:
+        data=rules.data.output,
+        code=catalogue.code("framebench.certify.learned"),
+        spec=lambda wildcards: catalogue.spec_path(wildcards.workload),
+    output:
+        f"{CERTIFICATES}/{{workload}}/learned.json",
+    log:
+        f"{RESULTS}/logs/certificates/{{workload}}-learned.log",
+    priority: 10**6
+    threads: HALF_OF_THE_CORES  # by the seeds that learn at a time, and not within each
+    shell:
+        "echo teaching {wildcards.workload} to the reference >&2;"
+        " OPENBLAS_NUM_THREADS=1 python -P -m framebench.certify.learned --workload {wildcards.workload}"
+        " --at-a-time {threads} --data {input.data} --output {output} >{log} 2>&1"
 
 
 rule observe:
@@ -71,6 +88,7 @@ rule certificate:
     """Passed or refused, it is written: a cell without a valid one is measured but not compared."""
     input:
         problem=rules.expected.output,
+        learned=rules.learned.output,
         observed=rules.observe.output,
         code=catalogue.code("framebench.certify"),
     output:
@@ -91,5 +109,5 @@ rule certificate:
     shell:
         "python -P -m framebench.certify --workload {wildcards.workload} --framework {wildcards.framework}"
         " --id {params.id} --lock-digest {params.digest} --sources {params.certified}"
-        " --problem {input.problem} --observed {input.observed}"
+        " --problem {input.problem} --learned {input.learned} --observed {input.observed}"
         " --output {output.certificate} --page {output.page} 2>&1 | tee {log:q} >&2"

@@ -36,12 +36,13 @@ def main() -> None:
     parser.add_argument("--lock-digest", required=True)
     parser.add_argument("--sources", nargs="+", required=True, help="the files that are certified")
     parser.add_argument("--problem", type=Path, required=True, metavar="PROBLEM.npz")
+    parser.add_argument("--learned", type=Path, required=True, metavar="LEARNED.json")
     parser.add_argument("--observed", type=Path, required=True, metavar="OBSERVED.npz")
     parser.add_argument("--output", type=Path, required=True, metavar="CERTIFICATE.json")
     parser.add_argument("--page", type=Path, required=True, metavar="CERTIFICATE.md")
     options = parser.parse_args()
     try:
-        expected, observed = expectation(options.problem), read(options.observed)
+        expected, observed = expectation(options.problem, options.learned), read(options.observed)
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"{options.workload} in {options.framework}: an input is missing or damaged: {error}")
     certificate = certify(options, expected, observed)
@@ -89,9 +90,10 @@ def certify(
     }
 
 
-def expectation(problem: Path) -> tuple[Facts, Arrays]:
+def expectation(problem: Path, learned: Path) -> tuple[Facts, Arrays]:
     """Facts and arrays that the reference gives."""
     facts, arrays = read(problem)
+    facts |= json.loads(learned.read_text())
     found = {name.removeprefix(given.EXPECTED): array for name, array in arrays.items() if given.EXPECTED in name}
     return facts, found
 

@@ -17,12 +17,8 @@ sum by about 2⁻¹¹ |x|·|y| / √n, for the longest sum of the present nets (
 """
 
 import argparse
-import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +27,7 @@ from framebench import workloads
 from framebench.certify import problem as given
 from framebench.certify import reference
 from framebench.certify.observe import Facts, write
-from framebench.certify.problem import SNAPSHOTS, Lesson, Problem
+from framebench.certify.problem import SNAPSHOTS, Problem
 from framebench.certify.reference import Arithmetic, Arrays
 from framebench.workloads.layers import Workload
 
@@ -113,23 +109,10 @@ def bounds(workload: Workload, problem: Problem, exact: Arrays) -> dict[str, dic
         return {name: distance(displaced[name], array) for name, array in exact.items()}
 
     found = {}
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for precision, rounding in ROUNDING.items():
-            draws = list(pool.map(partial(distances, rounding), range(DRAWS)))
-            found[precision] = {name: max(draw[name] for draw in draws) for name in exact}
+    for precision, rounding in ROUNDING.items():
+        draws = [distances(rounding, draw) for draw in range(DRAWS)]
+        found[precision] = {name: max(draw[name] for draw in draws) for name in exact}
     return found
-
-
-def learned(workload: Workload, lesson: Lesson) -> Facts:
-    """How the reference learns, seed by seed, as many at a time as there are cores."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        accuracies = list(pool.map(partial(accuracy, workload, lesson), given.REFERENCE_SEEDS))
-    return {
-        "accuracies": accuracies,
-        "learning_steps": lesson.steps,
-        "held_out": len(lesson.held_out_labels),
-        "chance": 1 / len(set(lesson.held_out_labels)),
-    }
 
 
 def distance(array: np.ndarray, exact: np.ndarray) -> float:
@@ -137,27 +120,10 @@ def distance(array: np.ndarray, exact: np.ndarray) -> float:
     return float(np.linalg.norm(array - exact) / np.linalg.norm(exact))
 
 
-def accuracy(workload: Workload, lesson: Lesson, seed: int) -> float:
-    """As `observe.accuracy`, by the reference, in float32; dropout draws from its own generator."""
-    batches = given.batched(lesson.images, lesson.labels, given.LEARNING_BATCH_SIZE)
-    weights = reference.train(
-        workload,
-        given.learning_weights(workload, seed),
-        islice(cycle(batches), lesson.steps),
-        Arithmetic(),
-        lambda *_: None,
-        dropout=np.random.Generator(np.random.PCG64([seed, 2])),
-    )
-    tested = given.batched(lesson.held_out_images, lesson.held_out_labels, given.LEARNING_BATCH_SIZE)
-    logits = [reference.forward(workload, weights, images, Arithmetic())[0] for images, _ in tested]
-    return given.accuracy(np.concatenate(logits), lesson.held_out_labels)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m framebench.certify.expected", description=__doc__)
     parser.add_argument("--workload", required=True)
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="npz of images to learn from")
     parser.add_argument("--output", type=Path, required=True, metavar="PROBLEM.npz")
     options = parser.parse_args()
     start = time.perf_counter()
@@ -169,8 +135,6 @@ def main() -> None:
         problem = choose(workload, options.seed)
         exact = quantities(workload, problem, Arithmetic())
         facts["bounds"] = bounds(workload, problem, exact)
-        if lesson := given.lesson(workload, options.data):
-            facts |= learned(workload, lesson)
     except reference.ReferenceError as error:
         facts["failed"] = str(error)
     facts["expected_in_s"] = time.perf_counter() - start

@@ -108,11 +108,11 @@ def array_checks(workload: Workload, facts: Facts, arrays: Arrays, seen: Arrays)
 
 def tuned_checks(workload: Workload, facts: Facts, arrays: Arrays, seen: Arrays) -> list[Check]:
     """What the optimizer changed in all steps of track `tuned`, against the bounds of track `default`."""
-    bounds: dict = facts["bounds"][given.TUNED_PRECISION]  # type: ignore[index]
+    bounds: dict = facts["bounds"]  # type: ignore[assignment]
     updates = [f"{given.update(given.STEPS)}/{name}" for name in workload.weight_shapes]
     return [
-        array_check(update, precision, arrays[update], seen.get(f"{precision}/{update}"), bounds[update])
-        for precision in map(given.tuned, given.TUNED_INPUTS)
+        array_check(update, name, arrays[update], seen.get(f"{name}/{update}"), bounds[precision][update])
+        for precision, name in ((precision, given.tuned(precision)) for precision in given.PRECISIONS)
         for update in updates
     ]
 

@@ -131,21 +131,21 @@ def quantities(
 def tuned(adapter: Adapter, workload: Workload, problem: Problem, threads: int) -> dict[str, np.ndarray]:
     """What the optimizer changes in all steps, with every setting of track `tuned` away from its default at once.
 
-    Arrays under `<problem.tuned(input)>/<quantity>`. Not watched, since what is fused or taken many steps at a time
+    Arrays under `<problem.tuned(precision)>/<quantity>`. Not watched, since what is fused or taken many steps at a time
     cannot be looked into. An allocator is no part of it: it belongs to the process and computes nothing.
     """
     workload = given.certified(workload)
     settings = {name: values[-1] for name, values in adapter.OPTIONS.items() if name != "allocator"}
-    precision = given.TUNED_PRECISION
-    weights = {name: array.astype(precision) for name, array in problem.weights.items()}
     found = {}
-    for input in given.TUNED_INPUTS:
+    for precision, input in given.INPUTS.items():
+        weights = {name: array.astype(precision) for name, array in problem.weights.items()}
         trainer = adapter.Trainer(workload, weights, given.BATCH_SIZE, threads, precision, tuning=settings)
         trainer.without_dropout()
         trainer.feed(problem.images.astype(precision), problem.labels, input)
         trainer.train(Steps(given.STEPS))
         for name, array in trainer.weights().items():
-            found[f"{given.tuned(input)}/{given.update(given.STEPS)}/{name}"] = array - weights[name]
+            update = array.astype(np.float64) - weights[name]
+            found[f"{given.tuned(precision)}/{given.update(given.STEPS)}/{name}"] = update
     return found
 
 
