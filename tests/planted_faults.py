@@ -19,7 +19,7 @@ import numpy as np
 from framebench import catalogue, environments, workloads
 from framebench.certify.__main__ import expectation, read
 from framebench.certify.judge import judge
-from framebench.data.synthetic import synthetic
+from framebench.data.synthetic_images import synthetic_images
 
 SAMPLES = 4000  # in ten classes, of which the lesson takes some
 PLANTED = Path(__file__).parent / "integration" / "planted.py"
@@ -46,8 +46,8 @@ class Outcome:
 
 def prepare(folder: Path, workload: str, seed: int, samples: int) -> None:
     """Write what the reference gives and expects, and images to learn from; without any, nothing is learned."""
-    images, labels = synthetic(samples, seed=1)
-    np.savez(folder / "images.npz", images=images, labels=labels)
+    images, labels = synthetic_images(samples, seed=1)
+    np.savez(folder / "images.npz", samples=images, labels=labels)
     commands: dict[str, dict[str, object]] = {
         "expected": {"--seed": seed, "--output": folder / f"{workload}.npz"},
         "learned": {

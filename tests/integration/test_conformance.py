@@ -18,6 +18,7 @@ from unittest.mock import patch
 import numpy as np
 from framebench import frameworks, workloads
 from framebench.certify import reference
+from framebench.certify.arithmetic import Arithmetic
 from framebench.measure import ceiling, footprint, worker
 
 framework, name, batch_size = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -46,7 +47,7 @@ seen["names"] = sorted(round_trip)
 seen["loss"] = trainer.loss(images, labels)
 seen["settings"] = trainer.settings()
 there, exact = trainer.layer_inputs(images), {}
-reference.forward(workload, weights, images, reference.Arithmetic(), inputs=exact)
+reference.forward(workload, weights, images, Arithmetic(), inputs=exact)
 seen["layer_inputs"] = {
     layer: float(np.linalg.norm(there[layer] - array) / np.linalg.norm(array)) for layer, array in exact.items()
 }

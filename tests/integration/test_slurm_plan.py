@@ -33,5 +33,5 @@ def test_a_device_of_a_cluster_is_not_measured_here(cluster_workspace):
 
 
 def test_what_needs_no_node_is_made_without_a_cluster(cluster_workspace):
-    result = cluster_workspace.snakemake("results/data/synthetic.npz", "article-2018")
+    result = cluster_workspace.snakemake("results/data/images.npz", "article-2018")
     assert result.returncode == 0, result.stdout + result.stderr

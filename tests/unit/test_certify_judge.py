@@ -11,9 +11,9 @@ from framebench import catalogue, workloads
 from framebench.analyse.comparisons import comparisons, uncertified
 from framebench.certify import expected
 from framebench.certify import problem as given
+from framebench.certify.arithmetic import Arithmetic
 from framebench.certify.judge import LEARNING_CONFIDENCE, Check, judge, learning_checks
 from framebench.certify.page import page
-from framebench.certify.reference import Arithmetic
 
 ARTICLE = workloads.load("article-cnn")
 

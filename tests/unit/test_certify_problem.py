@@ -19,7 +19,7 @@ def data(tmp_path: Path):
         path = tmp_path / f"{count}.npz"
         places = np.arange(count)
         images = np.broadcast_to((places % 256).astype(np.uint8)[:, None, None, None], (count, 32, 32, 3))
-        np.savez(path, images=images, labels=(places % 10).astype(np.uint8))
+        np.savez(path, samples=images, labels=(places % 10).astype(np.uint8))
         return path
 
     return write

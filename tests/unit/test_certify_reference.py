@@ -6,14 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framebench.certify import reference
-from framebench.certify.reference import Arithmetic, ReferenceError
-from framebench.workloads.layers import SGD, Conv, Dense, Dropout, Flatten, MaxPool, Workload
+from framebench.certify.arithmetic import Arithmetic
+from framebench.certify.reference import ReferenceError
+from framebench.workloads.layers import GRU, SGD, Adam, Conv, Dense, Dropout, Embedding, Flatten, MaxPool, Workload
 
 MOMENTUM = SGD(0.1, 0.9)
 
 
 def workload(*layers, shape=(6, 6, 2), optimizer=MOMENTUM) -> Workload:
-    return Workload("tiny", shape, layers, optimizer, article_batch_size=1)
+    return Workload("tiny", "images", shape, layers, optimizer, article_batch_size=1)
 
 
 @st.composite
@@ -40,10 +41,24 @@ def specs(draw) -> Workload:
     return workload(*layers, shape=(11, 10, 2))
 
 
+@st.composite
+def reading_specs(draw) -> Workload:
+    """An embedding, one or no GRU after a sequence of 1 to 5 tokens, logits."""
+    gru = GRU("gru", draw(st.integers(1, 4)))
+    return workload(
+        Embedding("embedding", tokens=6, size=draw(st.integers(1, 3))),
+        gru,
+        Dense("logits", 3, relu=False),
+        shape=(draw(st.integers(1, 5)),),
+    )
+
+
 def tiny_problem(spec: Workload, seed: int):
     generator = np.random.Generator(np.random.PCG64(seed))
     weights = {name: generator.normal(size=shape) for name, shape in spec.weight_shapes.items()}
     images = generator.random((3, *spec.input_shape))
+    if spec.tokens:
+        images = (spec.tokens * images).astype(np.int64)
     labels = generator.integers(0, spec.shapes[-1][0], 3)
     return weights, images, labels
 
@@ -54,7 +69,7 @@ def loss_of(spec, weights, images, labels) -> float:
 
 
 @settings(max_examples=40)
-@given(specs(), st.integers(0, 10**6))
+@given(specs() | reading_specs(), st.integers(0, 10**6))
 def test_gradients_are_the_slopes_of_the_loss(spec, seed):
     weights, images, labels = tiny_problem(spec, seed)
     logits, back = reference.forward(spec, weights, images, Arithmetic())
@@ -125,6 +140,37 @@ def test_momentum_is_the_equation_of_the_spec():
     expected = after_first["dense/kernel"] - 0.1 * (0.9 * first["dense/kernel"] + second["dense/kernel"])
     assert last["dense/kernel"] == pytest.approx(expected, rel=1e-15)
     assert after_first["dense/kernel"] == pytest.approx(weights["dense/kernel"] - 0.1 * first["dense/kernel"])
+
+
+def test_adam_is_the_equation_of_the_spec():
+    spec = workload(Flatten(), Dense("dense", 2, relu=False), shape=(1, 1, 1), optimizer=Adam(0.1, 0.9, 0.99, 0.01))
+    weights = {"dense/kernel": np.array([[0.3, -0.2]]), "dense/bias": np.zeros(2)}
+    batch = np.ones((1, 1, 1, 1)), np.array([0])
+    seen = []
+    last = reference.train(spec, weights, [batch] * 2, Arithmetic(), lambda *step: seen.append(step))
+    (first, after_first), (second, _) = ([one["dense/kernel"] for one in both] for _, _, *both in seen)
+    # After one step both averages, corrected, are those of the one gradient.
+    assert after_first == pytest.approx(weights["dense/kernel"] - 0.1 * first / (np.abs(first) + 0.01), rel=1e-13)
+    mean = (0.9 * first + second) * 0.1 / (1 - 0.9**2)
+    square = (0.99 * first**2 + second**2) * 0.01 / (1 - 0.99**2)
+    assert last["dense/kernel"] == pytest.approx(after_first - 0.1 * mean / (np.sqrt(square) + 0.01), rel=1e-13)
+
+
+def test_a_gru_by_hand():
+    spec = workload(Embedding("embedding", 2, 1), GRU("gru", 1), shape=(2,))
+    weights = {
+        "embedding/embeddings": np.array([[0.5], [-1.0]]),
+        "gru/kernel": np.array([[0.1, 0.2, 0.3]]),
+        "gru/recurrent_kernel": np.array([[0.4, 0.5, 0.6]]),
+        "gru/bias": np.array([[0.01, 0.02, 0.03], [0.04, 0.05, 0.06]]),
+    }
+    h = 0.0
+    for x in (-1.0, 0.5):
+        z = 1 / (1 + np.exp(-(0.1 * x + 0.01 + 0.4 * h + 0.04)))
+        r = 1 / (1 + np.exp(-(0.2 * x + 0.02 + 0.5 * h + 0.05)))
+        h = z * h + (1 - z) * np.tanh(0.3 * x + 0.03 + r * (0.6 * h + 0.06))
+    states, _ = reference.forward(spec, weights, np.array([[1, 0]]), Arithmetic())
+    assert states.ravel().tolist() == [pytest.approx(h, rel=1e-14)]
 
 
 def test_displaced_results_stay_within_the_error_of_a_sum():

@@ -49,7 +49,7 @@ def pack(path: Path, content: dict[str, bytes]) -> Path:
 def command(archive: Path | None, output: Path, samples: int = 20, md5: str | None = None) -> list[str]:
     digest = md5 or (md5_of(archive) if archive and archive.is_file() else "0" * 32)
     options = ["--samples", str(samples), "--seed", "1", "--md5", digest, "--output", str(output)]
-    return ["--source", "cifar-10", *options, *(["--archive", str(archive)] if archive else [])]
+    return ["--kind", "images", "--source", "cifar-10", *options, *(["--archive", str(archive)] if archive else [])]
 
 
 def refusal(arguments: list[str], output: Path) -> str:
@@ -87,8 +87,8 @@ def test_the_first_training_images_are_written_in_order(tmp_path):
     main(command(pack(tmp_path / "a.tar.gz", content), output, samples=18))
     images, labels = cifar10.decode(b"".join(content[name] for name in cifar10.TRAINING))
     with np.load(output, allow_pickle=False) as file:
-        assert file["images"].flags.c_contiguous
-        assert np.array_equal(file["images"], images[:18]) and np.array_equal(file["labels"], labels[:18])
+        assert file["samples"].flags.c_contiguous
+        assert np.array_equal(file["samples"], images[:18]) and np.array_equal(file["labels"], labels[:18])
 
 
 def test_an_md5_in_capitals_is_the_same(tmp_path):
@@ -252,7 +252,7 @@ def test_real_images_are_read(tmp_path):
         pytest.skip("FRAMEBENCH_CIFAR10_ARCHIVE does not name a CIFAR-10 binary archive")
     main(command(Path(path), tmp_path / "images.npz", samples=5000))
     with np.load(tmp_path / "images.npz", allow_pickle=False) as file:
-        images, labels = file["images"], file["labels"]
+        images, labels = file["samples"], file["labels"]
     # The dataset's first image is a frog, its second a truck; the first pixel is public knowledge.
     assert labels[:2].tolist() == [6, 9] and images[0, 0, 0].tolist() == [59, 62, 63]
     assert np.bincount(labels).min() > 400

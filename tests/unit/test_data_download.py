@@ -64,7 +64,7 @@ def server(monkeypatch):
 
 
 def test_a_file_is_downloaded_whole_with_its_progress(server, tmp_path, capsys):
-    download(server.url, tmp_path / "new" / "file.tar.gz", MD5)
+    download(server.url, tmp_path / "new" / "file.tar.gz", MD5, "data")
     assert (tmp_path / "new" / "file.tar.gz").read_bytes() == CONTENT
     assert len(list((tmp_path / "new").iterdir())) == 1
     lines = capsys.readouterr().err.splitlines()
@@ -73,13 +73,13 @@ def test_a_file_is_downloaded_whole_with_its_progress(server, tmp_path, capsys):
 
 def test_a_whole_file_is_not_downloaded_again(server, tmp_path):
     for _ in range(2):
-        download(server.url, tmp_path / "file.tar.gz", MD5)
+        download(server.url, tmp_path / "file.tar.gz", MD5, "data")
     assert server.asked == [None]
 
 
 def test_a_file_with_another_md5_is_replaced(server, tmp_path):
     (tmp_path / "file.tar.gz").write_bytes(b"something else")
-    download(server.url, tmp_path / "file.tar.gz", MD5)
+    download(server.url, tmp_path / "file.tar.gz", MD5, "data")
     assert (tmp_path / "file.tar.gz").read_bytes() == CONTENT
 
 
@@ -88,47 +88,47 @@ def test_a_broken_download_is_completed_by_the_next_call(server, tmp_path, range
     destination = tmp_path / "file.tar.gz"
     server.stop_after = 1_000_000
     with pytest.raises(DataError, match=r"connection broke .* 1000000 of 2048000 bytes.*run again to continue"):
-        download(server.url, destination, MD5)
+        download(server.url, destination, MD5, "data")
     assert not destination.exists() and (tmp_path / "file.tar.gz.part").stat().st_size == 1_000_000
     server.stop_after = None
     server.ranges = ranges
-    download(server.url, destination, MD5)
+    download(server.url, destination, MD5, "data")
     assert destination.read_bytes() == CONTENT and list(tmp_path.iterdir()) == [destination]
     assert server.asked == [None, "bytes=1000000-"]
 
 
 def test_a_whole_part_needs_no_server(tmp_path):
     (tmp_path / "file.tar.gz.part").write_bytes(CONTENT)
-    download("http://127.0.0.1:9/file.tar.gz", tmp_path / "file.tar.gz", MD5)
+    download("http://127.0.0.1:9/file.tar.gz", tmp_path / "file.tar.gz", MD5, "data")
     assert (tmp_path / "file.tar.gz").read_bytes() == CONTENT
 
 
 def test_a_part_longer_than_the_file_is_thrown_away(server, tmp_path):
     (tmp_path / "file.tar.gz.part").write_bytes(CONTENT + b"more")
-    download(server.url, tmp_path / "file.tar.gz", MD5)
+    download(server.url, tmp_path / "file.tar.gz", MD5, "data")
     assert (tmp_path / "file.tar.gz").read_bytes() == CONTENT
     assert server.asked == ["bytes=2048004-", None]
 
 
 def test_an_altered_download_is_refused_and_forgotten(server, tmp_path):
     with pytest.raises(DataError, match=f"has MD5 {MD5}, expected {'0' * 32}.*run again"):
-        download(server.url, tmp_path / "file.tar.gz", "0" * 32)
+        download(server.url, tmp_path / "file.tar.gz", "0" * 32, "data")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_that_refuses_is_named_with_its_answer(server, tmp_path):
     server.status = 503
     with pytest.raises(DataError, match=r"file.tar.gz: cannot be downloaded \(HTTP 503 .*data.archive"):
-        download(server.url, tmp_path / "file.tar.gz", MD5)
+        download(server.url, tmp_path / "file.tar.gz", MD5, "data")
 
 
 def test_no_server_leads_to_the_alternatives(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     with pytest.raises(DataError, match=r"cannot be downloaded.*local copy of file.tar.gz.*synthetic"):
-        download("http://127.0.0.1:9/file.tar.gz", tmp_path / "file.tar.gz", MD5)
+        download("http://127.0.0.1:9/file.tar.gz", tmp_path / "file.tar.gz", MD5, "data")
 
 
 def test_a_place_that_cannot_keep_the_download_is_named(server, tmp_path):
     (tmp_path / "file").write_bytes(b"in the way")
     with pytest.raises(DataError, match=r"file/file.tar.gz.part: the download cannot be kept: \w+"):
-        download(server.url, tmp_path / "file" / "file.tar.gz", MD5)
+        download(server.url, tmp_path / "file" / "file.tar.gz", MD5, "data")

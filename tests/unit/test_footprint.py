@@ -7,6 +7,7 @@ import pytest
 
 from framebench import catalogue, workloads
 from framebench.certify import reference
+from framebench.certify.arithmetic import Arithmetic
 from framebench.measure import footprint
 
 Rounding = Callable[[np.ndarray], np.ndarray]
@@ -44,12 +45,12 @@ class Rounded:
 
     def load(self, weights: dict[str, np.ndarray]) -> None:
         self.kernels = {
-            name: self.roundings[name.split("/")[0]](array) if name.endswith("/kernel") else array
+            name: self.roundings[name.removesuffix("/kernel")](array) if name.endswith("kernel") else array
             for name, array in weights.items()
         }
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        return reference.forward(self.workload, self.kernels, images, reference.Arithmetic())[0]
+        return reference.forward(self.workload, self.kernels, images, Arithmetic())[0]
 
 
 def found(workload: str, roundings: Mapping[str, Rounding]) -> dict[str, str]:
@@ -58,7 +59,7 @@ def found(workload: str, roundings: Mapping[str, Rounding]) -> dict[str, str]:
 
 
 def layers(workload: str) -> list[str]:
-    return footprint.layers(workloads.load(workload))
+    return [kernel.removesuffix("/kernel") for kernel in footprint.kernels(workloads.load(workload))]
 
 
 @pytest.mark.parametrize("workload", catalogue.workloads())

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framebench import catalogue, config, matrix, record
+from framebench import catalogue, config, matrix, record, workloads
 from framebench.analyse import failures, largest_batch
 from framebench.config import LargestBatch
 from framebench.devices import Gpu
@@ -194,10 +194,11 @@ def test_what_matters_to_a_reader_is_told_of_a_search_when_it_is_of_a_trial():
 
 def test_images_come_again_where_they_do_not_fill_the_batches(tmp_path):
     images = np.arange(5 * 2 * 2 * 3, dtype=np.uint8).reshape(5, 2, 2, 3)
-    np.savez(tmp_path / "data.npz", images=images, labels=np.arange(5))
-    assert worker.whole_batches(tmp_path / "data.npz", 2)[1].tolist() == [0, 1, 2, 3]
-    assert worker.whole_batches(tmp_path / "data.npz", 2, batches=1)[1].tolist() == [0, 1]
-    repeated, labels = worker.whole_batches(tmp_path / "data.npz", 12, batches=1)
+    np.savez(tmp_path / "data.npz", samples=images, labels=np.arange(5))
+    article, data = workloads.load("article-cnn"), tmp_path / "data.npz"
+    assert worker.whole_batches(article, data, 2)[1].tolist() == [0, 1, 2, 3]
+    assert worker.whole_batches(article, data, 2, batches=1)[1].tolist() == [0, 1]
+    repeated, labels = worker.whole_batches(article, data, 12, batches=1)
     assert labels.tolist() == [0, 1, 2, 3, 4] * 2 + [0, 1]
     assert repeated.dtype == np.float32
     assert np.array_equal(repeated[10:], repeated[:2])

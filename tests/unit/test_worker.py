@@ -90,7 +90,7 @@ def test_the_loss_of_a_trial_whose_memory_is_at_its_end_is_not_looked_at(
 
     monkeypatch.setattr(frameworks, "load", lambda name: Adapter)
     monkeypatch.setattr(footprint, "found", lambda trainer, workload, batch_size: {"conv1": "float32"})
-    np.savez(tmp_path / "data.npz", images=np.zeros((12, 32, 32, 3), np.uint8), labels=np.zeros(12))
+    np.savez(tmp_path / "data.npz", samples=np.zeros((12, 32, 32, 3), np.uint8), labels=np.zeros(12))
     request = {"workload": "article-cnn", "framework": "x", "precision": "float32", "input": "device", "gpu": None}
     request |= {"batch_size": 6, "tuning": {}, "seed": 1, "threads": 1, "protocol": STEPS}
     observed: dict[str, object] = {}

@@ -13,12 +13,19 @@ def test_parameters_of_the_published_nets():
     assert workloads.load("vgg-cnn").parameters == 3_441_592
     # (3·3·3+1)·32 + (3·3·32+1)·16 + (6·6·16+1)·10
     assert workloads.load("article-cnn").parameters == 896 + 4624 + 5770
+    assert workloads.load("gru-imdb").parameters == 3_818_302
 
 
 def test_flops_of_a_training_step_of_the_vgg_net():
     forward = 32 * 32 * 50 * (27 + 450) + 16 * 16 * 100 * (450 + 900) + 6400 * 512 + 512 * 10
     assert forward == pytest.approx(62.26e6, rel=1e-4)
     assert workloads.load("vgg-cnn").flops_per_sample == 2 * (3 * forward - 32 * 32 * 50 * 27)
+
+
+def test_flops_of_a_training_step_of_the_gru():
+    forward = 150 * (125 + 100) * 3 * 100 + 100 * 2
+    # Of what is looked up, the gradient is needed too.
+    assert workloads.load("gru-imdb").flops_per_sample == 2 * 3 * forward
 
 
 def test_shapes_follow_padding_and_drop_incomplete_windows():
@@ -54,6 +61,7 @@ def test_initial_weights_are_glorot_uniform_and_the_same_for_a_seed(name):
 def test_a_spec_of_another_net_is_counted_the_same_way():
     tiny = Workload(
         name="tiny",
+        data="images",
         input_shape=(6, 6, 1),
         layers=(Conv("conv1", 2, 3, "same"), MaxPool(4), Flatten(), Dense("dense1", 3, relu=False)),
         optimizer=SGD(0.1, 0.0),

@@ -16,7 +16,7 @@ import jsonschema
 import yaml
 from jsonschema.protocols import Validator
 
-from framebench import catalogue, languages, slurm
+from framebench import catalogue, languages, slurm, workloads
 from framebench.analyse.statistics import MIN_ROUNDS
 from framebench.devices import DeviceError, Gpu, resolve
 from framebench.protocol import Blocks, Protocol, Warmup
@@ -24,7 +24,8 @@ from framebench.sides import AGAIN, SIDE
 
 SCHEMA = catalogue.ROOT / "workflow/schemas/config.schema.yaml"
 
-CIFAR_10_SAMPLES = 50_000
+# Key of config.yaml → the kind of samples it is about, and how many the official archive holds.
+DATA = {"data": ("images", 50_000), "reviews": ("reviews", 25_000)}
 
 
 class ConfigError(Exception):
@@ -104,6 +105,7 @@ class Config:
     baseline: str
     matrix: tuple[Entry, ...]
     data: Data
+    reviews: Data
     protocol: Protocol
     tuning_trials: int  # runs that the search for the settings of track `tuned` may make
     largest_batch: LargestBatch
@@ -187,7 +189,8 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
             )
             for entry in config["matrix"]
         ),
-        data=Data(**config["data"] | {"md5": config["data"]["md5"].lower()}),
+        data=_data(config["data"]),
+        reviews=_data(config["reviews"]),
         protocol=Protocol(
             seed=protocol["seed"],
             cores=None if protocol["cores"] == "any" else tuple(protocol["cores"]),
@@ -206,6 +209,10 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
         across_cards=config["across_cards"],
         languages=tuple(config["languages"]),
     )
+
+
+def _data(data: dict[str, Any]) -> Data:
+    return Data(**data | {"md5": data["md5"].lower()})
 
 
 def against_itself(config: Config) -> Config:
@@ -241,8 +248,10 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _shared_cells(config["matrix"])
     yield from _rounds_problems(config["matrix"])
     yield from _aa_problems(config["aa"], config["frameworks"])
-    yield from _data_problems(config["data"], {f"matrix[{i}]": entry for i, entry in enumerate(config["matrix"])})
-    yield from _data_problems(config["data"], {"aa": config["aa"]})
+    for key, (kind, held) in DATA.items():
+        entries = {f"matrix[{i}]": entry for i, entry in enumerate(config["matrix"])} | {"aa": config["aa"]}
+        fed = {name: entry for name, entry in entries.items() if workloads.load(entry["workload"]).data == kind}
+        yield from _data_problems(key, config[key], held, fed)
     asked = any(map(slurm.is_request, _bindings(config).values()))
     yield from slurm.problems(_bindings(config), config["protocol"])
     yield from _protocol_problems(config["protocol"], on_this_machine=not asked)
@@ -341,17 +350,17 @@ def _aa_problems(aa: dict[str, Any], frameworks: list[str]) -> Iterator[str]:
         yield f"aa.rounds: {aa['rounds']} is less than the {MIN_ROUNDS} rounds that an interval needs"
 
 
-def _data_problems(data: dict[str, Any], entries: dict[str, dict[str, Any]]) -> Iterator[str]:
+def _data_problems(key: str, data: dict[str, Any], held: int, entries: dict[str, dict[str, Any]]) -> Iterator[str]:
     for entry, cells in entries.items():
         for j, batch_size in enumerate(cells["batch_sizes"]):
             if batch_size > data["samples"]:
                 where = f"{entry}.batch_sizes[{j}]"
-                yield f"data.samples: {data['samples']} do not fill one batch of {where}, {batch_size}"
-    if data["source"] == "cifar-10":
-        if data["samples"] > CIFAR_10_SAMPLES:
-            yield f"data.samples: {data['samples']} is more than the {CIFAR_10_SAMPLES} that cifar-10 holds"
+                yield f"{key}.samples: {data['samples']} do not fill one batch of {where}, {batch_size}"
+    if data["source"] != "synthetic":
+        if data["samples"] > held:
+            yield f"{key}.samples: {data['samples']} is more than the {held} that {data['source']} holds"
         if data["archive"] is not None and not Path(data["archive"]).is_file():
-            yield f"data.archive: {data['archive']!r} is no file; give its path, or null to download it"
+            yield f"{key}.archive: {data['archive']!r} is no file; give its path, or null to download it"
 
 
 def _protocol_problems(protocol: dict[str, Any], on_this_machine: bool) -> Iterator[str]:

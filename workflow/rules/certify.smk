@@ -39,7 +39,7 @@ rule expected:
 rule learned:
     """How well the reference learns what every framework is taught."""
     input:
-        data=rules.data.output,
+        data=data_of,
         code=catalogue.code("framebench.certify.learned"),
         spec=lambda wildcards: catalogue.spec_path(wildcards.workload),
     output:
@@ -58,7 +58,7 @@ rule observe:
     """What a framework computes, in its own environment, through the adapter that is measured."""
     input:
         environment=lambda wildcards: ancient(environment_of(wildcards).ready),
-        data=rules.data.output,
+        data=data_of,
         problem=rules.expected.output,
         code=catalogue.code("framebench.certify.observe"),
         certified=lambda wildcards: catalogue.certified(

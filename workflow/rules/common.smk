@@ -6,11 +6,13 @@ from pathlib import Path
 
 import psutil
 
-from framebench import catalogue, languages, matrix, sides
+from framebench import catalogue, languages, matrix, sides, workloads
 from framebench.analyse import failures
 
 # Rules whose jobs are for the nodes of a cluster, which may have no network; its login node may have no GPU.
 MEASURING = ("measure", "tune", "search_largest_batch")
+# What is trained on, by the kind that a workload names.
+DATA = {"images": CONFIG.data, "reviews": CONFIG.reviews}
 
 
 def certificate_id(wildcards):
@@ -19,6 +21,11 @@ def certificate_id(wildcards):
         wildcards.workload,
         environment_of(wildcards).digest,
     )
+
+
+def data_of(wildcards):
+    """The samples of a workload."""
+    return expand(rules.data.output, kind=workloads.load(wildcards.workload).data)
 
 
 def environment_of(wildcards):

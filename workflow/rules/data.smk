@@ -1,16 +1,22 @@
 rule data:
-    """The images that every framework is trained on, in one file."""
+    """The samples that every framework is trained on, in one file."""
     output:
-        f"{RESULTS}/data/{CONFIG.data.source}.npz",
+        f"{RESULTS}/data/{{kind}}.npz",
     log:
-        f"{RESULTS}/logs/data.log",
+        f"{RESULTS}/logs/data-{{kind}}.log",
+    wildcard_constraints:
+        kind="|".join(DATA),
     priority: 10**6
     params:
-        source=CONFIG.data.source,
-        samples=CONFIG.data.samples,
+        source=lambda wildcards: DATA[wildcards.kind].source,
+        samples=lambda wildcards: DATA[wildcards.kind].samples,
         seed=f"--seed {CONFIG.protocol.seed}",
-        archive=["--archive", CONFIG.data.archive] if CONFIG.data.archive else [],
-        md5=CONFIG.data.md5,
+        archive=lambda wildcards: (
+            ["--archive", DATA[wildcards.kind].archive]
+            if DATA[wildcards.kind].archive
+            else []
+        ),
+        md5=lambda wildcards: DATA[wildcards.kind].md5,
     shell:
-        "python -P -m framebench.data --source {params.source} --samples {params.samples} {params.seed}"
-        " {params.archive:q} --md5 {params.md5} --output {output:q} 2>&1 | tee {log:q} >&2"
+        "python -P -m framebench.data --kind {wildcards.kind} --source {params.source} --samples {params.samples}"
+        " {params.seed} {params.archive:q} --md5 {params.md5} --output {output:q} 2>&1 | tee {log:q} >&2"

@@ -14,7 +14,7 @@ rule search_largest_batch:
     """Every trial is a fresh process, as a run is."""
     input:
         environment=lambda wildcards: ancient(environment_of(wildcards).ready),
-        data=rules.data.output,
+        data=data_of,
         code=catalogue.code("framebench.measure.largest"),
     output:
         f"{RESULTS}/{matrix.LARGEST_BATCH}",

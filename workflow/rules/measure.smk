@@ -9,7 +9,7 @@ rule tune:
     """The settings of track `tuned`, found by a search in which every trial is a run."""
     input:
         environment=lambda wildcards: ancient(environment_of(wildcards).ready),
-        data=rules.data.output,
+        data=data_of,
         code=catalogue.code("framebench.measure.tune"),
     output:
         TUNING,
@@ -48,7 +48,7 @@ rule tune:
 rule measure:
     input:
         environment=lambda wildcards: ancient(environment_of(wildcards).ready),
-        data=rules.data.output,
+        data=data_of,
         tuning=lambda wildcards: tuning_of(wildcards),
     output:
         ensure(f"{RESULTS}/{{campaign}}{matrix.RECORD}", non_empty=True),

@@ -9,10 +9,10 @@ import numpy as np
 
 from framebench import files, record, workloads
 from framebench.certify import problem as given
+from framebench.certify.differentiable import Arrays
 from framebench.certify.judge import drawn_differently, judge
 from framebench.certify.observe import Facts
 from framebench.certify.page import page
-from framebench.certify.reference import Arrays
 
 OF_FRAMEWORK = (
     "framework_version",

@@ -1,7 +1,7 @@
 """What the reference expects of a workload, and how far rounding may move it: one file for all frameworks.
 
 Bounds. Each quantity is computed once exactly (in float64, whose rounding the float64 bounds hold) and DRAWS
-times with every operation displaced as rounding can displace it (`reference.Arithmetic`); the bound is the
+times with every operation displaced as rounding can displace it (`Arithmetic`); the bound is the
 largest relative distance among the displaced results. So it holds what the depth of the net, cancellation and
 the optimizer's steps make of a rounding error; nothing is set by hand but the size of a single one:
 
@@ -26,9 +26,10 @@ import numpy as np
 from framebench import workloads
 from framebench.certify import problem as given
 from framebench.certify import reference
+from framebench.certify.arithmetic import Arithmetic
+from framebench.certify.differentiable import Arrays
 from framebench.certify.observe import Facts, write
 from framebench.certify.problem import SNAPSHOTS, Problem
-from framebench.certify.reference import Arithmetic, Arrays
 from framebench.workloads.layers import Workload
 
 DRAWS = 2
@@ -52,22 +53,23 @@ def choose(workload: Workload, seed: int) -> Problem:
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for candidates, theirs in zip(images, labels, strict=True):
-            best = np.argsort(-margins(workload, now, candidates.astype(np.float64)))[: given.BATCH_SIZE]
+            typed = given.typed(candidates, "float64")
+            best = np.argsort(-margins(workload, now, typed), kind="stable")[: given.BATCH_SIZE]
             chosen.append((candidates[best], theirs[best]))
-            yield candidates[best].astype(np.float64), theirs[best]
+            yield typed[best], theirs[best]
 
     reference.train(workload, now, batches(), Arithmetic(), lambda k, loss, gradients, moved: now.update(moved))
     return Problem(weights, *(np.concatenate(arrays) for arrays in zip(*chosen, strict=True)))
 
 
 def margins(workload: Workload, weights: Arrays, images: np.ndarray) -> np.ndarray:
-    """Per image its distance to the nearest kink, in standard deviations of the float32 displacement."""
+    """Per sample its distance to the nearest kink, in standard deviations of the float32 displacement."""
     generator = np.random.Generator(np.random.PCG64(0))
     exact: list[np.ndarray] = []
     displaced: list[np.ndarray] = []
     reference.forward(workload, weights, images, Arithmetic(), kinks=exact)
     reference.forward(workload, weights, images, Arithmetic(*ROUNDING["float32"], generator), kinks=displaced)
-    nearest = []
+    nearest = [np.full(len(images), np.inf)]  # of a net without kinks
     for here, there in zip(exact, displaced, strict=True):
         finite = np.isfinite(here) & np.isfinite(there)
         noise = np.sqrt(np.mean((there[finite] - here[finite]) ** 2))

@@ -8,9 +8,9 @@ import numpy as np
 from scipy.special import stdtrit
 
 from framebench.certify import problem as given
+from framebench.certify.differentiable import Arrays
 from framebench.certify.expected import distance
 from framebench.certify.observe import Facts, distribution
-from framebench.certify.reference import Arrays
 from framebench.workloads.layers import Dropout, Workload
 
 # A binomial count is further from its mean than this many standard deviations once in 10⁹ times.

@@ -11,9 +11,9 @@ import numpy as np
 from framebench import record, workloads
 from framebench.certify import problem as given
 from framebench.certify import reference
+from framebench.certify.arithmetic import Arithmetic
 from framebench.certify.observe import Facts
 from framebench.certify.problem import Lesson
-from framebench.certify.reference import Arithmetic
 from framebench.workloads.layers import Workload
 
 

@@ -121,8 +121,7 @@ def quantities(
             for name, array in trainer.weights().items():
                 seen[f"{given.update(step)}/{name}"] = array.astype(np.float64) - weights[name]
 
-    images = problem.images.astype(precision)
-    trainer.feed(images, problem.labels, given.INPUTS[precision])
+    trainer.feed(given.typed(problem.images, precision), problem.labels, given.INPUTS[precision])
     trainer.train(Steps(given.STEPS, after=snapshot))
     seen["training loss"] = np.array(told.losses)
     return seen | {f"gradient/{name}": array for name, array in told.first_gradients.items()}
@@ -141,7 +140,7 @@ def tuned(adapter: Adapter, workload: Workload, problem: Problem, threads: int) 
         weights = {name: array.astype(precision) for name, array in problem.weights.items()}
         trainer = adapter.Trainer(workload, weights, given.BATCH_SIZE, threads, precision, tuning=settings)
         trainer.without_dropout()
-        trainer.feed(problem.images.astype(precision), problem.labels, input)
+        trainer.feed(given.typed(problem.images, precision), problem.labels, input)
         trainer.train(Steps(given.STEPS))
         for name, array in trainer.weights().items():
             update = array.astype(np.float64) - weights[name]

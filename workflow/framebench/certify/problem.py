@@ -45,7 +45,7 @@ class Problem:
     """Weights and batches in float32, so that they are the same numbers in every precision."""
 
     weights: dict[str, np.ndarray]
-    images: np.ndarray  # (STEPS · BATCH_SIZE, height, width, channels) in [0, 1]
+    images: np.ndarray  # (STEPS · BATCH_SIZE, *input_shape), in [0, 1] or tokens
     labels: np.ndarray  # int64
 
     @property
@@ -56,8 +56,7 @@ class Problem:
 
     def batches(self, precision: str) -> Batches:
         """The STEPS batches, images in `precision`."""
-        images = self.images.astype(precision)
-        return batched(images, self.labels, BATCH_SIZE)
+        return batched(typed(self.images, precision), self.labels, BATCH_SIZE)
 
 
 def certified(workload: Workload) -> Workload:
@@ -67,7 +66,7 @@ def certified(workload: Workload) -> Workload:
     it computes in float64, PyTorch does not.
     """
     numbers = {name: float(np.float32(value)) for name, value in vars(workload.optimizer).items()}
-    return dataclasses.replace(workload, optimizer=dataclasses.replace(workload.optimizer, **numbers))
+    return dataclasses.replace(workload, optimizer=type(workload.optimizer)(**numbers))
 
 
 def drawn(workload: Workload, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
@@ -82,8 +81,15 @@ def drawn(workload: Workload, seed: int) -> tuple[dict[str, np.ndarray], np.ndar
         if name.endswith("/bias"):
             weights[name] = (0.2 * generator.random(array.shape) - 0.1).astype(np.float32)
     images = generator.random((STEPS, CANDIDATES, *workload.input_shape), np.float32)
+    if workload.tokens:
+        images = (images * workload.tokens).astype(np.int64)
     labels = (generator.random((STEPS, CANDIDATES)) * workload.shapes[-1][0]).astype(np.int64)
     return weights, images, labels
+
+
+def typed(samples: np.ndarray, precision: str) -> np.ndarray:
+    """Pixels in a precision; tokens as they are."""
+    return samples if samples.dtype.kind == "i" else samples.astype(precision)
 
 
 def read_problem(path: Path) -> Problem:
@@ -94,7 +100,7 @@ def read_problem(path: Path) -> Problem:
 
 @dataclass(frozen=True)
 class Lesson:
-    """One learning task, the same for every framework; pixels float32 in [−2, 2]."""
+    """One learning task, the same for every framework; pixels float32 in [−2, 2], or tokens."""
 
     steps: int
     images: np.ndarray  # whole batches, seen again and again where there are fewer than steps
@@ -111,7 +117,7 @@ def lesson(workload: Workload, data: Path) -> Lesson | None:
     """
     with np.load(data, allow_pickle=False) as file:
         chosen = file["labels"] < LEARNING_CLASSES
-        images, labels = file["images"][chosen], file["labels"][chosen].astype(np.int64)
+        images, labels = file["samples"][chosen], file["labels"][chosen].astype(np.int64)
     held_out = min(HELD_OUT_AT_MOST, len(labels) // 4)
     steps = min(LEARNING_STEPS_AT_MOST, int(LEARNING_FLOPS / (workload.flops_per_sample * LEARNING_BATCH_SIZE)))
     count = min(steps, (len(labels) - held_out) // LEARNING_BATCH_SIZE) * LEARNING_BATCH_SIZE
@@ -119,7 +125,8 @@ def lesson(workload: Workload, data: Path) -> Lesson | None:
         return None
 
     def scaled(some: np.ndarray) -> np.ndarray:
-        return some.astype(np.float32) / 255 * 4 - 2
+        samples = workload.samples(some)
+        return samples if workload.tokens else samples * 4 - 2
 
     return Lesson(steps, scaled(images[:count]), labels[:count], scaled(images[-held_out:]), labels[-held_out:])
 

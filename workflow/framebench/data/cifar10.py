@@ -1,17 +1,15 @@
 """Reads the training images of the official CIFAR-10 binary archive, after proving that it is the one."""
 
 import tarfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from framebench.data import DataError
-from framebench.data.download import download, md5_of
+from framebench.data.archive import check_enough, check_md5, official
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+KEY = "data"  # of config.yaml
 
 FOLDER = "cifar-10-batches-bin"
 TRAINING = tuple(f"{FOLDER}/data_batch_{number}.bin" for number in range(1, 6))
@@ -30,20 +28,10 @@ def cifar10(samples: int, archive: Path | None, md5: str, folder: Path) -> tuple
     format: https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version".
     Raises DataError for an archive that is missing, unreadable, not the one expected, or too small.
     """
-    if archive is None:
-        path = folder / Path(ADDRESS).name
-        download(ADDRESS, path, md5)
-        source = str(path)
-    else:
-        path, source = archive, f"config.yaml: data.archive: {archive}"
-    with _named(source):
+    with official(ADDRESS, archive, md5, KEY, folder) as path:
         _check_file(path, md5)
         images, labels = _training_images(path)
-    if samples > len(images):
-        raise DataError(
-            f"config.yaml: data.samples: {samples} images are asked for, but {path} holds {len(images)} "
-            f"training images: set data.samples to {len(images)} or less"
-        )
+    check_enough(samples, len(images), "images", path, KEY)
     return images[:samples], labels[:samples]
 
 
@@ -54,26 +42,7 @@ def decode(batch: bytes) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0].copy()
 
 
-@contextmanager
-def _named(source: str) -> Iterator[None]:
-    """Turns every way in which an archive can be bad into a DataError that begins with its name."""
-    try:
-        yield
-    except DataError as error:
-        raise DataError(f"{source}: {error}") from error
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{source}: is not a whole gzip-compressed tar archive ({error}): use cifar-10-binary.tar.gz from {ADDRESS}"
-        ) from error
-    except OSError as error:
-        raise DataError(f"{source}: cannot be read: {error.strerror}") from error
-
-
 def _check_file(path: Path, md5: str) -> None:
-    if not path.exists():
-        raise DataError("there is no such file: give the path of cifar-10-binary.tar.gz, or null to download it")
-    if not path.is_file():
-        raise DataError("is not a file: give the path of cifar-10-binary.tar.gz")
     # Before the MD5, because "the wrong kind of file" helps more than "another MD5".
     with tarfile.open(path, "r|gz") as archive:
         first = archive.next()
@@ -83,11 +52,7 @@ def _check_file(path: Path, md5: str) -> None:
             f"is the {edition} version of CIFAR-10, expected the binary version: use cifar-10-binary.tar.gz "
             f"from {ADDRESS}"
         )
-    found = md5_of(path)
-    if found != md5:
-        raise DataError(
-            f"MD5 is {found}, expected {md5} (data.md5): the file is truncated or altered; download it again"
-        )
+    check_md5(path, md5, KEY)
 
 
 def _training_images(path: Path) -> tuple[np.ndarray, np.ndarray]:

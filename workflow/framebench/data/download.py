@@ -22,8 +22,8 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def download(url: str, destination: Path, md5: str) -> None:
-    """Make `destination` a file with this MD5, downloading it unless it is there already.
+def download(url: str, destination: Path, md5: str, key: str) -> None:
+    """Make `destination` a file with this MD5, downloading it unless it is there already; `key`: of config.yaml.
 
     What has arrived is kept beside it in a `.part` file, so that the next call continues a broken download.
     Raises DataError when the file cannot be fetched or kept, or is not the one expected.
@@ -34,13 +34,13 @@ def download(url: str, destination: Path, md5: str) -> None:
             return
         destination.parent.mkdir(parents=True, exist_ok=True)
         if not (part.exists() and md5_of(part) == md5):
-            _fetch(url, part)
+            _fetch(url, part, key)
         found = md5_of(part)
         if found != md5:
             part.unlink()
             raise DataError(
                 f"{url}: the file downloaded has MD5 {found}, expected {md5}: it was altered on its way, "
-                "or data.md5 is not that of this file; run again to download it anew"
+                f"or {key}.md5 is not that of this file; run again to download it anew"
             )
         part.replace(destination)
     except OSError as error:
@@ -49,7 +49,7 @@ def download(url: str, destination: Path, md5: str) -> None:
         ) from error
 
 
-def _fetch(url: str, part: Path) -> None:
+def _fetch(url: str, part: Path, key: str) -> None:
     """Download to `part`, continuing what it holds where the server can do that."""
     held = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={held}-"} if held else {})
@@ -59,12 +59,12 @@ def _fetch(url: str, part: Path) -> None:
         error.close()
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and held:
             part.unlink()
-            return _fetch(url, part)
-        raise _unreachable(url, f"HTTP {error.code} {error.reason}") from error
+            return _fetch(url, part, key)
+        raise _unreachable(url, f"HTTP {error.code} {error.reason}", key) from error
     except urllib.error.URLError as error:
-        raise _unreachable(url, error.reason) from error
+        raise _unreachable(url, error.reason, key) from error
     except (OSError, http.client.HTTPException) as error:
-        raise _unreachable(url, error) from error
+        raise _unreachable(url, error, key) from error
     with response:
         resumed = response.status == HTTPStatus.PARTIAL_CONTENT
         received = held if resumed else 0
@@ -92,10 +92,10 @@ def _chunks(response: http.client.HTTPResponse, url: str) -> Iterator[bytes]:
         yield chunk
 
 
-def _unreachable(url: str, reason: object) -> DataError:
+def _unreachable(url: str, reason: object, key: str) -> DataError:
     return DataError(
-        f"{url}: cannot be downloaded ({reason}): set data.archive to a local copy of {Path(url).name}, "
-        "or data.source to synthetic"
+        f"{url}: cannot be downloaded ({reason}): set {key}.archive to a local copy of {Path(url).name}, "
+        f"or {key}.source to synthetic"
     )
 
 

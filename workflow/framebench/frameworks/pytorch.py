@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from framebench import workloads
 from framebench.frameworks import NOT_TUNED, Observer, Pace, Tuning, check_fit, computed_type, stored_type
-from framebench.workloads.layers import Workload
+from framebench.workloads.layers import GRU, SGD, Adam, Workload
 
 LABEL = "PyTorch"
 ENVIRONMENT = "pytorch"
@@ -29,6 +29,13 @@ OPTIONS = {
 }
 # Not float16 on a CPU: 10 steps of vgg-cnn took 121 s in PyTorch and 174 s in TensorFlow, against 1 s in float32.
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16", "float16")}
+
+# Neutral name → those of torch.nn.GRU.
+OF_GRU = {
+    "kernel": ("weight_ih_l0",),
+    "recurrent_kernel": ("weight_hh_l0",),
+    "bias": ("bias_ih_l0", "bias_hh_l0"),
+}
 
 
 class Trainer:
@@ -51,16 +58,13 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(device, enabled=precision == "float16")
         self.memory_format = torch.channels_last if tuning.get("channels_last") else torch.contiguous_format
         self.workload = workload
+        self.recurrent = {layer.name for layer in workload.layers if isinstance(layer, GRU)}
         self.batch_size = batch_size
         self.model = self._net().to(device, stored, memory_format=self.memory_format)
         self.load(weights)
         self.net = torch.compile(self.model) if tuning.get("compile") else self.model
         self.loss_fn = nn.CrossEntropyLoss()
-        self.optimizer = torch.optim.SGD(
-            self.model.parameters(),
-            lr=workload.optimizer.learning_rate,
-            momentum=workload.optimizer.momentum,
-        )
+        self.optimizer = _optimizer(workload.optimizer, self.model)
 
     def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
         x, y = self._tensors(images, labels)
@@ -68,7 +72,7 @@ class Trainer:
             x, y = x.to(self.device), y.to(self.device)
             self.batches: Iterable = list(zip(x.split(self.batch_size), y.split(self.batch_size), strict=True))
             return
-        collate = self._collated if self.memory_format == torch.channels_last else None
+        collate = self._collated if self.memory_format == torch.channels_last and x.ndim == 4 else None
         data, on_gpu = TensorDataset(x, y), self.device == "cuda"
         loader = DataLoader(data, batch_size=self.batch_size, collate_fn=collate, pin_memory=on_gpu)
         self.batches = ToGpu(loader) if on_gpu else loader
@@ -138,7 +142,11 @@ class Trainer:
         return self._neutral_weights(self.model.state_dict())
 
     def load(self, weights: dict[str, np.ndarray]) -> None:
-        native = {_native_name(name): torch.from_numpy(self._native(name, array)) for name, array in weights.items()}
+        native = {
+            own: torch.from_numpy(np.ascontiguousarray(one))
+            for name, array in weights.items()
+            for own, one in zip(self._native_names(name), self._native(name, array), strict=True)
+        }
         check_fit(_shapes(native), _shapes(self.model.state_dict()))
         self.model.load_state_dict(native)
 
@@ -203,7 +211,9 @@ class Trainer:
     def own_initial_weights(self) -> dict[str, np.ndarray]:
         return self._neutral_weights(self._net().state_dict())
 
-    def counted_flops(self, images: np.ndarray) -> int:
+    def counted_flops(self, images: np.ndarray) -> int | None:
+        if self.workload.recurrent:
+            return None  # the counter takes a whole GRU as one operation that it does not know
         with FlopCounterMode(display=False) as counter:
             self.logits(images)
         return counter.get_total_flops()
@@ -216,6 +226,8 @@ class Trainer:
         return self._channels_first(images), torch.from_numpy(labels)
 
     def _channels_first(self, images: np.ndarray) -> torch.Tensor:
+        if self.workload.tokens:
+            return torch.from_numpy(images)
         # By default contiguous: the layout that PyTorch's data sets give and its layers default to.
         return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=self.memory_format)
 
@@ -226,32 +238,51 @@ class Trainer:
         return [module for module in self.model.modules() if isinstance(module, nn.Dropout)]
 
     def _neutral_weights(self, native: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
-        return {
-            name: self._neutral(name, native[_native_name(name)].numpy(force=True))
-            for name in self.workload.weight_shapes
-            if _native_name(name) in native
-        }
+        found = {}
+        for name in self.workload.weight_shapes:
+            own = [native[one].numpy(force=True) for one in self._native_names(name) if one in native]
+            if own:
+                found[name] = np.array(self._neutral(name, own))
+        return found
 
-    def _native(self, name: str, array: np.ndarray) -> np.ndarray:
-        """HWIO → OIHW; (in, out) → (out, in), its rows re-counted from H, W, C to C, H, W after a flatten."""
+    def _native_names(self, name: str) -> list[str]:
+        """Under which names a weight stands: one, but two for the biases of a GRU."""
+        layer, _, weight = name.partition("/")
+        if layer in self.recurrent:
+            return [f"{layer}.{one}" for one in OF_GRU[weight]]
+        return [f"{layer}.{'bias' if weight == 'bias' else 'weight'}"]
+
+    def _native(self, name: str, array: np.ndarray) -> list[np.ndarray]:
+        """HWIO → OIHW; (in, out) → (out, in), its rows re-counted from H, W, C to C, H, W after a flatten.
+
+        Of a GRU the gates z, r, n → r, z, n, and its two biases apart.
+        """
+        layer, _, weight = name.partition("/")
+        if layer in self.recurrent:
+            array = _gates_swapped(array)
+            return list(array) if weight == "bias" else [array.T]
         if array.ndim == 4:
             array = array.transpose(3, 2, 0, 1)
-        elif array.ndim == 2:
-            if hwc := self.workload.flattened_from(name.removesuffix("/kernel")):
+        elif weight == "kernel":
+            if hwc := self.workload.flattened_from(layer):
                 array = array.reshape(*hwc, -1).transpose(2, 0, 1, 3).reshape(array.shape)
             array = array.T
-        return np.ascontiguousarray(array)
+        return [array]
 
-    def _neutral(self, name: str, array: np.ndarray) -> np.ndarray:
+    def _neutral(self, name: str, arrays: list[np.ndarray]) -> np.ndarray:
         """The inverse of `_native`."""
+        layer, _, weight = name.partition("/")
+        if layer in self.recurrent:
+            return _gates_swapped(np.stack(arrays) if weight == "bias" else arrays[0].T)
+        array = arrays[0]
         if array.ndim == 4:
             array = array.transpose(2, 3, 1, 0)
-        elif array.ndim == 2:
+        elif weight == "kernel":
             array = array.T
-            if hwc := self.workload.flattened_from(name.removesuffix("/kernel")):
+            if hwc := self.workload.flattened_from(layer):
                 h, w, c = hwc
                 array = array.reshape(c, h, w, -1).transpose(1, 2, 0, 3).reshape(array.shape)
-        return np.array(array)
+        return array
 
     def _neutral_input(self, layer: str, array: np.ndarray) -> np.ndarray:
         """NCHW → NHWC; (n, units) re-counted from C, H, W to H, W, C after a flatten."""
@@ -282,8 +313,19 @@ def _shapes(state: dict[str, torch.Tensor]) -> dict[str, torch.Size]:
     return {name.replace(".", "/"): tensor.shape for name, tensor in state.items()}
 
 
-def _native_name(name: str) -> str:
-    return name.replace("/kernel", ".weight").replace("/bias", ".bias")
+def _gates_swapped(array: np.ndarray) -> np.ndarray:
+    """The first two of a GRU's three gates, in the last axis, in the other order."""
+    first, second, new = np.split(array, 3, axis=-1)
+    return np.concatenate([second, first, new], axis=-1)
+
+
+def _optimizer(optimizer: SGD | Adam, model: nn.Module) -> torch.optim.Optimizer:
+    match optimizer:
+        case SGD(learning_rate, momentum):
+            return torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum)
+        case Adam(learning_rate, beta_1, beta_2, epsilon):
+            return torch.optim.Adam(model.parameters(), lr=learning_rate, betas=(beta_1, beta_2), eps=epsilon)
+    raise ValueError(f"the adapter does not know the optimizer {optimizer}")
 
 
 def start(threads: int, precision: str, device: str) -> None:

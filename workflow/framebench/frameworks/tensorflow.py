@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from framebench import workloads
 from framebench.frameworks import NOT_TUNED, Observer, Pace, Tuning, check_fit, computed_type, stored_type
-from framebench.workloads.layers import SGD, Workload
+from framebench.workloads import layers
+from framebench.workloads.layers import Workload
 
 LABEL = "TensorFlow"
 ENVIRONMENT = "tensorflow"
@@ -43,6 +44,7 @@ class Trainer:
         device: str = "cpu",
     ) -> None:
         self.place = start(threads, precision, device)
+        self.workload = workload
         self.batch_size = batch_size
         self.stored = stored_type(precision)
         self.computed = computed_type(precision)
@@ -51,7 +53,7 @@ class Trainer:
                 name: tf.Variable(weights[name], name=name.replace("/", "_"), dtype=self.stored)
                 for name in workload.weight_shapes
             }
-            self.optimizer = Momentum(workload.optimizer, list(self.variables.values()))
+            self.optimizer = OPTIMIZERS[type(workload.optimizer)](workload.optimizer, list(self.variables.values()))
         same = self.computed == self.stored
         read = self.variables if same else CastWhenRead(self.variables, self.computed)
         self.net = workloads.model_file(workload.name, MODEL_FILE).Net(read)
@@ -96,7 +98,7 @@ class Trainer:
     def _step(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             loss = _mean_loss(self._logits(x, training=True), y)
-        self.optimizer.apply(tape.gradient(loss, self.optimizer.trained))
+        self.optimizer.apply(self._dense(tape.gradient(loss, self.optimizer.trained)))
         return loss
 
     def _scaled_step(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -105,18 +107,26 @@ class Trainer:
         with tf.GradientTape() as tape:
             loss = _mean_loss(self._logits(x, training=True), y)
             scaled = scale * loss
-        gradients = [gradient / scale for gradient in tape.gradient(scaled, self.optimizer.trained)]
+        gradients = [gradient / scale for gradient in self._dense(tape.gradient(scaled, self.optimizer.trained))]
         _, finite = self.loss_scale.update(gradients)
         if finite:
             self.optimizer.apply(gradients)
         return loss
+
+    def _dense(self, gradients: list[tf.Tensor | None]) -> list[tf.Tensor]:
+        """Every gradient as a tensor: that of what is gathered from comes as its rows and where they belong."""
+        for variable, gradient in zip(self.optimizer.trained, gradients, strict=True):
+            if gradient is None:
+                raise ValueError(f"{variable.name}: the model file does not use it")
+        return [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def _logits(self, x: tf.Tensor, training: bool) -> tf.Tensor:
         """Computed in one type and given in that of the weights; a cast from a type to itself does nothing.
 
         As in tensorflow.org/guide/mixed_precision, whose layers cast their inputs and weights, the last its output.
         """
-        return tf.cast(self.net(tf.cast(x, self.computed), training=training), self.stored)
+        x = x if x.dtype.is_integer else tf.cast(x, self.computed)
+        return tf.cast(self.net(x, training=training), self.stored)
 
     @tf.function
     def _steps(self, batches: tf.data.Iterator) -> tf.Tensor:
@@ -151,7 +161,12 @@ class Trainer:
                 names = [name for name, variable in self.variables.items() if variable.ref() in read]
                 layer, _, _ = names[-1].partition("/") if names else ("input", "", "")
                 raise ValueError(f"layer {layer}: {error}") from error
-        return {name: tensor.numpy() for name, tensor in found.items()}
+        return {name: self._neutral_input(name, tensor.numpy()) for name, tensor in found.items()}
+
+    def _neutral_input(self, layer: str, array: np.ndarray) -> np.ndarray:
+        """As it is, but of a sequence, which is multiplied step by step: (steps · n, size) → (n, steps, size)."""
+        *steps, size = self.workload.input_of(layer)
+        return array if array.ndim != 2 or not steps else array.reshape(*steps, -1, size).swapaxes(0, 1)
 
     def loss(self, images: np.ndarray, labels: np.ndarray) -> float:
         return float(_mean_loss(self._logits(tf.constant(images), training=False), tf.constant(labels)))
@@ -209,7 +224,9 @@ class Trainer:
     def own_initial_weights(self) -> None:
         return None
 
-    def counted_flops(self, images: np.ndarray) -> int:
+    def counted_flops(self, images: np.ndarray) -> int | None:
+        if self.workload.recurrent:
+            return None  # the counter takes a loop for one turn of it
         return graph_flops(lambda x: self.net(x, training=False), images)
 
 
@@ -227,7 +244,7 @@ class CastWhenRead:
 class Momentum(tf.Module):
     """SGD with momentum, written on variables as tensorflow.org/guide/core/optimizers_core shows."""
 
-    def __init__(self, sgd: SGD, variables: list[tf.Variable]) -> None:
+    def __init__(self, sgd: layers.SGD, variables: list[tf.Variable]) -> None:
         super().__init__()
         self.sgd = sgd
         self.trained = variables
@@ -235,10 +252,31 @@ class Momentum(tf.Module):
 
     def apply(self, gradients: list[tf.Tensor]) -> None:
         for variable, velocity, gradient in zip(self.trained, self.velocities, gradients, strict=True):
-            if gradient is None:
-                raise ValueError(f"{variable.name}: the model file does not use it")
             velocity.assign(self.sgd.momentum * velocity + gradient)
             variable.assign_sub(self.sgd.learning_rate * velocity)
+
+
+class Adam(tf.Module):
+    """As the class of that name in tensorflow.org/guide/core/optimizers_core."""
+
+    def __init__(self, adam: layers.Adam, variables: list[tf.Variable]) -> None:
+        super().__init__()
+        self.adam = adam
+        self.trained = variables
+        self.first, self.second = ([tf.Variable(tf.zeros_like(one)) for one in variables] for _ in range(2))
+        self.step = tf.Variable(0.0, dtype=variables[0].dtype)
+
+    def apply(self, gradients: list[tf.Tensor]) -> None:
+        b1, b2 = self.adam.beta_1, self.adam.beta_2
+        self.step.assign_add(1.0)
+        for variable, m, v, gradient in zip(self.trained, self.first, self.second, gradients, strict=True):
+            m.assign(b1 * m + (1 - b1) * gradient)
+            v.assign(b2 * v + (1 - b2) * gradient**2)
+            corrected, size = m / (1 - b1**self.step), tf.sqrt(v / (1 - b2**self.step))
+            variable.assign_sub(self.adam.learning_rate * corrected / (size + self.adam.epsilon))
+
+
+OPTIMIZERS = {layers.SGD: Momentum, layers.Adam: Adam}
 
 
 def _multiplied_with(variable: tf.Tensor) -> tf.Tensor | None:

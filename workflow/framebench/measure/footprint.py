@@ -15,17 +15,18 @@ libraries already warm, and the allocator's peak would be no longer that of trai
 the way back follows the same casts and switches.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from framebench.frameworks import Trainer, Weights
-from framebench.workloads.layers import Workload
+from framebench.workloads.layers import GRU, Conv, Dense, Embedding, Workload
 
 # What a layer multiplies two ones by: to be passed on; kept by 11 bits and not by 8, by 24 and not by 11, by range.
 FACTORS = ((1.0, 0.0), (1 + 2.0**-9, -1.0), (1 + 2.0**-13, -1.0), (2.0**-30, 0.0))
 RESULTS = np.array([first + second for first, second in FACTORS])
 WITHIN = 8
+SHUT = 100.0  # σ and tanh of it are 1, and σ of −100 is 0, in every type
 # Which results but the first a precision keeps.
 KEPT: dict[tuple[bool, ...], str] = {
     (True, True, True): "float32",
@@ -37,12 +38,16 @@ UNKNOWN = "none that is known"
 
 
 def found(trainer: Trainer, workload: Workload, batch_size: int) -> dict[str, str]:
-    """Layer → precision, for every convolution and dense layer, at that batch size; changes the trainer's weights."""
-    ones = np.ones((batch_size, *workload.input_shape), np.float32)
+    """What multiplies → precision, at that batch size, for every kernel of the net; changes the trainer's weights."""
+    ones = np.ones((batch_size, *workload.input_shape), np.int64 if workload.tokens else np.float32)
+    at_a_time = min(len(FACTORS), workload.shapes[-1][0])  # a net's last layer may have fewer units than there are
     precisions = {}
-    for layer in layers(workload):
-        trainer.load(weights(workload, layer))
-        precisions[layer] = precision(trainer.logits(ones)[:, : len(FACTORS)])
+    for kernel in kernels(workload):
+        results = []
+        for start in range(0, len(FACTORS), at_a_time):
+            trainer.load(weights(workload, kernel, FACTORS[start : start + at_a_time]))
+            results.append(trainer.logits(ones)[:, :at_a_time])
+        precisions[kernel.removesuffix("/kernel")] = precision(np.concatenate(results, axis=1))
     return precisions
 
 
@@ -64,29 +69,58 @@ def described(precisions: Mapping[str, str]) -> str:
     return ", ".join(f"{layer} {one}" for layer, one in precisions.items())
 
 
-def layers(workload: Workload) -> list[str]:
-    """The layers that multiply, in the order of the net."""
-    return [name.removesuffix("/kernel") for name in workload.weight_shapes if name.endswith("/kernel")]
+def kernels(workload: Workload) -> list[str]:
+    """The weights that are multiplied with, in the order of the net."""
+    return [name for name in workload.weight_shapes if name.endswith("kernel")]
 
 
-def weights(workload: Workload, probed: str) -> Weights:
-    """Weights with which ones as images come out as RESULTS among the logits, but for what layer `probed` loses.
+def weights(workload: Workload, probed: str, factors: Sequence[tuple[float, float]]) -> Weights:
+    """Weights with which ones come out as the factors' sums among the logits, but for what kernel `probed` loses.
 
     Of a convolution only the middle of the kernel is used, so that padding changes nothing; of what is flattened
-    only the first pixel, which comes first in H, W, C order.
+    only the first pixel, which comes first in H, W, C order. Every token becomes ones.
     """
     made = {name: np.zeros(shape, np.float32) for name, shape in workload.weight_shapes.items()}
-    names = layers(workload)
-    for layer in names:
-        kernel = made[f"{layer}/kernel"]
-        middle = kernel[tuple(size // 2 for size in kernel.shape[:-2])]  # (in, out)
-        if layer == probed:
-            middle[:2, : len(FACTORS)] = np.transpose(FACTORS)
-        elif names.index(layer) < names.index(probed):
-            middle[0, :2] = 1
-        else:
-            np.fill_diagonal(middle[: len(FACTORS), : len(FACTORS)], 1)
+    before = True  # the probed kernel: two ones are passed on, and then the sums
+    for layer in workload.layers:
+        match layer:
+            case Embedding(name=name):
+                made[f"{name}/embeddings"][:, :2] = 1
+            case GRU(name=name):
+                own = {weight: made[f"{name}/{weight}"] for weight in ("kernel", "recurrent_kernel", "bias")}
+                _make_gru(own, probed.removeprefix(f"{name}/"), factors, before)
+                before = before and not probed.startswith(f"{name}/")
+            case Conv(name=name) | Dense(name=name):
+                kernel = made[f"{name}/kernel"]
+                middle = kernel[tuple(size // 2 for size in kernel.shape[:-2])]  # (in, out)
+                if probed == f"{name}/kernel":
+                    middle[:2, : len(factors)] = np.transpose(factors)
+                    before = False
+                elif before:
+                    middle[0, :2] = 1
+                else:
+                    np.fill_diagonal(middle[: len(factors), : len(factors)], 1)
     return made
+
+
+def _make_gru(own: Weights, probed: str, factors: Sequence[tuple[float, float]], before: bool) -> None:
+    """Weights of a GRU whose gates are shut so far that its state is tanh of what is multiplied, and tanh keeps size.
+
+    Ones that it is to have in its state it takes from the bias, as tanh of a large number.
+    """
+    update, reset, new = np.split(own["bias"][0], 3)  # views
+    update[:], reset[:] = -SHUT, SHUT
+    kernel, recurrent_kernel = (np.split(own[name], 3, axis=1)[2] for name in ("kernel", "recurrent_kernel"))
+    count = len(factors)
+    if probed == "kernel":
+        kernel[:2, :count] = np.transpose(factors)
+    elif probed == "recurrent_kernel":
+        new[count : count + 2] = SHUT
+        recurrent_kernel[count : count + 2, :count] = np.transpose(factors)
+    elif before:
+        new[:2] = SHUT
+    else:
+        np.fill_diagonal(kernel[:count, :count], 1)
 
 
 def precision(results: np.ndarray) -> str:

@@ -85,7 +85,7 @@ def observe(request: dict, observed: dict[str, object]) -> None:
         )
     observed["flops_per_sample"] = workload.flops_per_sample
 
-    images, labels = whole_batches(Path(request["data"]), batch_size, request.get("batches"))
+    images, labels = whole_batches(workload, Path(request["data"]), batch_size, request.get("batches"))
     first_batch = images[:batch_size].copy(), labels[:batch_size].copy()
     trainer.feed(images, labels, request["input"])
     del images, labels
@@ -160,18 +160,17 @@ def outcome_by_weights(weights: frameworks.Weights, initial: frameworks.Weights)
     return {}
 
 
-def whole_batches(path: Path, batch_size: int, batches: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Images float32 (n, height, width, channels) in [0, 1] and labels int64 (n,), n cut to whole batches.
+def whole_batches(
+    workload: Workload, path: Path, batch_size: int, batches: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Samples as the workload has them and labels int64 (n,), n cut to whole batches.
 
-    Of a number of `batches` that the images do not fill, the first ones come again.
+    Of a number of `batches` that the samples do not fill, the first ones come again.
     """
     with np.load(path, allow_pickle=False) as data:
         samples = len(data["labels"])
         places = np.arange(batch_size * (batches or samples // batch_size)) % samples
-        images = data["images"][places].astype(np.float32)
-        labels = data["labels"][places].astype(np.int64)
-    images /= 255
-    return images, labels
+        return workload.samples(data["samples"][places]), data["labels"][places].astype(np.int64)
 
 
 def timing(timeline: Timeline, batch_size: int, workload: Workload) -> dict[str, object]:

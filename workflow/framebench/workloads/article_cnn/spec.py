@@ -7,6 +7,7 @@ from framebench.workloads.layers import SGD, Conv, Dense, Flatten, MaxPool, Work
 
 WORKLOAD = Workload(
     name="article-cnn",
+    data="images",
     input_shape=(32, 32, 3),
     layers=(
         Conv("conv1", filters=32, kernel=3, padding="valid"),

@@ -4,6 +4,7 @@ from framebench.workloads.layers import SGD, Conv, Dense, Dropout, Flatten, MaxP
 
 WORKLOAD = Workload(
     name="vgg-cnn",
+    data="images",
     input_shape=(32, 32, 3),
     layers=(
         Conv("conv1", filters=50, kernel=3, padding="same"),

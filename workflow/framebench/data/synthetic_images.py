@@ -12,7 +12,7 @@ BACKGROUNDS = 100  # smooth images that say nothing about the class, each mixed 
 CHUNK = 1000  # images made at a time, which bounds the memory needed beside the result
 
 
-def synthetic(samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def synthetic_images(samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 (samples, 32, 32, 3) and labels uint8 (samples,), the same for the same arguments.
 
     An image is its class's smooth template, shifted with wrap-around, and in equal parts a background that says

@@ -12,20 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framebench.data.__main__ import main
-from framebench.data.synthetic import synthetic
+from framebench.data.synthetic_images import synthetic_images
 
 ROOT = Path(__file__).parents[2]
 
 
 def command(samples: int, seed: int, output: Path) -> list[str]:
     options = ["--samples", str(samples), "--seed", str(seed), "--output", str(output)]
-    return ["--source", "synthetic", *options]
+    return ["--kind", "images", "--source", "synthetic", *options]
 
 
 @settings(max_examples=20)
 @given(samples=st.integers(1, 2500), seed=st.integers(0, 2**63))
 def test_images_have_the_promised_shape_and_balance(samples, seed):
-    images, labels = synthetic(samples, seed)
+    images, labels = synthetic_images(samples, seed)
     assert images.shape == (samples, 32, 32, 3) and images.dtype == np.uint8
     assert labels.shape == (samples,) and labels.dtype == np.uint8
     counts = np.bincount(labels, minlength=10)
@@ -33,17 +33,17 @@ def test_images_have_the_promised_shape_and_balance(samples, seed):
 
 
 def test_a_seed_draws_the_same_images_on_every_machine():
-    images, labels = synthetic(1500, 20180629)
+    images, labels = synthetic_images(1500, 20180629)
     digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     assert digest == "92b418cac328a355d899d4ea5f8b0145e448d68f94fc0160301b2e00676c0f4f"
 
 
 def test_another_seed_draws_other_images():
-    assert not np.array_equal(synthetic(50, 1)[0], synthetic(50, 2)[0])
+    assert not np.array_equal(synthetic_images(50, 1)[0], synthetic_images(50, 2)[0])
 
 
 def test_pixels_use_the_whole_range_and_no_image_is_constant():
-    images, labels = synthetic(2000, 3)
+    images, labels = synthetic_images(2000, 3)
     assert len(np.unique(images)) == 256
     assert images.std() > 40
     assert images.reshape(len(images), -1).std(axis=1).min() > 10
@@ -52,7 +52,7 @@ def test_pixels_use_the_whole_range_and_no_image_is_constant():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_softmax_regression_learns_them_by_plain_sgd(seed):
-    images, labels = synthetic(3200, seed)
+    images, labels = synthetic_images(3200, seed)
     inputs = images.reshape(len(images), -1) / 255 - 0.5
     weights = np.zeros((inputs.shape[1], 10))
     losses = []
@@ -70,9 +70,9 @@ def test_the_command_writes_both_arrays_and_nothing_else(tmp_path):
     output = tmp_path / "made" / "images.npz"
     main(command(30, 5, output))
     with np.load(output, allow_pickle=False) as file:
-        images, labels = synthetic(30, 5)
-        assert np.array_equal(file["images"], images) and np.array_equal(file["labels"], labels)
-        assert sorted(file.files) == ["images", "labels"]
+        images, labels = synthetic_images(30, 5)
+        assert np.array_equal(file["samples"], images) and np.array_equal(file["labels"], labels)
+        assert sorted(file.files) == ["labels", "samples"]
     assert list(output.parent.iterdir()) == [output]
 
 

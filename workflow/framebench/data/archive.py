@@ -1,0 +1,56 @@
+"""What the readers of official archives share: the one expected is there, and what is wrong with another is said."""
+
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from framebench.data import DataError
+from framebench.data.download import download, md5_of
+
+
+@contextmanager
+def official(address: str, given: Path | None, md5: str, key: str, folder: Path) -> Iterator[Path]:
+    """The path of an archive: the one `given`, or else that of `address`, downloaded into `folder`.
+
+    What goes wrong while it is read becomes a DataError that begins with its name and with where in config.yaml,
+    under `key`, it comes from.
+    """
+    name = Path(address).name
+    path = given or folder / name
+    source = f"config.yaml: {key}.archive: {path}" if given else str(path)
+    if not given:
+        download(address, path, md5, key)
+    try:
+        if not path.exists():
+            raise DataError(f"there is no such file: give the path of {name}, or null to download it")
+        if not path.is_file():
+            raise DataError(f"is not a file: give the path of {name}")
+        yield path
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{source}: is not a whole gzip-compressed tar archive ({error}): use {name} from {address}"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{source}: cannot be read: {error.strerror}") from error
+
+
+def check_md5(path: Path, md5: str, key: str) -> None:
+    """DataError where the file has another MD5."""
+    found = md5_of(path)
+    if found != md5:
+        raise DataError(
+            f"MD5 is {found}, expected {md5} ({key}.md5): the file is truncated or altered; download it again"
+        )
+
+
+def check_enough(samples: int, held: int, what: str, path: Path, key: str) -> None:
+    """DataError where more samples are asked for than an archive holds."""
+    if samples > held:
+        raise DataError(
+            f"config.yaml: {key}.samples: {samples} {what} are asked for, but {path} holds {held} "
+            f"training {what}: set {key}.samples to {held} or less"
+        )
