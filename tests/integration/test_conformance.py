@@ -21,99 +21,98 @@ from framebench.certify import reference
 from framebench.certify.arithmetic import Arithmetic
 from framebench.measure import ceiling, footprint, worker
 
-framework, name, batch_size = sys.argv[1], sys.argv[2], int(sys.argv[3])
-adapter, workload = frameworks.load(framework), workloads.load(name)
-weights = workload.initial_weights(1)
-generator = np.random.default_rng(1)
-images = generator.random((3 * batch_size, *workload.input_shape), np.float32)
-labels = generator.integers(0, workload.shapes[-1][0], 3 * batch_size)
+framework, batch_size, names = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+adapter = frameworks.load(framework)
 
 
 class Steps:
     # A pace that ends after some steps and notes every one.
-    def __init__(self, count):
-        self.count, self.losses = count, []
+    def __init__(self, look):
+        self.look, self.losses = look, []
     def over(self, synchronise, steps=1):
         synchronise()
-        self.losses.append(trainer.loss(images, labels))
-        return len(self.losses) == self.count
+        self.losses.append(self.look())
+        return len(self.losses) == 7
 
 
-seen = {"versions": adapter.versions()}
-trainer = adapter.Trainer(workload, weights, batch_size, 1, "float32")
-round_trip = trainer.weights()
-seen["round_trip"] = all(np.array_equal(round_trip[key], weights[key]) for key in weights)
-seen["names"] = sorted(round_trip)
-seen["loss"] = trainer.loss(images, labels)
-seen["settings"] = trainer.settings()
-there, exact = trainer.layer_inputs(images), {}
-reference.forward(workload, weights, images, Arithmetic(), inputs=exact)
-seen["layer_inputs"] = {
-    layer: float(np.linalg.norm(there[layer] - array) / np.linalg.norm(array)) for layer, array in exact.items()
-}
-for input in ("device", "host"):
+def of_workload(workload):
+    weights = workload.initial_weights(1)
+    generator = np.random.default_rng(1)
+    if workload.tokens:
+        images = generator.integers(0, workload.tokens, (3 * batch_size, *workload.input_shape))
+    else:
+        images = generator.random((3 * batch_size, *workload.input_shape), np.float32)
+    labels = generator.integers(0, workload.shapes[-1][0], 3 * batch_size)
+    batch = images[:batch_size], labels[:batch_size]
+
+    def trained(precision="float32", input="device", change=lambda trainer: None):
+        # A trainer after some steps, and their losses.
+        trainer = adapter.Trainer(workload, weights, batch_size, 1, precision)
+        change(trainer)
+        trainer.feed(images, labels, input)
+        steps = Steps(lambda: trainer.loss(*batch))
+        trainer.train(steps)
+        return trainer, steps.losses
+
+    def moved(trainer):
+        changed = trainer.weights()
+        return all((changed[key] != weights[key]).any() for key in weights)
+
+    def small_ceiling(trainer):
+        with patch.multiple(ceiling, SIZES=(64,), COPY_MIB=1, BLOCK_S=0.001):
+            return ceiling.measured(trainer, adapter.out_of_memory)
+
+    seen = {}
     trainer = adapter.Trainer(workload, weights, batch_size, 1, "float32")
-    trainer.feed(images, labels, input)
-    steps = Steps(7)
-    trainer.train(steps)
-    seen[input] = steps.losses
-    changed = trainer.weights()
-    seen[input + "_moved"] = all((changed[key] != weights[key]).any() for key in weights)
-    trainer.load(weights)
-    seen[input + "_reloaded"] = trainer.loss(images, labels)
-if framework == "keras-tensorflow":  # as on a GPU, where `fit` is given the numbers of batches that are there
-    trainer = adapter.Trainer(workload, weights, batch_size, 1, "float32")
-    trainer.on_gpu = True
-    trainer.feed(images, labels, "device")
-    steps = Steps(7)
-    trainer.train(steps)
-    seen["by_number"] = steps.losses
-for broken in ("missing", "shape"):
+    round_trip = trainer.weights()
+    seen["round_trip"] = all(np.array_equal(round_trip[key], weights[key]) for key in weights)
+    seen["names"] = sorted(round_trip)
+    seen["loss"] = trainer.loss(*batch)
+    seen["settings"] = trainer.settings()
+    there, exact = trainer.layer_inputs(images), {}
+    reference.forward(workload, weights, images, Arithmetic(), inputs=exact)
+    seen["layer_inputs"] = {
+        layer: float(np.linalg.norm(there[layer] - array) / np.linalg.norm(array)) for layer, array in exact.items()
+    }
     bad = dict(weights)
     key = next(iter(bad))
-    if broken == "missing":
-        del bad[key]
-    else:
-        bad[key] = bad[key][..., :-1]
-    try:
-        trainer.load(bad)
-        seen[broken] = "accepted"
-    except ValueError as error:
-        seen[broken] = str(error)
+    for broken in ("shape", "missing"):
+        array = bad.pop(key)
+        if broken == "shape":
+            bad[key] = array[..., :-1]
+        try:
+            trainer.load(bad)
+            seen[broken] = "accepted"
+        except ValueError as error:
+            seen[broken] = str(error)
+    trainer, seen["host"] = trained(input="host")
+    seen["moved"] = moved(trainer)
+    trainer.load(weights)
+    seen["reloaded"] = trainer.loss(*batch)
+    if framework == "keras-tensorflow":  # as on a GPU, where `fit` is given the numbers of batches that are there
+        seen["by_number"] = trained(change=lambda trainer: setattr(trainer, "on_gpu", True))[1]
+    seen["precisions"] = {}
+    for precision in adapter.PRECISIONS["cpu"]:
+        trainer, losses = trained(precision)
+        seen["precisions"][precision] = {
+            "losses": losses,
+            "stored": sorted({str(array.dtype) for array in trainer.weights().values()}),
+            "moved": moved(trainer),
+            "allocator": trainer.allocator_peaks_mib(),
+            "outcome": worker.outcome(trainer, workload, weights, batch, precision),
+            "ceiling": small_ceiling(trainer),
+        }
+    # The casts are left out.
+    with patch.object(sys.modules[adapter.Trainer.__init__.__module__], "computed_type", lambda precision: "float32"):
+        trainer = adapter.Trainer(workload, weights, batch_size, 1, "bfloat16")
+        seen["planted"] = worker.outcome(trainer, workload, weights, batch, "bfloat16")
+    return seen
 
 
-def trained(precision):
-    # The trainer that the next steps belong to, after them, and their losses.
-    global trainer
-    trainer = adapter.Trainer(workload, weights, batch_size, 1, precision)
-    trainer.feed(images, labels, "device")
-    steps = Steps(7)
-    trainer.train(steps)
-    return steps.losses
-
-
-def small_ceiling():
-    with patch.multiple(ceiling, SIZES=(64,), COPY_MIB=1, BLOCK_S=0.001):
-        return ceiling.measured(trainer, adapter.out_of_memory)
-
-
-batch = images[:batch_size], labels[:batch_size]
-seen["precisions"] = {}
-for precision in adapter.PRECISIONS["cpu"]:
-    losses, kept = trained(precision), trainer.weights()
-    seen["precisions"][precision] = {
-        "losses": losses,
-        "stored": sorted({str(array.dtype) for array in kept.values()}),
-        "moved": all((kept[key] != weights[key]).any() for key in weights),
-        "allocator": trainer.allocator_peaks_mib(),
-        "outcome": worker.outcome(trainer, workload, weights, batch, precision),
-        "ceiling": small_ceiling(),
-    }
-with patch.object(adapter, "computed_type", lambda precision: "float32"):  # the casts are left out
-    trained("bfloat16")
-    seen["planted"] = worker.outcome(trainer, workload, weights, batch, "bfloat16")
+seen = {"versions": adapter.versions(), "workloads": {name: of_workload(workloads.load(name)) for name in names}}
+workload = workloads.load(names[0])
 try:
-    adapter.Trainer(workload, weights, batch_size, 1, "float32", device="cuda")
+    adapter.Trainer(workload, workload.initial_weights(1), batch_size, 1, "float32", device="cuda")
 except ValueError as error:
     seen["no_gpu"] = str(error)
 
@@ -138,6 +137,21 @@ if adapter.ENVIRONMENT == "pytorch":
         caught(lambda: torch.ones(2) @ torch.ones(3)),
         RuntimeError("CUDA error: invalid argument"),
         RuntimeError("could not create a primitive"),
+    ]
+elif adapter.ENVIRONMENT == "jax":
+    import jax
+    import jax.numpy as jnp
+    Error = jax.errors.JaxRuntimeError
+    out_of_memory = [
+        caught(lambda: jnp.zeros(2**48)),
+        caught(lambda: jax.jit(lambda: 2 * jnp.ones(2**48))()),
+        Error("INTERNAL: Failed to create cuDNN handle: CUDNN_STATUS_ALLOC_FAILED"),
+        Error("INTERNAL: Failed to allocate: CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
+    ]
+    others = [
+        caught(lambda: jnp.ones(2) + jnp.ones(3)),
+        Error("INTERNAL: Failed to launch a kernel"),
+        RuntimeError("RESOURCE_EXHAUSTED: of another library"),
     ]
 else:
     import tensorflow as tf
@@ -165,31 +179,35 @@ json.dump(seen, sys.stdout)
 """
 
 
+@pytest.fixture(scope="module", params=catalogue.frameworks())
+def of_framework(request):
+    """What the script saw of a framework, in one process, as most of the time goes into its import."""
+    prefix = PROJECT / environments.prefix(environments.lock_of(request.param, "cpu"))
+    result = subprocess.run(
+        [prefix / "bin" / "python", "-P", "-c", SCRIPT, request.param, str(BATCH_SIZE), *catalogue.workloads()],
+        env={"PYTHONPATH": str(PROJECT / "workflow"), "CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return request.param, json.loads(result.stdout)
+
+
+@pytest.fixture(params=catalogue.workloads())
+def conformance(request, of_framework):
+    framework, saw = of_framework
+    return (framework, request.param), saw["workloads"][request.param]
+
+
 @pytest.fixture(scope="module")
-def seen() -> dict:
-    """(framework, workload) → what the script saw, each run once."""
+def losses() -> dict[str, list[float]]:
+    """Workload → what was lost with the initial weights, in one framework after the other."""
     return {}
 
 
-@pytest.fixture(params=[(f, w) for f in catalogue.frameworks() for w in catalogue.workloads()], ids="-".join)
-def conformance(request, seen):
-    if request.param not in seen:
-        framework, workload = request.param
-        prefix = PROJECT / environments.prefix(environments.lock_of(framework, "cpu"))
-        result = subprocess.run(
-            [prefix / "bin" / "python", "-P", "-c", SCRIPT, framework, workload, str(BATCH_SIZE)],
-            env={"PYTHONPATH": str(PROJECT / "workflow"), "CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, result.stderr
-        seen[request.param] = json.loads(result.stdout)
-    return request.param, seen[request.param]
-
-
-def test_the_lock_installs_what_the_adapter_says(conformance):
-    (framework, _), saw = conformance
+def test_the_lock_installs_what_the_adapter_says(of_framework):
+    framework, saw = of_framework
     version = saw["versions"]["framework_version"].partition("+")[0]
     pins = environments.pins(environments.lock_of(framework, "cpu"))
     assert any(f"=={version}" in pin for pin in pins)
@@ -201,10 +219,10 @@ def test_weights_come_back_as_they_were_given(conformance):
     assert saw["round_trip"]
 
 
-def test_the_loss_of_the_initial_weights_is_the_same_in_every_framework(conformance, seen):
+def test_the_loss_of_the_initial_weights_is_the_same_in_every_framework(conformance, losses):
     (_, workload), saw = conformance
-    others = [other["loss"] for (_, name), other in seen.items() if name == workload]
-    assert np.ptp(others) < 1e-5
+    losses.setdefault(workload, []).append(saw["loss"])
+    assert np.ptp(losses[workload]) < 1e-5
     assert abs(saw["loss"] - np.log(10)) < 1
 
 
@@ -217,19 +235,19 @@ def test_what_reaches_each_layer_is_what_the_reference_says(conformance):
     assert max(saw["layer_inputs"].values()) < 1e-5
 
 
-@pytest.mark.parametrize("input", ["device", "host"])
-def test_training_goes_on_over_epochs_for_exactly_the_steps_asked_for(conformance, input):
+def test_training_goes_on_over_epochs_for_exactly_the_steps_asked_for(conformance):
     _, saw = conformance
-    assert len(saw[input]) == 7  # 3 batches an epoch
-    assert len(set(saw[input])) == 7
-    assert saw[f"{input}_moved"]
-    assert saw[f"{input}_reloaded"] == pytest.approx(saw["loss"], abs=1e-6)
+    for losses in (saw["host"], saw["precisions"]["float32"]["losses"]):
+        assert len(losses) == 7  # 3 batches an epoch
+        assert len(set(losses)) == 7
+    assert saw["moved"]
+    assert saw["reloaded"] == pytest.approx(saw["loss"], abs=1e-6)
 
 
 def test_both_inputs_train_on_the_same_batches_in_the_same_order(conformance):
     (_, workload), saw = conformance
     if workload == "article-cnn":  # without dropout, so the same steps
-        assert saw["device"] == pytest.approx(saw["host"], abs=1e-5)
+        assert saw["precisions"]["float32"]["losses"] == pytest.approx(saw["host"], abs=1e-5)
 
 
 def test_weights_that_do_not_fit_are_refused(conformance):
@@ -238,16 +256,16 @@ def test_weights_that_do_not_fit_are_refused(conformance):
     assert saw["shape"].startswith("layer conv1: ")
 
 
-def test_out_of_memory_is_told_from_other_errors(conformance):
-    _, saw = conformance
+def test_out_of_memory_is_told_from_other_errors(of_framework):
+    _, saw = of_framework
     assert "NoneType" not in saw["errors"]
     assert set(saw["out_of_memory"]) == {True}
     assert set(saw["not_out_of_memory"]) == {False}
 
 
-def test_where_memory_is_limited_onednn_says_so_in_other_words(conformance):
-    (framework, _), saw = conformance
-    if framework == "pytorch":
+def test_where_memory_is_limited_onednn_says_so_in_other_words(of_framework):
+    framework, saw = of_framework
+    if catalogue.adapter(framework).environment == "pytorch":
         assert saw["limited"] == [True, False]
 
 
@@ -284,8 +302,8 @@ def test_a_precision_that_is_not_in_effect_fails_the_run(conformance):
     assert saw["planted"]["reason"] == "precision bfloat16 was asked for, but the numbers are those of float32"
 
 
-def test_without_a_gpu_there_is_an_error_and_no_run_on_the_cpu(conformance):
-    _, saw = conformance
+def test_without_a_gpu_there_is_an_error_and_no_run_on_the_cpu(of_framework):
+    _, saw = of_framework
     assert saw["no_gpu"].startswith("a GPU is asked for, but ")
     assert " sees none " in saw["no_gpu"]
 
@@ -299,4 +317,4 @@ def test_the_memory_of_a_gpu_is_not_told_where_there_is_none(conformance):
 def test_batches_that_keras_takes_by_number_train_as_those_that_it_is_given(conformance):
     (framework, workload), saw = conformance
     if framework == "keras-tensorflow" and workload == "article-cnn":
-        assert saw["by_number"] == pytest.approx(saw["device"], abs=1e-6)
+        assert saw["by_number"] == pytest.approx(saw["precisions"]["float32"]["losses"], abs=1e-6)

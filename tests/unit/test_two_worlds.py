@@ -9,7 +9,7 @@ import pytest
 from framebench import catalogue
 
 PACKAGE = catalogue.ROOT / catalogue.PACKAGE
-FRAMEWORKS = {"tensorflow", "torch", "keras", "jax"}
+FRAMEWORKS = {"tensorflow", "torch", "keras", "jax", "optax"}
 # What an environment of a framework holds beside it.
 MEASURING = {"numpy", "psutil", "pynvml"}
 

@@ -151,45 +151,22 @@ class Trainer:
         self.model.load_state_dict(native)
 
     def settings(self) -> dict[str, object]:
-        return {
-            "num_threads": torch.get_num_threads(),
-            "num_interop_threads": torch.get_num_interop_threads(),
-            "mkldnn": torch.backends.mkldnn.is_available(),
+        return runtime_settings() | {
             "channels_last": next(self.model.parameters()).is_contiguous(memory_format=torch.channels_last),
             "compiled": self.net is not self.model,
             "device": str(next(self.model.parameters()).device),
             "autocast": str(self.lower).removeprefix("torch.") if self.lower else None,
             "loss_scaling": self.scaler.is_enabled(),
-            "cuda_matmul_fp32_precision": torch.backends.cuda.matmul.fp32_precision,
-            "cudnn_conv_fp32_precision": torch.backends.cudnn.conv.fp32_precision,
-            "cudnn_benchmark": torch.backends.cudnn.benchmark,
         }
 
     def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
-        # Memory is taken as it is needed unless asked otherwise: docs.pytorch.org/docs/stable/notes/cuda.html,
-        # "Memory management".
-        if self.device != "cuda":
-            return None, None
-        return torch.cuda.max_memory_allocated() / 2**20, torch.cuda.max_memory_reserved() / 2**20
+        return allocator_peaks_mib(self.device)
 
     def product(self, size: int) -> Callable[[int], None]:
-        a, b = (torch.rand(size, size, device=self.device).to(self.computed) for _ in range(2))
-        result = torch.empty_like(a)
-        return self._repeated(lambda: torch.matmul(a, b, out=result))
+        return product(self.device, self.computed, size)
 
     def copy(self, mib: int) -> Callable[[int], None]:
-        source = torch.rand(mib * 2**18, device=self.device)
-        copied = torch.empty_like(source)
-        return self._repeated(lambda: copied.copy_(source))
-
-    def _repeated(self, work: Callable[[], object]) -> Callable[[int], None]:
-        def repeat(times: int) -> None:
-            for _ in range(times):
-                work()
-            if self.device == "cuda":
-                torch.cuda.synchronize()
-
-        return repeat
+        return copy(self.device, mib)
 
     def watch(self, observer: Observer) -> None:
         def before_update(optimizer: torch.optim.Optimizer, *_) -> None:
@@ -212,11 +189,7 @@ class Trainer:
         return self._neutral_weights(self._net().state_dict())
 
     def counted_flops(self, images: np.ndarray) -> int | None:
-        if self.workload.recurrent:
-            return None  # the counter takes a whole GRU as one operation that it does not know
-        with FlopCounterMode(display=False) as counter:
-            self.logits(images)
-        return counter.get_total_flops()
+        return None if self.workload.recurrent else counted_flops(lambda: self.logits(images))
 
     def _collated(self, samples: list[tuple[torch.Tensor, torch.Tensor]]) -> list[torch.Tensor]:
         x, y = default_collate(samples)
@@ -341,6 +314,57 @@ def start(threads: int, precision: str, device: str) -> None:
         torch.backends.cuda.matmul.fp32_precision = products
         torch.backends.cudnn.conv.fp32_precision = products
     torch.zeros(1, device=device)
+
+
+def product(device: str, computed: torch.dtype, size: int) -> Callable[[int], None]:
+    """As the contract has it, on the device that PyTorch calls so."""
+    a, b = (torch.rand(size, size, device=device).to(computed) for _ in range(2))
+    result = torch.empty_like(a)
+    return _repeated(lambda: torch.matmul(a, b, out=result), device)
+
+
+def copy(device: str, mib: int) -> Callable[[int], None]:
+    """As the contract has it, on the device that PyTorch calls so."""
+    source = torch.rand(mib * 2**18, device=device)
+    copied = torch.empty_like(source)
+    return _repeated(lambda: copied.copy_(source), device)
+
+
+def _repeated(work: Callable[[], object], device: str) -> Callable[[int], None]:
+    def repeat(times: int) -> None:
+        for _ in range(times):
+            work()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return repeat
+
+
+def counted_flops(compute: Callable[[], object]) -> int:
+    """Floating-point operations that PyTorch counts while it computes."""
+    with FlopCounterMode(display=False) as counter:
+        compute()
+    return counter.get_total_flops()
+
+
+def runtime_settings() -> dict[str, object]:
+    return {
+        "num_threads": torch.get_num_threads(),
+        "num_interop_threads": torch.get_num_interop_threads(),
+        "mkldnn": torch.backends.mkldnn.is_available(),
+        "cuda_matmul_fp32_precision": torch.backends.cuda.matmul.fp32_precision,
+        "cudnn_conv_fp32_precision": torch.backends.cudnn.conv.fp32_precision,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+    }
+
+
+def allocator_peaks_mib(device: str) -> tuple[float | None, float | None]:
+    """Of this device; None, None on a CPU."""
+    # Memory is taken as it is needed unless asked otherwise: docs.pytorch.org/docs/stable/notes/cuda.html,
+    # "Memory management".
+    if device != "cuda":
+        return None, None
+    return torch.cuda.max_memory_allocated() / 2**20, torch.cuda.max_memory_reserved() / 2**20
 
 
 def versions() -> dict[str, str]:

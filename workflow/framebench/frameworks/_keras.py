@@ -1,0 +1,236 @@
+"""Keras whatever its backend: `compile` and `fit`, as keras.io/guides/training_with_built_in_methods shows.
+
+An adapter names its backend to Keras (KERAS_BACKEND) before it imports this, and adds what the backend needs.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import keras
+import numpy as np
+
+from framebench import workloads
+from framebench.frameworks import NOT_TUNED, Observer, Pace, Tuning, Weights, check_fit, computed_type, stored_type
+from framebench.workloads.layers import SGD, Adam, Workload
+
+ENDLESS = 10**9  # epochs: `fit` is ended by the pace
+CALLS_PER_EPOCH = 1000
+
+
+class KerasTrainer(ABC):
+    """All of a Trainer but what is its backend's."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        weights: Weights,
+        batch_size: int,
+        threads: int,
+        precision: str,
+        *,
+        tuning: Tuning = NOT_TUNED,
+        device: str = "cpu",
+    ) -> None:
+        self.place = self._start(threads, precision, device)
+        self.on_gpu = device != "cpu"
+        self.workload = workload
+        self.batch_size = batch_size
+        self.steps_per_call: int = tuning.get("steps_per_execution", 1)
+        self.stored, self.computed = stored_type(precision), computed_type(precision)
+        keras.config.set_floatx(self.stored)
+        # keras.io/api/mixed_precision/policy; `compile` adds the loss scaling of mixed_float16.
+        keras.config.set_dtype_policy(self.computed if self.computed == self.stored else f"mixed_{self.computed}")
+        with keras.device(self.place):
+            self.model = self._build()
+        self.load(weights)
+        self.model.compile(
+            optimizer=_optimizer(workload.optimizer),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            steps_per_execution=self.steps_per_call,
+            jit_compile=tuning.get("jit_compile", "auto"),
+        )
+
+    @staticmethod
+    @abstractmethod
+    def _start(threads: int, precision: str, device: str) -> Any:
+        """As an adapter's `start`; returns the backend's own word for the device."""
+
+    @abstractmethod
+    def _batches(self, images: np.ndarray, labels: np.ndarray, input: str) -> Any:
+        """What `fit` takes batches from, on the device or in the host's memory; without an end for several a call."""
+
+    @abstractmethod
+    def _synchronise(self) -> None:
+        """Wait for the device, between two steps of `fit`."""
+
+    @abstractmethod
+    def _tell(self, function: Callable, *tensors: Any) -> None:
+        """Inside a training step: call `function` with these as NumPy arrays when the step runs, in order."""
+
+    @abstractmethod
+    def _counted_flops(self, images: np.ndarray) -> int:
+        """As `counted_flops`, where the backend has a counter for the net."""
+
+    def counted_flops(self, images: np.ndarray) -> int | None:
+        # No backend counts all of a loop.
+        return None if self.workload.recurrent else self._counted_flops(images)
+
+    @abstractmethod
+    def _backend_settings(self) -> dict[str, object]:
+        """What is in effect in the backend, `device` among it."""
+
+    def _update_variables(self) -> None:
+        """Give the model's variables the values that they have, where `fit` keeps them elsewhere while it trains."""
+
+    def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
+        if input == "host" and self.steps_per_call == 1:
+            self.data = {"x": images, "y": labels, "batch_size": self.batch_size, "shuffle": False}
+            return
+        self.data = {"x": self._batches(images, labels, input), "shuffle": False}
+        if self.steps_per_call > 1:
+            # Without an end, so that no call is left with fewer batches.
+            self.data["steps_per_epoch"] = self.steps_per_call * CALLS_PER_EPOCH
+
+    def train(self, pace: Pace) -> None:
+        callback = PaceCallback(pace, self._synchronise, self.steps_per_call)
+        with suppress(RunOver):
+            self.model.fit(**self.data, epochs=ENDLESS, verbose=0, callbacks=[callback])
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        self._update_variables()
+        return self.model.predict(images, batch_size=len(images), verbose=0).astype(self.stored)
+
+    def layer_inputs(self, images: np.ndarray) -> Weights:
+        reaching = {
+            layer.name: layer.input
+            for layer in self.model.layers
+            if f"{layer.name}/kernel" in self.workload.weight_shapes
+        }
+        found = keras.Model(self.model.inputs, reaching)([images], training=False)
+        return {name: keras.ops.convert_to_numpy(tensor) for name, tensor in found.items()}
+
+    def loss(self, images: np.ndarray, labels: np.ndarray) -> float:
+        self._update_variables()
+        return float(self.model.evaluate(images, labels, batch_size=len(images), verbose=0))
+
+    def weights(self) -> Weights:
+        self._update_variables()
+        return self._values(self.model)
+
+    def load(self, weights: Weights) -> None:
+        variables = {f"{layer.name}/{one.name}": one for layer in self.model.layers for one in layer.weights}
+        check_fit(
+            {name: array.shape for name, array in weights.items()}, {name: one.shape for name, one in variables.items()}
+        )
+        for name, array in weights.items():
+            variables[name].assign(array)
+
+    def settings(self) -> dict[str, object]:
+        return self._backend_settings() | {
+            "jit_compile": self.model.jit_compile,
+            "steps_per_execution": self.model.steps_per_execution,
+            "dtype_policy": self.model.dtype_policy.name,
+            "optimizer": type(self.model.optimizer).__name__,
+        }
+
+    def watch(self, observer: Observer) -> None:
+        compute_loss, apply = self.model.compute_loss, self.model.optimizer.apply
+        names = {id(_variable(self.model, name)): name for name in self.workload.weight_shapes}
+
+        def watched_loss(*args, **kwargs) -> Any:
+            loss = compute_loss(*args, **kwargs)
+            self._tell(observer.loss, loss)
+            return loss
+
+        def watched_apply(gradients: list, *others) -> None:
+            # Where the net does not use a variable, some backends have no gradient.
+            pairs = zip(self.model.trainable_variables, gradients, strict=True)
+            known = {names[id(variable)]: one for variable, one in pairs if one is not None}
+            self._tell(lambda *arrays: observer.gradients(dict(zip(known, arrays, strict=True))), *known.values())
+            apply(gradients, *others)
+
+        self.model.compute_loss = watched_loss
+        self.model.optimizer.apply = watched_apply
+        for layer in self._dropouts():
+            layer.call = self._watched_dropout(layer.call, observer)
+
+    def _watched_dropout(self, dropout: Callable, observer: Observer) -> Callable:
+        def watched(x: Any, *args, **kwargs) -> Any:
+            y = dropout(x, *args, **kwargs)
+            self._tell(observer.dropout, x, y)
+            return y
+
+        return watched
+
+    def without_dropout(self) -> None:
+        for layer in self._dropouts():
+            layer.rate = 0.0
+
+    def own_initial_weights(self) -> Weights:
+        return self._values(self._build())
+
+    def _build(self) -> keras.Model:
+        return workloads.model_file(self.workload.name, "keras").build()
+
+    def _dropouts(self) -> list[keras.layers.Dropout]:
+        return [layer for layer in self.model.layers if isinstance(layer, keras.layers.Dropout)]
+
+    def _values(self, model: keras.Model) -> Weights:
+        return {name: keras.ops.convert_to_numpy(_variable(model, name)) for name in self.workload.weight_shapes}
+
+
+def _variable(model: keras.Model, name: str) -> keras.Variable:
+    layer, weight = name.split("/")
+    return next(one for one in model.get_layer(layer).weights if one.name == weight)
+
+
+def _optimizer(optimizer: SGD | Adam) -> keras.optimizers.Optimizer:
+    match optimizer:
+        case SGD(learning_rate, momentum):
+            return keras.optimizers.SGD(learning_rate, momentum=momentum)
+        case Adam():
+            return _adam(optimizer)
+    raise ValueError(f"the adapter does not know the optimizer {optimizer}")
+
+
+def _adam(spec: Adam) -> keras.optimizers.Optimizer:
+    """Keras's Adam, with epsilon where the spec and algorithm 1 of the paper have it: beside the corrected √v̂.
+
+    Keras adds it to √v before the correction, which for small gradients is another function. So it is given epsilon
+    times what the correction would do to it: for every step one number more to compute, and nothing else.
+    """
+
+    class CorrectedAdam(type(keras.optimizers.Adam())):  # type: ignore[misc]  # on PyTorch, a class of its own
+        def _backend_update_step(self, grads: list, trainable_variables: list, learning_rate: Any) -> None:
+            step = keras.ops.cast(self.iterations + 1, trainable_variables[0].dtype)
+            self.epsilon = spec.epsilon * keras.ops.sqrt(1 - keras.ops.power(self.beta_2, step))
+            super()._backend_update_step(grads, trainable_variables, learning_rate)
+            self.epsilon = spec.epsilon
+
+    return CorrectedAdam(spec.learning_rate, spec.beta_1, spec.beta_2, spec.epsilon)
+
+
+class RunOver(Exception):  # noqa: N818
+    """Leaves `fit` between two steps. `stop_training` would be looked at only after one more."""
+
+
+class PaceCallback(keras.callbacks.Callback):
+    """Reports every step to the pace and ends `fit` when the run is over.
+
+    It listens to the beginning of the next step: a callback at a step's end would make Keras convert the
+    loss to a Python number after every step, which `fit` does not do by itself (callback_list.py, async dispatch).
+    """
+
+    def __init__(self, pace: Pace, synchronise: Callable[[], object], steps_per_call: int) -> None:
+        super().__init__()
+        self.pace = pace
+        self.synchronise = synchronise
+        self.steps_per_call = steps_per_call
+        self.started = False
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        if self.started and self.pace.over(self.synchronise, self.steps_per_call):
+            raise RunOver
+        self.started = True

@@ -1,0 +1,383 @@
+"""JAX without a layer library: one `jax.jit` step per batch (docs.jax.dev, notebooks/Neural_Network_and_Data_Loading).
+
+That page writes the net as functions on a tree of weights, as the model files here do; layers in objects are Flax, a
+framework of its own. The optimizer and the loss are Optax's, to which JAX's documentation points for them.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import count, cycle
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.extend
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from framebench import workloads
+from framebench.frameworks import NOT_TUNED, Observer, Pace, Tuning, Weights, check_fit, computed_type, stored_type
+from framebench.workloads.layers import SGD, Adam, Dropout, Workload
+
+LABEL = "JAX"
+ENVIRONMENT = "jax"
+MODEL_FILE = "jax"
+TRACKS = ("default", "tuned")
+OPTIONS = {
+    # An allocator that keeps freed memory; offered to every framework alike.
+    "allocator": ("system", "tbbmalloc"),
+    # The old weights' memory is that of the new ones: docs.jax.dev/en/latest/buffer_donation.html
+    "donate": (False, True),
+    # Several steps in one call, by `lax.scan`: docs.jax.dev/en/latest/201/control-flow.html
+    "steps_per_call": (1, 10),
+}
+# No float16: the loss scaling that it needs is neither JAX's nor Optax's.
+PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16")}
+
+# docs.jax.dev/en/latest/_autosummary/jax.default_matmul_precision.html. It is of products of float32 only, where
+# those of a GPU are TF32 unless asked otherwise.
+PRODUCTS = {"float32": "float32", "tf32": "tensorfloat32"}
+DROPOUT_SEED = 0
+
+State = tuple[Any, Any, Any]  # weights, what the optimizer keeps, and the key that dropout draws from, or None
+
+
+class Trainer:
+    def __init__(
+        self,
+        workload: Workload,
+        weights: Weights,
+        batch_size: int,
+        threads: int,
+        precision: str,
+        *,
+        tuning: Tuning = NOT_TUNED,
+        device: str = "cpu",
+    ) -> None:
+        self.place = start(threads, precision, device)
+        self.workload = workload
+        self.batch_size = batch_size
+        self.stored, self.computed = stored_type(precision), computed_type(precision)
+        self.model = workloads.model_file(workload.name, MODEL_FILE)
+        self.optimizer = _optimizer(workload.optimizer)
+        on_device = self._on_device(weights)
+        drops = any(isinstance(layer, Dropout) for layer in workload.layers)
+        key = jax.device_put(jax.random.key(DROPOUT_SEED), self.place) if drops else None
+        self.state: State = on_device, self.optimizer.init(on_device), key
+        self.steps_per_call: int = tuning.get("steps_per_call", 1)
+        self.donate: bool = tuning.get("donate", False)
+        self.evaluate = jax.jit(self._logits)
+
+    def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
+        x = images.reshape(-1, self.batch_size, *images.shape[1:])
+        y = labels.reshape(-1, self.batch_size)
+        if input == "device":
+            x, y = jax.device_put((x, y), self.place)
+        self.calls = self._calls_of_one_step(x, y) if self.steps_per_call == 1 else self._calls_of_steps(x, y)
+
+    def _calls_of_one_step(self, x: Any, y: Any) -> Iterator[tuple]:
+        batches = list(zip(x, y, strict=True))
+        if isinstance(x, jax.Array):
+            yield from cycle(batches)
+        for batch in cycle(batches):
+            yield jax.device_put(batch, self.place)
+
+    def _calls_of_steps(self, x: Any, y: Any) -> Iterator[tuple]:
+        several = np.arange(self.steps_per_call)
+        for first in count(0, self.steps_per_call):
+            numbers = (first + several) % len(x)
+            if isinstance(x, jax.Array):
+                yield x, y, numbers
+            else:
+                yield *jax.device_put((x[numbers], y[numbers]), self.place), several
+
+    def train(self, pace: Pace) -> None:
+        step = jax.jit(self._step if self.steps_per_call == 1 else self._steps, donate_argnums=0 if self.donate else ())
+        for batch in self.calls:
+            self.state = step(self.state, *batch)
+            if pace.over(self._synchronise, self.steps_per_call):
+                return
+
+    def _synchronise(self) -> None:
+        jax.block_until_ready(self.state)
+
+    def _step(self, state: State, x: jax.Array, y: jax.Array) -> State:
+        weights, optimizer_state, key = state
+        dropout_key = None
+        if key is not None:
+            key, dropout_key = jax.random.split(key)
+        gradients = jax.grad(self._loss)(weights, x, y, dropout_key)
+        updates, optimizer_state = self.optimizer.update(gradients, optimizer_state, weights)
+        return optax.apply_updates(weights, updates), optimizer_state, key
+
+    def _steps(self, state: State, x: jax.Array, y: jax.Array, numbers: jax.Array) -> State:
+        """A step on each of the batches of these numbers."""
+        return jax.lax.scan(lambda state, number: (self._step(state, x[number], y[number]), None), state, numbers)[0]
+
+    def _loss(self, weights: Weights, x: jax.Array, y: jax.Array, key: jax.Array | None = None) -> jax.Array:
+        return _mean_loss(self._logits(weights, x, key), y)
+
+    def _logits(self, weights: Weights, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
+        """Computed in one type and given in that of the weights; a cast from a type to itself does nothing."""
+        weights = {name: array.astype(self.computed) for name, array in weights.items()}
+        x = x if self.workload.tokens else x.astype(self.computed)
+        logits = self.model.net(weights, x) if key is None else self.model.net(weights, x, key)
+        return logits.astype(self.stored)
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        return np.array(self.evaluate(self.state[0], jax.device_put(images, self.place)))
+
+    def layer_inputs(self, images: np.ndarray) -> Weights:
+        weights = self.state[0]
+        read: list[str] = []
+
+        def net(weights: Weights, x: jax.Array) -> jax.Array:
+            return self.model.net(Noting(weights, read), x)
+
+        try:
+            traced = jax.make_jaxpr(net)(weights, images)
+        except KeyError as error:
+            layer, _, weight = error.args[0].partition("/")
+            raise ValueError(f"layer {layer}: the model file has its {weight}, but none is given") from error
+        except (TypeError, ValueError) as error:
+            layer, _, _ = read[-1].partition("/") if read else ("input", "", "")
+            raise ValueError(f"layer {layer}: {error}") from error
+        # A tree's leaves come in the order of their names.
+        names = {id(variable): name for variable, name in zip(traced.jaxpr.invars, sorted(weights), strict=False)}
+        found = {}
+        for equation in traced.jaxpr.eqns:
+            name = names.get(id(equation.invars[-1]), "")
+            if len(equation.invars) == 2 and name.endswith("/kernel"):
+                found[name.removesuffix("/kernel")] = equation.invars[0]
+        reaching = traced.replace(jaxpr=traced.jaxpr.replace(outvars=list(found.values())))
+        arrays = jax.extend.core.jaxpr_as_fun(reaching)(*jax.tree.leaves((weights, images)))
+        return {layer: np.array(array) for layer, array in zip(found, arrays, strict=True)}
+
+    def loss(self, images: np.ndarray, labels: np.ndarray) -> float:
+        return float(_mean_loss(self.evaluate(self.state[0], jax.device_put(images, self.place)), labels))
+
+    def weights(self) -> Weights:
+        return {name: np.array(array) for name, array in self.state[0].items()}
+
+    def load(self, weights: Weights) -> None:
+        check_fit(
+            {name: array.shape for name, array in weights.items()},
+            {name: array.shape for name, array in self.state[0].items()},
+        )
+        self.state = self._on_device(weights), *self.state[1:]
+
+    def _on_device(self, weights: Weights) -> dict[str, jax.Array]:
+        # Copied, since memory that is not JAX's own cannot be donated.
+        return {name: jnp.array(array, self.stored, device=self.place) for name, array in weights.items()}
+
+    def settings(self) -> dict[str, object]:
+        return runtime_settings() | {
+            "donate": self.donate,
+            "steps_per_call": self.steps_per_call,
+            "device": device_name(next(iter(self.state[0].values())).device),
+            "computed_in": self.computed,
+        }
+
+    def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
+        return allocator_peaks_mib(self.place)
+
+    def product(self, size: int) -> Callable[[int], None]:
+        return product(self.place, self.computed, size)
+
+    def copy(self, mib: int) -> Callable[[int], None]:
+        return copy(self.place, mib)
+
+    def watch(self, observer: Observer) -> None:
+        loss, optimizer = self._loss, self.optimizer
+
+        def watched_loss(weights: Weights, x: jax.Array, y: jax.Array, key: jax.Array | None = None) -> jax.Array:
+            # The model file's own, while the step is traced that calls it.
+            dropout = getattr(self.model, "dropout", None)
+            if dropout:
+                self.model.dropout = watched_dropout(dropout, observer)
+            try:
+                value = loss(weights, x, y, key)
+            finally:
+                if dropout:
+                    self.model.dropout = dropout
+            tell(observer.loss, value)
+            return value
+
+        def watched_update(gradients: Weights, *others: Any) -> tuple:
+            tell(lambda *arrays: observer.gradients(dict(zip(gradients, arrays, strict=True))), *gradients.values())
+            return optimizer.update(gradients, *others)
+
+        self._loss = watched_loss  # type: ignore[method-assign]
+        self.optimizer = optimizer._replace(update=watched_update)
+
+    def without_dropout(self) -> None:
+        self.state = *self.state[:2], None
+
+    def own_initial_weights(self) -> None:
+        return None
+
+    def counted_flops(self, images: np.ndarray) -> int:
+        return traced_flops(self.model.net, self.state[0], images)
+
+
+class Noting(dict):
+    """Weights by name, that notes in a list which ones were read."""
+
+    def __init__(self, weights: Weights, read: list[str]) -> None:
+        super().__init__(weights)
+        self.read = read
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.append(name)
+        return super().__getitem__(name)
+
+
+def _optimizer(optimizer: SGD | Adam) -> optax.GradientTransformation:
+    match optimizer:
+        case SGD(learning_rate, momentum):
+            return optax.sgd(learning_rate, momentum)
+        case Adam(learning_rate, beta_1, beta_2, epsilon):
+            return optax.adam(learning_rate, beta_1, beta_2, epsilon)
+    raise ValueError(f"the adapter does not know the optimizer {optimizer}")
+
+
+def _mean_loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+
+def tell(function: Callable, *arrays: jax.Array) -> None:
+    """Inside a traced step: call `function` with these as NumPy arrays when the step runs, in order."""
+    jax.debug.callback(lambda *given: function(*map(np.asarray, given)), *arrays, ordered=True)
+
+
+def watched_dropout(dropout: Callable, observer: Observer) -> Callable:
+    """`dropout`, a function of an array and more, that tells the observer of it whenever it runs."""
+
+    def watched(x: jax.Array, *args, **kwargs) -> jax.Array:
+        y = dropout(x, *args, **kwargs)
+        tell(observer.dropout, x, y)
+        return y
+
+    return watched
+
+
+def traced_flops(function: Callable, *arguments: Any) -> int:
+    """Floating-point operations of the convolutions and matrix products that JAX traces in a function.
+
+    The counter of its compiler takes elementwise ones too, and leaves out those on the zeros of a `same` convolution.
+    """
+    return 2 * _multiply_adds(jax.make_jaxpr(function)(*arguments).jaxpr)
+
+
+def _multiply_adds(jaxpr: Any) -> int:
+    total = 0
+    for equation in jaxpr.eqns:
+        results = prod(equation.outvars[0].aval.shape)
+        if equation.primitive.name == "conv_general_dilated":
+            kernel = equation.invars[1].aval.shape
+            total += results * prod(kernel) // kernel[equation.params["dimension_numbers"].rhs_spec[0]]
+        elif equation.primitive.name == "dot_general":
+            (summed, _), _ = equation.params["dimension_numbers"]
+            total += results * prod(equation.invars[0].aval.shape[axis] for axis in summed)
+        for inner in equation.params.values():
+            if isinstance(inner, jax.extend.core.ClosedJaxpr):
+                total += equation.params.get("length", 1) * _multiply_adds(inner.jaxpr)  # that of a scan, in steps
+    return total
+
+
+def start(threads: int, precision: str, device: str) -> jax.Device:
+    """Set what JAX must know before its first computation; returns the device.
+
+    ValueError where it sees no GPU, and where a process that has computed before did so with other threads.
+    """
+    # Read when the first number is computed: XLA's threads, of which nothing but this variable of its PjRt client and
+    # the cores that the process may use decides (github.com/jax-ml/jax/issues/1539).
+    os.environ["PJRT_NPROC"] = str(threads)
+    # Memory is taken as it is needed: docs.jax.dev/en/latest/gpu_memory_allocation.html
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    if device == "cpu":
+        # XLA computes bfloat16 in float32 there, and leaves out the roundings in between unless asked otherwise.
+        # Nothing is rounded in float32.
+        _set_xla_flag("--xla_allow_excess_precision=false")
+    jax.config.update("jax_enable_x64", precision == "float64")
+    jax.config.update("jax_default_matmul_precision", PRODUCTS.get(precision))
+    try:
+        place = jax.devices(device)[0]
+    except RuntimeError as error:
+        raise ValueError(f"a GPU is asked for, but JAX {jax.__version__} sees none ({error})") from error
+    jax.block_until_ready(jnp.zeros(1, device=place))
+    if device == "cpu" and xla_threads() != threads:
+        raise ValueError(f"{threads} threads are asked for, but XLA computes with {xla_threads()}")
+    return place
+
+
+def _set_xla_flag(flag: str) -> None:
+    flags = os.environ.get("XLA_FLAGS", "").split()
+    if flag not in flags:
+        os.environ["XLA_FLAGS"] = " ".join([*flags, flag])
+
+
+def xla_threads() -> int:
+    """How many threads of this process compute for XLA on the CPU, by the name that it gives them."""
+    names = Path("/proc/self/task").glob("*/comm")
+    return sum(name.read_text().startswith("tf_XLAEigen") for name in names)
+
+
+def device_name(device: jax.Device) -> str:
+    """Such as `cpu:0`."""
+    return f"{device.platform}:{device.id}"
+
+
+def product(place: jax.Device, computed: str, size: int) -> Callable[[int], None]:
+    """As the contract has it, on this device."""
+    a, b = (jax.device_put(jax.random.uniform(jax.random.key(0), (size, size), computed), place) for _ in range(2))
+    multiplied = jax.jit(jnp.matmul)
+    return _repeated(lambda: multiplied(a, b))
+
+
+def copy(place: jax.Device, mib: int) -> Callable[[int], None]:
+    """As the contract has it, on this device."""
+    source = jax.device_put(jax.random.uniform(jax.random.key(0), (mib * 2**18,), "float32"), place)
+    # New memory each time, whose page faults are part of it on a CPU; the ceiling is that of the framework which
+    # copies fastest.
+    return _repeated(lambda: jnp.copy(source))
+
+
+def _repeated(work: Callable[[], jax.Array]) -> Callable[[int], None]:
+    def repeat(times: int) -> None:
+        for _ in range(times):
+            result = work()
+        jax.block_until_ready(result)
+
+    return repeat
+
+
+def runtime_settings() -> dict[str, object]:
+    return {
+        "xla_threads": xla_threads(),
+        "xla_flags": os.environ.get("XLA_FLAGS"),
+        "default_matmul_precision": jax.config.jax_default_matmul_precision,
+        "enable_x64": jax.config.jax_enable_x64,
+    }
+
+
+def allocator_peaks_mib(place: jax.Device) -> tuple[float | None, float | None]:
+    """Of this device; None where JAX keeps no count of it, as on a CPU."""
+    stats = place.memory_stats() or {}
+    peaks = (stats.get(name) for name in ("peak_bytes_in_use", "peak_pool_bytes"))
+    in_use, held = (None if peak is None else peak / 2**20 for peak in peaks)
+    return in_use, held
+
+
+def versions() -> dict[str, str]:
+    return {"framework_version": jax.__version__, "backend": f"jaxlib {jax.lib.__version__}"}
+
+
+def out_of_memory(error: BaseException) -> bool:
+    # The allocators' own words, and those of the CUDA runtime, cuBLAS and cuDNN.
+    said = ("RESOURCE_EXHAUSTED", "CUDA_ERROR_OUT_OF_MEMORY", "STATUS_ALLOC_FAILED")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, jax.errors.JaxRuntimeError) and any(words in str(error) for words in said)
+    )

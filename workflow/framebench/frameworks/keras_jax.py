@@ -1,0 +1,109 @@
+"""Keras on JAX."""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "jax"
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+
+from framebench.frameworks._keras import KerasTrainer
+from framebench.frameworks.jax import (
+    allocator_peaks_mib,
+    copy,
+    device_name,
+    out_of_memory,
+    product,
+    runtime_settings,
+    start,
+    tell,
+    traced_flops,
+)
+
+__all__ = [
+    "ENVIRONMENT",
+    "LABEL",
+    "MODEL_FILE",
+    "OPTIONS",
+    "PRECISIONS",
+    "TRACKS",
+    "Trainer",
+    "out_of_memory",
+    "start",
+    "versions",
+]
+
+LABEL = "Keras (JAX)"
+ENVIRONMENT = "jax"
+MODEL_FILE = "keras"
+TRACKS = ("default", "tuned")
+OPTIONS = {
+    # An allocator that keeps freed memory; offered to every framework alike.
+    "allocator": ("system", "tbbmalloc"),
+    # keras.io/api/models/model_training_apis, `compile`: several batches in one call
+    # "can greatly improve performance on TPUs or small models with a large Python overhead".
+    "steps_per_execution": (1, 10),
+    # The same page: compile with XLA. "auto" decides by the model.
+    "jit_compile": ("auto", True),
+}
+PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16", "float16")}
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches as they are, (number, batch size, …), once or without an end."""
+
+    def __init__(self, images: Any, labels: Any, endless: bool) -> None:
+        super().__init__()
+        self.batches = list(zip(images, labels, strict=True))
+        self.endless = endless
+
+    @property
+    def num_batches(self) -> int | None:
+        return None if self.endless else len(self.batches)
+
+    def __getitem__(self, number: int) -> tuple:
+        return self.batches[number % len(self.batches)]
+
+
+class Trainer(KerasTrainer):
+    _start = staticmethod(start)
+
+    def _batches(self, images: np.ndarray, labels: np.ndarray, input: str) -> Batches:
+        x: Any = images.reshape(-1, self.batch_size, *images.shape[1:])
+        y: Any = labels.reshape(-1, self.batch_size)
+        if input == "device":
+            x, y = jax.device_put((x, y), self.place)
+        return Batches(x, y, endless=self.steps_per_call > 1)
+
+    def _synchronise(self) -> None:
+        jax.block_until_ready(self.model._jax_state)
+
+    def _update_variables(self) -> None:
+        # `fit` on JAX keeps their values to itself, but for whom asks for them so.
+        self.model.jax_state_sync()
+
+    def _tell(self, function: Callable, *tensors: Any) -> None:
+        tell(function, *tensors)
+
+    def _backend_settings(self) -> dict[str, object]:
+        return runtime_settings() | {"device": device_name(self.model.weights[0].value.device)}
+
+    def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
+        return allocator_peaks_mib(self.place)
+
+    def product(self, size: int) -> Callable[[int], None]:
+        return product(self.place, self.computed, size)
+
+    def copy(self, mib: int) -> Callable[[int], None]:
+        return copy(self.place, mib)
+
+    def _counted_flops(self, images: np.ndarray) -> int:
+        return traced_flops(lambda x: self.model(x, training=False), images)
+
+
+def versions() -> dict[str, str]:
+    return {"framework_version": keras.__version__, "backend": f"jax {jax.__version__}"}

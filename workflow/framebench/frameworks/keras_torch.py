@@ -1,0 +1,88 @@
+"""Keras on PyTorch."""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "torch"
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from framebench.frameworks._keras import KerasTrainer
+from framebench.frameworks.pytorch import (
+    allocator_peaks_mib,
+    copy,
+    counted_flops,
+    out_of_memory,
+    product,
+    runtime_settings,
+    start,
+)
+
+__all__ = [
+    "ENVIRONMENT",
+    "LABEL",
+    "MODEL_FILE",
+    "OPTIONS",
+    "PRECISIONS",
+    "TRACKS",
+    "Trainer",
+    "out_of_memory",
+    "start",
+    "versions",
+]
+
+LABEL = "Keras (PyTorch)"
+ENVIRONMENT = "pytorch"
+MODEL_FILE = "keras"
+TRACKS = ("default", "tuned")
+OPTIONS = {
+    # An allocator that keeps freed memory; offered to every framework alike.
+    "allocator": ("system", "tbbmalloc"),
+    # keras.io/api/models/model_training_apis, `compile`: "auto" is eager here, and True is torch.compile. Needs a C++
+    # compiler on the machine. The page's steps_per_execution must be 1 on this backend.
+    "jit_compile": ("auto", True),
+}
+# Not float16 on a CPU: 10 steps of vgg-cnn took 121 s in PyTorch and 174 s in TensorFlow, against 1 s in float32.
+PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16", "float16")}
+
+
+class Trainer(KerasTrainer):
+    @staticmethod
+    def _start(threads: int, precision: str, device: str) -> str:
+        start(threads, precision, device)
+        return device
+
+    def _batches(self, images: np.ndarray, labels: np.ndarray, input: str) -> DataLoader:
+        x, y = (torch.from_numpy(array).to(self.place).split(self.batch_size) for array in (images, labels))
+        return DataLoader(list(zip(x, y, strict=True)), batch_size=None)
+
+    def _synchronise(self) -> None:
+        if self.on_gpu:
+            torch.cuda.synchronize()
+
+    def _tell(self, function: Callable, *tensors: Any) -> None:
+        function(*(keras.ops.convert_to_numpy(tensor) for tensor in tensors))
+
+    def _backend_settings(self) -> dict[str, object]:
+        return runtime_settings() | {"device": str(self.model.weights[0].value.device)}
+
+    def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
+        return allocator_peaks_mib(self.place)
+
+    def product(self, size: int) -> Callable[[int], None]:
+        return product(self.place, getattr(torch, self.computed), size)
+
+    def copy(self, mib: int) -> Callable[[int], None]:
+        return copy(self.place, mib)
+
+    def _counted_flops(self, images: np.ndarray) -> int:
+        return counted_flops(lambda: self.logits(images))
+
+
+def versions() -> dict[str, str]:
+    return {"framework_version": keras.__version__, "backend": f"torch {torch.__version__}"}
