@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster import Cluster
+from cluster import ANOTHER_VIEW, Cluster
 
-from conftest import PROJECT, Workspace, make_workspace
+from conftest import PROJECT, TINY, Workspace, make_workspace
 from framebench import environments, slurm
 from standin import UUIDS, StandIn
 
@@ -230,32 +230,90 @@ def test_a_device_that_slurm_refuses_ends_a_campaign_before_it_begins(cluster, t
     assert not cluster.jobs()
 
 
-def test_a_job_over_its_time_limit_costs_its_runs_only(cluster, drivers, tmp_path):
-    workspace = campaign(tmp_path / "slurm", {"node": PROCESSOR | {"runtime": 1}})
-    with asleep(cluster, drivers, "node03"):
-        result = workspace.snakemake(*SNAKEMAKE, RECORDS)
-    assert result.returncode != 0
-    assert "ended as TIMEOUT (TimeLimit): rule_node-article-cnn" in result.stderr
-    assert not workspace.records()
-
-
-def test_a_job_over_its_memory_costs_its_runs_only(cluster, drivers, tmp_path):
-    # Less than Snakemake itself takes: without cgroups, Slurm does not count the measuring process in its own session.
-    workspace = campaign(tmp_path / "slurm", {"node": PROCESSOR | {"mem_mb": 60}})
-    result = workspace.snakemake(*SNAKEMAKE, RECORDS)
-    assert result.returncode != 0
-    # Without cgroups, Slurm does not always call it OUT_OF_MEMORY.
-    assert re.search(r"Slurm job \d+ ended as \w+ \(\w+\): rule_node-article-cnn", result.stderr)
-    (log,) = (workspace.folder / ".snakemake" / "slurm_logs").rglob("*.log")
-    assert "exceeded memory limit" in log.read_text()
-    assert not workspace.records()
-
-
-def test_when_the_login_session_ends_jobs_go_on_and_nothing_is_measured_twice(cluster, drivers, tmp_path):
-    workspace = campaign(tmp_path / "slurm", {"node": PROCESSOR}, protocol={"timeout_s": 600})
+def test_jobs_over_a_limit_cost_their_own_runs_which_the_next_invocation_makes(cluster, drivers, tmp_path):
+    # So little memory that Snakemake itself is over it: without cgroups, Slurm does not count the measuring process,
+    # which is in a session of its own.
+    limits = {"short": {"runtime": 1}, "small": {"mem_mb": 60}}
+    workspace = campaign(tmp_path / "slurm", {name: PROCESSOR | limit for name, limit in limits.items()})
     with asleep(cluster, drivers, "node03"):
         first = workspace.start_snakemake(*SNAKEMAKE, RECORDS)
         cluster.until(lambda: measuring(workspace), "nothing is measured")
+        (job,) = cluster.jobs()
+        assert cluster.run("squeue", "--noheader", f"--jobs={job}", "--format=%l") == "1:00"
+        # For Slurm, that minute has passed.
+        cluster.run("scontrol", "update", f"jobid={job}", "endtime=now")
+        printed = ended(first)
+    assert first.returncode != 0
+    assert f"Slurm job {job} ended as TIMEOUT (TimeLimit): rule_short-article-cnn" in printed
+    # Without cgroups, Slurm does not always call it OUT_OF_MEMORY.
+    assert re.search(r"Slurm job \d+ ended as \w+ \(\w+\): rule_small-article-cnn", printed)
+    logs = (workspace.folder / ".snakemake" / "slurm_logs").rglob("*.log")
+    assert sorted(re.findall(r"exceeded memory limit|DUE TO TIME LIMIT", "".join(log.read_text() for log in logs)))
+    assert not workspace.records()
+    workspace.configure(devices=dict.fromkeys(limits, PROCESSOR))
+    second = workspace.snakemake(*SNAKEMAKE, RECORDS)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert {(record["device"], record["status"]) for record in found(workspace)} == {("short", "ok"), ("small", "ok")}
+
+
+def test_a_node_without_the_shared_folder_is_named_and_can_be_left_out(cluster, drivers, tmp_path):
+    if subprocess.run([*ANOTHER_VIEW, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a node that sees other files than this process needs root")
+    node = {"kind": "cpu", "partition": "gpu"} | SMALL
+    workspace = campaign(tmp_path / "slurm", {"node": node})
+    with cluster.without(tmp_path, "node01"):
+        first = workspace.snakemake(*SNAKEMAKE, RECORDS)
+        print(first.stderr)
+        assert first.returncode != 0
+        assert re.search(r"Slurm job \d+ ended as FAILED \(\w+\): rule_node-article-cnn", first.stderr)
+        assert not workspace.records()
+        workspace.configure(devices={"node": node | {"exclude": "node01"}})
+        second = workspace.snakemake(*SNAKEMAKE, RECORDS)
+    assert second.returncode == 0, second.stdout + second.stderr
+    (record,) = found(workspace)
+    assert (record["status"], record["slurm_node"]) == ("ok", "node02")
+
+
+def test_a_queue_that_takes_no_more_jobs_costs_the_rounds_that_it_did_not_take(cluster, drivers, tmp_path):
+    rounds = [entry | {"rounds": 2} for entry in TINY["matrix"]]
+    workspace = campaign(tmp_path / "slurm", {"node": PROCESSOR}, matrix=rounds)
+    with asleep(cluster, drivers, "node03"):
+        first = workspace.start_snakemake(*SNAKEMAKE, "--jobs", "1", RECORDS)
+        cluster.until(lambda: measuring(workspace), "nothing is measured")
+        cluster.run("scontrol", "update", "partitionname=cpu", "state=inactive")
+    try:
+        printed = ended(first)
+        assert first.returncode != 0
+        assert "Batch job submission failed: Required partition not available" in printed
+        (record,) = workspace.records()
+        measured = record.stat().st_mtime_ns
+        # It takes jobs again, and none may start yet.
+        cluster.run("scontrol", "update", "partitionname=cpu", "state=down")
+        second = workspace.start_snakemake(*SNAKEMAKE, RECORDS)
+        cluster.until(lambda: cluster.jobs("pending"), "no job waits")
+    finally:
+        cluster.run("scontrol", "update", "partitionname=cpu", "state=up")
+    printed = ended(second)
+    assert second.returncode == 0, printed
+    assert record.stat().st_mtime_ns == measured
+    assert [(run["round"], run["status"]) for run in found(workspace)] == [(1, "ok"), (2, "ok")]
+
+
+def test_ctrl_c_cancels_the_jobs_and_the_end_of_the_login_session_leaves_them_to_end(cluster, drivers, tmp_path):
+    workspace = campaign(tmp_path / "slurm", {"node": PROCESSOR}, protocol={"timeout_s": 600})
+    with asleep(cluster, drivers, "node03"):
+        interrupted = workspace.start_snakemake(*SNAKEMAKE, RECORDS)
+        cluster.until(lambda: measuring(workspace), "nothing is measured")
+        (job,) = cluster.jobs()
+        interrupted.send_signal(signal.SIGINT)
+        printed = ended(interrupted)
+        print(printed)
+        assert interrupted.returncode != 0
+        assert job in cluster.jobs("cancelled")
+        assert not workspace.records()
+
+        first = workspace.start_snakemake(*SNAKEMAKE, RECORDS)
+        cluster.until(lambda: cluster.jobs("running"), "nothing is measured")
         os.kill(first.pid, signal.SIGKILL)
         first.communicate()
         (job,) = cluster.jobs()

@@ -61,13 +61,21 @@ def refuse_wrong_place():
         sys.exit(str(error))
 
 
-def tell_ended_jobs():
-    """Which jobs of this invocation ended badly: Snakemake keeps what Slurm says of a group to itself."""
-    if REQUESTS and workflow.non_local_exec:
-        try:
-            print(*slurm.ended_badly(Path.cwd(), STARTED), sep="\n", file=sys.stderr)
-        except slurm.PlaceError as error:
-            print(error, file=sys.stderr)
+def tell_failed_jobs():
+    """Have each job that fails on a cluster told, and why: of a group, Snakemake drops what its executor says."""
+    if not workflow.non_local_exec:
+        return
+    # Not above: every job of the cluster reads this file, and the import takes long.
+    from snakemake_executor_plugin_slurm import Executor
+
+    print_job_error = Executor.print_job_error
+
+    def told(executor, job_info, msg=None, **kwargs):
+        line = slurm.failure(job_info.job.name, job_info.external_jobid, msg or "")
+        print(line, file=sys.stderr, flush=True)
+        print_job_error(executor, job_info, msg, **kwargs)
+
+    Executor.print_job_error = told
 
 
 def tell_submissions():
