@@ -43,6 +43,7 @@ workflow.localrules(
 
 
 if REQUESTS:
+    keep_what_slurm_tells_a_job()
     atexit.register(tell_submissions)
 
 

@@ -1,5 +1,6 @@
 # What the rules call. Numbers among `params` stand there with their option, since Snakemake compares params as a set of
 # values, to which two numbers that change places are the same.
+import os
 import shlex
 import time
 from pathlib import Path
@@ -59,6 +60,13 @@ def refuse_wrong_place():
             slurm.check_request(request, runs=len(CONFIG.frameworks))
     except slurm.PlaceError as error:
         sys.exit(str(error))
+
+
+def keep_what_slurm_tells_a_job():
+    """Give it to the step of the job that measures under names that the executor does not drop between the two."""
+    if workflow.remote_exec:
+        told = {name for name in os.environ if name.startswith("SLURM_")}
+        os.environ.update({f"FRAMEBENCH_{name}": os.environ[name] for name in told})
 
 
 def tell_failed_jobs():
