@@ -40,7 +40,7 @@ NODES = (
     Node("node03", "cpu"),
 )
 URGENT = "urgent"  # a partition of every node, whose jobs take the place of the others'
-CPUS, MEMORY_MB = 4, 16_000  # of each node, whatever the host has
+CPUS, MEMORY_MB = 6, 16_000  # of each node, whatever the host has
 
 
 class Cluster:
@@ -118,8 +118,11 @@ class Cluster:
         asked = [f"--states={','.join(states)}"] if states else []
         return sorted(self.run("squeue", "--noheader", "--format=%i", *asked).split(), key=int)
 
-    def jobs_on(self, node: str) -> list[str]:
-        return sorted(self.run("squeue", "--noheader", f"--nodelist={node}", "--format=%i").split(), key=int)
+    def job_of(self, device: str) -> str:
+        """Id of the one job, waiting or running, that Snakemake's comment says is of this device."""
+        jobs = [line.split() for line in self.run("squeue", "--noheader", "--format=%i %k").splitlines()]
+        (found,) = (job for job, comment in jobs if comment.startswith(f"rule_{device}-"))
+        return found
 
     def run(self, *command: str) -> str:
         result = subprocess.run(

@@ -140,7 +140,7 @@ def test_a_campaign_with_a_lost_node_and_a_preempted_job_ends_with_the_table_of_
         process = workspace.start_snakemake(*SNAKEMAKE, RECORDS)
         begun = {("p100", order["p100"][0]), *(("k80", framework) for framework in order["k80"])}
         cluster.until(lambda: workspace.records() and measuring(workspace) == begun, "the order is another")
-        (lost,), (preempted,) = map(cluster.jobs_on, MODELS)
+        lost, preempted = map(cluster.job_of, ("p100", "k80"))
         (early,) = found(workspace)
         urgent = cluster.run(
             *("sbatch", "--parsable", f"--partition={URGENT}", "--nodelist=node02", "--exclusive", "--wrap=true")
@@ -256,32 +256,38 @@ def test_a_device_that_slurm_refuses_ends_a_campaign_before_it_begins(cluster, t
 def test_jobs_that_slurm_ends_cost_their_own_runs_which_the_next_invocation_makes(cluster, drivers, tmp_path):
     # So little memory that Snakemake itself is over it: without cgroups, Slurm does not count the measuring process,
     # which is in a session of its own.
-    limited = {"short": PROCESSOR | {"runtime": 1}, "small": PROCESSOR | {"mem_mb": 60}, "card": P100}
-    workspace = campaign(tmp_path / "slurm", limited)
-    with asleep(cluster, drivers, "node01"), asleep(cluster, drivers, "node03"):
-        first = workspace.start_snakemake(*SNAKEMAKE, RECORDS)
-        begun = {("short", "pytorch"), ("card", "pytorch")}
-        cluster.until(lambda: begun <= measuring(workspace) and len(cluster.jobs()) == 2, "not the two jobs go on")
-        (cancelled,), (late,) = cluster.jobs_on("node01"), cluster.jobs_on("node03")
-        cluster.run("scancel", cancelled)
-        assert cluster.run("squeue", "--noheader", f"--jobs={late}", "--format=%l") == "1:00"
-        # For Slurm, that minute has passed.
-        cluster.run("scontrol", "update", f"jobid={late}", "endtime=now")
+    devices = {"p100": P100, "late": PROCESSOR, "large": PROCESSOR, "unwanted": PROCESSOR}
+    limits = {"late": PROCESSOR | {"runtime": 1}, "large": PROCESSOR | {"mem_mb": 60}}
+    workspace = campaign(tmp_path / "slurm", devices | limits)
+    with asleep(cluster, drivers, "node03"):
+        with asleep(cluster, drivers, "node01"):
+            first = workspace.start_snakemake(*SNAKEMAKE, RECORDS)
+            begun = {(device, "pytorch") for device in ("late", "unwanted")}
+            cluster.until(lambda: begun <= measuring(workspace), "not both are measured")
+            late, unwanted = map(cluster.job_of, ("late", "unwanted"))
+            cluster.run("scancel", unwanted)
+            assert cluster.run("squeue", "--noheader", f"--jobs={late}", "--format=%l") == "1:00"
+            # For Slurm, that minute has passed.
+            cluster.run("scontrol", "update", f"jobid={late}", "endtime=now")
+            cluster.until(lambda: late in cluster.jobs("timeout"), "the time limit is none")
+        # Where one ends well with others that do not, Snakemake asks again soon, and so ends.
         printed = ended(first)
     assert first.returncode != 0
-    assert f"Slurm job {late} ended as TIMEOUT (TimeLimit): rule_short-article-cnn" in printed
-    assert re.search(rf"Slurm job {cancelled} ended as CANCELLED \(\w+\): rule_card-article-cnn", printed)
+    assert f"Slurm job {late} ended as TIMEOUT (TimeLimit): rule_late-article-cnn" in printed
+    assert f"Slurm job {unwanted} ended as CANCELLED (None): rule_unwanted-article-cnn" in printed
     # Without cgroups, Slurm does not always call it OUT_OF_MEMORY.
-    assert re.search(r"Slurm job \d+ ended as \w+ \(\w+\): rule_small-article-cnn", printed)
+    assert re.search(r"Slurm job \d+ ended as \w+ \(\w+\): rule_large-article-cnn", printed)
     logs = "".join(log.read_text() for log in (workspace.folder / ".snakemake" / "slurm_logs").rglob("*.log"))
     assert "exceeded memory limit" in logs
     assert "DUE TO TIME LIMIT" in logs
-    assert not workspace.records()
+    (kept,) = workspace.records()
+    measured = kept.stat().st_mtime_ns
 
-    workspace.configure(devices={"short": PROCESSOR, "small": PROCESSOR, "card": P100})
+    workspace.configure(devices=devices)
     second = workspace.snakemake(*SNAKEMAKE, RECORDS)
     assert second.returncode == 0, second.stdout + second.stderr
-    assert {(record["device"], record["status"]) for record in found(workspace)} == {(name, "ok") for name in limited}
+    assert {(record["device"], record["status"]) for record in found(workspace)} == {(name, "ok") for name in devices}
+    assert kept.stat().st_mtime_ns == measured
 
 
 def test_a_node_without_the_shared_folder_is_named_and_can_be_left_out(cluster, drivers, tmp_path):
