@@ -136,7 +136,7 @@ class Cluster:
         (self.folder / "drivers" / node).write_text("".join(lines))
 
     @staticmethod
-    def until(condition: Callable[[], object], otherwise: str, timeout_s: float = 120) -> None:
+    def until(condition: Callable[[], object], otherwise: str, timeout_s: float = 300) -> None:
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, otherwise

