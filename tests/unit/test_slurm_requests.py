@@ -190,12 +190,14 @@ def test_a_cluster_that_cannot_be_asked_is_told(tmp_path, monkeypatch, script, m
 
 
 def test_a_job_that_failed_is_told_by_what_slurm_says_of_it(tmp_path, monkeypatch):
-    squeue(monkeypatch, tmp_path, "echo 'TIMEOUT (TimeLimit): rule_p100-1'")
-    told = slurm.failure("p100-1", "12", "SLURM-job '12' failed, reason unavailable")
-    assert told == "Slurm job 12 ended as TIMEOUT (TimeLimit): rule_p100-1"
+    said = "SLURM-job '12' failed, reason unavailable"
+    squeue(monkeypatch, tmp_path, "echo 'TIMEOUT (TimeLimit)|node01|rule_p100-1'")
+    assert slurm.failure("p100-1", "12", said) == "Slurm job 12 ended as TIMEOUT (TimeLimit) on node01: rule_p100-1"
+    squeue(monkeypatch, tmp_path, "echo 'CANCELLED (None)||rule_p100-1'")
+    assert slurm.failure("p100-1", "12", said) == "Slurm job 12 ended as CANCELLED (None): rule_p100-1"
     squeue(monkeypatch, tmp_path, "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
-    told = slurm.failure("p100-1", "12", "SLURM-job '12' failed, reason unavailable")
-    assert told.endswith("squeue refuses: slurm_load_jobs error: Invalid job id specified: p100-1")
+    told = slurm.failure("p100-1", "12", said)
+    assert told.endswith("failed, and squeue refuses: slurm_load_jobs error: Invalid job id specified: p100-1")
 
 
 def test_a_job_that_sbatch_refused_is_told_in_the_words_of_sbatch():

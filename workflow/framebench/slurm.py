@@ -176,10 +176,11 @@ def failure(name: str, job: str | None, said: str) -> str:
     if job is None:
         return f"{name}: {' '.join(said.partition('sbatch call:')[0].split())}"
     try:
-        ended = _answer(["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T (%r): %k"]).strip()
+        answer = _answer(["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T (%r)|%N|%k"])
     except PlaceError as error:
-        ended = f"{error}: {name}"
-    return f"Slurm job {job} ended as {ended}"
+        return f"Slurm job {job} failed, and {error}: {name}"
+    ended, node, comment = answer.strip().split("|", maxsplit=2)
+    return f"Slurm job {job} ended as {ended}{node and f' on {node}'}: {comment}"
 
 
 def _jobs(folder: Path) -> list[str]:
