@@ -2,7 +2,6 @@
 
 import atexit
 import sys
-from datetime import datetime
 
 from snakemake.logging import logger
 from snakemake.utils import min_version
@@ -44,12 +43,13 @@ workflow.localrules(
 
 
 if REQUESTS:
-    STARTED = datetime.now().replace(microsecond=0)
+    keep_what_slurm_tells_a_job()
     atexit.register(tell_submissions)
 
 
 onstart:
     refuse_wrong_place()
+    tell_failed_jobs()
     if not REQUESTS:
         devices.keep(ASKED, DEVICES, RESULTS)
 
@@ -59,6 +59,5 @@ onsuccess:
 
 
 onerror:
-    tell_ended_jobs()
     set_aside_failures()
     print_answer()

@@ -1,6 +1,6 @@
-"""A Slurm cluster on one host: the real controller and the real daemon of each node, as plain processes on loopback.
+"""A Slurm cluster on one host: the real controller, munge and the daemon of each node, as plain processes on loopback.
 
-Nothing of it needs root, systemd, munge, a database or a file under /etc, and all of it ends with the test session.
+Nothing of it needs systemd, a database or a file under /etc, only `without` needs root, and all ends with the session.
 The nodes share the host's processors. Each has a driver of its own, a stand-in whose cards only that node's jobs see:
 Slurm's task prolog gives them the variables in the file of the node's name in `drivers`.
 """
@@ -13,12 +13,15 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
+DAEMONS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("sacct", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun")
+# Begins a command that may mount what others do not see; root's, so that it may also fail.
+ANOTHER_VIEW = ("unshare", "--mount")
 # Character devices that every user has: for other files Slurm sets no CUDA_VISIBLE_DEVICES.
 DEVICE_FILES = ("/dev/null", "/dev/zero", "/dev/full")
 
@@ -36,7 +39,8 @@ NODES = (
     Node("node02", "gpu", "k80", 2),
     Node("node03", "cpu"),
 )
-CPUS, MEMORY_MB = 4, 16_000  # of each node, whatever the host has
+URGENT = "urgent"  # a partition of every node, whose jobs take the place of the others'
+CPUS, MEMORY_MB = 6, 16_000  # of each node, whatever the host has
 
 
 class Cluster:
@@ -57,10 +61,17 @@ class Cluster:
     @staticmethod
     def missing() -> str | None:
         """Why there can be no cluster here."""
-        absent = [name for name in ("slurmctld", "slurmd", *CLIENTS) if not shutil.which(name, path=PROGRAMS)]
+        absent = [name for name in (*DAEMONS, *CLIENTS) if not shutil.which(name, path=PROGRAMS)]
         return f"{', '.join(absent)} not installed: apt install slurm-wlm" if absent else None
 
     def start(self) -> None:
+        own = {name: self.folder / f"munge.{name}" for name in ("socket", "key", "pid", "seed", "log")}
+        own["key"].touch(mode=0o600)
+        own["key"].write_bytes(os.urandom(1024))
+        options = (f"--{name if name == 'socket' else f'{name}-file'}={path}" for name, path in own.items())
+        # By force: it wants a socket that every user can reach, and pytest's folders are of one.
+        self._start("munged", "munged", "--foreground", "--force", *options)
+        self.until(own["socket"].exists, "munge does not answer")
         self._start("slurmctld", "slurmctld", "-D")
         for node in NODES:
             self.start_node(node.name)
@@ -78,8 +89,8 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 daemon.kill()
 
-    def start_node(self, name: str) -> None:
-        self._start(name, "slurmd", "-D", "-N", name)
+    def start_node(self, name: str, *within: str) -> None:
+        self._start(name, *within, "slurmd", "-D", "-N", name)
 
     def lose(self, name: str) -> None:
         """What a loss of power is to a node: its daemon is gone, and every process that it started for jobs."""
@@ -87,6 +98,17 @@ class Cluster:
         for pid in _processes_of_jobs(name):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def without(self, folder: Path, name: str) -> Iterator[None]:
+        """What is in the folder is not there for this node and its jobs, as where it was not mounted."""
+        self.lose(name)
+        self.start_node(name, *ANOTHER_VIEW, "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(folder))
+        try:
+            yield
+        finally:
+            self.lose(name)
+            self.start_node(name)
 
     def state(self, name: str) -> str:
         return self.run("sinfo", "--noheader", f"--nodes={name}", "--format=%t")
@@ -96,8 +118,11 @@ class Cluster:
         asked = [f"--states={','.join(states)}"] if states else []
         return sorted(self.run("squeue", "--noheader", "--format=%i", *asked).split(), key=int)
 
-    def jobs_on(self, node: str) -> list[str]:
-        return sorted(self.run("squeue", "--noheader", f"--nodelist={node}", "--format=%i").split(), key=int)
+    def job_of(self, device: str) -> str:
+        """Id of the one job, waiting or running, that Snakemake's comment says is of this device."""
+        jobs = [line.split() for line in self.run("squeue", "--noheader", "--format=%i %k").splitlines()]
+        (found,) = (job for job, comment in jobs if comment.startswith(f"rule_{device}-"))
+        return found
 
     def run(self, *command: str) -> str:
         result = subprocess.run(
@@ -111,7 +136,7 @@ class Cluster:
         (self.folder / "drivers" / node).write_text("".join(lines))
 
     @staticmethod
-    def until(condition: Callable[[], object], otherwise: str, timeout_s: float = 120) -> None:
+    def until(condition: Callable[[], object], otherwise: str, timeout_s: float = 300) -> None:
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, otherwise
@@ -144,6 +169,7 @@ class Cluster:
             " MaxTime=01:00:00 State=UP"
             for name in sorted({node.partition for node in NODES})
         ]
+        partitions.append(f"PartitionName={URGENT} Nodes=ALL PriorityTier=2")
         (folder / "gres.conf").write_text("\n".join(gres) + "\n")
         (folder / "slurm.conf").write_text(
             CONFIGURATION.format(host=host, user=user, folder=folder, port=ports[0])
@@ -167,8 +193,9 @@ SlurmctldPort={port}
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 SlurmUser={user}
 SlurmdUser={user}
-AuthType=auth/none
-CredType=cred/none
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -186,6 +213,8 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=0,batch_sched_delay=0
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 # What nodes say below of their processors and memory goes, not what the host has.
 SlurmdParameters=config_overrides
 # A job that no node could ever run is refused at once.

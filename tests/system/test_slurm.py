@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster import Cluster
+from cluster import ANOTHER_VIEW, URGENT, Cluster
 
-from conftest import PROJECT, Workspace, make_workspace
-from framebench import environments, slurm
+from conftest import PROJECT, TINY, Workspace, make_workspace
+from framebench import config, environments, matrix, slurm
 from standin import UUIDS, StandIn
 
 pytestmark = pytest.mark.usefixtures("installed")
@@ -22,16 +22,24 @@ pytestmark = pytest.mark.usefixtures("installed")
 # The model of each node's cards, as NVML names it; Slurm has its own name for it.
 MODELS = {"node01": "Tesla P100-PCIE-16GB", "node02": "Tesla K80"}
 CARDS = {node: tuple(f"GPU-{number}{uuid[5:]}" for uuid in UUIDS) for number, node in enumerate(MODELS)}
-# Ask at once whether jobs have ended, and wait for no shared folder.
-SNAKEMAKE = ("--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5")
+# Ask whether jobs have ended when most have, after 7, 24 and 51 seconds, and wait for no shared folder.
+SNAKEMAKE = ("--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "7", "--latency-wait", "5")
 RECORDS = "results/measurements.csv"
 SMALL = {"cpus_per_task": 2, "mem_mb": 4000}
 P100 = {"gpu_model": "p100", "partition": "gpu"} | SMALL
 K80 = {"gpu_model": "k80", "partition": "gpu"} | SMALL
 PROCESSOR = {"kind": "cpu", "partition": "cpu"} | SMALL
-# Before a measuring process begins, where its node has this variable: it waits while the file is there.
+# Before a measuring process begins: where its node has this variable, it waits while the file is there and the name in
+# it, or none, is that of its environment.
 ASLEEP = "FRAMEBENCH_TEST_ASLEEP"
-SLEEP = f"import os, time\n\nwhile os.path.exists(os.environ.get('{ASLEEP}', '')):\n    time.sleep(0.1)\n"
+SLEEP = f"""
+import os, sys, time
+from pathlib import Path
+
+night = Path(os.environ.get("{ASLEEP}", "/nowhere"))
+while night.exists() and night.read_text() in Path(sys.prefix).name:
+    time.sleep(0.1)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -92,17 +100,16 @@ def campaign(folder: Path, devices: dict, frameworks=("pytorch",), **changes) ->
 
 
 @contextlib.contextmanager
-def asleep(cluster: Cluster, drivers: dict[str, StandIn], *nodes: str) -> Iterator[None]:
-    """Runs on these nodes begin to measure when this ends, and until then leave the processor to others."""
-    night = cluster.folder / "night"
-    night.touch()
-    for node in nodes:
-        cluster.install_driver(node, {**(variables(drivers[node]) if node in drivers else {}), ASLEEP: str(night)})
+def asleep(cluster: Cluster, drivers: dict[str, StandIn], node: str, framework: str = "") -> Iterator[None]:
+    """Runs on this node, of one framework or all, begin to measure when this ends and use no processor until then."""
+    night = cluster.folder / f"night-on-{node}"
+    night.write_text(framework)
+    own = variables(drivers[node]) if node in drivers else {}
+    cluster.install_driver(node, own | {ASLEEP: str(night)})
     try:
         yield
     finally:
-        for node in nodes:
-            cluster.install_driver(node, variables(drivers[node]) if node in drivers else {})
+        cluster.install_driver(node, own)
         night.unlink()
 
 
@@ -122,48 +129,35 @@ def ended(process: subprocess.Popen) -> str:
     return printed
 
 
-def test_a_campaign_with_a_cancelled_job_and_a_lost_node_ends_with_the_table_of_a_local_one(
+def test_a_campaign_with_a_lost_node_and_a_preempted_job_ends_with_the_table_of_a_local_one(
     cluster, drivers, tmp_path, monkeypatch
 ):
-    workspace = campaign(tmp_path / "slurm", {"p100": P100, "k80": K80}, ("tensorflow", "pytorch"))
-    with asleep(cluster, drivers, *MODELS):
-        first = workspace.start_snakemake(*SNAKEMAKE, RECORDS)
-        cluster.until(lambda: len(measuring(workspace)) == 2, "nothing is measured on one of the nodes")
-        (lost,), (cancelled,) = map(cluster.jobs_on, MODELS)
-        cluster.run("scancel", cancelled)
+    frameworks = ("tensorflow", "pytorch")
+    workspace = campaign(tmp_path / "slurm", {"p100": P100, "k80": K80}, frameworks)
+    order = {device: seeded(workspace, device) for device in ("p100", "k80")}
+    assert order["p100"] != order["k80"], "another order of the frameworks would look the same"
+    with asleep(cluster, drivers, "node01"), asleep(cluster, drivers, "node02", order["k80"][1]):
+        process = workspace.start_snakemake(*SNAKEMAKE, RECORDS)
+        begun = {("p100", order["p100"][0]), *(("k80", framework) for framework in order["k80"])}
+        cluster.until(lambda: workspace.records() and measuring(workspace) == begun, "the order is another")
+        lost, preempted = map(cluster.job_of, ("p100", "k80"))
+        (early,) = found(workspace)
+        urgent = cluster.run(
+            *("sbatch", "--parsable", f"--partition={URGENT}", "--nodelist=node02", "--exclusive", "--wrap=true")
+        )
         cluster.lose("node01")
         cluster.run("scontrol", "update", "nodename=node01", "state=down", "reason=lost")
+        cluster.until(lambda: urgent in cluster.jobs("completed"), "no place is made for the urgent job")
     cluster.start_node("node01")
     cluster.run("scontrol", "update", "nodename=node01", "state=resume")
-    # Slurm puts the lost job back, for two minutes later. Some of that must pass: a node that is back first ends what
-    # it is told was lost with it, and would end the same job that was let go at once.
-    cluster.until(lambda: lost in cluster.jobs("pending"), "the lost job is not put back")
+    # Slurm puts both jobs back, for two minutes later. For the lost one some of that must pass: a node that is back
+    # first ends what it is told was lost with it, and would end the same job that was let go at once.
+    cluster.until(lambda: {lost, preempted} <= set(cluster.jobs("pending")), "a job is not put back")
     cluster.run("scontrol", "update", f"jobid={lost}", "starttime=now+30seconds")
-    printed = ended(first)
-    assert first.returncode != 0
-    assert f"Slurm job {cancelled} ended as CANCELLED" in printed
-    assert {(record["device"], record["status"]) for record in found(workspace)} == {("p100", "ok")}
-    measured = {path: path.stat().st_mtime_ns for path in workspace.records()}
-    assert len(measured) == 2, printed
-
-    second = workspace.snakemake(*SNAKEMAKE, RECORDS)
-    assert second.returncode == 0, second.stdout + second.stderr
-    assert {path: path.stat().st_mtime_ns for path in measured} == measured
-    records = found(workspace)
-    assert len(records) == 4
-    for record in records:
-        node = {"p100": "node01", "k80": "node02"}[record["device"]]
-        assert (record["status"], record["slurm_node"], record["device_name"]) == ("ok", node, MODELS[node])
-        assert record["device_uuid"] in CARDS[node]
-        assert json.loads(record["slurm_allocation"])["SLURM_GPUS_ON_NODE"] == "1"
-        assert "stand_in" in record["flags"]
-    jobs = {(record["slurm_job_id"], record["device"], record["device_uuid"]) for record in records}
-    assert len(jobs) == 2, "the frameworks of a round are one job on one card"
-    # Which card a name stands for is not chosen once for all, as on one machine.
-    assert not (workspace.folder / "results" / "devices.json").exists()
+    cluster.run("scontrol", "update", f"jobid={preempted}", "starttime=now")
 
     devices = {"p100": {"model": "P100"}, "k80": {"model": "K80"}}
-    local = campaign(tmp_path / "local", devices, ("tensorflow", "pytorch"))
+    local = campaign(tmp_path / "local", devices, frameworks)
     here = StandIn(drivers["node01"].libraries, tmp_path / "cards")
     for card, model in zip(here.cards, MODELS.values(), strict=True):
         card.name = model.encode()
@@ -171,12 +165,41 @@ def test_a_campaign_with_a_cancelled_job_and_a_lost_node_ends_with_the_table_of_
         monkeypatch.setenv(name, value)
     result = local.snakemake(RECORDS)
     assert result.returncode == 0, result.stdout + result.stderr
+
+    printed = ended(process)
+    assert process.returncode == 0, printed
     assert rows(workspace) == rows(local)
+    records = found(workspace)
+    for record in records:
+        node = {"p100": "node01", "k80": "node02"}[record["device"]]
+        assert (record["status"], record["slurm_node"], record["device_name"]) == ("ok", node, MODELS[node])
+        assert record["device_uuid"] in CARDS[node]
+        told = json.loads(record["slurm_allocation"])
+        assert (told["SLURM_GPUS_ON_NODE"], told["SLURM_RESTART_COUNT"]) == ("1", "1")
+        assert "stand_in" in record["flags"]
+    for device, job in (("p100", lost), ("k80", preempted)):
+        of_job = sorted((one for one in records if one["device"] == device), key=lambda one: one["started_unix_s"])
+        assert [record["framework"] for record in of_job] == order[device]
+        assert {record["slurm_job_id"] for record in of_job} == {job}
+        assert len({record["device_uuid"] for record in of_job}) == 1, "the frameworks of a round are on one card"
+    # What the preempted job had measured might have been on another card.
+    assert early["framework"] == order["k80"][0]
+    assert early["started_unix_s"] not in [record["started_unix_s"] for record in records]
+    # Which card a name stands for is not chosen once for all, as on one machine.
+    assert not (workspace.folder / "results" / "devices.json").exists()
 
 
-def measuring(workspace: Workspace) -> list[str]:
-    """The logs of runs whose measuring process was started."""
-    return [str(path) for path in (workspace.folder / "results" / "logs" / "runs").rglob("*.log")]
+def seeded(workspace: Workspace, device: str) -> list[str]:
+    """The frameworks in the order of the first round on a device."""
+    written = config.load(config.readable(workspace.folder / "config.yaml"), "config.yaml")
+    return [run.cell.framework for run in matrix.campaign(written) if run.cell.device == device]
+
+
+def measuring(workspace: Workspace) -> set[tuple[str, str]]:
+    """Devices and frameworks of which a run's measuring process was started."""
+    runs = workspace.folder / "results" / "logs" / "runs"
+    logs = [path.relative_to(runs).parts for path in runs.rglob("*.log")]
+    return {(device, framework) for device, _, framework, *_ in logs}
 
 
 def test_a_job_that_did_not_get_what_was_asked_for_fails_its_run_and_says_why(cluster, drivers, tmp_path, monkeypatch):
@@ -230,32 +253,100 @@ def test_a_device_that_slurm_refuses_ends_a_campaign_before_it_begins(cluster, t
     assert not cluster.jobs()
 
 
-def test_a_job_over_its_time_limit_costs_its_runs_only(cluster, drivers, tmp_path):
-    workspace = campaign(tmp_path / "slurm", {"node": PROCESSOR | {"runtime": 1}})
+def test_jobs_that_slurm_ends_cost_their_own_runs_which_the_next_invocation_makes(cluster, drivers, tmp_path):
+    # So little memory that Snakemake itself is over it: without cgroups, Slurm does not count the measuring process,
+    # which is in a session of its own.
+    devices = {"p100": P100, "late": PROCESSOR, "large": PROCESSOR, "unwanted": PROCESSOR}
+    limits = {"late": PROCESSOR | {"runtime": 1}, "large": PROCESSOR | {"mem_mb": 60}}
+    workspace = campaign(tmp_path / "slurm", devices | limits)
     with asleep(cluster, drivers, "node03"):
-        result = workspace.snakemake(*SNAKEMAKE, RECORDS)
-    assert result.returncode != 0
-    assert "ended as TIMEOUT (TimeLimit): rule_node-article-cnn" in result.stderr
-    assert not workspace.records()
-
-
-def test_a_job_over_its_memory_costs_its_runs_only(cluster, drivers, tmp_path):
-    # Less than Snakemake itself takes: without cgroups, Slurm does not count the measuring process in its own session.
-    workspace = campaign(tmp_path / "slurm", {"node": PROCESSOR | {"mem_mb": 60}})
-    result = workspace.snakemake(*SNAKEMAKE, RECORDS)
-    assert result.returncode != 0
+        with asleep(cluster, drivers, "node01"):
+            first = workspace.start_snakemake(*SNAKEMAKE, RECORDS)
+            begun = {(device, "pytorch") for device in ("late", "unwanted")}
+            cluster.until(lambda: begun <= measuring(workspace), "not both are measured")
+            late, unwanted = map(cluster.job_of, ("late", "unwanted"))
+            cluster.run("scancel", unwanted)
+            assert cluster.run("squeue", "--noheader", f"--jobs={late}", "--format=%l") == "1:00"
+            # For Slurm, that minute has passed.
+            cluster.run("scontrol", "update", f"jobid={late}", "endtime=now")
+            cluster.until(lambda: late in cluster.jobs("timeout"), "the time limit is none")
+        # Where one ends well with others that do not, Snakemake asks again soon, and so ends.
+        printed = ended(first)
+    assert first.returncode != 0
+    assert f"Slurm job {late} ended as TIMEOUT (TimeLimit) on node03: rule_late-article-cnn" in printed
+    assert f"Slurm job {unwanted} ended as CANCELLED " in printed
     # Without cgroups, Slurm does not always call it OUT_OF_MEMORY.
-    assert re.search(r"Slurm job \d+ ended as \w+ \(\w+\): rule_node-article-cnn", result.stderr)
-    (log,) = (workspace.folder / ".snakemake" / "slurm_logs").rglob("*.log")
-    assert "exceeded memory limit" in log.read_text()
-    assert not workspace.records()
+    assert re.search(r"Slurm job \d+ ended as \w+ \(\w+\) on node03: rule_large-article-cnn", printed)
+    logs = "".join(log.read_text() for log in (workspace.folder / ".snakemake" / "slurm_logs").rglob("*.log"))
+    assert "exceeded memory limit" in logs
+    assert "DUE TO TIME LIMIT" in logs
+    (kept,) = workspace.records()
+    measured = kept.stat().st_mtime_ns
+
+    workspace.configure(devices=devices)
+    second = workspace.snakemake(*SNAKEMAKE, RECORDS)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert {(record["device"], record["status"]) for record in found(workspace)} == {(name, "ok") for name in devices}
+    assert kept.stat().st_mtime_ns == measured
 
 
-def test_when_the_login_session_ends_jobs_go_on_and_nothing_is_measured_twice(cluster, drivers, tmp_path):
+def test_a_node_without_the_shared_folder_is_named_and_can_be_left_out(cluster, drivers, tmp_path):
+    if subprocess.run([*ANOTHER_VIEW, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a node that sees other files than this process needs root")
+    node = {"kind": "cpu", "partition": "gpu"} | SMALL
+    workspace = campaign(tmp_path / "slurm", {"node": node})
+    with cluster.without(tmp_path, "node01"):
+        first = workspace.snakemake(*SNAKEMAKE, RECORDS)
+        assert first.returncode != 0
+        assert re.search(r"Slurm job \d+ ended as FAILED \(JobLaunchFailure\) on node01: rule_node-", first.stderr)
+        assert not list((workspace.folder / ".snakemake" / "slurm_logs").rglob("*.log"))
+        assert not workspace.records()
+        workspace.configure(devices={"node": node | {"exclude": "node01"}})
+        second = workspace.snakemake(*SNAKEMAKE, RECORDS)
+    assert second.returncode == 0, second.stdout + second.stderr
+    (record,) = found(workspace)
+    assert (record["status"], record["slurm_node"]) == ("ok", "node02")
+
+
+def test_a_queue_that_takes_no_more_jobs_costs_the_rounds_that_it_did_not_take(cluster, drivers, tmp_path):
+    rounds = [entry | {"rounds": 2} for entry in TINY["matrix"]]
+    workspace = campaign(tmp_path / "slurm", {"node": PROCESSOR}, matrix=rounds)
+    with asleep(cluster, drivers, "node03"):
+        first = workspace.start_snakemake(*SNAKEMAKE, "--jobs", "1", RECORDS)
+        cluster.until(lambda: measuring(workspace), "nothing is measured")
+        cluster.run("scontrol", "update", "partitionname=cpu", "state=inactive")
+    try:
+        printed = ended(first)
+        assert first.returncode != 0
+        assert "Batch job submission failed: Required partition not available" in printed
+        (record,) = workspace.records()
+        measured = record.stat().st_mtime_ns
+        # It takes jobs again, and none may start yet.
+        cluster.run("scontrol", "update", "partitionname=cpu", "state=down")
+        second = workspace.start_snakemake(*SNAKEMAKE, RECORDS)
+        cluster.until(lambda: cluster.jobs("pending"), "no job waits")
+    finally:
+        cluster.run("scontrol", "update", "partitionname=cpu", "state=up")
+    printed = ended(second)
+    assert second.returncode == 0, printed
+    assert record.stat().st_mtime_ns == measured
+    assert [(run["round"], run["status"]) for run in found(workspace)] == [(1, "ok"), (2, "ok")]
+
+
+def test_ctrl_c_cancels_the_jobs_and_the_end_of_the_login_session_leaves_them_to_end(cluster, drivers, tmp_path):
     workspace = campaign(tmp_path / "slurm", {"node": PROCESSOR}, protocol={"timeout_s": 600})
     with asleep(cluster, drivers, "node03"):
-        first = workspace.start_snakemake(*SNAKEMAKE, RECORDS)
+        interrupted = workspace.start_snakemake(*SNAKEMAKE, RECORDS)
         cluster.until(lambda: measuring(workspace), "nothing is measured")
+        (job,) = cluster.jobs()
+        interrupted.send_signal(signal.SIGINT)
+        ended(interrupted)
+        assert interrupted.returncode != 0
+        assert job in cluster.jobs("cancelled")
+        assert not workspace.records()
+
+        first = workspace.start_snakemake(*SNAKEMAKE, RECORDS)
+        cluster.until(lambda: cluster.jobs("running"), "nothing is measured")
         os.kill(first.pid, signal.SIGKILL)
         first.communicate()
         (job,) = cluster.jobs()

@@ -64,5 +64,10 @@ def test_a_record_tells_job_node_and_what_else_was_allocated(stand_in):
     facts = json.loads(stand_in.child(FACTS, **JOB | told))
     assert (facts["slurm_job_id"], facts["slurm_node"]) == ("17", "node02")
     assert told.items() <= json.loads(facts["slurm_allocation"]).items()
+    of_job = {"FRAMEBENCH_SLURM_RESTART_COUNT": "1", "FRAMEBENCH_SLURM_CPUS_ON_NODE": "8", "SLURM_CPUS_ON_NODE": "4"}
+    allocated = json.loads(json.loads(stand_in.child(FACTS, **JOB | of_job))["slurm_allocation"])
+    assert (allocated["SLURM_RESTART_COUNT"], allocated["SLURM_CPUS_ON_NODE"]) == ("1", "4"), (
+        "the step's own goes first"
+    )
     without = "import os; os.environ.pop('SLURM_JOB_ID', None); " + FACTS
     assert json.loads(stand_in.child(without)) == {}

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-from datetime import datetime
 
 import pytest
 import yaml
@@ -174,9 +173,7 @@ def test_devices_and_profile_must_fit(tmp_path, monkeypatch):
 
 
 def test_jobs_that_an_earlier_invocation_left_in_this_folder_are_named(tmp_path, monkeypatch):
-    since = "None|2026-11-25T12:00:00|rule_x"
-    jobs = [f"11|RUNNING|{since}|/elsewhere", f"12|RUNNING|{since}|{tmp_path}", f"13|PENDING|{since}|{tmp_path}"]
-    squeue(monkeypatch, tmp_path, "\n".join(f"echo '{job}'" for job in jobs))
+    squeue(monkeypatch, tmp_path, f"echo '11|/elsewhere'; echo '12|{tmp_path}'; echo '13|{tmp_path}'")
     told = place_refusal(loaded({"p100": P100}).requests, True, tmp_path)
     assert told.startswith("2 jobs of an earlier invocation") and told.endswith("scancel 12 13")
 
@@ -192,18 +189,21 @@ def test_a_cluster_that_cannot_be_asked_is_told(tmp_path, monkeypatch, script, m
     assert place_refusal(loaded({"p100": P100}).requests, True, tmp_path).startswith(message)
 
 
-def test_jobs_of_this_invocation_that_ended_badly_are_told(tmp_path, monkeypatch):
-    jobs = [
-        f"{job}|{state}|{reason}|2026-11-25T{submitted}:00|rule_p100-1|{tmp_path}"
-        for job, state, reason, submitted in [
-            (11, "TIMEOUT", "TimeLimit", "11:59"),
-            (12, "TIMEOUT", "TimeLimit", "12:00"),
-            (13, "COMPLETED", "None", "12:00"),
-        ]
-    ]
-    squeue(monkeypatch, tmp_path, "\n".join(f"echo '{job}'" for job in jobs))
-    told = slurm.ended_badly(tmp_path, datetime(2026, 11, 25, 12))
-    assert told == ["Slurm job 12 ended as TIMEOUT (TimeLimit): rule_p100-1"]
+def test_a_job_that_failed_is_told_by_what_slurm_says_of_it(tmp_path, monkeypatch):
+    said = "SLURM-job '12' failed, reason unavailable"
+    squeue(monkeypatch, tmp_path, "echo 'TIMEOUT (TimeLimit)|node01|rule_p100-1'")
+    assert slurm.failure("p100-1", "12", said) == "Slurm job 12 ended as TIMEOUT (TimeLimit) on node01: rule_p100-1"
+    squeue(monkeypatch, tmp_path, "echo 'CANCELLED (None)||rule_p100-1'")
+    assert slurm.failure("p100-1", "12", said) == "Slurm job 12 ended as CANCELLED (None): rule_p100-1"
+    squeue(monkeypatch, tmp_path, "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+    told = slurm.failure("p100-1", "12", said)
+    assert told.endswith("failed, and squeue refuses: slurm_load_jobs error: Invalid job id specified: p100-1")
+
+
+def test_a_job_that_sbatch_refused_is_told_in_the_words_of_sbatch():
+    said = "SLURM sbatch failed. The error message was 'sbatch: error: QOSMaxSubmit\nsbatch: error: failed'.\n"
+    told = slurm.failure("p100-1", None, f"{said}    sbatch call:\n        sbatch --parsable")
+    assert told == f"p100-1: {' '.join(said.split())}"
 
 
 def test_slurm_is_asked_whether_it_could_ever_run_such_a_job(tmp_path, monkeypatch):

@@ -6,7 +6,6 @@ import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,6 @@ OPTIONS = {
     **{"slurm_partition": "--partition", "slurm_account": "--account", "qos": "--qos", "constraint": "--constraint"},
     **{"gres": "--gres", "cpus_per_task": "--cpus-per-task", "mem_mb": "--mem", "runtime": "--time"},
 }
-# After these, what a job was to make is missing.
-BAD_STATES = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
 CPU = "cpu"  # a device of this name is a processor
 
 # What a run is given where its device does not say. Snakemake itself, twice in every job, takes 250 MB of the memory.
@@ -153,7 +150,7 @@ def check_place(requests: Sequence[Request], on_cluster: bool, folder: Path) -> 
             "devices: none is asked of a Slurm cluster, as this profile would; say what to ask for in config.yaml, "
             "such as {p100: {gpu_model: p100, partition: gpu}}, or leave out --profile profiles/slurm"
         )
-    if on_cluster and (jobs := [job.id for job in _jobs(folder)]):
+    if on_cluster and (jobs := _jobs(folder)):
         raise PlaceError(
             f"{len(jobs)} jobs of an earlier invocation are in the queue and would be measured twice: wait until they "
             f"have ended, or cancel them by scancel {' '.join(jobs)}"
@@ -170,33 +167,27 @@ def check_request(request: Request, runs: int) -> None:
     _answer(["sbatch", "--test-only", *options, *gpus, *extra, "--wrap=true"], f"devices.{request.name}: ")
 
 
-def ended_badly(folder: Path, since: datetime) -> list[str]:
-    """One line for each job that works in this folder, was submitted since and ended otherwise than it should."""
-    return [
-        f"Slurm job {job.id} ended as {job.state} ({job.reason}): {job.comment}"
-        for job in _jobs(folder, "--states=all")
-        if job.submitted >= since and job.state in BAD_STATES
-    ]
+def failure(name: str, job: str | None, said: str) -> str:
+    """One line on a job of Snakemake that failed: how Slurm's job ended, or why sbatch took none.
+
+    `said` is what the executor says, for which sbatch's own words stand before the whole call; after a call it says
+    less than Slurm, which forgets ended jobs after minutes and so is to be asked at once.
+    """
+    if job is None:
+        return f"{name}: {' '.join(said.partition('sbatch call:')[0].split())}"
+    try:
+        answer = _answer(["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T (%r)|%N|%k"])
+    except PlaceError as error:
+        return f"Slurm job {job} failed, and {error}: {name}"
+    ended, node, comment = answer.strip().split("|", maxsplit=2)
+    return f"Slurm job {job} ended as {ended}{node and f' on {node}'}: {comment}"
 
 
-@dataclass(frozen=True)
-class _Job:
-    id: str
-    state: str
-    reason: str
-    submitted: datetime
-    comment: str  # Snakemake's: what the job is of
-
-
-def _jobs(folder: Path, *options: str) -> list[_Job]:
-    """This user's jobs that work in `folder`: waiting and running, or those of the options."""
-    command = ["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%T|%r|%V|%k|%Z", *options]
-    found = []
-    for line in _answer(command).splitlines():
-        job, state, reason, submitted, comment, where = line.split("|", maxsplit=5)
-        if Path(where).resolve() == folder.resolve():
-            found.append(_Job(job, state, reason, datetime.fromisoformat(submitted), comment))
-    return found
+def _jobs(folder: Path) -> list[str]:
+    """Ids of this user's jobs that work in `folder`, waiting and running."""
+    lines = _answer(["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%Z"]).splitlines()
+    jobs = [line.split("|", maxsplit=1) for line in lines]
+    return [job for job, where in jobs if Path(where).resolve() == folder.resolve()]
 
 
 def _answer(command: Sequence[str], about: str = "") -> str:

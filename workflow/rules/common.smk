@@ -1,5 +1,6 @@
 # What the rules call. Numbers among `params` stand there with their option, since Snakemake compares params as a set of
 # values, to which two numbers that change places are the same.
+import os
 import shlex
 import time
 from pathlib import Path
@@ -68,13 +69,28 @@ def refuse_wrong_place():
         sys.exit(str(error))
 
 
-def tell_ended_jobs():
-    """Which jobs of this invocation ended badly: Snakemake keeps what Slurm says of a group to itself."""
-    if REQUESTS and workflow.non_local_exec:
-        try:
-            print(*slurm.ended_badly(Path.cwd(), STARTED), sep="\n", file=sys.stderr)
-        except slurm.PlaceError as error:
-            print(error, file=sys.stderr)
+def keep_what_slurm_tells_a_job():
+    """Give it to the step of the job that measures under names that the executor does not drop between the two."""
+    if workflow.remote_exec:
+        told = {name for name in os.environ if name.startswith("SLURM_")}
+        os.environ.update({f"FRAMEBENCH_{name}": os.environ[name] for name in told})
+
+
+def tell_failed_jobs():
+    """Have each job that fails on a cluster told, and why: of a group, Snakemake drops what its executor says."""
+    if not workflow.non_local_exec:
+        return
+    # Not above: every job of the cluster reads this file, and the import takes long.
+    from snakemake_executor_plugin_slurm import Executor
+
+    print_job_error = Executor.print_job_error
+
+    def told(executor, job_info, msg=None, **kwargs):
+        line = slurm.failure(job_info.job.name, job_info.external_jobid, msg or "")
+        print(line, file=sys.stderr, flush=True)
+        print_job_error(executor, job_info, msg, **kwargs)
+
+    Executor.print_job_error = told
 
 
 def tell_submissions():

@@ -7,6 +7,8 @@ from framebench.measure.devices import cuda, nvml
 
 CPU = "cpu"
 JOB, NODE = "SLURM_JOB_ID", "SLURMD_NODENAME"
+# Before the name of a variable that the job has and its step that measures has not; see workflow/rules/common.smk.
+OF_JOB = "FRAMEBENCH_"
 # What the job could use beside its GPU, and where; Slurm sets those that apply. LOADEDMODULES is Environment Modules'.
 TOLD = (
     *("SLURM_CLUSTER_NAME", "SLURM_JOB_PARTITION", "SLURM_JOB_QOS", "SLURM_JOB_ACCOUNT", "SLURM_RESTART_COUNT"),
@@ -23,7 +25,8 @@ def facts() -> dict[str, object]:
     """Record fields that tell of this process's Slurm job; none outside one."""
     if JOB not in os.environ:
         return {}
-    told = {name: os.environ[name] for name in TOLD if name in os.environ}
+    of_job = {name: os.environ[f"{OF_JOB}{name}"] for name in TOLD if f"{OF_JOB}{name}" in os.environ}
+    told = of_job | {name: os.environ[name] for name in TOLD if name in os.environ}
     return {
         "slurm_job_id": os.environ[JOB],
         "slurm_node": os.environ.get(NODE),
