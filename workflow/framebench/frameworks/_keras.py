@@ -46,7 +46,7 @@ class KerasTrainer(ABC):
             self.model = self._build()
         self.load(weights)
         self.model.compile(
-            optimizer=_optimizer(workload.optimizer),
+            optimizer=self._optimizer(workload.optimizer),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             steps_per_execution=self.steps_per_call,
             jit_compile=tuning.get("jit_compile", "auto"),
@@ -81,7 +81,19 @@ class KerasTrainer(ABC):
     def _backend_settings(self) -> dict[str, object]:
         """What is in effect in the backend, `device` among it."""
 
-    def _update_variables(self) -> None:
+    def _optimizer(self, optimizer: SGD | Adam) -> keras.optimizers.Optimizer:
+        match optimizer:
+            case SGD(learning_rate, momentum):
+                return keras.optimizers.SGD(learning_rate, momentum=momentum)
+            case Adam():
+                return _adam(optimizer, self._dense)
+        raise ValueError(f"the adapter does not know the optimizer {optimizer}")
+
+    def _dense(self, gradient: Any) -> Any:
+        """A gradient as an array, where it is not one on the backend."""
+        return gradient
+
+    def _update_variables(self) -> None:  # noqa: B027
         """Give the model's variables the values that they have, where `fit` keeps them elsewhere while it trains."""
 
     def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
@@ -186,27 +198,21 @@ def _variable(model: keras.Model, name: str) -> keras.Variable:
     return next(one for one in model.get_layer(layer).weights if one.name == weight)
 
 
-def _optimizer(optimizer: SGD | Adam) -> keras.optimizers.Optimizer:
-    match optimizer:
-        case SGD(learning_rate, momentum):
-            return keras.optimizers.SGD(learning_rate, momentum=momentum)
-        case Adam():
-            return _adam(optimizer)
-    raise ValueError(f"the adapter does not know the optimizer {optimizer}")
-
-
-def _adam(spec: Adam) -> keras.optimizers.Optimizer:
+def _adam(spec: Adam, dense: Callable) -> keras.optimizers.Optimizer:
     """Keras's Adam, with epsilon where the spec and algorithm 1 of the paper have it: beside the corrected √v̂.
 
     Keras adds it to √v before the correction, which for small gradients is another function. So it is given epsilon
     times what the correction would do to it: for every step one number more to compute, and nothing else.
+
+    `dense` makes an array of a gradient that TensorFlow gives as rows and where they belong, as that of an embedding.
+    Keras 3.15 squares the rows one by one: of a token that stands twice in a batch it takes g² + h² for (g + h)².
     """
 
     class CorrectedAdam(type(keras.optimizers.Adam())):  # type: ignore[misc]  # on PyTorch, a class of its own
         def _backend_update_step(self, grads: list, trainable_variables: list, learning_rate: Any) -> None:
             step = keras.ops.cast(self.iterations + 1, trainable_variables[0].dtype)
             self.epsilon = spec.epsilon * keras.ops.sqrt(1 - keras.ops.power(self.beta_2, step))
-            super()._backend_update_step(grads, trainable_variables, learning_rate)
+            super()._backend_update_step([dense(gradient) for gradient in grads], trainable_variables, learning_rate)
             self.epsilon = spec.epsilon
 
     return CorrectedAdam(spec.learning_rate, spec.beta_1, spec.beta_2, spec.epsilon)

@@ -84,7 +84,10 @@ class Trainer(KerasTrainer):
         tf.test.experimental.sync_devices()
 
     def _tell(self, function: Callable, *tensors: Any) -> None:
-        tf.numpy_function(function, [tf.convert_to_tensor(tensor) for tensor in tensors], [])
+        tf.numpy_function(function, [self._dense(tensor) for tensor in tensors], [])
+
+    def _dense(self, gradient: Any) -> tf.Tensor:
+        return tf.convert_to_tensor(gradient)
 
     def _backend_settings(self) -> dict[str, object]:
         return runtime_settings() | {"device": self.model.weights[0].value.device}
