@@ -73,7 +73,7 @@ class KerasTrainer(ABC):
     def _backend_settings(self) -> dict[str, object]:
         """What is in effect in the backend, `device` among it."""
 
-    def _update_variables(self) -> None:
+    def _update_variables(self) -> None:  # noqa: B027
         """Give the model's variables the values that they have, where `fit` keeps them elsewhere while it trains."""
 
     def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
@@ -131,9 +131,11 @@ class KerasTrainer(ABC):
         compute_loss, apply = self.model.compute_loss, self.model.optimizer.apply
         names = {id(_variable(self.model, name)): name for name in self.workload.weight_shapes}
 
-        def watched_loss(*args, **kwargs) -> Any:
-            loss = compute_loss(*args, **kwargs)
-            self._tell(observer.loss, loss)
+        # Keras calls both outside of training steps too, in evaluation and to learn the shapes.
+        def watched_loss(*args, training: bool = True) -> Any:
+            loss = compute_loss(*args, training=training)
+            if training:
+                self._tell(observer.loss, loss)
             return loss
 
         def watched_apply(gradients: list, *others) -> None:
@@ -149,9 +151,10 @@ class KerasTrainer(ABC):
             layer.call = self._watched_dropout(layer.call, observer)
 
     def _watched_dropout(self, dropout: Callable, observer: Observer) -> Callable:
-        def watched(x: Any, *args, **kwargs) -> Any:
-            y = dropout(x, *args, **kwargs)
-            self._tell(observer.dropout, x, y)
+        def watched(x: Any, training: bool = False) -> Any:
+            y = dropout(x, training=training)
+            if training:
+                self._tell(observer.dropout, x, y)
             return y
 
         return watched

@@ -10,8 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 import torch
+from keras.src.backend.common.dtypes import BIT64_TO_BIT32_DTYPE
 from torch.utils.data import DataLoader
 
+from framebench.frameworks import stored_type
 from framebench.frameworks._keras import KerasTrainer
 from framebench.frameworks.pytorch import (
     allocator_peaks_mib,
@@ -55,6 +57,9 @@ class Trainer(KerasTrainer):
     @staticmethod
     def _start(threads: int, precision: str, device: str) -> str:
         start(threads, precision, device)
+        # Keras multiplies matrices of float64 in float32 on this backend, as JAX does unless asked otherwise, and has
+        # no switch for it: without this, the certificate could prove nothing to more than 7 digits.
+        BIT64_TO_BIT32_DTYPE["float64"] = stored_type(precision)
         return device
 
     def _batches(self, images: np.ndarray, labels: np.ndarray, input: str) -> DataLoader:
