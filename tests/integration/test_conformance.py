@@ -8,9 +8,12 @@ import pytest
 
 from conftest import PROJECT
 from framebench import catalogue, environments, workloads
+from framebench.workloads.layers import Dropout
 
 pytestmark = pytest.mark.usefixtures("installed")
 BATCH_SIZE = 4
+# JAX compiles some 150 functions here, and this takes half as long where they need not be fast.
+XLA_FLAGS = "--xla_backend_optimization_level=0"
 # Runs under the framework's own interpreter; prints what it saw.
 SCRIPT = """
 import json, resource, sys
@@ -20,6 +23,7 @@ from framebench import frameworks, workloads
 from framebench.certify import reference
 from framebench.certify.arithmetic import Arithmetic
 from framebench.measure import ceiling, footprint, worker
+from framebench.workloads.layers import Dropout
 
 framework, batch_size, names = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 adapter = frameworks.load(framework)
@@ -33,6 +37,22 @@ class Steps:
         synchronise()
         self.losses.append(self.look())
         return len(self.losses) == 7
+
+
+class Told:
+    # An observer of what dropout does: of every call, which units came alive and which of these it dropped.
+    def __init__(self):
+        self.calls = []
+    def loss(self, value):
+        pass
+    def gradients(self, gradients):
+        pass
+    def dropout(self, before, after):
+        self.calls.append((before != 0, (before != 0) & (after == 0)))
+    def redrawn(self, layers):
+        # Shares of the units alive in two steps, one after the other, of which dropout thought otherwise.
+        pairs = zip(self.calls, self.calls[layers:])
+        return [float((one != other)[alive & again].mean()) for (alive, one), (again, other) in pairs]
 
 
 def of_workload(workload):
@@ -85,7 +105,9 @@ def of_workload(workload):
             seen[broken] = "accepted"
         except ValueError as error:
             seen[broken] = str(error)
-    trainer, seen["host"] = trained(input="host")
+    told = Told()
+    trainer, seen["host"] = trained(input="host", change=lambda trainer: trainer.watch(told))
+    seen["redrawn"] = told.redrawn(sum(isinstance(layer, Dropout) for layer in workload.layers))
     seen["moved"] = moved(trainer)
     trainer.load(weights)
     seen["reloaded"] = trainer.loss(*batch)
@@ -185,7 +207,12 @@ def of_framework(request):
     prefix = PROJECT / environments.prefix(environments.lock_of(request.param, "cpu"))
     result = subprocess.run(
         [prefix / "bin" / "python", "-P", "-c", SCRIPT, request.param, str(BATCH_SIZE), *catalogue.workloads()],
-        env={"PYTHONPATH": str(PROJECT / "workflow"), "CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": "1"},
+        env={
+            "PYTHONPATH": str(PROJECT / "workflow"),
+            "CUDA_VISIBLE_DEVICES": "-1",
+            "OMP_NUM_THREADS": "1",
+            "XLA_FLAGS": XLA_FLAGS,
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -250,6 +277,15 @@ def test_both_inputs_train_on_the_same_batches_in_the_same_order(conformance):
         assert saw["precisions"]["float32"]["losses"] == pytest.approx(saw["host"], abs=1e-5)
 
 
+def test_dropout_draws_anew_in_every_step(conformance):
+    (_, workload), saw = conformance
+    rates = [layer.rate for layer in workloads.load(workload).layers if isinstance(layer, Dropout)]
+    assert len(saw["redrawn"]) == 6 * len(rates)
+    for share, rate in zip(saw["redrawn"], 6 * rates, strict=True):
+        # Of some thousand units, and of two thousand of the last layer's in four images.
+        assert share == pytest.approx(2 * rate * (1 - rate), abs=0.1)
+
+
 def test_weights_that_do_not_fit_are_refused(conformance):
     _, saw = conformance
     assert saw["missing"].startswith("layer conv1: ")
@@ -306,6 +342,13 @@ def test_without_a_gpu_there_is_an_error_and_no_run_on_the_cpu(of_framework):
     _, saw = of_framework
     assert saw["no_gpu"].startswith("a GPU is asked for, but ")
     assert " sees none " in saw["no_gpu"]
+
+
+def test_the_threads_are_as_many_as_asked_for(conformance):
+    _, saw = conformance
+    # Each framework's own words for them.
+    told = [saw["settings"].get(name) for name in ("num_threads", "intra_op_threads", "xla_threads")]
+    assert [count for count in told if count is not None] == [1]
 
 
 def test_the_memory_of_a_gpu_is_not_told_where_there_is_none(conformance):

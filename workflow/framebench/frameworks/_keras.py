@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.backend.common.dtypes import BIT64_TO_BIT32_DTYPE
 
 from framebench import workloads
 from framebench.frameworks import NOT_TUNED, Observer, Pace, Tuning, Weights, check_fit, computed_type, stored_type
@@ -40,6 +41,9 @@ class KerasTrainer(ABC):
         self.steps_per_call: int = tuning.get("steps_per_execution", 1)
         self.stored, self.computed = stored_type(precision), computed_type(precision)
         keras.config.set_floatx(self.stored)
+        # Some backends compute some things of float64 in float32 (products PyTorch, tanh JAX), as JAX does unless asked
+        # otherwise; there is no switch for it, and the certificate could prove nothing to more than 7 digits.
+        BIT64_TO_BIT32_DTYPE["float64"] = self.stored
         # keras.io/api/mixed_precision/policy; `compile` adds the loss scaling of mixed_float16.
         keras.config.set_dtype_policy(self.computed if self.computed == self.stored else f"mixed_{self.computed}")
         with keras.device(self.place):
@@ -151,9 +155,11 @@ class KerasTrainer(ABC):
         compute_loss, apply = self.model.compute_loss, self.model.optimizer.apply
         names = {id(_variable(self.model, name)): name for name in self.workload.weight_shapes}
 
-        def watched_loss(*args, **kwargs) -> Any:
-            loss = compute_loss(*args, **kwargs)
-            self._tell(observer.loss, loss)
+        # Keras calls both outside of training steps too, in evaluation and to learn the shapes.
+        def watched_loss(*args, training: bool = True) -> Any:
+            loss = compute_loss(*args, training=training)
+            if training:
+                self._tell(observer.loss, loss)
             return loss
 
         def watched_apply(gradients: list, *others) -> None:
@@ -169,9 +175,10 @@ class KerasTrainer(ABC):
             layer.call = self._watched_dropout(layer.call, observer)
 
     def _watched_dropout(self, dropout: Callable, observer: Observer) -> Callable:
-        def watched(x: Any, *args, **kwargs) -> Any:
-            y = dropout(x, *args, **kwargs)
-            self._tell(observer.dropout, x, y)
+        def watched(x: Any, training: bool = False) -> Any:
+            y = dropout(x, training=training)
+            if training:
+                self._tell(observer.dropout, x, y)
             return y
 
         return watched

@@ -193,15 +193,15 @@ class Trainer:
         loss, optimizer = self._loss, self.optimizer
 
         def watched_loss(weights: Weights, x: jax.Array, y: jax.Array, key: jax.Array | None = None) -> jax.Array:
-            # The model file's own, while the step is traced that calls it.
-            dropout = getattr(self.model, "dropout", None)
-            if dropout:
-                self.model.dropout = watched_dropout(dropout, observer)
+            # A function of the model file, which is another while the step is traced that calls it.
+            functions = vars(self.model)
+            own = dict(functions)
+            if "dropout" in own:
+                functions["dropout"] = watched_dropout(own["dropout"], observer)
             try:
                 value = loss(weights, x, y, key)
             finally:
-                if dropout:
-                    self.model.dropout = dropout
+                functions.update(own)
             tell(observer.loss, value)
             return value
 
@@ -255,8 +255,8 @@ def tell(function: Callable, *arrays: jax.Array) -> None:
 def watched_dropout(dropout: Callable, observer: Observer) -> Callable:
     """`dropout`, a function of an array and more, that tells the observer of it whenever it runs."""
 
-    def watched(x: jax.Array, *args, **kwargs) -> jax.Array:
-        y = dropout(x, *args, **kwargs)
+    def watched(x: jax.Array, *others: Any) -> jax.Array:
+        y = dropout(x, *others)
         tell(observer.dropout, x, y)
         return y
 

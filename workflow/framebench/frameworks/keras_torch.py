@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from framebench.frameworks import NOT_TUNED, Tuning
 from framebench.frameworks._keras import KerasTrainer
 from framebench.frameworks.pytorch import (
     allocator_peaks_mib,
@@ -22,6 +23,7 @@ from framebench.frameworks.pytorch import (
     runtime_settings,
     start,
 )
+from framebench.workloads.layers import Workload
 
 __all__ = [
     "ENVIRONMENT",
@@ -52,6 +54,12 @@ PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloa
 
 
 class Trainer(KerasTrainer):
+    def __init__(self, workload: Workload, *others: Any, tuning: Tuning = NOT_TUNED, **options: Any) -> None:
+        if workload.recurrent and tuning.get("jit_compile") is True:
+            # On a CPU it compiles for minutes, and on a GPU it leaves cuDNN's kernel.
+            raise ValueError("jit_compile: torch.compile takes Keras's recurrent layer apart into all of its steps")
+        super().__init__(workload, *others, tuning=tuning, **options)
+
     @staticmethod
     def _start(threads: int, precision: str, device: str) -> str:
         start(threads, precision, device)
