@@ -1,7 +1,7 @@
 """Faults to plant in a framework's model or adapter, one at a time, and what is then observed.
 
 Run inside a framework's environment as `python -P planted.py FRAMEWORK FAULT FOLDER…`: reads, from each folder, the
-problem <workload>.npz and the images to learn from, images.npz, and writes there <framework>/<workload>/<fault>.npz
+problem <workload>.npz and the samples to learn from, <kind>.npz, and writes there <framework>/<workload>/<fault>.npz
 for the fault named or, where FAULT is empty, for every one that is known for the framework; `none` plants nothing.
 Every fault goes through the real adapter: only what is named in its patches is replaced.
 """
@@ -33,9 +33,12 @@ def faults(framework: str) -> Iterator[tuple[str, str, list[Patch]]]:
     adapter: ModuleType = frameworks.load(framework)  # type: ignore[assignment]
     yield "article-cnn", NONE, []
     yield "vgg-cnn", NONE, []
+    yield "gru-imdb", NONE, []
     yield "article-cnn", "labels off by one", fed(adapter, labels=lambda labels: (labels + 1) % 10)
     yield "article-cnn", "BGR for RGB", fed(adapter, images=lambda images: images[..., ::-1].copy())
     yield "article-cnn", "a NaN among the images", fed(adapter, images=with_nan)
+    yield "gru-imdb", "epsilon 1e-7", told(adapter, epsilon=1e-7)
+    yield "gru-imdb", "second moment's decay 0.998", told(adapter, beta_2=0.998)
     of_framework: dict[str, Callable] = {
         "pytorch": torch_faults,
         "tensorflow": tensorflow_faults,
@@ -57,6 +60,16 @@ def fed(
         feed(self, images(x), labels(y), input)
 
     return [(adapter.Trainer, "feed", changed)]
+
+
+def told(adapter: ModuleType, **numbers: float) -> list[Patch]:
+    """An adapter that takes other numbers of the optimizer for those of the spec."""
+    init = adapter.Trainer.__init__
+
+    def built(self, workload, *others) -> None:
+        init(self, dataclasses.replace(workload, optimizer=dataclasses.replace(workload.optimizer, **numbers)), *others)
+
+    return [(adapter.Trainer, "__init__", built)]
 
 
 def mistaught(adapter: ModuleType, labels: Callable = lambda array: array, rate: float = 1) -> list[Patch]:
@@ -161,6 +174,8 @@ def torch_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
     yield "vgg-cnn", "dropout left on in evaluation", built(adapter, never_evaluates)
     yield "vgg-cnn", "dropout off in training", rate(0.0)
     yield "vgg-cnn", "dropout rates 0.3", rate(0.3)
+
+    yield "gru-imdb", "gates in another order", [(adapter, "_gates_swapped", lambda array: array)]
 
     class Wider(article.Net):
         def __init__(self) -> None:
@@ -305,6 +320,8 @@ def keras_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
     import keras  # noqa: PLC0415
     from keras import layers  # noqa: PLC0415
 
+    from framebench.frameworks import _keras  # noqa: PLC0415
+
     article = workloads.model_file("article-cnn", "keras")
 
     def model(
@@ -341,6 +358,14 @@ def keras_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
             )
         ]
 
+    adam = _keras._adam
+
+    def rows_apart(spec, dense):
+        return adam(spec, lambda gradient: gradient)
+
+    def own_adam(self, adam):
+        return keras.optimizers.Adam(adam.learning_rate, adam.beta_1, adam.beta_2, adam.epsilon)
+
     class AlwaysDropping(layers.Dropout):
         def call(self, inputs, training=False):
             return super().call(inputs, training=True)
@@ -361,6 +386,9 @@ def keras_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
     yield "article-cnn", "loss summed over the batch", loss(from_logits=True, reduction="sum")
     yield "article-cnn", "a weight of the wrong shape", model(filters2=17)
     yield "article-cnn", "a layer missing in the model file", model(conv2="convolution2")
+    yield "gru-imdb", "epsilon where Keras has it", [(adapter.Trainer, "_optimizer", own_adam)]
+    if keras.backend.backend() == "tensorflow":
+        yield "gru-imdb", "rows of a gradient squared apart", [(_keras, "_adam", rows_apart)]
     yield "vgg-cnn", "dropout left on in evaluation", [(layers, "Dropout", AlwaysDropping)]
     yield "vgg-cnn", "dropout off in training", [(layers, "Dropout", NeverDropping)]
 
@@ -369,7 +397,7 @@ def main() -> None:
     framework, only, *folders = sys.argv[1:]
     for folder in map(Path, folders):
         for workload, name, patches in faults(framework):
-            if only in ("", name):
+            if only in ("", name) and (folder / f"{workload}.npz").exists():
                 facts, arrays = observed(framework, workload, name, patches, folder)
                 observe.write(folder / framework / workload / f"{name}.npz", facts, arrays)
 
@@ -379,15 +407,16 @@ def observed(
 ) -> tuple[observe.Facts, dict[str, np.ndarray]]:
     """What is seen of a fault, or why it cannot be run."""
     learns = name == NONE or name.endswith(IN_LESSON)
+    spec = workloads.load(workload)
     with ExitStack() as planted:
         for replaced in patches:
             planted.enter_context(patch.object(*replaced))
         try:
             return observe.observe(
                 frameworks.load(framework),
-                workloads.load(workload),
+                spec,
                 given.read_problem(folder / f"{workload}.npz"),
-                given.lesson(workloads.load(workload), folder / "images.npz") if learns else None,
+                given.lesson(spec, folder / f"{spec.data}.npz") if learns else None,
                 THREADS,
             )
         except Exception as error:
