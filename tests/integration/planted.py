@@ -1,8 +1,9 @@
 """Faults to plant in a framework's model or adapter, one at a time, and what is then observed.
 
-Run inside a framework's environment as `python -P planted.py FRAMEWORK FAULT FOLDER…`: reads, from each folder, the
+Run inside a framework's environment as `python -P planted.py FRAMEWORK FAULTS FOLDER…`: reads, from each folder, the
 problem <workload>.npz and the images to learn from, images.npz, and writes there <framework>/<workload>/<fault>.npz
-for the fault named or, where FAULT is empty, for every one that is known for the framework; `none` plants nothing.
+for the faults named, one a line, or, where there is none, for all that are known for the framework; `none` plants
+nothing.
 Every fault goes through the real adapter: only what is named in its patches is replaced.
 """
 
@@ -366,10 +367,11 @@ def keras_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
 
 
 def main() -> None:
-    framework, only, *folders = sys.argv[1:]
+    framework, names, *folders = sys.argv[1:]
+    only = names.splitlines()
     for folder in map(Path, folders):
         for workload, name, patches in faults(framework):
-            if only in ("", name):
+            if not only or name in only:
                 facts, arrays = observed(framework, workload, name, patches, folder)
                 observe.write(folder / framework / workload / f"{name}.npz", facts, arrays)
 

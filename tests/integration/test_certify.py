@@ -8,6 +8,29 @@ from framebench import catalogue
 from planted_faults import Outcome, outcomes, plant, plant_all, prepare
 
 FRAMEWORKS = catalogue.frameworks()
+# A fault takes a second or two, but ten and more where JAX compiles it anew. So of its frameworks, one of each kind: in
+# what is fed, in the model, in the loss, in the optimizer, in the dropout, and what cannot be built. What keras-jax has
+# of Keras is planted in keras-torch. `python tests/planted_faults.py` plants everything everywhere.
+WITH_JAX = {
+    "jax": (
+        "none",
+        "labels off by one",
+        "a ReLU missing",
+        "loss summed over the batch",
+        "momentum dropped",
+        "dropout off in training",
+        "a weight of the wrong shape",
+        "a layer missing in the model file",
+    ),
+    "keras-jax": (
+        "none",
+        "labels off by one",
+        "momentum dropped",
+        "dropout off in training",
+        "a weight of the wrong shape",
+        "a layer missing in the model file",
+    ),
+}
 
 # Fault → quantity and layer that the certificate must name first, whatever the framework.
 FIRST = {
@@ -37,7 +60,7 @@ FIRST = {
 
 @pytest.fixture(scope="module")
 def found(installed: None, tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
-    return plant_all(tmp_path_factory.mktemp("planted"))
+    return plant_all(tmp_path_factory.mktemp("planted"), WITH_JAX)
 
 
 def test_what_is_not_planted_passes(found):
@@ -80,9 +103,9 @@ def other_seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return folders
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("framework", sorted(set(FRAMEWORKS) - WITH_JAX.keys()))
 def test_equal_models_pass_with_other_seeds(framework, installed, other_seeds):
-    plant(framework, *other_seeds, only="none")
+    plant(framework, *other_seeds, only=["none"])
     for folder in other_seeds:
         found = list(outcomes(folder, framework))
         assert len(found) == 2
@@ -92,10 +115,10 @@ def test_equal_models_pass_with_other_seeds(framework, installed, other_seeds):
 
 def test_the_workflow_writes_a_certificate_and_a_page_and_proves_again_only_what_changed(certified_workspace):
     workspace = certified_workspace
-    folder = workspace.folder / "results" / "certificates" / "article-cnn"
-    for framework in FRAMEWORKS:
-        page = (folder / f"{framework}.md").read_text()
-        assert "**passed**" in page, page
+    pages = sorted((workspace.folder / "results" / "certificates" / "article-cnn").glob("*.md"))
+    assert [page.stem for page in pages] == ["keras-tensorflow", "pytorch", "tensorflow"]  # those of config.yaml
+    for page in pages:
+        assert "**passed**" in page.read_text(), page
     assert workspace.plan("certificates").jobs == {}
     append(workspace.folder / "workflow/framebench/workloads/article_cnn/pytorch.py", "# as ever\n")
     planned = workspace.plan("certificates").jobs
