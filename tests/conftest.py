@@ -173,12 +173,18 @@ def certified_workspace(certified: Workspace, tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def installed() -> None:
-    """Skips where the frameworks' environments are not installed."""
-    for framework in catalogue.frameworks():
-        prefix = PROJECT / environments.prefix(environments.lock_of(framework, "cpu"))
-        if not (prefix / ".complete").exists():
-            pytest.skip(f"{prefix} is not installed: snakemake environments")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The environments of all frameworks, those that config.yaml does not name among them."""
+    prefixes = {
+        PROJECT / environments.prefix(environments.lock_of(framework, "cpu")) for framework in catalogue.frameworks()
+    }
+    everything = tmp_path_factory.mktemp("everything") / "config.yaml"
+    everything.write_text(yaml.safe_dump({"frameworks": list(catalogue.frameworks()), "packages": "cpu"}))
+    with (PROJECT / ".venvs" / "tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not all((prefix / ".complete").exists() for prefix in prefixes):
+            made = Workspace(PROJECT).snakemake("--cores", "all", "environments", "--configfile", str(everything))
+            assert made.returncode == 0, made.stdout + made.stderr
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -68,11 +69,11 @@ def prepare(folder: Path, workload: str, seed: int, samples: int) -> None:
         )
 
 
-def plant(framework: str, *folders: Path, only: str = "") -> None:
-    """Observe every fault, or the one called `only`, in the framework's own environment, for each folder's problems."""
+def plant(framework: str, *folders: Path, only: Sequence[str] = ()) -> None:
+    """Observe every fault, or those called so, in the framework's own environment, for each folder's problems."""
     prefix = catalogue.ROOT / environments.prefix(environments.lock_of(framework, "cpu"))
     subprocess.run(
-        [prefix / "bin" / "python", "-P", PLANTED, framework, only, *folders],
+        [prefix / "bin" / "python", "-P", PLANTED, framework, "\n".join(only), *folders],
         env=os.environ
         | {
             "PYTHONPATH": str(catalogue.ROOT / "workflow"),
@@ -85,14 +86,21 @@ def plant(framework: str, *folders: Path, only: str = "") -> None:
     )
 
 
-def plant_all(folder: Path) -> list[Outcome]:
-    """Every fault in every framework, two frameworks at a time: they import, trace and compile on one core each."""
-    # gru-imdb learns in no certificate here: that takes a minute in each framework.
+def plant_all(folder: Path, only: Mapping[str, Sequence[str]] = MappingProxyType({})) -> list[Outcome]:
+    """Every fault in every framework, or `only` those that are named for it; two frameworks at a time.
+
+    They import, trace and compile on one core each.
+    """
+    # gru-imdb learns nothing here: that takes a minute in each framework.
     for workload, samples in {"article-cnn": SAMPLES, "vgg-cnn": SAMPLES, "gru-imdb": 0}.items():
         prepare(folder, workload, seed=1, samples=samples)
     frameworks = catalogue.frameworks()
+
+    def planted(framework: str) -> None:
+        plant(framework, folder, only=only.get(framework, ()))
+
     with ThreadPoolExecutor(2) as pool:
-        for _ in pool.map(plant, frameworks, repeat(folder)):
+        for _ in pool.map(planted, frameworks):
             pass  # or raise what was raised there
     return [outcome for framework in frameworks for outcome in outcomes(folder, framework)]
 

@@ -1,8 +1,9 @@
 """Faults to plant in a framework's model or adapter, one at a time, and what is then observed.
 
-Run inside a framework's environment as `python -P planted.py FRAMEWORK FAULT FOLDER…`: reads, from each folder, the
-problem <workload>.npz and the samples to learn from, <kind>.npz, and writes there <framework>/<workload>/<fault>.npz
-for the fault named or, where FAULT is empty, for every one that is known for the framework; `none` plants nothing.
+Run inside a framework's environment as `python -P planted.py FRAMEWORK FAULTS FOLDER…`: reads, from each folder, the
+problems <workload>.npz that are there and the samples to learn from, <kind>.npz, and writes there <framework>/<workload>/<fault>.npz
+for the faults named, one a line, or, where there is none, for all that are known for the framework; `none` plants
+nothing.
 Every fault goes through the real adapter: only what is named in its patches is replaced.
 """
 
@@ -38,7 +39,6 @@ def faults(framework: str) -> Iterator[tuple[str, str, list[Patch]]]:
     yield "article-cnn", "BGR for RGB", fed(adapter, images=lambda images: images[..., ::-1].copy())
     yield "article-cnn", "a NaN among the images", fed(adapter, images=with_nan)
     yield "gru-imdb", "epsilon 1e-7", told(adapter, epsilon=1e-7)
-    yield "gru-imdb", "second moment's decay 0.998", told(adapter, beta_2=0.998)
     of_framework: dict[str, Callable] = {
         "pytorch": torch_faults,
         "tensorflow": tensorflow_faults,
@@ -394,10 +394,11 @@ def keras_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
 
 
 def main() -> None:
-    framework, only, *folders = sys.argv[1:]
+    framework, names, *folders = sys.argv[1:]
+    only = names.splitlines()
     for folder in map(Path, folders):
         for workload, name, patches in faults(framework):
-            if only in ("", name) and (folder / f"{workload}.npz").exists():
+            if (not only or name in only) and (folder / f"{workload}.npz").exists():
                 facts, arrays = observed(framework, workload, name, patches, folder)
                 observe.write(folder / framework / workload / f"{name}.npz", facts, arrays)
 

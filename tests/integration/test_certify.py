@@ -8,6 +8,24 @@ from framebench import catalogue
 from planted_faults import Outcome, outcomes, plant, plant_all, prepare
 
 FRAMEWORKS = catalogue.frameworks()
+# A fault takes a second or two, but ten and more where it is compiled anew, as by JAX, or has a sequence to read. So of
+# the newer frameworks one of each kind: in what is fed, in the model, in the loss, in the optimizer, in the dropout, and
+# what cannot be built. `python tests/planted_faults.py` plants everything everywhere.
+OF_KERAS = (
+    "none",
+    "labels off by one",
+    "momentum dropped",
+    "dropout off in training",
+    "a weight of the wrong shape",
+    "a layer missing in the model file",
+)
+PLANTED = {
+    "jax": (*OF_KERAS, "a ReLU missing", "loss summed over the batch", "epsilon 1e-7"),
+    "keras-jax": OF_KERAS,
+    "keras-torch": (*OF_KERAS, "epsilon where Keras has it"),
+}
+# Those of config.yaml.
+FIRST_THREE = sorted(set(FRAMEWORKS) - PLANTED.keys())
 
 # Fault → quantity and layer that the certificate must name first, whatever the framework.
 FIRST = {
@@ -26,6 +44,10 @@ FIRST = {
     "learning rate × 1.01": ("float64 update after 1 step", "conv1/kernel"),
     "Nesterov momentum": ("float64 update after 1 step", "conv1/kernel"),
     "weight decay 1e-4": ("float64 update after 1 step", "conv1/kernel"),
+    "epsilon 1e-7": ("float64 update after 1 step", "embedding/embeddings"),
+    "epsilon where Keras has it": ("float64 update after 1 step", "embedding/embeddings"),
+    "rows of a gradient squared apart": ("float64 update after 3 steps", "embedding/embeddings"),
+    "gates in another order": ("float64 evaluation input", "dense1"),
     "momentum dropped": ("float64 update after 3 steps", "conv1/kernel"),
     "momentum 0.901": ("float64 update after 3 steps", "conv1/kernel"),
     "dropout off in training": ("share dropped", "dropout 1"),
@@ -37,12 +59,12 @@ FIRST = {
 
 @pytest.fixture(scope="module")
 def found(installed: None, tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
-    return plant_all(tmp_path_factory.mktemp("planted"))
+    return plant_all(tmp_path_factory.mktemp("planted"), PLANTED)
 
 
 def test_what_is_not_planted_passes(found):
     assert {(one.workload, one.framework) for one in found if one.fault == "none" and one.passed} == {
-        (workload, framework) for workload in ("article-cnn", "vgg-cnn") for framework in FRAMEWORKS
+        (workload, framework) for workload in ("article-cnn", "gru-imdb", "vgg-cnn") for framework in FRAMEWORKS
     }
 
 
@@ -80,9 +102,9 @@ def other_seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return folders
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("framework", FIRST_THREE)
 def test_equal_models_pass_with_other_seeds(framework, installed, other_seeds):
-    plant(framework, *other_seeds, only="none")
+    plant(framework, *other_seeds, only=["none"])
     for folder in other_seeds:
         found = list(outcomes(folder, framework))
         assert len(found) == 2
@@ -92,10 +114,10 @@ def test_equal_models_pass_with_other_seeds(framework, installed, other_seeds):
 
 def test_the_workflow_writes_a_certificate_and_a_page_and_proves_again_only_what_changed(certified_workspace):
     workspace = certified_workspace
-    folder = workspace.folder / "results" / "certificates" / "article-cnn"
-    for framework in FRAMEWORKS:
-        page = (folder / f"{framework}.md").read_text()
-        assert "**passed**" in page, page
+    pages = sorted((workspace.folder / "results" / "certificates" / "article-cnn").glob("*.md"))
+    assert [page.stem for page in pages] == FIRST_THREE
+    for page in pages:
+        assert "**passed**" in page.read_text(), page
     assert workspace.plan("certificates").jobs == {}
     append(workspace.folder / "workflow/framebench/workloads/article_cnn/pytorch.py", "# as ever\n")
     planned = workspace.plan("certificates").jobs

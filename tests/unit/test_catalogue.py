@@ -28,7 +28,9 @@ def write(root: Path, path: str, text: str = "") -> None:
 
 
 def test_the_repository_holds_its_frameworks_and_workloads():
-    assert {"keras-tensorflow", "pytorch", "tensorflow"} <= set(catalogue.frameworks())
+    assert {"jax", "keras-jax", "keras-tensorflow", "keras-torch", "pytorch", "tensorflow"} <= set(
+        catalogue.frameworks()
+    )
     assert {"article-cnn", "vgg-cnn"} <= set(catalogue.workloads())
 
 
@@ -45,7 +47,7 @@ def test_no_framework_is_imported():
     script = (
         "import sys; from framebench import catalogue\n"
         "for name in catalogue.frameworks(): catalogue.sources(name, 'article-cnn')\n"
-        "assert not {'tensorflow', 'keras', 'torch', 'numpy'} & set(sys.modules)"
+        "assert not {'tensorflow', 'keras', 'torch', 'jax', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True, env={"PYTHONPATH": "workflow"}, cwd=catalogue.ROOT)
 
@@ -160,9 +162,11 @@ def test_sources_are_the_shared_code_and_one_framework_and_one_workload(root):
         "workloads/layers.py",
         "workloads/a_net/spec.py",
     }
-    for path in (*mine, "frameworks/other.py", "workloads/a_net/keras.py", "workloads/b_net/pytorch.py"):
+    others = ("frameworks/other.py", "frameworks/_other_loops.py", "workloads/a_net/keras.py")
+    for path in (*mine, *others, "workloads/b_net/pytorch.py"):
         write(root, path)
-    write(root, "frameworks/x.py", WHOLE)
+    write(root, "measure/worker.py", "from framebench import frameworks\n")
+    write(root, "frameworks/x.py", f"from framebench.frameworks._loops import loop\n{WHOLE}")
     write(root, "workloads/a_net/pytorch.py")
     expected = [catalogue.PACKAGE / path for path in (*mine, "frameworks/x.py", "workloads/a_net/pytorch.py")]
     expected.append(Path("workflow/schemas/record.schema.json"))
@@ -187,6 +191,12 @@ def test_sources_of_the_repository_exist_and_tell_frameworks_apart():
             others = {catalogue.adapter(other).path for other in catalogue.frameworks()} - set(sources)
             assert catalogue.adapter(framework).path in sources
             assert others
+
+
+def test_what_the_keras_frameworks_share_is_measured_again_for_them_alone():
+    shared = catalogue.PACKAGE / "frameworks" / "_keras.py"
+    for framework in catalogue.frameworks():
+        assert (shared in catalogue.sources(framework, "article-cnn")) == framework.startswith("keras-")
 
 
 def test_the_code_behind_a_command_is_found_through_its_imports(root):

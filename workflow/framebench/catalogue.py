@@ -108,7 +108,6 @@ def sources(framework: str, workload: str, root: Path = ROOT) -> tuple[Path, ...
         [
             package / "record.py",
             *(package / "measure").glob("**/*.py"),
-            *(package / "frameworks").glob("_*.py"),
             *(package / "workloads").glob("*.py"),
             root / spec_path(workload),
             root / model_path(framework, workload, root),

@@ -133,7 +133,7 @@ class Trainer(Protocol):
         """What the model file draws when nobody copies weights into it; None where it draws none."""
 
     def counted_flops(self, images: np.ndarray) -> int | None:
-        """Floating-point operations of `logits` on these images, by the framework's own counter.
+        """Floating-point operations of `logits` on these images, by the framework's own counter or what it traces.
 
         Convolutions and matrix products only, as in the spec; None where there is no counter. Forward only,
         since TensorFlow's takes a `valid` convolution's way back to be as large as its padded input.
