@@ -1,9 +1,9 @@
 """Faults to plant in a framework's model or adapter, one at a time, and what is then observed.
 
 Run inside a framework's environment as `python -P planted.py FRAMEWORK FAULTS FOLDER…`: reads, from each folder, the
-problems <workload>.npz that are there and the samples to learn from, <kind>.npz, and writes there <framework>/<workload>/<fault>.npz
-for the faults named, one a line, or, where there is none, for all that are known for the framework; `none` plants
-nothing.
+problems <workload>.npz that are there and the samples to learn from, <kind>.npz, and writes into it
+<framework>/<workload>/<fault>.npz for the faults named, one a line, or, where there is none, for all that are known for
+the framework; `none` plants nothing.
 Every fault goes through the real adapter: only what is named in its patches is replaced.
 """
 

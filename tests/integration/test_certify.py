@@ -9,8 +9,8 @@ from planted_faults import Outcome, outcomes, plant, plant_all, prepare
 
 FRAMEWORKS = catalogue.frameworks()
 # A fault takes a second or two, but ten and more where it is compiled anew, as by JAX, or has a sequence to read. So of
-# the newer frameworks one of each kind: in what is fed, in the model, in the loss, in the optimizer, in the dropout, and
-# what cannot be built. `python tests/planted_faults.py` plants everything everywhere.
+# the newer frameworks one of each kind: in what is fed, in the model, in the loss, in the optimizer, in the dropout,
+# and what cannot be built. `python tests/planted_faults.py` plants everything everywhere.
 OF_KERAS = (
     "none",
     "labels off by one",

@@ -12,5 +12,5 @@ def load(name: str) -> Workload:
 
 
 def model_file(name: str, style: str) -> ModuleType:
-    """The model file of workload `name` in one style (`keras`, `pytorch`, `tensorflow`, `jax`): imports that framework."""
+    """The model file of workload `name` in one style (`keras`, `pytorch`, …): imports that framework."""
     return importlib.import_module(f"framebench.workloads.{name.replace('-', '_')}.{style}")
