@@ -13,7 +13,7 @@ lock = envs/$(word 1,$(subst -, ,$(notdir $(@D)))).txt
 export PYTHONPATH := workflow
 
 help:
-	@echo 'make run [PRESET=quick|publish|gpu]  set up, measure this machine, draw the figures, print the verdict'
+	@echo 'make run [PRESET=quick|article|publish|gpu]  set up, measure this machine, draw the figures, print the verdict'
 	@echo 'make test                        set up and run every check and test'
 	@echo 'make bench                       what the harness itself costs, as ratios'
 	@echo 'make format, make lock, make clean'
