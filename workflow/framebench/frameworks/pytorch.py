@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import count
 
 import numpy as np
@@ -111,8 +112,8 @@ class Trainer:
 
     @torch.no_grad()
     def logits(self, images: np.ndarray) -> np.ndarray:
-        self.model.eval()
-        return self._logits(self.model, self._channels_first(images).to(self.device)).numpy(force=True)
+        with self._evaluating():
+            return self._logits(self.model, self._channels_first(images).to(self.device)).numpy(force=True)
 
     def layer_inputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
@@ -134,9 +135,19 @@ class Trainer:
 
     @torch.no_grad()
     def loss(self, images: np.ndarray, labels: np.ndarray) -> float:
-        self.model.eval()
         x, y = self._tensors(images, labels)
-        return self.loss_fn(self._logits(self.model, x.to(self.device)), y.to(self.device)).item()
+        with self._evaluating():
+            return self.loss_fn(self._logits(self.model, x.to(self.device)), y.to(self.device)).item()
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """In evaluation mode; what trains goes on in training mode, also where it is looked at between two steps."""
+        training = self.model.training
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train(training)
 
     def weights(self) -> dict[str, np.ndarray]:
         return self._neutral_weights(self.model.state_dict())
@@ -176,10 +187,13 @@ class Trainer:
 
         self.loss_fn.register_forward_hook(lambda module, inputs, loss: observer.loss(loss.numpy(force=True)))
         self.optimizer.register_step_pre_hook(before_update)
+
+        def dropped(dropout: nn.Dropout, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+            if dropout.training:
+                observer.dropout(inputs[0].numpy(force=True), output.numpy(force=True))
+
         for dropout in self._dropouts():
-            dropout.register_forward_hook(
-                lambda module, inputs, output: observer.dropout(inputs[0].numpy(force=True), output.numpy(force=True))
-            )
+            dropout.register_forward_hook(dropped)
 
     def without_dropout(self) -> None:
         for dropout in self._dropouts():

@@ -297,11 +297,12 @@ def tell_gradients(observer: Observer, names: list[str], gradients: list[tf.Tens
 
 
 def watched_dropout(dropout: Callable, observer: Observer) -> Callable:
-    """`dropout`, a function of a tensor and more, that tells the observer of it whenever it runs."""
+    """`dropout`, a model's own, that tells the observer of it whenever it runs in training."""
 
-    def watched(x: tf.Tensor, *args, **kwargs) -> tf.Tensor:
-        y = dropout(x, *args, **kwargs)
-        tf.numpy_function(observer.dropout, [x, y], [])
+    def watched(x: tf.Tensor, rate: float, training: bool) -> tf.Tensor:
+        y = dropout(x, rate, training)
+        if training:
+            tf.numpy_function(observer.dropout, [x, y], [])
         return y
 
     return watched
