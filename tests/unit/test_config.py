@@ -188,7 +188,7 @@ SECONDS = "a number of seconds of at least 0"
         (
             "frameworks[2]",
             "pytorhc",
-            "'pytorhc' does not exist; did you mean 'pytorch'? allowed: keras-tensorflow",
+            "'pytorhc' does not exist; did you mean 'pytorch'? allowed: jax, keras-jax",
         ),
         ("frameworks[2]", "tensorflow", "'tensorflow' stands there twice"),
         ("baseline", "jax", "'jax' is not among frameworks; allowed: tensorflow, keras-tensorflow, pytorch"),
