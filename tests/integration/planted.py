@@ -2,8 +2,8 @@
 
 Run inside a framework's environment as `python -P planted.py FRAMEWORK FAULTS FOLDER…`: reads, from each folder, the
 problems <workload>.npz that are there and the samples to learn from, <kind>.npz, and writes into it
-<framework>/<workload>/<fault>.npz for the faults named, one a line, or, where there is none, for all that are known for
-the framework; `none` plants nothing.
+<framework>/<workload>/<fault>.npz for the faults named, one a line, with or without `<workload>: ` before it, or, where
+there is none, for all that are known for the framework; `none` plants nothing.
 Every fault goes through the real adapter: only what is named in its patches is replaced.
 """
 
@@ -398,7 +398,8 @@ def main() -> None:
     only = names.splitlines()
     for folder in map(Path, folders):
         for workload, name, patches in faults(framework):
-            if (not only or name in only) and (folder / f"{workload}.npz").exists():
+            named = not only or name in only or f"{workload}: {name}" in only
+            if named and (folder / f"{workload}.npz").exists():
                 facts, arrays = observed(framework, workload, name, patches, folder)
                 observe.write(folder / framework / workload / f"{name}.npz", facts, arrays)
 
