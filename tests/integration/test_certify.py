@@ -5,23 +5,9 @@ from pathlib import Path
 import pytest
 
 from framebench import catalogue
-from planted_faults import Outcome, outcomes, plant, plant_all, prepare
+from planted_faults import PLANTED, Outcome, outcomes, plant, plant_all, prepare
 
 FRAMEWORKS = catalogue.frameworks()
-# A fault takes a second or two, but ten and more where it is compiled anew, as by JAX, or has a sequence to read. So of
-# the newer frameworks one of each kind. `python tests/planted_faults.py` plants everything everywhere.
-ANYWHERE = (
-    "article-cnn: none",
-    "gru-imdb: none",
-    "labels off by one",
-    "a weight of the wrong shape",
-    "a layer missing in the model file",
-)
-PLANTED = {
-    "jax": (*ANYWHERE, "a ReLU missing", "loss summed over the batch", "momentum dropped", "dropout off in training"),
-    "keras-jax": (*ANYWHERE, "momentum dropped"),
-    "keras-torch": (*ANYWHERE, "momentum dropped", "dropout off in training", "epsilon where Keras has it"),
-}
 # Those of config.yaml.
 FIRST_THREE = sorted(set(FRAMEWORKS) - PLANTED.keys())
 
