@@ -34,7 +34,7 @@ ANYWHERE = (
     "a weight of the wrong shape",
     "a layer missing in the model file",
 )
-PLANTED = {
+OF_NEWER = {
     "jax": (*ANYWHERE, "a ReLU missing", "loss summed over the batch", "momentum dropped", "dropout off in training"),
     "keras-jax": (*ANYWHERE, "momentum dropped"),
     "keras-torch": (*ANYWHERE, "momentum dropped", "dropout off in training", "epsilon where Keras has it"),
@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--everything", action="store_true", help="every fault in every framework")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        found = plant_all(Path(name), {} if options.everything else PLANTED)
+        found = plant_all(Path(name), {} if options.everything else OF_NEWER)
     lines = [
         "| fault | framework | workload | differs first | in | size | bound |",
         "|---|---|---|---|---|---|---|",

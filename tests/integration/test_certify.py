@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from framebench import catalogue
-from planted_faults import PLANTED, Outcome, outcomes, plant, plant_all, prepare
+from planted_faults import OF_NEWER, Outcome, outcomes, plant, plant_all, prepare
 
 FRAMEWORKS = catalogue.frameworks()
 # Those of config.yaml.
-FIRST_THREE = sorted(set(FRAMEWORKS) - PLANTED.keys())
+FIRST_THREE = sorted(set(FRAMEWORKS) - OF_NEWER.keys())
 
 # Fault → quantity and layer that the certificate must name first, whatever the framework.
 FIRST = {
@@ -43,7 +43,7 @@ FIRST = {
 
 @pytest.fixture(scope="module")
 def found(installed: None, tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
-    return plant_all(tmp_path_factory.mktemp("planted"), PLANTED)
+    return plant_all(tmp_path_factory.mktemp("planted"), OF_NEWER)
 
 
 def test_what_is_not_planted_passes(found):
