@@ -38,7 +38,8 @@ def faults(framework: str) -> Iterator[tuple[str, str, list[Patch]]]:
     yield "article-cnn", "labels off by one", fed(adapter, labels=lambda labels: (labels + 1) % 10)
     yield "article-cnn", "BGR for RGB", fed(adapter, images=lambda images: images[..., ::-1].copy())
     yield "article-cnn", "a NaN among the images", fed(adapter, images=with_nan)
-    yield "gru-imdb", "epsilon 1e-7", told(adapter, epsilon=1e-7)
+    if not framework.startswith("keras"):  # whose own epsilon is elsewhere, which is planted there
+        yield "gru-imdb", "epsilon 1e-7", told(adapter, epsilon=1e-7)
     of_framework: dict[str, Callable] = {
         "pytorch": torch_faults,
         "tensorflow": tensorflow_faults,

@@ -78,11 +78,11 @@ def test_what_cannot_be_built_is_named_with_workload_framework_and_layer(found):
 
 @pytest.fixture(scope="module")
 def other_seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Folders with the problems of other seeds."""
+    """Folders with the problems of other seeds; the large net's of one, as it takes the longest."""
     folders = []
     for seed in (2, 3, 4, 5):
         folders.append(tmp_path_factory.mktemp(f"seed-{seed}-"))
-        for workload in ("article-cnn", "vgg-cnn"):
+        for workload in ("article-cnn", "vgg-cnn") if seed == 2 else ("article-cnn",):
             prepare(folders[-1], workload, seed, samples=0)
     return folders
 
@@ -92,7 +92,7 @@ def test_equal_models_pass_with_other_seeds(framework, installed, other_seeds):
     plant(framework, *other_seeds, only=["none"])
     for folder in other_seeds:
         found = list(outcomes(folder, framework))
-        assert len(found) == 2
+        assert {one.workload for one in found} == {path.stem for path in folder.glob("*-cnn.npz")}
         for one in found:
             assert one.passed, (folder.name, one)
 

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import yaml
 
-from conftest import PROJECT, TINY, make_workspace
+from conftest import PROJECT, TINY, copy_of
 
 pytestmark = pytest.mark.usefixtures("installed")
 NOT_HERE = {
@@ -25,9 +25,9 @@ def commands() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def newcomer(tmp_path_factory):
-    """A fresh folder in which the commands are run one after another, as a reader would."""
-    workspace = make_workspace(tmp_path_factory.mktemp("newcomer"))
+def newcomer(certified, tmp_path_factory):
+    """A folder, fresh but for certificates, in which the commands are run one after another, as a reader would."""
+    workspace = copy_of(certified, tmp_path_factory.mktemp("newcomer"))
     # The two of the question: the campaign of the workflow's own tests has all.
     workspace.configure(frameworks=["keras-tensorflow", "pytorch"], baseline="keras-tensorflow")
     small = {"matrix": TINY["matrix"], "languages": ["en"], "frameworks": ["pytorch"], "baseline": "pytorch"}

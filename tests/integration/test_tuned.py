@@ -10,7 +10,7 @@ from framebench import catalogue
 
 pytestmark = pytest.mark.usefixtures("installed")
 FRAMEWORKS = ("tensorflow", "keras-tensorflow", "pytorch")
-TRIALS = 3
+TRIALS = 2
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def tuned(tmp_path_factory) -> Workspace:
     workspace.configure(matrix=[entry | {"tracks": ["default", "tuned"]}], tuning={"trials": TRIALS})
     result = workspace.snakemake("results/effects.csv")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "tuning article-cnn in pytorch, trial 3 of 3" in result.stdout + result.stderr
+    assert "tuning article-cnn in pytorch, trial 2 of 2" in result.stdout + result.stderr
     return workspace
 
 
