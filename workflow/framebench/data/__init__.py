@@ -1,5 +1,5 @@
-"""The images that every framework of a campaign trains on, made or read once into one file."""
+"""The images or reviews that every framework of a campaign trains on, made or read once into one file."""
 
 
 class DataError(Exception):
-    """Images that cannot be had or kept, in one line that names the file and says what to do."""
+    """Samples that cannot be had or kept, in one line that names the file and says what to do."""

@@ -5,7 +5,7 @@ import numpy as np
 from framebench.data.imdb import FIRST_WORD, START, VOCABULARY, padded
 
 TELLING = 400  # of the most frequent words, half speak for either class
-FAVOUR = 1.7  # times as often as in a review of the other class
+FAVOUR = 3.0  # times as often as in a review of the other class
 SHORTEST, LONGEST = 40, 400  # words
 
 
