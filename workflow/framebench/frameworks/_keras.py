@@ -6,6 +6,7 @@ An adapter names its backend to Keras (KERAS_BACKEND) before it imports this, an
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -23,6 +24,8 @@ CALLS_PER_EPOCH = 1000
 class KerasTrainer(ABC):
     """All of a Trainer but what is its backend's."""
 
+    backend: ModuleType  # the adapter of what computes under Keras
+
     def __init__(
         self,
         workload: Workload,
@@ -34,7 +37,7 @@ class KerasTrainer(ABC):
         tuning: Tuning = NOT_TUNED,
         device: str = "cpu",
     ) -> None:
-        self.place = self._start(threads, precision, device)
+        self.place = self.backend.start(threads, precision, device)
         self.on_gpu = device != "cpu"
         self.workload = workload
         self.batch_size = batch_size
@@ -55,11 +58,6 @@ class KerasTrainer(ABC):
             steps_per_execution=self.steps_per_call,
             jit_compile=tuning.get("jit_compile", "auto"),
         )
-
-    @staticmethod
-    @abstractmethod
-    def _start(threads: int, precision: str, device: str) -> Any:
-        """As an adapter's `start`; returns the backend's own word for the device."""
 
     @abstractmethod
     def _batches(self, images: np.ndarray, labels: np.ndarray, input: str) -> Any:
@@ -82,8 +80,17 @@ class KerasTrainer(ABC):
         return None if self.workload.recurrent else self._counted_flops(images)
 
     @abstractmethod
-    def _backend_settings(self) -> dict[str, object]:
-        """What is in effect in the backend, `device` among it."""
+    def _device(self) -> str:
+        """Where the backend has the weights."""
+
+    def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
+        return self.backend.allocator_peaks_mib(self.place)
+
+    def product(self, size: int) -> Callable[[int], None]:
+        return self.backend.product(self.place, self.computed, size)
+
+    def copy(self, mib: int) -> Callable[[int], None]:
+        return self.backend.copy(self.place, mib)
 
     def _optimizer(self, optimizer: SGD | Adam) -> keras.optimizers.Optimizer:
         match optimizer:
@@ -144,7 +151,8 @@ class KerasTrainer(ABC):
             variables[name].assign(array)
 
     def settings(self) -> dict[str, object]:
-        return self._backend_settings() | {
+        return self.backend.runtime_settings() | {
+            "device": self._device(),
             "jit_compile": self.model.jit_compile,
             "steps_per_execution": self.model.steps_per_execution,
             "dtype_policy": self.model.dtype_policy.name,

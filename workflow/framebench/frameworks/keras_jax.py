@@ -11,18 +11,9 @@ import jax
 import keras
 import numpy as np
 
+from framebench.frameworks import jax as of_jax
 from framebench.frameworks._keras import KerasTrainer
-from framebench.frameworks.jax import (
-    allocator_peaks_mib,
-    copy,
-    device_name,
-    out_of_memory,
-    product,
-    runtime_settings,
-    start,
-    tell,
-    traced_flops,
-)
+from framebench.frameworks.jax import device_name, out_of_memory, start, tell, traced_flops
 
 __all__ = [
     "ENVIRONMENT",
@@ -70,7 +61,7 @@ class Batches(keras.utils.PyDataset):
 
 
 class Trainer(KerasTrainer):
-    _start = staticmethod(start)
+    backend = of_jax
 
     def _batches(self, images: np.ndarray, labels: np.ndarray, input: str) -> Batches:
         x: Any = images.reshape(-1, self.batch_size, *images.shape[1:])
@@ -89,17 +80,8 @@ class Trainer(KerasTrainer):
     def _tell(self, function: Callable, *tensors: Any) -> None:
         tell(function, *tensors)
 
-    def _backend_settings(self) -> dict[str, object]:
-        return runtime_settings() | {"device": device_name(self.model.weights[0].value.device)}
-
-    def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
-        return allocator_peaks_mib(self.place)
-
-    def product(self, size: int) -> Callable[[int], None]:
-        return product(self.place, self.computed, size)
-
-    def copy(self, mib: int) -> Callable[[int], None]:
-        return copy(self.place, mib)
+    def _device(self) -> str:
+        return device_name(self.model.weights[0].value.device)
 
     def _counted_flops(self, images: np.ndarray) -> int:
         return traced_flops(lambda x: self.model(x, training=False), images)

@@ -11,16 +11,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from framebench.frameworks import tensorflow
 from framebench.frameworks._keras import KerasTrainer
-from framebench.frameworks.tensorflow import (
-    allocator_peaks_mib,
-    copy,
-    graph_flops,
-    out_of_memory,
-    product,
-    runtime_settings,
-    start,
-)
+from framebench.frameworks.tensorflow import graph_flops, out_of_memory, start
 
 __all__ = [
     "ENVIRONMENT",
@@ -53,7 +46,7 @@ PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloa
 
 
 class Trainer(KerasTrainer):
-    _start = staticmethod(start)
+    backend = tensorflow
 
     def _batches(self, images: np.ndarray, labels: np.ndarray, input: str) -> tf.data.Dataset:
         if input == "device":
@@ -89,17 +82,8 @@ class Trainer(KerasTrainer):
     def _dense(self, gradient: Any) -> tf.Tensor:
         return tf.convert_to_tensor(gradient)
 
-    def _backend_settings(self) -> dict[str, object]:
-        return runtime_settings() | {"device": self.model.weights[0].value.device}
-
-    def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
-        return allocator_peaks_mib(self.place)
-
-    def product(self, size: int) -> Callable[[int], None]:
-        return product(self.place, self.computed, size)
-
-    def copy(self, mib: int) -> Callable[[int], None]:
-        return copy(self.place, mib)
+    def _device(self) -> str:
+        return self.model.weights[0].value.device
 
     def _counted_flops(self, images: np.ndarray) -> int:
         return graph_flops(lambda x: self.model(x, training=False), images)

@@ -12,17 +12,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from framebench.frameworks import NOT_TUNED, Tuning
+from framebench.frameworks import NOT_TUNED, Tuning, pytorch
 from framebench.frameworks._keras import KerasTrainer
-from framebench.frameworks.pytorch import (
-    allocator_peaks_mib,
-    copy,
-    counted_flops,
-    out_of_memory,
-    product,
-    runtime_settings,
-    start,
-)
+from framebench.frameworks.pytorch import counted_flops, out_of_memory, start
 from framebench.workloads.layers import Workload
 
 __all__ = [
@@ -54,16 +46,13 @@ PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloa
 
 
 class Trainer(KerasTrainer):
+    backend = pytorch
+
     def __init__(self, workload: Workload, *others: Any, tuning: Tuning = NOT_TUNED, **options: Any) -> None:
         if workload.recurrent and tuning.get("jit_compile") is True:
             # On a CPU it compiles for minutes, and on a GPU it leaves cuDNN's kernel.
             raise ValueError("jit_compile: torch.compile takes Keras's recurrent layer apart into all of its steps")
         super().__init__(workload, *others, tuning=tuning, **options)
-
-    @staticmethod
-    def _start(threads: int, precision: str, device: str) -> str:
-        start(threads, precision, device)
-        return device
 
     def _batches(self, images: np.ndarray, labels: np.ndarray, input: str) -> DataLoader:
         x, y = (torch.from_numpy(array).to(self.place).split(self.batch_size) for array in (images, labels))
@@ -76,17 +65,8 @@ class Trainer(KerasTrainer):
     def _tell(self, function: Callable, *tensors: Any) -> None:
         function(*(keras.ops.convert_to_numpy(tensor) for tensor in tensors))
 
-    def _backend_settings(self) -> dict[str, object]:
-        return runtime_settings() | {"device": str(self.model.weights[0].value.device)}
-
-    def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
-        return allocator_peaks_mib(self.place)
-
-    def product(self, size: int) -> Callable[[int], None]:
-        return product(self.place, getattr(torch, self.computed), size)
-
-    def copy(self, mib: int) -> Callable[[int], None]:
-        return copy(self.place, mib)
+    def _device(self) -> str:
+        return str(self.model.weights[0].value.device)
 
     def _counted_flops(self, images: np.ndarray) -> int:
         return counted_flops(lambda: self.logits(images))

@@ -53,15 +53,15 @@ class Trainer:
     ) -> None:
         start(threads, precision, device)
         self.device = device
-        stored, self.computed = getattr(torch, stored_type(precision)), getattr(torch, computed_type(precision))
-        self.lower = None if self.computed == stored else self.computed
+        self.computed = computed_type(precision)
+        self.lower = None if self.computed == stored_type(precision) else getattr(torch, self.computed)
         # Passes everything through where it is not enabled.
         self.scaler = torch.amp.GradScaler(device, enabled=precision == "float16")
         self.memory_format = torch.channels_last if tuning.get("channels_last") else torch.contiguous_format
         self.workload = workload
         self.recurrent = {layer.name for layer in workload.layers if isinstance(layer, GRU)}
         self.batch_size = batch_size
-        self.model = self._net().to(device, stored, memory_format=self.memory_format)
+        self.model = self._net().to(device, getattr(torch, stored_type(precision)), memory_format=self.memory_format)
         self.load(weights)
         self.net = torch.compile(self.model) if tuning.get("compile") else self.model
         self.loss_fn = nn.CrossEntropyLoss()
@@ -166,7 +166,7 @@ class Trainer:
             "channels_last": next(self.model.parameters()).is_contiguous(memory_format=torch.channels_last),
             "compiled": self.net is not self.model,
             "device": str(next(self.model.parameters()).device),
-            "autocast": str(self.lower).removeprefix("torch.") if self.lower else None,
+            "autocast": self.computed if self.lower else None,
             "loss_scaling": self.scaler.is_enabled(),
         }
 
@@ -315,8 +315,8 @@ def _optimizer(optimizer: SGD | Adam, model: nn.Module) -> torch.optim.Optimizer
     raise ValueError(f"the adapter does not know the optimizer {optimizer}")
 
 
-def start(threads: int, precision: str, device: str) -> None:
-    """As the contract has it."""
+def start(threads: int, precision: str, device: str) -> str:
+    """As the contract has it; returns PyTorch's own name for the device, which is the contract's."""
     torch.set_num_threads(threads)
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError(
@@ -328,11 +328,12 @@ def start(threads: int, precision: str, device: str) -> None:
         torch.backends.cuda.matmul.fp32_precision = products
         torch.backends.cudnn.conv.fp32_precision = products
     torch.zeros(1, device=device)
+    return device
 
 
-def product(device: str, computed: torch.dtype, size: int) -> Callable[[int], None]:
+def product(device: str, computed: str, size: int) -> Callable[[int], None]:
     """As the contract has it, on the device that PyTorch calls so."""
-    a, b = (torch.rand(size, size, device=device).to(computed) for _ in range(2))
+    a, b = (torch.rand(size, size, device=device).to(getattr(torch, computed)) for _ in range(2))
     result = torch.empty_like(a)
     return _repeated(lambda: torch.matmul(a, b, out=result), device)
 

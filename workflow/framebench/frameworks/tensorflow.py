@@ -204,7 +204,10 @@ class Trainer:
         apply, step = self.optimizer.apply, self._step
 
         def watched_apply(gradients: list[tf.Tensor]) -> None:
-            tell_gradients(observer, list(self.variables), gradients)
+            def tell(*arrays: np.ndarray) -> None:
+                observer.gradients(dict(zip(self.variables, arrays, strict=True)))
+
+            tf.numpy_function(tell, gradients, [])
             apply(gradients)
 
         def watched_step(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -215,7 +218,15 @@ class Trainer:
         self.optimizer.apply = watched_apply  # type: ignore[method-assign]
         self.step = tf.function(watched_step)
         if hasattr(self.net, "dropout"):
-            self.net.dropout = watched_dropout(self.net.dropout, observer)
+            dropout = self.net.dropout
+
+            def watched_dropout(x: tf.Tensor, rate: float, training: bool) -> tf.Tensor:
+                y = dropout(x, rate, training)
+                if training:
+                    tf.numpy_function(observer.dropout, [x, y], [])
+                return y
+
+            self.net.dropout = watched_dropout
 
     def without_dropout(self) -> None:
         if hasattr(self.net, "dropout"):
@@ -286,26 +297,6 @@ def _multiplied_with(variable: tf.Tensor) -> tf.Tensor | None:
             if len(user.inputs) == 2 and user.inputs[1] is read.outputs[0]:
                 return user.inputs[0]
     return None
-
-
-def tell_gradients(observer: Observer, names: list[str], gradients: list[tf.Tensor | None]) -> None:
-    """Inside a traced step: give the gradients that there are to the observer when the step runs."""
-    known = {name: one for name, one in zip(names, gradients, strict=True) if one is not None}
-    tf.numpy_function(
-        lambda *arrays: observer.gradients(dict(zip(known, arrays, strict=True))), list(known.values()), []
-    )
-
-
-def watched_dropout(dropout: Callable, observer: Observer) -> Callable:
-    """`dropout`, a model's own, that tells the observer of it whenever it runs in training."""
-
-    def watched(x: tf.Tensor, rate: float, training: bool) -> tf.Tensor:
-        y = dropout(x, rate, training)
-        if training:
-            tf.numpy_function(observer.dropout, [x, y], [])
-        return y
-
-    return watched
 
 
 def graph_flops(net: Callable, images: np.ndarray) -> int:
