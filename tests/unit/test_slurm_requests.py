@@ -195,6 +195,8 @@ def test_a_job_that_failed_is_told_by_what_slurm_says_of_it(tmp_path, monkeypatc
     assert slurm.failure("p100-1", "12", said) == "Slurm job 12 ended as TIMEOUT (TimeLimit) on node01: rule_p100-1"
     squeue(monkeypatch, tmp_path, "echo 'CANCELLED (None)||rule_p100-1'")
     assert slurm.failure("p100-1", "12", said) == "Slurm job 12 ended as CANCELLED (None): rule_p100-1"
+    squeue(monkeypatch, tmp_path, "echo")
+    assert slurm.failure("p100-1", "12", said) == "Slurm job 12 failed, and squeue knows it no more: p100-1"
     squeue(monkeypatch, tmp_path, "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
     told = slurm.failure("p100-1", "12", said)
     assert told.endswith("failed, and squeue refuses: slurm_load_jobs error: Invalid job id specified: p100-1")

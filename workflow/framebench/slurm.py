@@ -179,6 +179,8 @@ def failure(name: str, job: str | None, said: str) -> str:
         answer = _answer(["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T (%r)|%N|%k"])
     except PlaceError as error:
         return f"Slurm job {job} failed, and {error}: {name}"
+    if not answer.strip():
+        return f"Slurm job {job} failed, and squeue knows it no more: {name}"
     ended, node, comment = answer.strip().split("|", maxsplit=2)
     return f"Slurm job {job} ended as {ended}{node and f' on {node}'}: {comment}"
 
