@@ -7,6 +7,7 @@ import pytest
 
 from framebench import workloads
 from framebench.certify import problem as given
+from framebench.workloads.layers import OF_BATCH_NORM
 
 ARTICLE, VGG = workloads.load("article-cnn"), workloads.load("vgg-cnn")
 
@@ -50,6 +51,19 @@ def test_of_a_small_file_whole_batches_are_seen_again_and_again(data):
     lesson = given.lesson(ARTICLE, data(250))
     assert lesson.steps == given.LEARNING_STEPS_AT_MOST
     assert len(lesson.labels) == 75 // given.LEARNING_BATCH_SIZE * given.LEARNING_BATCH_SIZE
+
+
+def test_inference_learns_nothing(data):
+    assert given.lesson(workloads.load("resnet50-features"), data(10_000)) is None
+
+
+def test_of_a_batch_norm_no_number_is_that_of_another():
+    resnet = workloads.load("resnet50-features")
+    weights, images, _ = given.drawn(resnet, 1)
+    assert images.shape == (1, given.BATCH_SIZE, 224, 224, 3)
+    numbers = np.concatenate([weights[f"layer1.0.bn1/{name}"] for name in OF_BATCH_NORM])
+    assert len(set(numbers)) == len(numbers) == 4 * 64
+    assert (weights["layer1.0.bn1/moving_variance"] > 0.4).all()
 
 
 def test_less_than_a_batch_teaches_nothing(data):

@@ -8,7 +8,21 @@ from hypothesis import strategies as st
 from framebench.certify import reference
 from framebench.certify.arithmetic import Arithmetic
 from framebench.certify.reference import ReferenceError
-from framebench.workloads.layers import GRU, SGD, Adam, Conv, Dense, Dropout, Embedding, Flatten, MaxPool, Workload
+from framebench.workloads.layers import (
+    GRU,
+    SGD,
+    Adam,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalAveragePool,
+    MaxPool,
+    Residual,
+    Workload,
+)
 
 MOMENTUM = SGD(0.1, 0.9)
 
@@ -19,7 +33,7 @@ def workload(*layers, shape=(6, 6, 2), optimizer=MOMENTUM) -> Workload:
 
 @st.composite
 def specs(draw) -> Workload:
-    """One or two convolutions, either padding, kernels of 1 to 3, pools between, one or two dense layers."""
+    """One or two convolutions, either padding, kernels and strides up to 3, pools between, one or two dense layers."""
     layers = []
     for i in range(draw(st.integers(1, 2))):
         layers.append(
@@ -28,9 +42,12 @@ def specs(draw) -> Workload:
                 draw(st.integers(1, 3)),
                 draw(st.integers(1, 3)),
                 draw(st.sampled_from(["same", "valid"])),
+                stride=draw(st.integers(1, 3)),
+                bias=draw(st.booleans()),
+                relu=draw(st.booleans()),
             )
         )
-        if draw(st.booleans()):
+        if draw(st.booleans()) and min(workload(*layers, shape=(11, 10, 2)).shapes[-1]) > 1:
             layers.append(MaxPool(2))
         if draw(st.booleans()):
             layers.append(Dropout(0.5))
@@ -117,6 +134,57 @@ def test_same_padding_of_an_even_kernel_is_at_the_end():
     images = np.array([1.0, 10, 100, 1000]).reshape(1, 2, 2, 1)
     logits, _ = reference.forward(spec, weights, images, Arithmetic())
     assert logits.ravel().tolist() == [4321.0, 3010.0, 2100.0, 1000.0]
+
+
+def test_a_stride_leaves_out_pixels_and_padding_stays_on_both_sides():
+    spec = workload(Conv("conv", 1, 3, "same", stride=2, bias=False, relu=False), shape=(4, 4, 1))
+    images = 10.0 ** np.arange(16).reshape(1, 4, 4, 1)
+    outputs, _ = reference.forward(spec, {"conv/kernel": np.ones((3, 3, 1, 1))}, images, Arithmetic())
+    assert outputs.ravel().tolist() == [110011, 11101110, 1100110011 * 10**4, 111011101110 * 10**4]
+
+
+def test_a_batch_norm_uses_its_statistics_and_has_a_relu_where_told():
+    numbers = {"gamma": 2.0, "beta": 0.5, "moving_mean": 3.0, "moving_variance": 15.0}
+    weights = {f"norm/{name}": np.array([value]) for name, value in numbers.items()}
+    images = np.array([1.0, 11.0]).reshape(1, 1, 2, 1)
+    for relu, first in ((False, -0.5), (True, 0.0)):
+        spec = workload(BatchNorm("norm", relu, epsilon=1.0), shape=(1, 2, 1))
+        outputs, _ = reference.forward(spec, weights, images, Arithmetic())
+        assert outputs.ravel().tolist() == [first, 4.5]
+
+
+def test_a_residual_adds_what_both_ways_make_and_cuts_off_what_is_below_zero():
+    ways = Conv("body", 1, 1, "valid", relu=False), Conv("shortcut", 1, 1, "valid", bias=False, relu=False)
+    weights = {
+        "body/kernel": np.array([[[[-2.0]]]]),
+        "body/bias": np.array([1.0]),
+        "shortcut/kernel": np.array([[[[3.0]]]]),
+    }
+    images = np.array([4.0, -2.0]).reshape(1, 1, 2, 1)
+    for shortcut, expected in (((), [0.0, 3.0]), (ways[1:], [5.0, 0.0])):
+        spec = workload(Residual(ways[:1], shortcut), shape=(1, 2, 1))
+        outputs, _ = reference.forward(spec, weights, images, Arithmetic())
+        assert outputs.ravel().tolist() == expected
+
+
+def test_overlapping_windows_are_padded_with_less_than_anything():
+    spec = workload(MaxPool(3, stride=2, padding="same"), shape=(4, 4, 1))
+    outputs, _ = reference.forward(spec, {}, -np.arange(16.0).reshape(1, 4, 4, 1), Arithmetic())
+    assert outputs.ravel().tolist() == [0, -1, -4, -5]
+
+
+def test_a_global_average_pool_is_the_mean_over_all_pixels():
+    images = np.random.default_rng(1).random((2, 3, 4, 5))
+    outputs, _ = reference.forward(workload(GlobalAveragePool(), shape=(3, 4, 5)), {}, images, Arithmetic())
+    assert outputs == pytest.approx(images.mean((1, 2)), rel=1e-14)
+
+
+def test_what_is_for_inference_alone_has_no_way_back():
+    _, back = reference.forward(workload(GlobalAveragePool()), {}, np.zeros((1, 6, 6, 2)), Arithmetic())
+    with pytest.raises(
+        ReferenceError, match=r"^tiny: GlobalAveragePool: the reference computes it in inference alone$"
+    ):
+        back(np.zeros((1, 2)))
 
 
 def test_cross_entropy_of_equal_logits_is_the_logarithm_of_the_classes():

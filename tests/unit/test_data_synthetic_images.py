@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framebench.data.__main__ import main
-from framebench.data.synthetic_images import synthetic_images
+from framebench.data.synthetic_images import large_images, synthetic_images
 
 ROOT = Path(__file__).parents[2]
 
@@ -122,3 +122,15 @@ def test_wrong_arguments_are_refused_by_name(tmp_path, capsys, wrong):
     with pytest.raises(SystemExit) as end:
         main([*command(10, 5, tmp_path / "images.npz"), *wrong])
     assert end.value.code == 2 and f"argument {wrong[0]}" in capsys.readouterr().err
+
+
+def test_large_images_are_the_small_ones_seven_times_as_large_with_noise():
+    images, labels = large_images(3, seed=1)
+    small, of_small = synthetic_images(3, seed=1)
+    assert (images.shape, images.dtype) == ((3, 224, 224, 3), np.uint8)
+    assert (labels == of_small).all()
+    assert (images == large_images(3, seed=1)[0]).all()
+    squares = images.reshape(3, 32, 7, 32, 7, 3)
+    # Of 49 values whose noise has a standard deviation of 14; less where they are cut off at 0 and at 255.
+    assert np.abs(squares.mean((2, 4)) - small).max() < 12
+    assert squares.std((2, 4)).mean() > 8

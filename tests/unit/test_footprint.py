@@ -9,6 +9,7 @@ from framebench import catalogue, workloads
 from framebench.certify import reference
 from framebench.certify.arithmetic import Arithmetic
 from framebench.measure import footprint
+from framebench.workloads.layers import BatchNorm, Conv, GlobalAveragePool, Layer, MaxPool, Residual, Workload
 
 Rounding = Callable[[np.ndarray], np.ndarray]
 
@@ -39,7 +40,7 @@ FLOAT32, TF32, _, BFLOAT16, _, FLOAT16 = (rounding for _, rounding in ROUNDINGS)
 class Rounded:
     """A trainer whose layers round their kernels, each in its own way; what reaches them no type would round."""
 
-    def __init__(self, workload: workloads.layers.Workload, roundings: Mapping[str, Rounding]) -> None:
+    def __init__(self, workload: Workload, roundings: Mapping[str, Rounding]) -> None:
         self.workload, self.roundings = workload, roundings
         self.kernels: dict[str, np.ndarray] = {}
 
@@ -53,34 +54,68 @@ class Rounded:
         return reference.forward(self.workload, self.kernels, images, Arithmetic())[0]
 
 
-def found(workload: str, roundings: Mapping[str, Rounding]) -> dict[str, str]:
-    loaded = workloads.load(workload)
-    return footprint.found(Rounded(loaded, roundings), loaded, 2)  # type: ignore[arg-type]
+def small_residual_net() -> Workload:
+    """Two blocks, one with a projection and a stride, whose passes are two as there are more kernels than channels."""
+
+    def body(name: str, stride: int) -> tuple[Layer, ...]:
+        return (
+            Conv(f"{name}.conv1", 12, 1, "same", bias=False, relu=False),
+            BatchNorm(f"{name}.bn1", relu=True, epsilon=1e-5),
+            Conv(f"{name}.conv2", 24, 3, "same", stride, bias=False, relu=False),
+            BatchNorm(f"{name}.bn2", relu=False, epsilon=1e-5),
+        )
+
+    projection = Conv("a.projection", 24, 1, "same", 2, bias=False, relu=False), BatchNorm("a.bn", False, epsilon=1e-5)
+    layers = Conv("conv", 12, 3, "same", 2), MaxPool(3, 2, "same"), Residual(body("a", 2), projection)
+    return Workload(
+        "residual", "images", (16, 16, 3), (*layers, Residual(body("b", 1), ()), GlobalAveragePool()), None, 1
+    )
 
 
-def layers(workload: str) -> list[str]:
-    return [kernel.removesuffix("/kernel") for kernel in footprint.kernels(workloads.load(workload))]
+RESIDUAL = small_residual_net()
+# The large residual net would take minutes; its own frameworks show in the conformance suite what it does.
+WORKLOADS = [workloads.load(name) for name in catalogue.workloads() if name != "resnet50-features"] + [RESIDUAL]
 
 
-@pytest.mark.parametrize("workload", catalogue.workloads())
+def found(workload: Workload, roundings: Mapping[str, Rounding]) -> dict[str, str]:
+    return footprint.found(Rounded(workload, roundings), workload, 2)  # type: ignore[arg-type]
+
+
+def layers(workload: Workload) -> list[str]:
+    return [kernel.removesuffix("/kernel") for kernel in footprint.kernels(workload)]
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
 @pytest.mark.parametrize(("precision", "rounding"), ROUNDINGS)
 def test_every_layer_of_every_workload_shows_the_precision_that_it_rounds_to(workload, precision, rounding):
     names = layers(workload)
     assert found(workload, dict.fromkeys(names, rounding)) == dict.fromkeys(names, precision)
 
 
+SINGLE = [
+    pytest.param(workload, layer, id=f"{workload.name}-{layer}")
+    for workload in (workloads.load("article-cnn"), RESIDUAL)
+    for layer in layers(workload)
+]
+
+
 @pytest.mark.parametrize(("precision", "rounding"), ROUNDINGS[1:])
-@pytest.mark.parametrize("layer", layers("article-cnn"))
-def test_a_single_layer_in_another_precision_stands_out(layer, precision, rounding):
-    roundings = dict.fromkeys(layers("article-cnn"), FLOAT32) | {layer: rounding}
-    expected = dict.fromkeys(layers("article-cnn"), "float32") | {layer: precision}
-    assert found("article-cnn", roundings) == expected
+@pytest.mark.parametrize(("workload", "layer"), SINGLE)
+def test_a_single_layer_in_another_precision_stands_out(workload, layer, precision, rounding):
+    roundings = dict.fromkeys(layers(workload), FLOAT32) | {layer: rounding}
+    assert found(workload, roundings) == dict.fromkeys(layers(workload), "float32") | {layer: precision}
 
 
-@pytest.mark.parametrize("layer", layers("article-cnn"))
-def test_a_single_layer_left_in_float32_stands_out(layer):
-    roundings = dict.fromkeys(layers("article-cnn"), BFLOAT16) | {layer: FLOAT32}
-    assert found("article-cnn", roundings)[layer] == "float32"
+@pytest.mark.parametrize(("workload", "layer"), SINGLE)
+def test_a_single_layer_left_in_float32_stands_out(workload, layer):
+    roundings = dict.fromkeys(layers(workload), BFLOAT16) | {layer: FLOAT32}
+    assert found(workload, roundings)[layer] == "float32"
+
+
+def test_of_a_residual_net_several_kernels_are_looked_at_in_one_pass():
+    passes = footprint.passes(workloads.load("resnet50-features"))
+    assert [len(one) for one in passes] == [10, 10, 10, 10, 10, 3]
+    assert [len(one) for one in footprint.passes(RESIDUAL)] == [2, 2, 2]
 
 
 def test_what_a_factor_is_rounded_to_in_each_type_is_as_the_bounds_say():

@@ -1,6 +1,7 @@
 """What the measuring process makes of what its clock saw."""
 
 from contextlib import nullcontext
+from itertools import count
 
 import numpy as np
 import pytest
@@ -107,6 +108,47 @@ def test_the_loss_of_a_trial_whose_memory_is_at_its_end_is_not_looked_at(
 def test_a_trial_must_have_changed_its_weights_to_finite_ones(after, reason):
     seen = worker.outcome_by_weights({"a": np.array(after), "b": np.ones(2)}, {"a": np.array([1, 2]), "b": np.ones(2)})
     assert (seen.get("status"), seen.get("reason")) == ("invalid" if reason else None, reason)
+
+
+@pytest.mark.parametrize(
+    ("output", "precisions", "status", "reason"),
+    [
+        ([[1.0, 2.0], [2.0, 1.0]], {"conv1": "float32"}, None, None),
+        ([[1.0, 2.0], [1.0, 2.0]], {"conv1": "float32"}, "invalid", "the same came out of every sample"),
+        ([[1.0, 2.0], [2.0, np.inf]], {"conv1": "float32"}, "invalid", "what came out is not finite"),
+        ([[1.0, 2.0]], {"conv1": "float32"}, None, None),
+        (
+            [[1.0, 2.0], [1.0, 2.0]],
+            {"conv1": "tf32"},
+            "failed",
+            "precision float32 was asked for, but the numbers are those of tf32",
+        ),
+    ],
+)
+def test_what_came_out_of_inference_must_be_finite_and_of_its_samples(output, precisions, status, reason, monkeypatch):
+    monkeypatch.setattr(footprint, "found", lambda trainer, workload, batch_size: precisions)
+    seen = worker.outcome_of_inference(None, workloads.load("article-cnn"), np.array(output), "float32")  # type: ignore[arg-type]
+    assert (seen.get("status"), seen.get("reason")) == (status, reason)
+    assert seen["precision_found"] == precisions["conv1"]
+
+
+def test_in_inference_the_last_output_is_looked_at_and_no_loss():
+    class Net:
+        allocator_peaks_mib = staticmethod(lambda: (None, None))
+
+        def infer(self, pace, take) -> None:
+            for number in count():
+                take(np.full((2, 3), float(number)))
+                if pace.over(lambda: None):
+                    return
+
+    resnet = workloads.load("resnet50-features")
+    request = {"framework": "pytorch", "batch_size": 2, "protocol": STEPS}
+    seen, output = worker.measure(Net(), request, resnet)  # type: ignore[arg-type]
+    steps = sum(interval["steps"] for interval in [*seen["warmup_intervals"], *seen["blocks"]])  # type: ignore[attr-defined]
+    assert output is not None
+    assert set(output.flat) == {steps - 1 + STEPS["synced_steps"]}  # type: ignore[operator]
+    assert seen["achieved_gflops"] == seen["images_per_s"] * resnet.forward_flops_per_sample / 1e9  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(("gpu", "device"), [(None, "cpu"), ({"uuid": "GPU-1"}, "cuda")])

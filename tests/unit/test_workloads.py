@@ -14,6 +14,8 @@ def test_parameters_of_the_published_nets():
     # (3·3·3+1)·32 + (3·3·32+1)·16 + (6·6·16+1)·10
     assert workloads.load("article-cnn").parameters == 896 + 4624 + 5770
     assert workloads.load("gru-imdb").parameters == 3_818_302
+    # Of torchvision's page on resnet50, less the 2048 · 1000 + 1000 of its last layer.
+    assert workloads.load("resnet50-features").parameters == 25_557_032 - 2_049_000
 
 
 def test_flops_of_a_training_step_of_the_vgg_net():
@@ -26,6 +28,21 @@ def test_flops_of_a_training_step_of_the_gru():
     forward = 150 * (125 + 100) * 3 * 100 + 100 * 2
     # Of what is looked up, the gradient is needed too.
     assert workloads.load("gru-imdb").flops_per_sample == 2 * 3 * forward
+
+
+def test_flops_of_inference_are_those_of_the_forward_pass():
+    resnet = workloads.load("resnet50-features")
+    # torchvision's page on resnet50 says 4.09 GFLOPS, a multiply-add counted as one, with the last layer's 2048 · 1000.
+    assert resnet.flops_per_sample == resnet.forward_flops_per_sample
+    assert resnet.flops_per_sample / 2 + 2_048_000 == pytest.approx(4.09e9, rel=1e-3)
+
+
+def test_the_stages_of_the_residual_net_halve_the_image_and_double_its_channels():
+    shapes = workloads.load("resnet50-features").shapes
+    assert list(dict.fromkeys(shapes)) == [
+        *[(224, 224, 3), (112, 112, 64), (56, 56, 64)],
+        *[(56, 56, 256), (28, 28, 512), (14, 14, 1024), (7, 7, 2048), (2048,)],
+    ]
 
 
 def test_shapes_follow_padding_and_drop_incomplete_windows():
@@ -47,8 +64,8 @@ def test_initial_weights_are_glorot_uniform_and_the_same_for_a_seed(name):
     for key, array in weights.items():
         assert array.dtype == np.float32
         np.testing.assert_array_equal(array, again[key])
-        if key.endswith("/bias"):
-            assert not array.any()
+        if not key.endswith(("kernel", "embeddings")):
+            assert set(array.flat) == {float(key.endswith(("gamma", "moving_variance")))}
             continue
         *field, fan_in, fan_out = array.shape
         limit = np.sqrt(6 / (np.prod(field) * (fan_in + fan_out)))

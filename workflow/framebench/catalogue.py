@@ -45,6 +45,11 @@ class Adapter:
     precisions: Mapping[str, tuple[str, ...]]  # by kind of device, `cpu` or `cuda`
     path: Path  # relative to the repository
     options: Mapping[str, tuple] = field(default_factory=dict)  # of track `tuned`: values, first that of `default`
+    training_options: tuple[str, ...] = ()  # those of them that inference has no use for
+
+    def options_of(self, trains: bool) -> dict[str, tuple]:
+        """The settings of track `tuned` that there are for a workload which trains, or else infers."""
+        return {name: values for name, values in self.options.items() if trains or name not in self.training_options}
 
 
 @cache
@@ -75,7 +80,8 @@ def adapter(framework: str, root: Path = ROOT) -> Adapter:
         inside = value.values() if isinstance(value, dict) else value or ()
         if not inside or not isinstance(value, kind) or not all(isinstance(item, of) for item in inside):
             raise AdapterError(f"{path}: the constant {name} is missing or wrong; it must be {how}")
-    return Adapter(name=framework, path=path, **{name.lower(): constants[name] for name in wanted})
+    declared = {name.lower(): constants[name] for name in wanted}
+    return Adapter(framework, path=path, training_options=constants.get("TRAINING_OPTIONS", ()), **declared)
 
 
 def framework_label(framework: str, root: Path = ROOT) -> str:

@@ -25,7 +25,7 @@ from framebench.sides import AGAIN, SIDE
 SCHEMA = catalogue.ROOT / "workflow/schemas/config.schema.yaml"
 
 # Key of config.yaml → the kind of samples it is about, and how many the official archive holds.
-DATA = {"data": ("images", 50_000), "reviews": ("reviews", 25_000)}
+DATA = {"data": ("images", 50_000), "reviews": ("reviews", 25_000), "large_images": ("large-images", 0)}
 
 
 class ConfigError(Exception):
@@ -87,8 +87,8 @@ class Data:
 
     source: str
     samples: int
-    archive: str | None
-    md5: str
+    archive: str | None = None
+    md5: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ class Config:
     matrix: tuple[Entry, ...]
     data: Data
     reviews: Data
+    large_images: Data
     protocol: Protocol
     tuning_trials: int  # runs that the search for the settings of track `tuned` may make
     largest_batch: LargestBatch
@@ -191,6 +192,7 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
         ),
         data=_data(config["data"]),
         reviews=_data(config["reviews"]),
+        large_images=_data(config["large_images"]),
         protocol=Protocol(
             seed=protocol["seed"],
             cores=None if protocol["cores"] == "any" else tuple(protocol["cores"]),
@@ -212,6 +214,8 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
 
 
 def _data(data: dict[str, Any]) -> Data:
+    if "source" not in data:
+        return Data("synthetic", data["samples"])
     return Data(**data | {"md5": data["md5"].lower()})
 
 
@@ -356,7 +360,7 @@ def _data_problems(key: str, data: dict[str, Any], held: int, entries: dict[str,
             if batch_size > data["samples"]:
                 where = f"{entry}.batch_sizes[{j}]"
                 yield f"{key}.samples: {data['samples']} do not fill one batch of {where}, {batch_size}"
-    if data["source"] != "synthetic":
+    if data.get("source", "synthetic") != "synthetic":
         if data["samples"] > held:
             yield f"{key}.samples: {data['samples']} is more than the {held} that {data['source']} holds"
         if data["archive"] is not None and not Path(data["archive"]).is_file():

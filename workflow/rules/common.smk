@@ -13,7 +13,11 @@ from framebench.analyse import failures
 # Rules whose jobs are for the nodes of a cluster, which may have no network; its login node may have no GPU.
 MEASURING = ("measure", "tune", "search_largest_batch")
 # What is trained on, by the kind that a workload names.
-DATA = {"images": CONFIG.data, "reviews": CONFIG.reviews}
+DATA = {
+    "images": CONFIG.data,
+    "reviews": CONFIG.reviews,
+    "large-images": CONFIG.large_images,
+}
 
 
 def certificate_id(wildcards):

@@ -16,7 +16,9 @@ rule data:
             if DATA[wildcards.kind].archive
             else []
         ),
-        md5=lambda wildcards: DATA[wildcards.kind].md5,
+        md5=lambda wildcards: (
+            ["--md5", DATA[wildcards.kind].md5] if DATA[wildcards.kind].md5 else []
+        ),
     shell:
         "python -P -m framebench.data --kind {wildcards.kind} --source {params.source} --samples {params.samples}"
-        " {params.seed} {params.archive:q} --md5 {params.md5} --output {output:q} 2>&1 | tee {log:q} >&2"
+        " {params.seed} {params.archive:q} {params.md5:q} --output {output:q} 2>&1 | tee {log:q} >&2"

@@ -2,7 +2,7 @@
 import dataclasses
 import json
 
-from framebench import catalogue, matrix, sides
+from framebench import catalogue, matrix, sides, workloads
 
 
 rule tune:
@@ -30,7 +30,9 @@ rule tune:
         environment=lambda wildcards: environment_options(wildcards),
         python=lambda wildcards: environment_of(wildcards).python,
         options=lambda wildcards: json.dumps(
-            catalogue.adapter(wildcards.framework).options
+            catalogue.adapter(wildcards.framework).options_of(
+                trains=workloads.load(wildcards.workload).trains
+            )
         ),
         trials=f"--trials {CONFIG.tuning_trials}",
         seed=f"--seed {CONFIG.protocol.seed}",

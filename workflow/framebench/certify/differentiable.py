@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from framebench.certify.arithmetic import Arithmetic
-from framebench.workloads.layers import GRU, Conv, Dense, Embedding
+from framebench.workloads.layers import GRU, BatchNorm, Conv, Dense, Embedding, MaxPool
 
 Arrays = dict[str, np.ndarray]
 Backward = Callable[[np.ndarray], np.ndarray]
@@ -30,25 +30,38 @@ def dense(layer: Dense, weights: Arrays, x: np.ndarray, arithmetic: Arithmetic) 
 
 def conv(layer: Conv, weights: Arrays, x: np.ndarray, arithmetic: Arithmetic) -> tuple[np.ndarray, WeightsBackward]:
     """Before its ReLU."""
-    kernel, size = weights["kernel"], layer.kernel
-    before, after = ((size - 1) // 2, size // 2) if layer.padding == "same" else (0, 0)
-    patches = _patches(x, size, before, after)
+    kernel, size, stride = weights["kernel"], layer.kernel, layer.stride
+    before, after = _around(size, layer.padding)
+    patches = _patches(x, size, before, after)[:, ::stride, ::stride]
     rows = patches.reshape(-1, kernel[..., 0].size)
     y = arithmetic.product(rows, kernel.reshape(rows.shape[1], -1)).reshape(*patches.shape[:3], -1)
 
     def backward(delta: np.ndarray) -> tuple[Arrays, Callable[[], np.ndarray]]:
         columns = delta.reshape(-1, layer.filters)
-        of_kernel = arithmetic.product(rows.T, columns).reshape(kernel.shape)
+        gradients = {"kernel": arithmetic.product(rows.T, columns).reshape(kernel.shape)}
+        if layer.bias:
+            gradients["bias"] = arithmetic.total(columns)
 
         def of_input() -> np.ndarray:
-            # A convolution of the gradient with the kernel turned by 180°, inputs and outputs swapped.
+            # A convolution of the gradient with the kernel turned by 180°, inputs and outputs swapped; where pixels are
+            # left out by the stride, nothing comes back.
+            height, width = (side + before + after - size + 1 for side in x.shape[1:3])
+            everywhere = np.zeros((len(x), height, width, layer.filters), delta.dtype)
+            everywhere[:, ::stride, ::stride] = delta
             turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2).reshape(-1, x.shape[3])
-            around = _patches(delta, size, size - 1 - before, size - 1 - after)
+            around = _patches(everywhere, size, size - 1 - before, size - 1 - after)
             return arithmetic.product(around.reshape(-1, len(turned)), turned).reshape(x.shape)
 
-        return {"kernel": of_kernel, "bias": arithmetic.total(columns)}, of_input
+        return gradients, of_input
 
-    return arithmetic.rounded(y + weights["bias"]), backward
+    return (arithmetic.rounded(y + weights["bias"]) if layer.bias else y), backward
+
+
+def batch_norm(layer: BatchNorm, weights: Arrays, x: np.ndarray, arithmetic: Arithmetic) -> np.ndarray:
+    """In evaluation mode, before its ReLU; there is no way back."""
+    scale = weights["gamma"] / np.sqrt(weights["moving_variance"] + layer.epsilon)
+    mean, beta = weights["moving_mean"], weights["beta"]
+    return arithmetic.rounded((x - mean) * scale + beta, x * scale, mean * scale, beta)
 
 
 def embedding(
@@ -111,6 +124,11 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return (1 + np.tanh(x / 2)) / 2
 
 
+def _around(size: int, padding: str) -> tuple[int, int]:
+    """How much is put before and after an image."""
+    return ((size - 1) // 2, size // 2) if padding == "same" else (0, 0)
+
+
 def _patches(x: np.ndarray, size: int, before: int, after: int) -> np.ndarray:
     """(n, rows, columns, size, size, channels): the window of every output pixel of the padded images."""
     padded = np.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
@@ -154,6 +172,20 @@ def _windows(x: np.ndarray, size: int) -> np.ndarray:
     rows, columns = height // size, width // size
     whole = x[:, : rows * size, : columns * size].reshape(count, rows, size, columns, size, channels)
     return whole.transpose(0, 1, 3, 5, 2, 4).reshape(count, rows, columns, channels, -1)
+
+
+def overlapping_max_pool(layer: MaxPool, x: np.ndarray) -> np.ndarray:
+    """Of windows that do not just touch; there is no way back."""
+    around = _around(layer.size, layer.padding)
+    padded = np.pad(x, ((0, 0), around, around, (0, 0)), constant_values=-np.inf)
+    windows = sliding_window_view(padded, (layer.size, layer.size), axis=(1, 2))
+    return windows[:, :: layer.stride, :: layer.stride].max(axis=(-2, -1))
+
+
+def global_average_pool(x: np.ndarray, arithmetic: Arithmetic) -> np.ndarray:
+    """(n, height, width, channels) → (n, channels); there is no way back."""
+    pixels = np.moveaxis(x, 3, 1).reshape(len(x), x.shape[3], -1)
+    return arithmetic.total(np.moveaxis(pixels, 2, 0)) / pixels.shape[2]
 
 
 def lead(x: np.ndarray, size: int) -> np.ndarray:

@@ -48,6 +48,9 @@ def choose(workload: Workload, seed: int) -> Problem:
     (Real images would not do: a pooling window can hold two equal ones of their multiples of 1/255.)
     """
     weights, images, labels = given.drawn(workload, seed)
+    if not workload.trains:
+        # Of a kink only the gradient jumps, and there is none.
+        return Problem(weights, np.concatenate(images), np.concatenate(labels))
     chosen = []
     now = {name: array.astype(np.float64) for name, array in weights.items()}
 
@@ -82,12 +85,14 @@ def quantities(workload: Workload, problem: Problem, arithmetic: Arithmetic) -> 
     weights = {name: array.astype(np.float64) for name, array in problem.weights.items()}
     batches = problem.batches("float64")
     reaching: Arrays = {}
-    reference.forward(workload, weights, batches[0][0], arithmetic, inputs=reaching)
+    reference.forward(workload, weights, batches[0][0][:1], arithmetic, inputs=reaching)
+    found = {given.reaching(layer): array for layer, array in reaching.items()}
     logits = [reference.forward(workload, weights, images, arithmetic)[0] for images, _ in batches]
+    if not workload.trains:
+        return found | {"evaluation output": np.concatenate(logits), "output": np.concatenate(logits)}
     evaluated = [
         reference.cross_entropy(some, labels, arithmetic)[0] for some, (_, labels) in zip(logits, batches, strict=True)
     ]
-    found = {given.reaching(layer): array for layer, array in reaching.items()}
     found |= {"evaluation logits": np.concatenate(logits), "evaluation loss": np.array(evaluated)}
     losses = []
 

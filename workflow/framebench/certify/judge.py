@@ -102,18 +102,17 @@ def array_checks(workload: Workload, facts: Facts, arrays: Arrays, seen: Arrays)
     return [
         array_check(key, precision, arrays[key], seen.get(f"{precision}/{key}"), bounds[precision][key])
         for precision in given.PRECISIONS
-        for key in given.quantities(workload.weight_shapes)
+        for key in given.quantities(workload)
     ]
 
 
 def tuned_checks(workload: Workload, facts: Facts, arrays: Arrays, seen: Arrays) -> list[Check]:
-    """What the optimizer changed in all steps of track `tuned`, against the bounds of track `default`."""
+    """What came of all steps of track `tuned`, against the bounds of track `default`."""
     bounds: dict = facts["bounds"]  # type: ignore[assignment]
-    updates = [f"{given.update(given.STEPS)}/{name}" for name in workload.weight_shapes]
     return [
-        array_check(update, name, arrays[update], seen.get(f"{name}/{update}"), bounds[precision][update])
+        array_check(key, name, arrays[key], seen.get(f"{name}/{key}"), bounds[precision][key])
         for precision, name in ((precision, given.tuned(precision)) for precision in given.PRECISIONS)
-        for update in updates
+        for key in given.tuned_quantities(workload)
     ]
 
 

@@ -88,7 +88,7 @@ def observe(
     facts["counted_forward_flops_per_sample"] = None if counted is None else counted / given.BATCH_SIZE
     own = trainer.own_initial_weights()
     facts["own_initial_weights"] = own and {name: distribution(array) for name, array in own.items()}
-    facts["dropout"] = dropout(adapter, workload, problem, threads)
+    facts["dropout"] = dropout(adapter, workload, problem, threads) if workload.trains else []
     if lesson:
         start = time.perf_counter()
         facts["accuracies"] = [accuracy(adapter, workload, lesson, threads, seed) for seed in given.LEARNING_SEEDS]
@@ -104,12 +104,17 @@ def quantities(
     batches = problem.batches(precision)
     trainer = adapter.Trainer(workload, weights, given.BATCH_SIZE, threads, precision)
     # Evaluation first, while the dropout layers are as the model file has them.
-    reaching = trainer.layer_inputs(batches[0][0])
+    reaching = trainer.layer_inputs(batches[0][0][:1])
     for layer in given.layers(workload.weight_shapes):
         if layer not in reaching:
             raise ValueError(f"layer {layer}: the model file does not use it")
-    seen = {given.reaching(layer): array for layer, array in reaching.items()} | {
-        "evaluation logits": np.concatenate([trainer.logits(images) for images, _ in batches]),
+    seen = {given.reaching(layer): array for layer, array in reaching.items()}
+    logits = np.concatenate([trainer.logits(images) for images, _ in batches])
+    trainer.feed(given.typed(problem.images, precision), problem.labels, given.INPUTS[precision])
+    if not workload.trains:
+        return seen | {"evaluation output": logits, "output": output(trainer, len(batches))}
+    seen |= {
+        "evaluation logits": logits,
         "evaluation loss": np.array([trainer.loss(images, labels) for images, labels in batches]),
     }
     told = Seen()
@@ -121,24 +126,35 @@ def quantities(
             for name, array in trainer.weights().items():
                 seen[f"{given.update(step)}/{name}"] = array.astype(np.float64) - weights[name]
 
-    trainer.feed(given.typed(problem.images, precision), problem.labels, given.INPUTS[precision])
     trainer.train(Steps(given.STEPS, after=snapshot))
     seen["training loss"] = np.array(told.losses)
     return seen | {f"gradient/{name}": array for name, array in told.first_gradients.items()}
 
 
+def output(trainer: Trainer, batches: int) -> np.ndarray:
+    """What comes out of a net that is measured in inference, of so many batches."""
+    found: list[np.ndarray] = []
+    trainer.infer(Steps(batches), found.append)
+    return np.concatenate(found)
+
+
 def tuned(adapter: Adapter, workload: Workload, problem: Problem, threads: int) -> dict[str, np.ndarray]:
-    """What the optimizer changes in all steps, with every setting of track `tuned` away from its default at once.
+    """What comes of all steps, with every setting of track `tuned` away from its default at once.
 
     Arrays under `<problem.tuned(precision)>/<quantity>`. Not watched, since what is fused or taken many steps at a time
     cannot be looked into. An allocator is no part of it: it belongs to the process and computes nothing.
     """
     workload = given.certified(workload)
-    settings = {name: values[-1] for name, values in adapter.OPTIONS.items() if name != "allocator"}
+    options = frameworks.options(adapter, workload)
+    settings = {name: values[-1] for name, values in options.items() if name != "allocator"}
     found = {}
     for precision, input in given.INPUTS.items():
         weights = {name: array.astype(precision) for name, array in problem.weights.items()}
         trainer = adapter.Trainer(workload, weights, given.BATCH_SIZE, threads, precision, tuning=settings)
+        if not workload.trains:
+            trainer.feed(given.typed(problem.images, precision), problem.labels, input)
+            found[f"{given.tuned(precision)}/output"] = output(trainer, len(problem.batches(precision)))
+            continue
         trainer.without_dropout()
         trainer.feed(given.typed(problem.images, precision), problem.labels, input)
         trainer.train(Steps(given.STEPS))

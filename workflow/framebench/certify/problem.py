@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from framebench.workloads.layers import Shape, Workload
+from framebench.workloads.layers import OF_BATCH_NORM, Workload
 
 Batches = list[tuple[np.ndarray, np.ndarray]]
 
@@ -45,7 +45,7 @@ class Problem:
     """Weights and batches in float32, so that they are the same numbers in every precision."""
 
     weights: dict[str, np.ndarray]
-    images: np.ndarray  # (STEPS · BATCH_SIZE, *input_shape), in [0, 1] or tokens
+    images: np.ndarray  # (steps · BATCH_SIZE, *input_shape), in [0, 1] or tokens
     labels: np.ndarray  # int64
 
     @property
@@ -55,7 +55,7 @@ class Problem:
         return weights | {"images": self.images, "labels": self.labels}
 
     def batches(self, precision: str) -> Batches:
-        """The STEPS batches, images in `precision`."""
+        """The batches, one for each of the workload's steps, images in `precision`."""
         return batched(typed(self.images, precision), self.labels, BATCH_SIZE)
 
 
@@ -65,25 +65,31 @@ def certified(workload: Workload) -> Workload:
     They too must be the same numbers in every precision: Keras rounds a momentum of 0.9 to float32 even when
     it computes in float64, PyTorch does not.
     """
+    if workload.optimizer is None:
+        return workload
     numbers = {name: float(np.float32(value)) for name, value in vars(workload.optimizer).items()}
     return dataclasses.replace(workload, optimizer=type(workload.optimizer)(**numbers))
 
 
 def drawn(workload: Workload, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Weights, and CANDIDATES images and labels for every step, to choose the problem's batches from.
+    """Weights, and images and labels for every step, of which the problem's batches are chosen.
 
-    The weights are the workload's own initial ones, but with biases that are not zero, to show a dropped one.
+    The weights are the workload's own initial ones, but with biases that are not zero, to show a dropped one, and
+    numbers of a batch norm none of which is that of another.
     """
     weights = workload.initial_weights(seed)
     # Only `random()`, whose numbers are the same in every version of NumPy.
     generator = np.random.Generator(np.random.PCG64([seed, 1]))
     for name, array in weights.items():
-        if name.endswith("/bias"):
-            weights[name] = (0.2 * generator.random(array.shape) - 0.1).astype(np.float32)
-    images = generator.random((STEPS, CANDIDATES, *workload.input_shape), np.float32)
+        weight = name.rpartition("/")[2]
+        if weight in ("bias", *OF_BATCH_NORM):
+            spread = 0.5 if weight in ("gamma", "moving_variance") else 0.1
+            weights[name] = (array + spread * (2 * generator.random(array.shape) - 1)).astype(np.float32)
+    count = (STEPS, CANDIDATES) if workload.trains else (1, BATCH_SIZE)
+    images = generator.random((*count, *workload.input_shape), np.float32)
     if workload.tokens:
         images = (images * workload.tokens).astype(np.int64)
-    labels = (generator.random((STEPS, CANDIDATES)) * workload.shapes[-1][0]).astype(np.int64)
+    labels = (generator.random(count) * workload.shapes[-1][0]).astype(np.int64)
     return weights, images, labels
 
 
@@ -112,9 +118,12 @@ class Lesson:
 def lesson(workload: Workload, data: Path) -> Lesson | None:
     """Of the first classes in the data file: its first images to learn from, its last ones to test on.
 
-    Of a small file at most a quarter is kept for testing; None where the rest is less than a batch. Pixels are
+    Of a small file at most a quarter is kept for testing; None where the rest is less than a batch, and of inference,
+    where nothing is learned. Pixels are
     centred and scaled as is usual in training: from [0, 1], the VGG-style net learns nothing in so few steps.
     """
+    if not workload.trains:
+        return None
     with np.load(data, allow_pickle=False) as file:
         chosen = file["labels"] < LEARNING_CLASSES
         images, labels = file["samples"][chosen], file["labels"][chosen].astype(np.int64)
@@ -151,8 +160,11 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
     return float((logits.argmax(axis=1) == labels).mean())
 
 
-def quantities(weight_shapes: dict[str, Shape]) -> Sequence[str]:
+def quantities(workload: Workload) -> Sequence[str]:
     """Everything compared in one precision, in the order in which one thing leads to the next."""
+    weight_shapes = workload.weight_shapes
+    if not workload.trains:
+        return [*(reaching(layer) for layer in layers(weight_shapes)), "evaluation output", "output"]
     return [
         *(reaching(layer) for layer in layers(weight_shapes)),
         "evaluation logits",
@@ -161,6 +173,11 @@ def quantities(weight_shapes: dict[str, Shape]) -> Sequence[str]:
         *(f"{update(k)}/{name}" for k in SNAPSHOTS for name in weight_shapes),
         "training loss",
     ]
+
+
+def tuned_quantities(workload: Workload) -> Sequence[str]:
+    """What is compared of track `tuned`: what came of all steps."""
+    return [f"{update(STEPS)}/{name}" for name in workload.weight_shapes] if workload.trains else ["output"]
 
 
 def tuned(precision: str) -> str:
@@ -174,7 +191,7 @@ def layers(weight_shapes: Iterable[str]) -> list[str]:
 
 
 def reaching(layer: str) -> str:
-    """Name of what reaches a layer in evaluation mode: of the first batch only, to keep the files small."""
+    """Name of what reaches a layer in evaluation mode: of the first sample only, to keep the files small."""
     return f"evaluation input/{layer}"
 
 

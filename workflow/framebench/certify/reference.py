@@ -11,7 +11,22 @@ import numpy as np
 from framebench.certify import differentiable
 from framebench.certify.arithmetic import Arithmetic
 from framebench.certify.differentiable import Arrays, Backward, WeightsBackward
-from framebench.workloads.layers import GRU, SGD, Adam, Conv, Dense, Dropout, Embedding, Flatten, MaxPool, Workload
+from framebench.workloads.layers import (
+    GRU,
+    SGD,
+    Adam,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalAveragePool,
+    Layer,
+    MaxPool,
+    Residual,
+    Workload,
+)
 
 WITH_WEIGHTS: dict[type, Callable] = {
     Conv: differentiable.conv,
@@ -44,44 +59,65 @@ def forward(
     """
     way_back: list[Backward] = []
     gradients: Arrays = {}
-    x = images
-    for i, layer in enumerate(workload.layers):
-        match layer:
-            case Conv() | Dense() | Embedding() | GRU():
-                if inputs is not None and not isinstance(layer, Embedding):
-                    inputs[layer.name] = x
-                prefix = f"{layer.name}/"
-                own = {name[len(prefix) :]: weights[name] for name in weights if name.startswith(prefix)}
-                x, backward = WITH_WEIGHTS[type(layer)](layer, own, x, arithmetic)
-                way_back.append(_into(gradients, layer.name, backward, first=not way_back))
-                if isinstance(layer, Conv) or (isinstance(layer, Dense) and layer.relu):
+
+    def through(layers: tuple[Layer, ...], x: np.ndarray) -> np.ndarray:
+        for layer in layers:
+            match layer:
+                case Conv() | Dense() | Embedding() | GRU():
+                    if inputs is not None and not isinstance(layer, Embedding):
+                        inputs[layer.name] = x
+                    x, backward = WITH_WEIGHTS[type(layer)](layer, own(layer.name), x, arithmetic)
+                    way_back.append(_into(gradients, layer.name, backward, first=not way_back))
+                    if isinstance(layer, Conv | Dense) and layer.relu:
+                        if kinks is not None:
+                            kinks.append(np.abs(x))
+                        x, backward = differentiable.relu(x)
+                        way_back.append(backward)
+                case MaxPool(size=size, stride=None, padding="valid"):
                     if kinks is not None:
-                        kinks.append(np.abs(x))
-                    x, backward = differentiable.relu(x)
+                        kinks.append(differentiable.lead(x, size))
+                    x, backward = differentiable.max_pool(x, size)
                     way_back.append(backward)
-            case MaxPool(size=size):
-                if kinks is not None:
-                    kinks.append(differentiable.lead(x, size))
-                x, backward = differentiable.max_pool(x, size)
-                way_back.append(backward)
-            case Flatten():
-                x, backward = differentiable.flatten(x)
-                way_back.append(backward)
-            case Dropout(rate=rate):
-                if dropout:
-                    x, backward = differentiable.drop(x, rate, dropout)
+                case Flatten():
+                    x, backward = differentiable.flatten(x)
                     way_back.append(backward)
-            case _:
-                raise ReferenceError(
-                    f"{workload.name}: layer {i + 1}, {type(layer).__name__}: the reference cannot compute it"
-                )
+                case Dropout(rate=rate):
+                    if dropout:
+                        x, backward = differentiable.drop(x, rate, dropout)
+                        way_back.append(backward)
+                case MaxPool() | BatchNorm() | Residual() | GlobalAveragePool():
+                    x = inferred(layer, x)
+                    way_back.append(_no_way_back(workload, layer))
+                case _:
+                    raise ReferenceError(
+                        f"{workload.name}: layer {layers.index(layer) + 1}, {type(layer).__name__}: "
+                        "the reference cannot compute it"
+                    )
+        return x
+
+    def inferred(layer: MaxPool | BatchNorm | Residual | GlobalAveragePool, x: np.ndarray) -> np.ndarray:
+        match layer:
+            case MaxPool():
+                return differentiable.overlapping_max_pool(layer, x)
+            case BatchNorm():
+                x = differentiable.batch_norm(layer, own(layer.name), x, arithmetic)
+                return np.maximum(x, 0) if layer.relu else x
+            case Residual():
+                added, kept = through(layer.body, x), through(layer.shortcut, x)
+                return np.maximum(arithmetic.rounded(added + kept, added, kept), 0)
+            case GlobalAveragePool():
+                return differentiable.global_average_pool(x, arithmetic)
+
+    def own(layer: str) -> Arrays:
+        prefix = f"{layer}/"
+        return {name[len(prefix) :]: weights[name] for name in weights if name.startswith(prefix)}
 
     def back(delta: np.ndarray) -> Arrays:
         for step in reversed(way_back):
             delta = step(delta)
         return {name: gradients[name] for name in workload.weight_shapes}
 
-    return x, back
+    return through(workload.layers, images), back
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray, arithmetic: Arithmetic) -> tuple[float, np.ndarray]:
@@ -149,6 +185,13 @@ def _update(
         case Adam():
             return adam
     raise ReferenceError(f"{workload.name}: the reference does not know the optimizer {optimizer}")
+
+
+def _no_way_back(workload: Workload, layer: Layer) -> Backward:
+    def back(delta: np.ndarray) -> np.ndarray:
+        raise ReferenceError(f"{workload.name}: {type(layer).__name__}: the reference computes it in inference alone")
+
+    return back
 
 
 def _into(gradients: Arrays, name: str, backward: WeightsBackward, first: bool) -> Backward:

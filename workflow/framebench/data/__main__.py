@@ -10,7 +10,7 @@ from framebench import files
 from framebench.data import DataError
 from framebench.data.cifar10 import cifar10
 from framebench.data.imdb import imdb
-from framebench.data.synthetic_images import synthetic_images
+from framebench.data.synthetic_images import large_images, synthetic_images
 from framebench.data.synthetic_reviews import synthetic_reviews
 
 ARCHIVES = {"cifar-10": "images", "imdb": "reviews"}
@@ -32,10 +32,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Make or read the samples and write them; ends the process with one line on stderr where it cannot."""
     parser = argparse.ArgumentParser(
         prog="python -m framebench.data",
-        description="Write images (uint8, n x 32 x 32 x 3) or reviews (int32 tokens, n x 150) and their labels "
-        "(uint8, n) to an .npz file.",
+        description="Write images (uint8, n x 32 x 32 x 3, or n x 224 x 224 x 3) or reviews (int32 tokens, n x 150) "
+        "and their labels (uint8, n) to an .npz file.",
     )
-    parser.add_argument("--kind", required=True, choices=["images", "reviews"])
+    parser.add_argument("--kind", required=True, choices=["images", "large-images", "reviews"])
     parser.add_argument("--source", required=True, choices=["synthetic", *ARCHIVES], help="of images, or of reviews")
     parser.add_argument("--samples", required=True, type=_natural, metavar="N", help="number of samples")
     parser.add_argument("--seed", required=True, type=_natural, metavar="S", help="draws what is drawn")
@@ -52,6 +52,8 @@ def main(arguments: list[str] | None = None) -> None:
         match options.kind, options.source:
             case "images", "synthetic":
                 samples, labels = synthetic_images(options.samples, options.seed)
+            case "large-images", _:
+                samples, labels = large_images(options.samples, options.seed)
             case "reviews", "synthetic":
                 samples, labels = synthetic_reviews(options.samples, options.seed)
             case _, "cifar-10":

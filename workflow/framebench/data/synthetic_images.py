@@ -5,6 +5,7 @@ import numpy as np
 SIDE = 32
 CHANNELS = 3
 CLASSES = 10
+ENLARGED = 7
 
 GRID = 4  # random values per side of a class template; the pixels between them are interpolated
 SHIFT = 4  # furthest displacement of a template, in pixels
@@ -39,6 +40,17 @@ def synthetic_images(samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         background = random.integers(0, BACKGROUNDS, (count, 1, 1))
         smooth = (templates[chosen[:, None, None], *pixels] + backgrounds[background, *pixels]) // 2
         images[start : start + count] = np.clip((smooth * contrast >> 7) + brightness + noise, 0, 255)
+    return images, labels
+
+
+def large_images(samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same, each pixel a square of 7 × 7 with noise on every value: uint8 (samples, 224, 224, 3), and labels."""
+    small, labels = synthetic_images(samples, seed)
+    random = np.random.Generator(np.random.PCG64([seed, 1]))
+    images = small.repeat(ENLARGED, axis=1).repeat(ENLARGED, axis=2)
+    for image in images:
+        noisy = image + random.integers(-24, 25, image.shape, dtype=np.int16)
+        image[:] = np.clip(noisy, 0, 255)
     return images, labels
 
 

@@ -7,6 +7,7 @@ An adapter module imports its framework at the top (that import is timed) and de
     TRACKS       how it can be driven: "default", the code that its own documentation shows; "tuned", the fastest
                  of the settings that its own performance guide recommends
     OPTIONS      for "tuned": each such setting's name and values, first the one that "default" has
+    TRAINING_OPTIONS  those of them that inference has no use for; need not be there
     PRECISIONS   in what it trains on a "cpu" and on a GPU, "cuda"
 and holds `start()`, `Trainer`, `versions()` and `out_of_memory(error)`.
 
@@ -19,6 +20,7 @@ A precision is the same thing in every framework:
               backwards, in the lower precision, and so is what stands between them (ReLU, pooling, dropout);
               float16 with the framework's own loss scaling
     float64   for the certificate alone
+The numbers of a batch norm stay in float32 in mixed precision, and so does what is computed with them.
 Which of them is in effect is seen in numbers after every run: `framebench.measure.footprint`.
 """
 
@@ -92,8 +94,14 @@ class Trainer(Protocol):
     def train(self, pace: Pace) -> None:
         """Train on the batches in order, again and again, until `pace` says that the run is over."""
 
+    def infer(self, pace: Pace, take: Callable[[np.ndarray], object]) -> None:
+        """Take the batches through a net of inference in order, again and again, until `pace` says that it is over.
+
+        `take` is given what came out of each, (batch size, size) in the host's memory, before the pace is told.
+        """
+
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Logits (n, classes) in evaluation mode."""
+        """Logits (n, classes), or what else the net gives, in evaluation mode."""
 
     def layer_inputs(self, images: np.ndarray) -> Weights:
         """What reaches every convolution and dense layer of the spec in evaluation mode, by the layer's name.
@@ -167,6 +175,10 @@ class Adapter(Protocol):
         """Whether the error says that memory ran out, the host's or the GPU's."""
 
 
+def nothing() -> None:
+    """Synchronises a device with which the host is in step: what came of the last step is in its memory."""
+
+
 def stored_type(precision: str) -> str:
     """The type of weights, images and loss."""
     return "float64" if precision == "float64" else "float32"
@@ -188,6 +200,12 @@ def check_fit(given: Mapping[str, Sequence[int]], model: Mapping[str, Sequence[i
         ours, theirs = tuple(given[name]), tuple(model[name])
         if ours != theirs:
             raise ValueError(f"layer {layer}: the {weight} given has shape {ours}, that of the model file {theirs}")
+
+
+def options(adapter: Adapter, workload: Workload) -> dict[str, tuple]:
+    """The settings of track `tuned` that there are for a workload."""
+    without = () if workload.trains else getattr(adapter, "TRAINING_OPTIONS", ())
+    return {name: values for name, values in adapter.OPTIONS.items() if name not in without}
 
 
 def load(name: str) -> Adapter:

@@ -18,8 +18,18 @@ import numpy as np
 import optax
 
 from framebench import workloads
-from framebench.frameworks import NOT_TUNED, Observer, Pace, Tuning, Weights, check_fit, computed_type, stored_type
-from framebench.workloads.layers import SGD, Adam, Dropout, Workload
+from framebench.frameworks import (
+    NOT_TUNED,
+    Observer,
+    Pace,
+    Tuning,
+    Weights,
+    check_fit,
+    computed_type,
+    nothing,
+    stored_type,
+)
+from framebench.workloads.layers import OF_BATCH_NORM, SGD, Adam, Dropout, Workload
 
 LABEL = "JAX"
 ENVIRONMENT = "jax"
@@ -33,6 +43,7 @@ OPTIONS = {
     # Several steps in one call, by `lax.scan`: docs.jax.dev/en/latest/201/control-flow.html
     "steps_per_call": (1, 10),
 }
+TRAINING_OPTIONS = ("donate", "steps_per_call")
 # No float16: the loss scaling that it needs is neither JAX's nor Optax's.
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16")}
 
@@ -61,7 +72,7 @@ class Trainer:
         self.batch_size = batch_size
         self.stored, self.computed = stored_type(precision), computed_type(precision)
         self.model = workloads.model_file(workload.name, MODEL_FILE)
-        self.optimizer = _optimizer(workload.optimizer)
+        self.optimizer = _optimizer(workload.optimizer) if workload.optimizer else optax.set_to_zero()
         on_device = self._on_device(weights)
         drops = any(isinstance(layer, Dropout) for layer in workload.layers)
         key = jax.device_put(jax.random.key(DROPOUT_SEED), self.place) if drops else None
@@ -100,6 +111,12 @@ class Trainer:
             if pace.over(self._synchronise, self.steps_per_call):
                 return
 
+    def infer(self, pace: Pace, take: Callable[[np.ndarray], object]) -> None:
+        for x, _ in self.calls:
+            take(np.asarray(self.evaluate(self.state[0], x)))
+            if pace.over(nothing):
+                return
+
     def _synchronise(self) -> None:
         jax.block_until_ready(self.state)
 
@@ -121,7 +138,10 @@ class Trainer:
 
     def _logits(self, weights: Weights, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
         """Computed in one type and given in that of the weights; a cast from a type to itself does nothing."""
-        weights = {name: array.astype(self.computed) for name, array in weights.items()}
+        weights = {
+            name: array if name.endswith(OF_BATCH_NORM) else array.astype(self.computed)
+            for name, array in weights.items()
+        }
         x = x if self.workload.tokens else x.astype(self.computed)
         logits = self.model.net(weights, x) if key is None else self.model.net(weights, x, key)
         return logits.astype(self.stored)

@@ -22,6 +22,7 @@ __all__ = [
     "OPTIONS",
     "PRECISIONS",
     "TRACKS",
+    "TRAINING_OPTIONS",
     "Trainer",
     "out_of_memory",
     "start",
@@ -41,6 +42,7 @@ OPTIONS = {
     # The same page: compile with XLA. "auto" decides by the model and the device.
     "jit_compile": ("auto", True),
 }
+TRAINING_OPTIONS = ("steps_per_execution",)
 # Not float16 on a CPU: 10 steps of vgg-cnn took 121 s in PyTorch and 174 s in TensorFlow, against 1 s in float32.
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16", "float16")}
 

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, TensorDataset, default_collate
 from torch.utils.flop_counter import FlopCounterMode
 
 from framebench import workloads
-from framebench.frameworks import NOT_TUNED, Observer, Pace, Tuning, check_fit, computed_type, stored_type
-from framebench.workloads.layers import GRU, SGD, Adam, Workload
+from framebench.frameworks import NOT_TUNED, Observer, Pace, Tuning, check_fit, computed_type, nothing, stored_type
+from framebench.workloads.layers import GRU, SGD, Adam, BatchNorm, Workload
 
 LABEL = "PyTorch"
 ENVIRONMENT = "pytorch"
@@ -31,12 +31,21 @@ OPTIONS = {
 # Not float16 on a CPU: 10 steps of vgg-cnn took 121 s in PyTorch and 174 s in TensorFlow, against 1 s in float32.
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16", "float16")}
 
-# Neutral name → those of torch.nn.GRU.
-OF_GRU = {
-    "kernel": ("weight_ih_l0",),
-    "recurrent_kernel": ("weight_hh_l0",),
-    "bias": ("bias_ih_l0", "bias_hh_l0"),
+# Kind of layer → neutral name of a weight → PyTorch's; other kinds have `weight` and `bias`.
+NAMES: dict[type, dict[str, tuple[str, ...]]] = {
+    GRU: {
+        "kernel": ("weight_ih_l0",),
+        "recurrent_kernel": ("weight_hh_l0",),
+        "bias": ("bias_ih_l0", "bias_hh_l0"),
+    },
+    BatchNorm: {
+        "gamma": ("weight",),
+        "beta": ("bias",),
+        "moving_mean": ("running_mean",),
+        "moving_variance": ("running_var",),
+    },
 }
+COUNTER = "num_batches_tracked"  # of a batch norm in training: no weight
 
 
 class Trainer:
@@ -59,13 +68,13 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(device, enabled=precision == "float16")
         self.memory_format = torch.channels_last if tuning.get("channels_last") else torch.contiguous_format
         self.workload = workload
-        self.recurrent = {layer.name for layer in workload.layers if isinstance(layer, GRU)}
         self.batch_size = batch_size
         self.model = self._net().to(device, getattr(torch, stored_type(precision)), memory_format=self.memory_format)
         self.load(weights)
         self.net = torch.compile(self.model) if tuning.get("compile") else self.model
         self.loss_fn = nn.CrossEntropyLoss()
-        self.optimizer = _optimizer(workload.optimizer, self.model)
+        if workload.optimizer:
+            self.optimizer = _optimizer(workload.optimizer, self.model)
 
     def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
         x, y = self._tensors(images, labels)
@@ -109,6 +118,16 @@ class Trainer:
         with torch.autocast(self.device, self.lower):
             # The recipe takes the loss in here too, where autocast makes it float32 on a GPU; on a CPU it does not.
             return net(x).float()
+
+    def infer(self, pace: Pace, take: Callable[[np.ndarray], object]) -> None:
+        self.model.eval()
+        # docs.pytorch.org/docs/stable/notes/autograd.html, "Inference Mode"
+        with torch.inference_mode():
+            for _epoch in count():
+                for x, _ in self.batches:
+                    take(self._logits(self.net, x).numpy(force=True))
+                    if pace.over(nothing):
+                        return
 
     @torch.no_grad()
     def logits(self, images: np.ndarray) -> np.ndarray:
@@ -158,8 +177,10 @@ class Trainer:
             for name, array in weights.items()
             for own, one in zip(self._native_names(name), self._native(name, array), strict=True)
         }
-        check_fit(_shapes(native), _shapes(self.model.state_dict()))
-        self.model.load_state_dict(native)
+        state = self.model.state_dict()
+        counters = {name: one for name, one in state.items() if name.endswith(COUNTER)}
+        check_fit(_shapes(native), _shapes({name: one for name, one in state.items() if name not in counters}))
+        self.model.load_state_dict(native | counters)
 
     def settings(self) -> dict[str, object]:
         return runtime_settings() | {
@@ -235,8 +256,8 @@ class Trainer:
     def _native_names(self, name: str) -> list[str]:
         """Under which names a weight stands: one, but two for the biases of a GRU."""
         layer, _, weight = name.partition("/")
-        if layer in self.recurrent:
-            return [f"{layer}.{one}" for one in OF_GRU[weight]]
+        if names := NAMES.get(self.workload.kinds[layer]):
+            return [f"{layer}.{one}" for one in names[weight]]
         return [f"{layer}.{'bias' if weight == 'bias' else 'weight'}"]
 
     def _native(self, name: str, array: np.ndarray) -> list[np.ndarray]:
@@ -245,7 +266,7 @@ class Trainer:
         Of a GRU the gates z, r, n → r, z, n, and its two biases apart.
         """
         layer, _, weight = name.partition("/")
-        if layer in self.recurrent:
+        if self.workload.kinds[layer] is GRU:
             array = _gates_swapped(array)
             return list(array) if weight == "bias" else [array.T]
         if array.ndim == 4:
@@ -259,7 +280,7 @@ class Trainer:
     def _neutral(self, name: str, arrays: list[np.ndarray]) -> np.ndarray:
         """The inverse of `_native`."""
         layer, _, weight = name.partition("/")
-        if layer in self.recurrent:
+        if self.workload.kinds[layer] is GRU:
             return _gates_swapped(np.stack(arrays) if weight == "bias" else arrays[0].T)
         array = arrays[0]
         if array.ndim == 4:

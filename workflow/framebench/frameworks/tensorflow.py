@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from framebench import workloads
-from framebench.frameworks import NOT_TUNED, Observer, Pace, Tuning, check_fit, computed_type, stored_type
+from framebench.frameworks import NOT_TUNED, Observer, Pace, Tuning, check_fit, computed_type, nothing, stored_type
 from framebench.workloads import layers
 from framebench.workloads.layers import Workload
 
@@ -27,6 +28,7 @@ OPTIONS = {
     # XLA fuses operations into kernels: tensorflow.org/xla/tf2xla/tutorials/jit_compile
     "jit_compile": (False, True),
 }
+TRAINING_OPTIONS = ("steps_per_call",)
 # Not float16 on a CPU: 10 steps of vgg-cnn took 121 s in PyTorch and 174 s in TensorFlow, against 1 s in float32.
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16", "float16")}
 
@@ -53,7 +55,8 @@ class Trainer:
                 name: tf.Variable(weights[name], name=name.replace("/", "_"), dtype=self.stored)
                 for name in workload.weight_shapes
             }
-            self.optimizer = OPTIMIZERS[type(workload.optimizer)](workload.optimizer, list(self.variables.values()))
+            if workload.optimizer:
+                self.optimizer = OPTIMIZERS[type(workload.optimizer)](workload.optimizer, list(self.variables.values()))
         same = self.computed == self.stored
         read = self.variables if same else CastWhenRead(self.variables, self.computed)
         self.net = workloads.model_file(workload.name, MODEL_FILE).Net(read)
@@ -93,6 +96,14 @@ class Trainer:
             for x, y in self.batches:
                 loss = self.step(x, y)
                 if pace.over(synchronise=loss.numpy if self.place == CPU else tf.test.experimental.sync_devices):
+                    return
+
+    def infer(self, pace: Pace, take: Callable[[np.ndarray], object]) -> None:
+        infer = tf.function(partial(self._logits, training=False), jit_compile=self.jit_compile or None)
+        for _epoch in count():
+            for x, _ in self.batches:
+                take(infer(x).numpy())
+                if pace.over(nothing):
                     return
 
     def _step(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -249,7 +260,8 @@ class CastWhenRead:
         self.dtype = dtype
 
     def __getitem__(self, name: str) -> tf.Tensor:
-        return tf.cast(self.variables[name], self.dtype)
+        variable = self.variables[name]
+        return variable if name.endswith(layers.OF_BATCH_NORM) else tf.cast(variable, self.dtype)
 
 
 class Momentum(tf.Module):

@@ -5,10 +5,12 @@ k ≥ p, whether it rounds to the nearest, ties to even, or cuts off. p is 24 fo
 which NVIDIA's libraries round the factors of float32 products to, and 8 for bfloat16. Of these only float16 loses
 2⁻³⁰: its smallest number is 2⁻²⁴.
 
-So weights are put into the net with which one layer at a time multiplies ones by such factors, and every other layer
-passes on what it is given. Each result is a power of two that all of these types hold exactly, or zero where the
-factor was rounded. Between the two lies all that is needed for a convolution by way of transforms (Winograd,
-Fourier), whose own rounding leaves some 10⁻⁶ of the ones in float32: a result counts as kept within a factor of 8.
+So weights are put into the net with which one kernel multiplies ones by such factors, and every other layer passes on
+what it is given. In a residual net the way past each block passes it on, and the block with the kernel the result, in
+channels of its own: so several kernels can be looked at in one pass. Each result is a power of two that all of these
+types hold exactly, or zero where the factor was rounded. Between the two lies all that is needed for a convolution by
+way of transforms (Winograd, Fourier), whose own rounding leaves some 10⁻⁶ of the ones in float32: a result counts as
+kept within a factor of 8.
 
 It is looked at after the run, in the state that the run left: before it, the first step would find a device and
 libraries already warm, and the allocator's peak would be no longer that of training alone. It sees the way forward;
@@ -16,11 +18,12 @@ the way back follows the same casts and switches.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from framebench.frameworks import Trainer, Weights
-from framebench.workloads.layers import GRU, Conv, Dense, Embedding, Workload
+from framebench.workloads.layers import GRU, BatchNorm, Conv, Dense, Embedding, Layer, Residual, Workload
 
 # What a layer multiplies two ones by: to be passed on; kept by 11 bits and not by 8, by 24 and not by 11, by range.
 FACTORS = ((1.0, 0.0), (1 + 2.0**-9, -1.0), (1 + 2.0**-13, -1.0), (2.0**-30, 0.0))
@@ -37,18 +40,44 @@ KEPT: dict[tuple[bool, ...], str] = {
 UNKNOWN = "none that is known"
 
 
+@dataclass(frozen=True)
+class Probe:
+    """A kernel that is looked at: the first of two channels with ones, and the first of those with its results."""
+
+    kernel: str
+    ones: int
+    results: int
+
+
 def found(trainer: Trainer, workload: Workload, batch_size: int) -> dict[str, str]:
     """What multiplies → precision, at that batch size, for every kernel of the net; changes the trainer's weights."""
     ones = np.ones((batch_size, *workload.input_shape), np.int64 if workload.tokens else np.float32)
     at_a_time = min(len(FACTORS), workload.shapes[-1][0])  # a net's last layer may have fewer units than there are
     precisions = {}
-    for kernel in kernels(workload):
+    for probes in passes(workload):
         results = []
         for start in range(0, len(FACTORS), at_a_time):
-            trainer.load(weights(workload, kernel, FACTORS[start : start + at_a_time]))
-            results.append(trainer.logits(ones)[:, :at_a_time])
-        precisions[kernel.removesuffix("/kernel")] = precision(np.concatenate(results, axis=1))
+            trainer.load(weights(workload, probes, FACTORS[start : start + at_a_time]))
+            results.append(trainer.logits(ones))
+        for probe in probes:
+            own = [logits[:, probe.results : probe.results + at_a_time] for logits in results]
+            precisions[probe.kernel.removesuffix("/kernel")] = precision(np.concatenate(own, axis=1))
     return precisions
+
+
+def passes(workload: Workload) -> list[list[Probe]]:
+    """Which kernels are looked at together."""
+    names = kernels(workload)
+    if not any(isinstance(layer, Residual) for layer in workload.layers):
+        return [[Probe(name, 0, 0)] for name in names]
+    # What passes by a block stays beside what comes out of it.
+    each = 2 + len(FACTORS)
+    narrowest = min(layer.filters for layer, _, _ in workload.placed if isinstance(layer, Conv))
+    together = narrowest // each
+    return [
+        [Probe(name, i * each, i * each + 2) for i, name in enumerate(names[start : start + together])]
+        for start in range(0, len(names), together)
+    ]
 
 
 def contradiction(asked: str, precisions: Mapping[str, str]) -> str | None:
@@ -74,32 +103,49 @@ def kernels(workload: Workload) -> list[str]:
     return [name for name in workload.weight_shapes if name.endswith("kernel")]
 
 
-def weights(workload: Workload, probed: str, factors: Sequence[tuple[float, float]]) -> Weights:
-    """Weights with which ones come out as the factors' sums among the logits, but for what kernel `probed` loses.
+def weights(workload: Workload, probes: Sequence[Probe], factors: Sequence[tuple[float, float]]) -> Weights:
+    """Weights with which ones come out as the factors' sums among the logits, but for what the probed kernels lose.
 
     Of a convolution only the middle of the kernel is used, so that padding changes nothing; of what is flattened
-    only the first pixel, which comes first in H, W, C order. Every token becomes ones.
+    only the first pixel, which comes first in H, W, C order. Every token becomes ones, and so does every image.
     """
     made = {name: np.zeros(shape, np.float32) for name, shape in workload.weight_shapes.items()}
-    before = True  # the probed kernel: two ones are passed on, and then the sums
-    for layer in workload.layers:
-        match layer:
-            case Embedding(name=name):
-                made[f"{name}/embeddings"][:, :2] = 1
-            case GRU(name=name):
-                own = {weight: made[f"{name}/{weight}"] for weight in ("kernel", "recurrent_kernel", "bias")}
-                _make_gru(own, probed.removeprefix(f"{name}/"), factors, before)
-                before = before and not probed.startswith(f"{name}/")
-            case Conv(name=name) | Dense(name=name):
-                kernel = made[f"{name}/kernel"]
-                middle = kernel[tuple(size // 2 for size in kernel.shape[:-2])]  # (in, out)
-                if probed == f"{name}/kernel":
-                    middle[:2, : len(factors)] = np.transpose(factors)
-                    before = False
-                elif before:
-                    middle[0, :2] = 1
-                else:
-                    np.fill_diagonal(middle[: len(factors), : len(factors)], 1)
+    count = len(factors)
+    left = {probe.kernel for probe in probes}  # what comes before them are two ones, and then the sums
+
+    def fill(layers: tuple[Layer, ...], passed_on: Sequence[Probe]) -> None:
+        for layer in layers:
+            match layer:
+                case Embedding(name=name):
+                    made[f"{name}/embeddings"][:, :2] = 1
+                case GRU(name=name):
+                    (probe,) = passed_on
+                    own = {weight: made[f"{name}/{weight}"] for weight in ("kernel", "recurrent_kernel", "bias")}
+                    _make_gru(own, probe.kernel.removeprefix(f"{name}/"), factors, probe.kernel in left)
+                    left.difference_update({f"{name}/kernel", f"{name}/recurrent_kernel"})
+                case Conv(name=name) | Dense(name=name):
+                    kernel = made[f"{name}/kernel"]
+                    middle = kernel[tuple(size // 2 for size in kernel.shape[:-2])]  # (in, out)
+                    first = layer is workload.layers[0]  # of an image, whose channels are all ones
+                    for probe in passed_on:
+                        ones = 0 if first else probe.ones
+                        results = slice(probe.results, probe.results + count)
+                        if probe.kernel == f"{name}/kernel":
+                            middle[ones : ones + 2, results] = np.transpose(factors)
+                        elif probe.kernel in left:
+                            middle[ones, probe.ones : probe.ones + 2] = 1
+                        else:
+                            np.fill_diagonal(middle[results, results], 1)
+                    left.discard(f"{name}/kernel")
+                case BatchNorm(name=name):
+                    made[f"{name}/gamma"][:] = 1
+                    made[f"{name}/moving_variance"][:] = 1 - layer.epsilon
+                case Residual(body=body, shortcut=shortcut):
+                    names = {f"{one.name}/kernel" for one in body if isinstance(one, Conv)}
+                    fill(body, [probe for probe in passed_on if probe.kernel in names])
+                    fill(shortcut, [probe for probe in passed_on if probe.kernel not in names])
+
+    fill(workload.layers, probes)
     return made
 
 

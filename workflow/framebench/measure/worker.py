@@ -11,6 +11,7 @@ import platform
 import sys
 import time
 import traceback
+from collections import deque
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -21,7 +22,7 @@ from framebench.measure import allocator, ceiling, die_with, footprint
 from framebench.measure.devices import cpu, cuda, nvml
 from framebench.measure.pace import MoreWork, Pace, Timeline
 from framebench.protocol import Blocks, Warmup
-from framebench.workloads.layers import Workload
+from framebench.workloads.layers import Workload, parameters
 
 # Relative; the float32 noise of a loss is below 1e-6, and one step of the slowest workload moves it by more.
 LOSS_MOVES = 1e-5
@@ -78,7 +79,7 @@ def observe(request: dict, observed: dict[str, object]) -> None:
     trainer = adapter.Trainer(workload, weights, batch_size, threads, precision, tuning=tuning, device=device)
     observed["build_s"] = started_s + time.perf_counter() - start
     observed["settings"] = json.dumps(trainer.settings(), sort_keys=True)
-    observed["parameters"] = sum(array.size for array in trainer.weights().values())
+    observed["parameters"] = parameters({name: array.shape for name, array in trainer.weights().items()})
     if observed["parameters"] != workload.parameters:
         raise ValueError(
             f"{workload.name} has {workload.parameters} parameters; {request['framework']} has {observed['parameters']}"
@@ -91,8 +92,12 @@ def observe(request: dict, observed: dict[str, object]) -> None:
     del images, labels
     observed["host_rss_built_mib"] = cpu.resident_mib()
 
-    observed |= train(trainer, request, workload)
-    if request.get("weights_only"):
+    measured, output = measure(trainer, request, workload)
+    observed |= measured
+    if output is not None:
+        looked_at = None if request.get("weights_only") else precision
+        observed |= outcome_of_inference(trainer, workload, output, looked_at)
+    elif request.get("weights_only"):
         observed |= outcome_by_weights(trainer.weights(), weights)
     else:
         observed |= outcome(trainer, workload, weights, first_batch, precision)
@@ -100,8 +105,13 @@ def observe(request: dict, observed: dict[str, object]) -> None:
         observed |= ceiling.measured(trainer, adapter.out_of_memory)
 
 
-def train(trainer: frameworks.Trainer, request: dict, workload: Workload) -> dict[str, object]:
-    """Train as `request` asks for; record fields on the time and the memory that it took."""
+def measure(
+    trainer: frameworks.Trainer, request: dict, workload: Workload
+) -> tuple[dict[str, object], np.ndarray | None]:
+    """Train, or infer, as `request` asks for; record fields on the time and the memory that it took.
+
+    The second value is what came out of the last batch in inference, None in training.
+    """
     seen: dict[str, object] = {}
     peak_mib = cpu.resident_peak_mib()
     peak_is_of_training = cpu.forget_peak()
@@ -109,8 +119,13 @@ def train(trainer: frameworks.Trainer, request: dict, workload: Workload) -> dic
     clock = cpu.FaultClock()
     pace = Pace(Warmup(**protocol["warmup"]), Blocks(**protocol["blocks"]), protocol["synced_steps"], clock)
     more_work_every = sides.extra_step_every(request["framework"])
+    listener = MoreWork(pace, more_work_every) if more_work_every else pace
+    outputs: deque[np.ndarray] = deque(maxlen=1)
     pace.start()
-    trainer.train(MoreWork(pace, more_work_every) if more_work_every else pace)
+    if workload.trains:
+        trainer.train(listener)
+    else:
+        trainer.infer(listener, outputs.append)
     seen["training_end_ns"] = time.perf_counter_ns()
     training_peak_mib = cpu.resident_peak_mib()
     seen["host_rss_peak_mib"] = max(peak_mib, training_peak_mib)
@@ -124,7 +139,7 @@ def train(trainer: frameworks.Trainer, request: dict, workload: Workload) -> dic
     seen["minor_faults_per_step"] = faults / sum(block.steps for block in blocks)
     if not pace.timeline.warmup_converged:
         seen["flags"] = ["warmup_not_converged"]
-    return seen
+    return seen, outputs[0] if outputs else None
 
 
 def outcome(
@@ -141,13 +156,30 @@ def outcome(
     last = finite_or_none(trainer.loss(*batch))
     trainer.load(weights)
     first = finite_or_none(trainer.loss(*batch))
-    precisions = footprint.found(trainer, workload, len(batch[0]))
-    seen: dict[str, object] = {"loss_first": first, "loss_last": last}
-    seen["precision_found"] = footprint.described(precisions)
+    seen = {"loss_first": first, "loss_last": last} | precision_seen(trainer, workload, len(batch[0]), precision)
+    if "status" not in seen and (reason := did_not_train(first, last)):
+        return seen | {"status": "invalid", "reason": reason}
+    return seen
+
+
+def outcome_of_inference(
+    trainer: frameworks.Trainer, workload: Workload, output: np.ndarray, precision: str | None
+) -> dict[str, object]:
+    """Record fields from what came out of the last batch, (n, size), and from the net, unless `precision` is None."""
+    seen = {} if precision is None else precision_seen(trainer, workload, len(output), precision)
+    if "status" not in seen and (reason := did_not_infer(output)):
+        return seen | {"status": "invalid", "reason": reason}
+    return seen
+
+
+def precision_seen(
+    trainer: frameworks.Trainer, workload: Workload, batch_size: int, precision: str
+) -> dict[str, object]:
+    """Record fields from the numbers that the net gives: it must compute in that precision."""
+    precisions = footprint.found(trainer, workload, batch_size)
+    seen: dict[str, object] = {"precision_found": footprint.described(precisions)}
     if reason := footprint.contradiction(precision, precisions):
         return seen | {"status": "failed", "reason": reason}
-    if reason := did_not_train(first, last):
-        return seen | {"status": "invalid", "reason": reason}
     return seen
 
 
@@ -210,6 +242,18 @@ def did_not_train(first: object, last: object) -> str | None:
         return "the loss is not finite"
     if abs(last - first) <= LOSS_MOVES * first:
         return f"the loss did not move: {first:.6g} before, {last:.6g} after"
+    return None
+
+
+def did_not_infer(output: np.ndarray) -> str | None:
+    """Why what came out of a batch, (n, size), cannot be of its samples; None where it can.
+
+    That it is the right thing is what the certificate proves.
+    """
+    if not np.isfinite(output).all():
+        return "what came out is not finite"
+    if len(output) > 1 and (output == output[0]).all():
+        return "the same came out of every sample"
     return None
 
 

@@ -1,5 +1,6 @@
 """The neutral words that a workload's spec is written in: layers, optimizer, and what follows from them."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod, sqrt
@@ -11,19 +12,55 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Conv:
-    """3×3-style convolution, stride 1, channels last, biased, ReLU after it."""
+    """Convolution with a square kernel, channels last; `relu` tells whether a ReLU follows.
+
+    `same` puts (kernel − 1) // 2 zeros before and kernel // 2 after the image in both directions, whatever the stride:
+    of a strided one that is PyTorch's way, and not TensorFlow's, which puts what is needed at the end first.
+    """
 
     name: str
     filters: int
     kernel: int
     padding: str  # "valid" or "same"
+    stride: int = 1
+    bias: bool = True
+    relu: bool = True
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """gamma · (x − moving_mean) / √(moving_variance + ε) + beta per channel, and a ReLU after it where `relu`.
+
+    In evaluation mode alone: no spec trains it.
+    """
+
+    name: str
+    relu: bool
+    epsilon: float
 
 
 @dataclass(frozen=True)
 class MaxPool:
-    """Non-overlapping max pooling; an incomplete window at the edge is dropped."""
+    """Max pooling; an incomplete window at the edge is dropped. The windows touch unless another `stride` is given;
+    with `same` padding, as in Conv, what is added is smaller than anything.
+    """
 
     size: int
+    stride: int | None = None
+    padding: str = "valid"
+
+
+@dataclass(frozen=True)
+class Residual:
+    """ReLU of the sum of what two ways make of the input; an empty one passes it on (He et al. 2016, figure 5)."""
+
+    body: "tuple[Layer, ...]"
+    shortcut: "tuple[Layer, ...]"
+
+
+@dataclass(frozen=True)
+class GlobalAveragePool:
+    """The mean over all pixels of each channel."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +105,11 @@ class GRU:
     units: int
 
 
-Layer = Conv | MaxPool | Dropout | Flatten | Dense | Embedding | GRU
+Layer = Conv | BatchNorm | MaxPool | Residual | GlobalAveragePool | Dropout | Flatten | Dense | Embedding | GRU
+
+# The weights of a BatchNorm: the last two are no parameters, as no optimizer changes them.
+STATISTICS = ("moving_mean", "moving_variance")
+OF_BATCH_NORM = ("gamma", "beta", *STATISTICS)
 
 
 @dataclass(frozen=True)
@@ -95,26 +136,38 @@ class Adam:
 
 @dataclass(frozen=True)
 class Workload:
-    """A training problem: the same function, loss and optimizer in every framework.
+    """A training problem: the same function, loss and optimizer in every framework. Or one of inference.
 
-    The loss is softmax cross-entropy of the logits with integer labels, averaged over the batch. A sample is an
-    image, float32 pixels in [0, 1], channels last, or a sequence of tokens, int64 from 0; a batch (n, *input_shape).
+    The loss is softmax cross-entropy of the logits with integer labels, averaged over the batch. Of inference a step
+    is a batch's way through the net in evaluation mode, and what comes out is copied into the host's memory.
+    A sample is an image, float32 pixels in [0, 1], channels last, or a sequence of tokens, int64 from 0; a batch
+    (n, *input_shape).
     """
 
     name: str
     data: str  # the kind of samples: a file of this name is made of them
     input_shape: Shape  # (height, width, channels) or (tokens,)
     layers: tuple[Layer, ...]
-    optimizer: SGD | Adam
+    optimizer: SGD | Adam | None  # None: inference
     article_batch_size: int  # at which the article-form chart and the verdict are taken
+
+    @property
+    def trains(self) -> bool:
+        """False: it is a problem of inference."""
+        return self.optimizer is not None
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:
-        """Input shape of every layer, without the batch, and last the shape of the logits."""
+        """Input shape of every layer, without the batch, and last the shape of the logits, or of other output."""
         shapes = [self.input_shape]
         for layer in self.layers:
             shapes.append(_output_shape(layer, shapes[-1]))
         return tuple(shapes)
+
+    @cached_property
+    def placed(self) -> "tuple[tuple[Layer, Shape, Shape], ...]":
+        """Every layer, those of a Residual in its place, with the shapes of what it is given and what it gives."""
+        return tuple(_placed(self.layers, self.input_shape))
 
     @cached_property
     def weight_shapes(self) -> dict[str, Shape]:
@@ -122,32 +175,39 @@ class Workload:
         (tokens, size); of a GRU W, U and (b, c).
         """
         shapes: dict[str, Shape] = {}
-        for layer, (*_, channels) in zip(self.layers, self.shapes, strict=False):
-            if isinstance(layer, Conv):
-                shapes[f"{layer.name}/kernel"] = (layer.kernel, layer.kernel, channels, layer.filters)
-                shapes[f"{layer.name}/bias"] = (layer.filters,)
-            elif isinstance(layer, Dense):
-                shapes[f"{layer.name}/kernel"] = (channels, layer.units)
-                shapes[f"{layer.name}/bias"] = (layer.units,)
-            elif isinstance(layer, Embedding):
-                shapes[f"{layer.name}/embeddings"] = (layer.tokens, layer.size)
-            elif isinstance(layer, GRU):
-                shapes[f"{layer.name}/kernel"] = (channels, 3 * layer.units)
-                shapes[f"{layer.name}/recurrent_kernel"] = (layer.units, 3 * layer.units)
-                shapes[f"{layer.name}/bias"] = (2, 3 * layer.units)  # b, c
+        for layer, (*_, channels), _ in self.placed:
+            match layer:
+                case Conv(name=name, filters=filters, kernel=kernel):
+                    shapes[f"{name}/kernel"] = (kernel, kernel, channels, filters)
+                    if layer.bias:
+                        shapes[f"{name}/bias"] = (filters,)
+                case BatchNorm(name=name):
+                    shapes |= {f"{name}/{weight}": (channels,) for weight in OF_BATCH_NORM}
+                case Dense(name=name, units=units):
+                    shapes[f"{name}/kernel"] = (channels, units)
+                    shapes[f"{name}/bias"] = (units,)
+                case Embedding(name=name, tokens=tokens, size=size):
+                    shapes[f"{name}/embeddings"] = (tokens, size)
+                case GRU(name=name, units=units):
+                    shapes[f"{name}/kernel"] = (channels, 3 * units)
+                    shapes[f"{name}/recurrent_kernel"] = (units, 3 * units)
+                    shapes[f"{name}/bias"] = (2, 3 * units)  # b, c
         return shapes
 
     @property
     def parameters(self) -> int:
-        return sum(prod(shape) for shape in self.weight_shapes.values())
+        return parameters(self.weight_shapes)
 
     @property
     def flops_per_sample(self) -> int:
-        """Floating-point operations of one training step per sample; a multiply-add counts as two.
+        """Floating-point operations of one step per sample; a multiply-add counts as two.
 
         Convolutions and matrix products only: forward, gradient of the weights, and gradient of the
-        input, which the first layer does not need. Elementwise work is left out, as in published FLOP counts.
+        input, which the first layer does not need; of inference forward only. Elementwise work is left out, as in
+        published FLOP counts.
         """
+        if not self.trains:
+            return self.forward_flops_per_sample
         return 3 * self.forward_flops_per_sample - 2 * self._multiply_adds[0]
 
     @property
@@ -159,7 +219,7 @@ class Workload:
     def _multiply_adds(self) -> list[int]:
         """Per sample, of the forward pass of each layer with weights."""
         multiply_adds = []
-        for layer, before, after in zip(self.layers, self.shapes, self.shapes[1:], strict=False):
+        for layer, before, after in self.placed:
             if isinstance(layer, Conv):
                 multiply_adds.append(prod(after) * layer.kernel**2 * before[-1])
             elif isinstance(layer, Dense):
@@ -181,10 +241,14 @@ class Workload:
     def recurrent(self) -> bool:
         return any(isinstance(layer, GRU) for layer in self.layers)
 
+    @cached_property
+    def kinds(self) -> dict[str, type]:
+        """Of every layer with weights, by its name, which it is."""
+        return {layer.name: type(layer) for layer, _, _ in self.placed if hasattr(layer, "name")}
+
     def input_of(self, name: str) -> Shape:
         """What layer `name` is given, without the batch."""
-        names = [getattr(layer, "name", None) for layer in self.layers]
-        return self.shapes[names.index(name)]
+        return next(before for layer, before, _ in self.placed if getattr(layer, "name", None) == name)
 
     def samples(self, stored: np.ndarray) -> np.ndarray:
         """Samples as a framework is given them, of those in a data file: pixels uint8, or tokens."""
@@ -207,12 +271,17 @@ class Workload:
         return None
 
     def initial_weights(self, seed: int) -> dict[str, np.ndarray]:
-        """Neutral name → float32 array: Glorot uniform (Glorot & Bengio 2010, eq. 16), but zero biases."""
+        """Neutral name → float32 array: Glorot uniform (Glorot & Bengio 2010, eq. 16), but zero biases, and a batch
+        norm that changes nothing but by its ε.
+        """
         generator = np.random.Generator(np.random.PCG64(seed))
         weights = {}
         for name, shape in self.weight_shapes.items():
-            if name.endswith("/bias"):
+            weight = name.rpartition("/")[2]
+            if weight in ("bias", "beta", "moving_mean"):
                 weights[name] = np.zeros(shape, np.float32)
+            elif weight in OF_BATCH_NORM:
+                weights[name] = np.ones(shape, np.float32)
             else:
                 receptive_field = prod(shape[:-2])
                 limit = sqrt(6 / (receptive_field * (shape[-2] + shape[-1])))
@@ -220,19 +289,46 @@ class Workload:
         return weights
 
 
+def parameters(shapes: Mapping[str, Shape]) -> int:
+    """How many numbers an optimizer would change, of weights with these names and shapes."""
+    return sum(prod(shape) for name, shape in shapes.items() if not name.endswith(STATISTICS))
+
+
+def _placed(layers: tuple[Layer, ...], shape: Shape) -> Iterator[tuple[Layer, Shape, Shape]]:
+    for layer in layers:
+        after = _output_shape(layer, shape)
+        if isinstance(layer, Residual):
+            yield from _placed(layer.body, shape)
+            yield from _placed(layer.shortcut, shape)
+        else:
+            yield layer, shape, after
+        shape = after
+
+
 def _output_shape(layer: Layer, shape: Shape) -> Shape:
     match layer:
-        case Conv(filters=filters, kernel=kernel, padding=padding):
-            lost = kernel - 1 if padding == "valid" else 0
-            return (shape[0] - lost, shape[1] - lost, filters)
-        case MaxPool(size=size):
-            return (shape[0] // size, shape[1] // size, shape[2])
-        case Dropout():
-            return shape
+        case Conv(filters=filters, kernel=kernel, padding=padding, stride=stride):
+            shape = (*(_windows(side, kernel, stride, padding) for side in shape[:2]), filters)
+        case MaxPool(size=size, stride=stride, padding=padding):
+            shape = (*(_windows(side, size, stride or size, padding) for side in shape[:2]), shape[2])
+        case BatchNorm() | Dropout():
+            pass
+        case Residual(body=body):
+            for one in body:
+                shape = _output_shape(one, shape)
+        case GlobalAveragePool():
+            shape = shape[2:]
         case Flatten():
-            return (prod(shape),)
+            shape = (prod(shape),)
         case Dense(units=units) | GRU(units=units):
-            return (units,)
+            shape = (units,)
         case Embedding(size=size):
-            return (*shape, size)
-    raise ValueError(f"no output shape known for {layer}")
+            shape = (*shape, size)
+        case _:
+            raise ValueError(f"no output shape known for {layer}")
+    return shape
+
+
+def _windows(side: int, size: int, stride: int, padding: str) -> int:
+    """How many windows lie in a row of so many pixels."""
+    return (side + (size - 1 if padding == "same" else 0) - size) // stride + 1
