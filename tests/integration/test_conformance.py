@@ -8,7 +8,7 @@ import pytest
 
 from conftest import PROJECT
 from framebench import catalogue, environments, workloads
-from framebench.workloads.layers import Dropout
+from framebench.workloads.layers import BatchNorm, Dropout
 
 pytestmark = pytest.mark.usefixtures("installed")
 BATCH_SIZE = 4
@@ -31,12 +31,12 @@ adapter = frameworks.load(framework)
 
 class Steps:
     # A pace that ends after some steps and notes every one.
-    def __init__(self, look):
-        self.look, self.losses = look, []
+    def __init__(self, look, count=7):
+        self.look, self.count, self.losses = look, count, []
     def over(self, synchronise, steps=1):
         synchronise()
         self.losses.append(self.look())
-        return len(self.losses) == 7
+        return len(self.losses) == self.count
 
 
 class Told:
@@ -55,7 +55,86 @@ class Told:
         return [float((one != other)[alive & again].mean()) for (alive, one), (again, other) in pairs]
 
 
-def of_workload(workload):
+def of_weights(workload, weights, images):
+    # What every trainer says of its weights and its layers, and one that has got them.
+    seen = {}
+    trainer = adapter.Trainer(workload, weights, batch_size, 1, "float32")
+    round_trip = trainer.weights()
+    seen["round_trip"] = all(np.array_equal(round_trip[key], weights[key]) for key in weights)
+    seen["names"] = sorted(round_trip)
+    seen["settings"] = trainer.settings()
+    seen["kernels"] = trainer.kernels(images)
+    there, exact = trainer.layer_inputs(images), {}
+    reference.forward(workload, weights, images, Arithmetic(), inputs=exact)
+    seen["layer_inputs"] = {
+        layer: float(np.linalg.norm(there[layer] - array) / np.linalg.norm(array)) for layer, array in exact.items()
+    }
+    bad = dict(weights)
+    key = next(iter(bad))
+    for broken in ("shape", "missing"):
+        array = bad.pop(key)
+        if broken == "shape":
+            bad[key] = array[..., :-1]
+        try:
+            trainer.load(bad)
+            seen[broken] = "accepted"
+        except ValueError as error:
+            seen[broken] = str(error)
+    return seen, trainer
+
+
+def casts_left_out():
+    modules = [sys.modules[one.__module__] for one in adapter.Trainer.__mro__]
+    casting = next(module for module in modules if hasattr(module, "computed_type"))
+    return patch.object(casting, "computed_type", lambda precision: "float32")
+
+
+def small_ceiling(trainer):
+    with patch.multiple(ceiling, SIZES=(64,), COPY_MIB=1, BLOCK_S=0.001):
+        return ceiling.measured(trainer, adapter.out_of_memory)
+
+
+def of_inference(workload):
+    # A small batch and few steps, as the one such net is large.
+    size = 2
+    weights = workload.initial_weights(1)
+    images = np.random.default_rng(1).random((2 * size, *workload.input_shape), np.float32)
+    labels = np.zeros(len(images), np.int64)
+    seen, _ = of_weights(workload, weights, images[:1])
+
+    def inferred(precision, input):
+        trainer = adapter.Trainer(workload, weights, size, 1, precision)
+        trainer.feed(images, labels, input)
+        taken = []
+        steps = Steps(lambda: len(taken), count=4)
+        trainer.infer(steps, taken.append)
+        return trainer, taken, steps.losses
+
+    seen["precisions"] = {}
+    # On a processor without instructions for it, PyTorch's convolution in bfloat16 takes half a minute an image.
+    for precision in adapter.PRECISIONS["cpu"][: 1 if adapter.ENVIRONMENT == "pytorch" else None]:
+        trainer, taken, told = inferred(precision, "device")
+        evaluated = trainer.logits(images)
+        seen["precisions"][precision] = {
+            "told": told,  # how many outputs had been taken when the pace was told of a step
+            "types": sorted({str(one.dtype) for one in taken}),
+            "again": float(np.abs(np.concatenate(taken[2:4]) - np.concatenate(taken[:2])).max()),
+            "off_evaluation": float(np.abs(np.concatenate(taken[:2]) - evaluated).max()),
+            "first": taken[0][0, :8].tolist(),
+            "varies": bool((taken[0] != taken[1]).any()),
+            "allocator": trainer.allocator_peaks_mib(),
+            "outcome": worker.outcome_of_inference(trainer, workload, taken[-1], precision),
+            "ceiling": small_ceiling(trainer),
+        }
+    trainer, taken, _ = inferred("float32", "host")
+    seen["host"] = taken[0][0, :8].tolist()
+    with casts_left_out():
+        trainer = adapter.Trainer(workload, weights, 1, 1, "bfloat16")
+        seen["planted"] = worker.outcome_of_inference(trainer, workload, taken[-1][:1], "bfloat16")
+    return seen
+
+
+def of_training(workload):
     weights = workload.initial_weights(1)
     generator = np.random.default_rng(1)
     if workload.tokens:
@@ -78,33 +157,8 @@ def of_workload(workload):
         changed = trainer.weights()
         return all((changed[key] != weights[key]).any() for key in weights)
 
-    def small_ceiling(trainer):
-        with patch.multiple(ceiling, SIZES=(64,), COPY_MIB=1, BLOCK_S=0.001):
-            return ceiling.measured(trainer, adapter.out_of_memory)
-
-    seen = {}
-    trainer = adapter.Trainer(workload, weights, batch_size, 1, "float32")
-    round_trip = trainer.weights()
-    seen["round_trip"] = all(np.array_equal(round_trip[key], weights[key]) for key in weights)
-    seen["names"] = sorted(round_trip)
+    seen, trainer = of_weights(workload, weights, images)
     seen["loss"] = trainer.loss(*batch)
-    seen["settings"] = trainer.settings()
-    there, exact = trainer.layer_inputs(images), {}
-    reference.forward(workload, weights, images, Arithmetic(), inputs=exact)
-    seen["layer_inputs"] = {
-        layer: float(np.linalg.norm(there[layer] - array) / np.linalg.norm(array)) for layer, array in exact.items()
-    }
-    bad = dict(weights)
-    key = next(iter(bad))
-    for broken in ("shape", "missing"):
-        array = bad.pop(key)
-        if broken == "shape":
-            bad[key] = array[..., :-1]
-        try:
-            trainer.load(bad)
-            seen[broken] = "accepted"
-        except ValueError as error:
-            seen[broken] = str(error)
     told = Told()
     trainer, seen["host"] = trained(input="host", change=lambda trainer: trainer.watch(told))
     seen["redrawn"] = told.redrawn(sum(isinstance(layer, Dropout) for layer in workload.layers))
@@ -124,13 +178,14 @@ def of_workload(workload):
             "outcome": worker.outcome(trainer, workload, weights, batch, precision),
             "ceiling": small_ceiling(trainer),
         }
-    # The casts are left out.
-    modules = [sys.modules[one.__module__] for one in adapter.Trainer.__mro__]
-    casting = next(module for module in modules if hasattr(module, "computed_type"))
-    with patch.object(casting, "computed_type", lambda precision: "float32"):
+    with casts_left_out():
         trainer = adapter.Trainer(workload, weights, batch_size, 1, "bfloat16")
         seen["planted"] = worker.outcome(trainer, workload, weights, batch, "bfloat16")
     return seen
+
+
+def of_workload(workload):
+    return of_training(workload) if workload.trains else of_inference(workload)
 
 
 seen = {"versions": adapter.versions(), "workloads": {name: of_workload(workloads.load(name)) for name in names}}
@@ -223,8 +278,24 @@ def of_framework(request):
     return request.param, json.loads(result.stdout)
 
 
+def kinds(trains: bool) -> list[str]:
+    return [name for name in catalogue.workloads() if workloads.load(name).trains == trains]
+
+
 @pytest.fixture(params=catalogue.workloads())
 def conformance(request, of_framework):
+    framework, saw = of_framework
+    return (framework, request.param), saw["workloads"][request.param]
+
+
+@pytest.fixture(params=kinds(trains=True))
+def training(request, of_framework):
+    framework, saw = of_framework
+    return (framework, request.param), saw["workloads"][request.param]
+
+
+@pytest.fixture(params=kinds(trains=False))
+def inference(request, of_framework):
     framework, saw = of_framework
     return (framework, request.param), saw["workloads"][request.param]
 
@@ -232,6 +303,12 @@ def conformance(request, of_framework):
 @pytest.fixture(scope="module")
 def losses() -> dict[str, list[float]]:
     """Workload → what was lost with the initial weights, in one framework after the other."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def outputs() -> dict[str, list[float]]:
+    """Workload → what came out of the first framework."""
     return {}
 
 
@@ -248,8 +325,8 @@ def test_weights_come_back_as_they_were_given(conformance):
     assert saw["round_trip"]
 
 
-def test_the_loss_of_the_initial_weights_is_the_same_in_every_framework(conformance, losses):
-    (_, workload), saw = conformance
+def test_the_loss_of_the_initial_weights_is_the_same_in_every_framework(training, losses):
+    (_, workload), saw = training
     losses.setdefault(workload, []).append(saw["loss"])
     assert np.ptp(losses[workload]) < 1e-5
     assert abs(saw["loss"] - np.log(workloads.load(workload).shapes[-1][0])) < 1
@@ -264,8 +341,8 @@ def test_what_reaches_each_layer_is_what_the_reference_says(conformance):
     assert max(saw["layer_inputs"].values()) < 1e-5
 
 
-def test_training_goes_on_over_epochs_for_exactly_the_steps_asked_for(conformance):
-    _, saw = conformance
+def test_training_goes_on_over_epochs_for_exactly_the_steps_asked_for(training):
+    _, saw = training
     for losses in (saw["host"], saw["precisions"]["float32"]["losses"]):
         assert len(losses) == 7  # 3 batches an epoch
         assert len(set(losses)) == 7
@@ -273,14 +350,14 @@ def test_training_goes_on_over_epochs_for_exactly_the_steps_asked_for(conformanc
     assert saw["reloaded"] == pytest.approx(saw["loss"], abs=1e-6)
 
 
-def test_both_inputs_train_on_the_same_batches_in_the_same_order(conformance):
-    (_, workload), saw = conformance
+def test_both_inputs_train_on_the_same_batches_in_the_same_order(training):
+    (_, workload), saw = training
     if workload == "article-cnn":  # without dropout, so the same steps
         assert saw["precisions"]["float32"]["losses"] == pytest.approx(saw["host"], abs=1e-5)
 
 
-def test_dropout_draws_anew_in_every_step(conformance):
-    (_, workload), saw = conformance
+def test_dropout_draws_anew_in_every_step(training):
+    (_, workload), saw = training
     rates = [layer.rate for layer in workloads.load(workload).layers if isinstance(layer, Dropout)]
     assert len(saw["redrawn"]) == 6 * len(rates)
     for share, rate in zip(saw["redrawn"], 6 * rates, strict=True):
@@ -293,6 +370,31 @@ def test_weights_that_do_not_fit_are_refused(conformance):
     first, *_ = workloads.load(workload).layers
     assert saw["missing"].startswith(f"layer {first.name}: ")
     assert saw["shape"].startswith(f"layer {first.name}: ")
+
+
+def test_inference_goes_through_the_batches_again_and_again_and_hands_over_what_came_out(inference):
+    _, saw = inference
+    for of_it in saw["precisions"].values():
+        assert of_it["told"] == [1, 2, 3, 4]  # 2 batches an epoch, each output before its step is counted
+        assert of_it["types"] == ["float32"]
+        assert of_it["again"] == 0
+        assert of_it["varies"]
+    assert saw["precisions"]["float32"]["off_evaluation"] < 1e-5
+    assert saw["host"] == pytest.approx(saw["precisions"]["float32"]["first"], abs=1e-5)
+
+
+def test_what_comes_out_of_inference_is_the_same_in_every_framework(inference, outputs):
+    (_, workload), saw = inference
+    first = outputs.setdefault(workload, saw["host"])
+    assert saw["host"] == pytest.approx(first, abs=1e-5)
+
+
+def test_every_precision_of_a_cpu_infers_the_same_and_is_seen_in_the_numbers(inference):
+    _, saw = inference
+    for precision, of_it in saw["precisions"].items():
+        assert of_it["outcome"] == {"precision_found": precision}
+        # Some fifty roundings to 8 bits, of features that are of the size of 0.05.
+        assert of_it["first"] == pytest.approx(saw["precisions"]["float32"]["first"], abs=0.02)
 
 
 def test_out_of_memory_is_told_from_other_errors(of_framework):
@@ -308,8 +410,8 @@ def test_where_memory_is_limited_onednn_says_so_in_other_words(of_framework):
         assert saw["limited"] == [True, False]
 
 
-def test_every_precision_of_a_cpu_trains_and_is_seen_in_the_numbers(conformance):
-    (framework, _), saw = conformance
+def test_every_precision_of_a_cpu_trains_and_is_seen_in_the_numbers(training):
+    (framework, _), saw = training
     assert list(saw["precisions"]) == list(catalogue.adapter(framework).precisions["cpu"])
     for precision, of_it in saw["precisions"].items():
         assert of_it["stored"] == ["float32"]
@@ -327,8 +429,8 @@ def test_large_products_and_copies_can_be_timed_in_every_precision(conformance):
         assert all(value > 0 for value in of_it["ceiling"].values())
 
 
-def test_a_lower_precision_trains_the_same_net(conformance):
-    _, saw = conformance
+def test_a_lower_precision_trains_the_same_net(training):
+    _, saw = training
     exact = saw["precisions"]["float32"]["losses"]
     for of_it in saw["precisions"].values():
         # The loss is of the size of 1, and each of its few roundings to 8 bits moves it by some 2⁻⁸.
@@ -354,13 +456,29 @@ def test_the_threads_are_as_many_as_asked_for(conformance):
     assert [count for count in told if count is not None] == [1]
 
 
+# Of a batch norm in evaluation; Keras has none of its own backend's kernels there.
+BATCH_NORM = {"pytorch": "fused"}
+
+
+def test_the_way_that_is_taken_is_seen_in_what_the_framework_runs(conformance):
+    (framework, name), saw = conformance
+    workload = workloads.load(name)
+    execution = {"pytorch": "eager", "tensorflow": "graph", "jax": "compiled"}
+    expected = {"execution": execution[catalogue.adapter(framework).environment]}
+    if workload.recurrent:
+        expected["recurrent"] = "loop"  # cuDNN is for GPUs
+    if BatchNorm in workload.kinds.values():
+        expected["batch_norm"] = BATCH_NORM.get(framework, "elementwise")
+    assert saw["kernels"] == expected
+
+
 def test_the_memory_of_a_gpu_is_not_told_where_there_is_none(conformance):
     _, saw = conformance
     assert saw["precisions"]["float32"]["allocator"] == [None, None]
     assert saw["settings"]["device"].upper().endswith(("CPU", "CPU:0"))
 
 
-def test_batches_that_keras_takes_by_number_train_as_those_that_it_is_given(conformance):
-    (framework, workload), saw = conformance
+def test_batches_that_keras_takes_by_number_train_as_those_that_it_is_given(training):
+    (framework, workload), saw = training
     if framework == "keras-tensorflow" and workload == "article-cnn":
         assert saw["by_number"] == pytest.approx(saw["precisions"]["float32"]["losses"], abs=1e-6)

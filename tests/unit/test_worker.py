@@ -1,7 +1,9 @@
 """What the measuring process makes of what its clock saw."""
 
+import json
 from contextlib import nullcontext
 from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,6 +77,7 @@ def test_the_loss_of_a_trial_whose_memory_is_at_its_end_is_not_looked_at(
             def __init__(self, *_, **__) -> None:
                 self.given = workload.initial_weights(1)
 
+            kernels = staticmethod(lambda images: {})
             settings, feed = dict, staticmethod(lambda *_: None)
             allocator_peaks_mib = staticmethod(lambda: (None, None))
             loss = staticmethod(lambda images, labels: losses.pop())
@@ -108,6 +111,31 @@ def test_the_loss_of_a_trial_whose_memory_is_at_its_end_is_not_looked_at(
 def test_a_trial_must_have_changed_its_weights_to_finite_ones(after, reason):
     seen = worker.outcome_by_weights({"a": np.array(after), "b": np.ones(2)}, {"a": np.array([1, 2]), "b": np.ones(2)})
     assert (seen.get("status"), seen.get("reason")) == ("invalid" if reason else None, reason)
+
+
+@pytest.mark.parametrize(
+    ("workload", "operations", "found"),
+    [
+        ("article-cnn", {"conv", "cudnn", "norm"}, {"execution": "graph"}),
+        ("gru-imdb", {"conv", "cudnn"}, {"execution": "graph", "recurrent": "cudnn"}),
+        ("gru-imdb", {"while"}, {"execution": "graph", "recurrent": "loop"}),
+        ("resnet50-features", {"norm"}, {"execution": "graph", "batch_norm": "fused"}),
+        ("resnet50-features", {"multiply"}, {"execution": "graph", "batch_norm": "elementwise"}),
+    ],
+)
+def test_which_kernels_ran_is_told_of_layers_that_have_several(workload, operations, found):
+    loaded = workloads.load(workload)
+    assert frameworks.kernels(loaded, "graph", operations, cudnn="cudnn", fused=("other", "norm")) == found
+
+
+@pytest.mark.parametrize(
+    ("device", "recurrent", "flags"),
+    [("cuda", "loop", [worker.LOOP]), ("cuda", "cudnn", []), ("cpu", "loop", [])],
+)
+def test_a_gpu_that_does_not_use_the_kernel_for_recurrent_layers_is_flagged(device, recurrent, flags):
+    ran = {"execution": "eager", "recurrent": recurrent}
+    seen = worker.kernels_seen(SimpleNamespace(kernels=lambda images: ran), np.zeros(1), device)  # type: ignore[arg-type]
+    assert seen == ({"kernels": json.dumps(ran)}, flags)
 
 
 @pytest.mark.parametrize(

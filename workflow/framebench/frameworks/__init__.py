@@ -25,14 +25,14 @@ Which of them is in effect is seen in numbers after every run: `framebench.measu
 """
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 
 from framebench import sides
-from framebench.workloads.layers import Workload
+from framebench.workloads.layers import BatchNorm, Workload
 
 Weights = dict[str, np.ndarray]  # neutral name → neutral array, see Workload.weight_shapes
 Tuning = Mapping[str, Any]  # settings of an adapter's OPTIONS; one that is missing is as in "default"
@@ -122,6 +122,9 @@ class Trainer(Protocol):
     def settings(self) -> dict[str, object]:
         """What is in effect in the framework, as it reports it itself: the device of its weights among it."""
 
+    def kernels(self, images: np.ndarray) -> dict[str, str]:
+        """Which of several ways the framework takes for a batch, seen in what it runs: see the function `kernels`."""
+
     def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
         """Most memory of the GPU that tensors took at a time, and that the framework held for them; None: unknown."""
 
@@ -173,6 +176,23 @@ class Adapter(Protocol):
     @staticmethod
     def out_of_memory(error: BaseException) -> bool:
         """Whether the error says that memory ran out, the host's or the GPU's."""
+
+
+def kernels(
+    workload: Workload, execution: str, operations: Collection[str], cudnn: str, fused: Collection[str]
+) -> dict[str, str]:
+    """What a framework runs where there are several ways.
+
+    execution   `eager`, `graph` or `compiled`
+    recurrent   of a net with a GRU: `cudnn` where its kernel is among the framework's `operations`, or `loop`
+    batch_norm  of a net with one: `fused` where a kernel of its own is, or `elementwise`
+    """
+    found = {"execution": execution}
+    if workload.recurrent:
+        found["recurrent"] = "cudnn" if cudnn in operations else "loop"
+    if BatchNorm in workload.kinds.values():
+        found["batch_norm"] = "elementwise" if set(fused).isdisjoint(operations) else "fused"
+    return found
 
 
 def nothing() -> None:

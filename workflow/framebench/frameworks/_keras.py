@@ -4,7 +4,7 @@ An adapter names its backend to Keras (KERAS_BACKEND) before it imports this, an
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from itertools import cycle
 from types import ModuleType
@@ -23,6 +23,7 @@ from framebench.frameworks import (
     Weights,
     check_fit,
     computed_type,
+    kernels,
     nothing,
     stored_type,
 )
@@ -93,6 +94,20 @@ class KerasTrainer(ABC):
     def counted_flops(self, images: np.ndarray) -> int | None:
         # No backend counts all of a loop.
         return None if self.workload.recurrent else self._counted_flops(images)
+
+    @abstractmethod
+    def _operations(self, images: np.ndarray) -> Collection[str]:
+        """The names of what the backend runs for a batch."""
+
+    def kernels(self, images: np.ndarray) -> dict[str, str]:
+        ran = self._operations(images)
+        backend = self.backend
+        return kernels(self.workload, self._execution(), ran, backend.CUDNN_RNN, backend.BATCH_NORMS)
+
+    def _execution(self) -> str:
+        if self.model.jit_compile:
+            return "compiled"
+        return "eager" if self.model.run_eagerly or keras.backend.backend() == "torch" else "graph"
 
     @abstractmethod
     def _device(self) -> str:

@@ -26,6 +26,7 @@ from framebench.frameworks import (
     Weights,
     check_fit,
     computed_type,
+    kernels,
     nothing,
     stored_type,
 )
@@ -43,6 +44,9 @@ OPTIONS = {
     # Several steps in one call, by `lax.scan`: docs.jax.dev/en/latest/201/control-flow.html
     "steps_per_call": (1, 10),
 }
+# What runs the one way of several, as a trace has it: of jax.experimental.rnn; a batch norm has no kernel of its own.
+CUDNN_RNN = "rnn_fwd"
+BATCH_NORMS = ()
 TRAINING_OPTIONS = ("donate", "steps_per_call")
 # No float16: the loss scaling that it needs is neither JAX's nor Optax's.
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16")}
@@ -200,6 +204,10 @@ class Trainer:
             "computed_in": self.computed,
         }
 
+    def kernels(self, images: np.ndarray) -> dict[str, str]:
+        ran = operations(self.model.net, self.state[0], images)
+        return kernels(self.workload, "compiled", ran, CUDNN_RNN, BATCH_NORMS)
+
     def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
         return allocator_peaks_mib(self.place)
 
@@ -281,6 +289,19 @@ def watched_dropout(dropout: Callable, observer: Observer) -> Callable:
         return y
 
     return watched
+
+
+def operations(function: Callable, *arguments: Any) -> set[str]:
+    """The names of what JAX traces in a function."""
+    return set(_primitives(jax.make_jaxpr(function)(*arguments).jaxpr))
+
+
+def _primitives(jaxpr: Any) -> Iterator[str]:
+    for equation in jaxpr.eqns:
+        yield equation.primitive.name
+        for inner in equation.params.values():
+            if isinstance(inner, jax.extend.core.ClosedJaxpr):
+                yield from _primitives(inner.jaxpr)
 
 
 def traced_flops(function: Callable, *arguments: Any) -> int:

@@ -82,6 +82,9 @@ class Trainer(KerasTrainer):
     def _tell(self, function: Callable, *tensors: Any) -> None:
         tell(function, *tensors)
 
+    def _operations(self, images: np.ndarray) -> set[str]:
+        return of_jax.operations(lambda x: self.model(x, training=self.workload.trains), images)
+
     def _device(self) -> str:
         return device_name(self.model.weights[0].value.device)
 

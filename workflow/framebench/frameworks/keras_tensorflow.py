@@ -84,6 +84,9 @@ class Trainer(KerasTrainer):
     def _dense(self, gradient: Any) -> tf.Tensor:
         return tf.convert_to_tensor(gradient)
 
+    def _operations(self, images: np.ndarray) -> set[str]:
+        return tensorflow.operations(lambda x: self.model(x, training=self.workload.trains), images)
+
     def _device(self) -> str:
         return self.model.weights[0].value.device
 

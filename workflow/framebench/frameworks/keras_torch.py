@@ -65,6 +65,9 @@ class Trainer(KerasTrainer):
     def _tell(self, function: Callable, *tensors: Any) -> None:
         function(*(keras.ops.convert_to_numpy(tensor) for tensor in tensors))
 
+    def _operations(self, images: np.ndarray) -> set[str]:
+        return pytorch.operations(lambda: self.model(images, training=self.workload.trains))
+
     def _device(self) -> str:
         return str(self.model.weights[0].value.device)
 

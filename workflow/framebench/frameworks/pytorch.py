@@ -2,7 +2,7 @@
 
 import resource
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import count
 
 import numpy as np
@@ -12,7 +12,17 @@ from torch.utils.data import DataLoader, TensorDataset, default_collate
 from torch.utils.flop_counter import FlopCounterMode
 
 from framebench import workloads
-from framebench.frameworks import NOT_TUNED, Observer, Pace, Tuning, check_fit, computed_type, nothing, stored_type
+from framebench.frameworks import (
+    NOT_TUNED,
+    Observer,
+    Pace,
+    Tuning,
+    check_fit,
+    computed_type,
+    kernels,
+    nothing,
+    stored_type,
+)
 from framebench.workloads.layers import GRU, SGD, Adam, BatchNorm, Workload
 
 LABEL = "PyTorch"
@@ -45,6 +55,10 @@ NAMES: dict[type, dict[str, tuple[str, ...]]] = {
         "moving_variance": ("running_var",),
     },
 }
+# What runs the one way of several, as the profiler has it.
+CUDNN_RNN = "aten::_cudnn_rnn"
+BATCH_NORMS = ("aten::cudnn_batch_norm", "aten::native_batch_norm")
+
 COUNTER = "num_batches_tracked"  # of a batch norm in training: no weight
 
 
@@ -190,6 +204,14 @@ class Trainer:
             "autocast": self.computed if self.lower else None,
             "loss_scaling": self.scaler.is_enabled(),
         }
+
+    def kernels(self, images: np.ndarray) -> dict[str, str]:
+        # As it is measured, so that nothing is compiled anew.
+        x = self._channels_first(images).to(self.device)
+        self.model.train(self.workload.trains)
+        with nullcontext() if self.workload.trains else torch.inference_mode():
+            ran = operations(lambda: self._logits(self.net, x))
+        return kernels(self.workload, "eager" if self.net is self.model else "compiled", ran, CUDNN_RNN, BATCH_NORMS)
 
     def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
         return allocator_peaks_mib(self.device)
@@ -374,6 +396,13 @@ def _repeated(work: Callable[[], object], device: str) -> Callable[[int], None]:
             torch.cuda.synchronize()
 
     return repeat
+
+
+def operations(compute: Callable[[], object]) -> set[str]:
+    """The names of what PyTorch runs while it computes."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+        compute()
+    return {event.key for event in seen.key_averages()}
 
 
 def counted_flops(compute: Callable[[], object]) -> int:

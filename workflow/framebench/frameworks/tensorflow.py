@@ -10,7 +10,17 @@ import numpy as np
 import tensorflow as tf
 
 from framebench import workloads
-from framebench.frameworks import NOT_TUNED, Observer, Pace, Tuning, check_fit, computed_type, nothing, stored_type
+from framebench.frameworks import (
+    NOT_TUNED,
+    Observer,
+    Pace,
+    Tuning,
+    check_fit,
+    computed_type,
+    kernels,
+    nothing,
+    stored_type,
+)
 from framebench.workloads import layers
 from framebench.workloads.layers import Workload
 
@@ -28,6 +38,9 @@ OPTIONS = {
     # XLA fuses operations into kernels: tensorflow.org/xla/tf2xla/tutorials/jit_compile
     "jit_compile": (False, True),
 }
+# What runs the one way of several, as a graph has it.
+CUDNN_RNN = "CudnnRNNV3"
+BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 TRAINING_OPTIONS = ("steps_per_call",)
 # Not float16 on a CPU: 10 steps of vgg-cnn took 121 s in PyTorch and 174 s in TensorFlow, against 1 s in float32.
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16", "float16")}
@@ -202,6 +215,10 @@ class Trainer:
             "loss_scaling": self.loss_scale is not None,
         }
 
+    def kernels(self, images: np.ndarray) -> dict[str, str]:
+        ran = operations(partial(self.net, training=self.workload.trains), images)
+        return kernels(self.workload, "compiled" if self.jit_compile else "graph", ran, CUDNN_RNN, BATCH_NORMS)
+
     def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
         return allocator_peaks_mib(self.place)
 
@@ -309,6 +326,13 @@ def _multiplied_with(variable: tf.Tensor) -> tf.Tensor | None:
             if len(user.inputs) == 2 and user.inputs[1] is read.outputs[0]:
                 return user.inputs[0]
     return None
+
+
+def operations(net: Callable, images: np.ndarray) -> set[str]:
+    """The names of what is in the graph of `net`, and in the functions that it calls."""
+    graph = tf.function(net).get_concrete_function(tf.constant(images)).graph.as_graph_def()
+    inside = (node for function in graph.library.function for node in function.node_def)
+    return {node.op for node in (*graph.node, *inside)}
 
 
 def graph_flops(net: Callable, images: np.ndarray) -> int:

@@ -27,6 +27,7 @@ from framebench.workloads.layers import Workload, parameters
 # Relative; the float32 noise of a loss is below 1e-6, and one step of the slowest workload moves it by more.
 LOSS_MOVES = 1e-5
 REASON_LENGTH = 300
+LOOP = "recurrent_loop_on_gpu"  # flag of a run on a GPU whose recurrent layer was not computed by cuDNN's kernel
 
 
 def main() -> None:
@@ -101,6 +102,9 @@ def observe(request: dict, observed: dict[str, object]) -> None:
         observed |= outcome_by_weights(trainer.weights(), weights)
     else:
         observed |= outcome(trainer, workload, weights, first_batch, precision)
+    if not request.get("weights_only"):
+        seen, flags = kernels_seen(trainer, first_batch[0], device)
+        observed |= seen | {"flags": [*observed["flags"], *flags]}  # type: ignore[misc]
     if request.get("ceiling"):
         observed |= ceiling.measured(trainer, adapter.out_of_memory)
 
@@ -170,6 +174,13 @@ def outcome_of_inference(
     if "status" not in seen and (reason := did_not_infer(output)):
         return seen | {"status": "invalid", "reason": reason}
     return seen
+
+
+def kernels_seen(trainer: frameworks.Trainer, images: np.ndarray, device: str) -> tuple[dict[str, object], list[str]]:
+    """Record fields from what the framework runs for a batch, and flags."""
+    ran = trainer.kernels(images)
+    fallback = device == "cuda" and ran.get("recurrent") == "loop"
+    return {"kernels": json.dumps(ran)}, [LOOP] * fallback
 
 
 def precision_seen(
