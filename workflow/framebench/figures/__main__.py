@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from framebench import catalogue, languages, record, workloads
+from framebench.analyse import rosetta
 from framebench.analyse.table import TableError, read_record
 from framebench.figures import (
     article,
@@ -24,6 +25,7 @@ from framebench.figures import (
     names,
     over_batch_size,
     ratio,
+    then_and_now,
     timeline,
     warmup,
 )
@@ -31,6 +33,7 @@ from framebench.figures import (
 NAMES = [
     *names.ARTICLE_2018,
     *(names.article("<device>", track) for track in names.TRACKS),
+    names.then_and_now("<device>"),
     "timeline-<device>",
     names.LARGEST_BATCH,
     *names.MEASURED,
@@ -55,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
     parser.add_argument("--output-svg", required=True, type=Path, metavar="SVG", help="vector image to write")
     parser.add_argument("--output-png", required=True, type=Path, metavar="PNG", help="pixel image to write")
-    parser.add_argument("--resource", metavar="CSV", help="rosetta-2018.csv, which the article-2018 figures need")
+    parser.add_argument("--resource", metavar="CSV", help="rosetta-2018.csv, which figures of 2018 need")
     parser.add_argument("--measurements", metavar="CSV", help="measurements.csv, which every other figure needs")
     parser.add_argument("--comparisons", metavar="CSV", help="comparisons.csv, likewise")
     parser.add_argument("--effects", metavar="CSV", help="effects.csv, which the figure of that name needs")
@@ -77,7 +80,7 @@ def _figure(arguments: argparse.Namespace, language: languages.Language) -> Figu
     name = arguments.name
     if name.startswith("article-2018-"):
         gpu = name.removeprefix("article-2018-").upper()
-        if gpu not in article_2018.GPUS:
+        if gpu not in rosetta.GPUS:
             raise ValueError(f"unknown figure '{name}'; there is: {', '.join(NAMES)}")
         return article_2018.draw(_table(arguments, "resource"), gpu, language)
 
@@ -92,7 +95,7 @@ def _figure(arguments: argparse.Namespace, language: languages.Language) -> Figu
         searches = _table(arguments, "searches")
         return largest_batch.draw(searches, language=language, labels=_labels(searches))
 
-    if name not in names.MEASURED and not name.startswith("article-"):
+    if name not in names.MEASURED and not name.startswith(("article-", names.then_and_now(""))):
         raise ValueError(f"unknown figure '{name}'; there is: {', '.join(NAMES)}")
     measurements, comparisons = _table(arguments, "measurements"), _table(arguments, "comparisons")
     confidence = drawing.confidence_of(comparisons)
@@ -125,13 +128,16 @@ def _figure(arguments: argparse.Namespace, language: languages.Language) -> Figu
     }
     if name in draw:
         return draw[name]()
-    device, track = name.removeprefix("article-"), "default"
-    if device.endswith("-tuned"):
+    device, track = name.removeprefix(names.then_and_now("")).removeprefix("article-"), "default"
+    if name.startswith("article-") and device.endswith("-tuned"):
         device, track = device.removesuffix("-tuned"), "tuned"
     for key, value in [("device", device), ("framework", arguments.baseline)]:
         measured = sorted(measurements[key].unique())
         if value not in measured:
             raise ValueError(f"no measurements of {key} '{value}'; there is: {', '.join(measured)}")
+    if name == names.then_and_now(device):
+        published = _table(arguments, "resource")
+        return then_and_now.draw(measurements, comparisons, published, device, baseline=arguments.baseline, **at_size)
     return article.draw(measurements, comparisons, device, track, baseline=arguments.baseline, **at_size)
 
 
