@@ -13,6 +13,7 @@ from framebench.analyse.comparisons import comparisons
 from framebench.analyse.effects import effects
 from framebench.analyse.limits import PEAKS, limits
 from framebench.analyse.order import order
+from framebench.analyse.payback import payback
 from framebench.analyse.table import table
 from framebench.analyse.warmup import warmup
 from framebench.record import record
@@ -39,6 +40,7 @@ class Tables:
     measurements: pd.DataFrame
     comparisons: pd.DataFrame
     effects: pd.DataFrame
+    payback: pd.DataFrame
     warmup: pd.DataFrame
     order: pd.DataFrame
     limits: pd.DataFrame
@@ -109,6 +111,7 @@ def campaign(
         measurements,
         comparisons(measurements, CONFIDENCE, missing),
         effects(measurements, CONFIDENCE),
+        payback(measurements, CONFIDENCE),
         warmup(records),
         order(measurements),
         limits(measurements, pd.read_csv(PEAKS)),
@@ -118,6 +121,7 @@ def campaign(
 def _measured(run: dict, images_per_s: float) -> dict:
     tuning = TUNINGS.get(run["framework"], {}) if run["track"] == "tuned" else {}
     first_s = FIRST_CALL_S.get(run["framework"], 0.06)
+    first_call, *groups = _warmup(first_s, run["batch_size"] / images_per_s)
     of_gpu = {
         "gpu_context_mib": 480,
         "allocator_peak_mib": 2.5 * run["batch_size"],
@@ -135,7 +139,11 @@ def _measured(run: dict, images_per_s: float) -> dict:
         "build_s": 0.1,
         "time_to_first_step_s": first_s,
         "warmup_converged": run["round"] != 2,
-        "warmup_intervals": list(_warmup(first_s, run["batch_size"] / images_per_s)),
+        "warmup_intervals": [first_call, *groups],
+        "steps_per_call": first_call["steps"],
+        "warmup_s": sum(group["t1_ns"] - group["t0_ns"] for group in groups) / 1e9,
+        "warmup_steps": sum(group["steps"] for group in groups),
+        "step_ms": 1e3 * run["batch_size"] / images_per_s,
         "host_rss_import_mib": 500,
         "host_rss_built_mib": 600,
         "host_rss_training_peak_mib": 900,

@@ -16,7 +16,7 @@ from matplotlib.text import Text
 
 import simulated
 from framebench import catalogue, config, languages
-from framebench.analyse import rosetta
+from framebench.analyse import payback, rosetta
 from framebench.devices import Gpu
 from framebench.figures import __main__ as command
 from framebench.figures import (
@@ -376,6 +376,24 @@ def test_workloads_of_which_the_same_is_to_be_said_share_a_sentence():
     ]
 
 
+def test_after_how_many_samples_tuning_has_paid_is_said_where_a_gain_is_shown():
+    tables = simulated.campaign(tracks=["default", "tuned"], blocks=[("article-cnn", "device", 128)])
+    runs = tables.measurements
+    runs.loc[(runs["framework"] == "tensorflow") & (runs["track"] == "tuned"), "time_to_first_step_s"] += 2
+    table = payback.payback(runs, 0.95)
+    said = effects.paybacks(runs, table, SIZES, languages.load("en"), LABELS)
+    no_gain, at_once, after = table.sort_values("framework").to_dict("records")
+    assert [row["verdict"] for row in (no_gain, at_once, after)] == [payback.NO_GAIN, payback.AT_ONCE, payback.AFTER]
+    assert said == [
+        "PyTorch, article-cnn: starting takes no longer, so it pays at once",
+        f"TensorFlow, article-cnn: starting takes {after['extra_s']:.2g} s longer, made up for after "
+        f"{after['images']:,.0f} samples ({after['images_low']:,.0f}–{after['images_high']:,.0f})",
+    ]
+    slower = table.assign(verdict=payback.NEVER)
+    for name in languages.languages():
+        assert len(effects.paybacks(runs, slower, SIZES, languages.load(name), LABELS)) == 3
+
+
 def configured(*entries):
     """config.yaml with one matrix entry per (tracks, inputs, batch sizes)."""
     default = config.load(config.readable(catalogue.ROOT / "config.yaml"), "config.yaml")
@@ -468,7 +486,7 @@ def figures(tables, language):
         "share-of-peak": over_batch_size.draw_share_of_peak(measurements, tables.limits, 0.95, **words),
         "ratio": ratio.draw(measurements, comparisons, "tensorflow", **at_size),
         "memory": memory.draw(measurements, **words),
-        "effects": effects.draw(measurements, tables.effects, **at_size),
+        "effects": effects.draw(measurements, tables.effects, tables.payback, **at_size),
         "warmup": warmup.draw(measurements, tables.warmup, **at_size),
         "first-step": first_step.draw(measurements, **at_size),
         "campaign": campaign.draw(measurements, tables.order, 0.95, **words),
@@ -715,7 +733,7 @@ def test_the_command_draws_the_articles_chart_from_the_resource_alone(monkeypatc
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-TABLES = ["measurements", "comparisons", "effects", "warmup", "order", "limits"]
+TABLES = ["measurements", "comparisons", "effects", "payback", "warmup", "order", "limits"]
 OPTIONS = " ".join(f"--{table} {table}.csv" for table in TABLES)
 
 

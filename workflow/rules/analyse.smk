@@ -117,6 +117,22 @@ rule effects:
         " --confidence {params.confidence} {params.rounds:q} --output {output} 2>&1 | tee {log:q} >&2"
 
 
+rule payback:
+    """After how many images the tuned settings have paid for their longer start."""
+    input:
+        code=catalogue.code("framebench.analyse.payback"),
+        measurements=rules.measurements.output,
+    output:
+        f"{RESULTS}/payback.csv",
+    log:
+        f"{RESULTS}/logs/payback.log",
+    params:
+        confidence=CONFIG.confidence,
+    shell:
+        "python -P -m framebench.analyse.payback --measurements {input.measurements}"
+        " --confidence {params.confidence} --output {output} 2>&1 | tee {log:q} >&2"
+
+
 rule noise:
     """How far the runs of each cell scatter, and what else the machine did."""
     input:
@@ -187,6 +203,7 @@ rule tables:
         rules.measurements.output,
         rules.comparisons.output,
         rules.effects.output,
+        rules.payback.output,
         rules.power.output,
         rules.noise.output,
         rules.order.output,

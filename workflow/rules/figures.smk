@@ -53,6 +53,7 @@ rule figure:
         measurements=rules.measurements.output,
         comparisons=rules.comparisons.output,
         effects=rules.effects.output,
+        payback=rules.payback.output,
         warmup=rules.warmup.output,
         order=rules.order.output,
         limits=rules.limits.output,
@@ -68,7 +69,7 @@ rule figure:
     shell:
         "python -P -m framebench.figures {wildcards.figure} --language {wildcards.language}"
         " --measurements {input.measurements} --comparisons {input.comparisons} --effects {input.effects}"
-        " --warmup {input.warmup} --order {input.order} --limits {input.limits} --resource {input.published}"
+        " --payback {input.payback} --warmup {input.warmup} --order {input.order} --limits {input.limits} --resource {input.published}"
         " --baseline {params.baseline}"
         " --output-svg {output.svg} --output-png {output.png} 2>&1 | tee {log:q} >&2"
 

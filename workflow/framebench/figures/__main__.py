@@ -62,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--measurements", metavar="CSV", help="measurements.csv, which every other figure needs")
     parser.add_argument("--comparisons", metavar="CSV", help="comparisons.csv, likewise")
     parser.add_argument("--effects", metavar="CSV", help="effects.csv, which the figure of that name needs")
-    parser.add_argument("--warmup", metavar="CSV", help="warmup.csv, likewise")
+    parser.add_argument("--payback", metavar="CSV", help="payback.csv, which the figure effects needs too")
+    parser.add_argument("--warmup", metavar="CSV", help="warmup.csv, which the figure of that name needs")
     parser.add_argument("--order", metavar="CSV", help="order.csv, which the figure campaign needs")
     parser.add_argument("--limits", metavar="CSV", help="limits.csv, which the figure share-of-peak needs")
     parser.add_argument("--searches", metavar="CSV", help="largest_batch.csv, which the figure of that name needs")
@@ -121,7 +122,9 @@ def _figure(arguments: argparse.Namespace, language: languages.Language) -> Figu
         "devices": lambda: devices.draw(measurements, confidence, **at_size),
         "ratio": lambda: ratio.draw(measurements, comparisons, arguments.baseline, **at_size),
         "memory": lambda: memory.draw(measurements, **words),
-        "effects": lambda: effects.draw(measurements, _table(arguments, "effects"), **at_size),
+        "effects": lambda: effects.draw(
+            measurements, _table(arguments, "effects"), _table(arguments, "payback"), **at_size
+        ),
         "warmup": lambda: warmup.draw(measurements, _table(arguments, "warmup"), **at_size),
         "first-step": lambda: first_step.draw(measurements, **at_size),
         "campaign": lambda: campaign.draw(measurements, _table(arguments, "order"), confidence, **words),
