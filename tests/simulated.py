@@ -13,6 +13,7 @@ from framebench.analyse.comparisons import comparisons
 from framebench.analyse.effects import effects
 from framebench.analyse.limits import PEAKS, limits
 from framebench.analyse.order import order
+from framebench.analyse.overhead import overhead
 from framebench.analyse.payback import payback
 from framebench.analyse.table import table
 from framebench.analyse.warmup import warmup
@@ -41,6 +42,7 @@ class Tables:
     comparisons: pd.DataFrame
     effects: pd.DataFrame
     payback: pd.DataFrame
+    overhead: pd.DataFrame
     warmup: pd.DataFrame
     order: pd.DataFrame
     limits: pd.DataFrame
@@ -112,6 +114,7 @@ def campaign(
         comparisons(measurements, CONFIDENCE, missing),
         effects(measurements, CONFIDENCE),
         payback(measurements, CONFIDENCE),
+        overhead(measurements, CONFIDENCE),
         warmup(records),
         order(measurements),
         limits(measurements, pd.read_csv(PEAKS)),

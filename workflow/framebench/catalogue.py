@@ -78,6 +78,19 @@ def adapter(framework: str, root: Path = ROOT) -> Adapter:
     return Adapter(name=framework, path=path, **{name.lower(): constants[name] for name in wanted})
 
 
+def beneath(framework: str, root: Path = ROOT) -> str | None:
+    """What computes under a framework: the one of the same environment that has a model file of its own.
+
+    None where that is the framework itself (`keras-torch`: `pytorch`, which has nothing beneath).
+    """
+    environment = adapter(framework, root).environment
+    for other in frameworks(root):
+        found = adapter(other, root)
+        if found.environment == environment and found.model_file == _module(other) and other != sides.base(framework):
+            return other
+    return None
+
+
 def framework_label(framework: str, root: Path = ROOT) -> str:
     """The framework's name as a reader knows it (`keras-tensorflow`: `Keras (TensorFlow)`)."""
     side = sides.side(framework)

@@ -133,6 +133,24 @@ rule payback:
         " --confidence {params.confidence} --output {output} 2>&1 | tee {log:q} >&2"
 
 
+rule overhead:
+    """What Keras costs in a step above the framework that computes under it."""
+    input:
+        code=catalogue.code("framebench.analyse.overhead"),
+        # Which framework that is, they declare.
+        adapters=[catalogue.adapter(name).path for name in catalogue.frameworks()],
+        measurements=rules.measurements.output,
+    output:
+        f"{RESULTS}/overhead.csv",
+    log:
+        f"{RESULTS}/logs/overhead.log",
+    params:
+        confidence=CONFIG.confidence,
+    shell:
+        "python -P -m framebench.analyse.overhead --measurements {input.measurements}"
+        " --confidence {params.confidence} --output {output} 2>&1 | tee {log:q} >&2"
+
+
 rule noise:
     """How far the runs of each cell scatter, and what else the machine did."""
     input:
@@ -204,6 +222,7 @@ rule tables:
         rules.comparisons.output,
         rules.effects.output,
         rules.payback.output,
+        rules.overhead.output,
         rules.power.output,
         rules.noise.output,
         rules.order.output,
@@ -219,6 +238,7 @@ rule verdict:
         measurements=rules.measurements.output,
         comparisons=rules.comparisons.output,
         effects=rules.effects.output,
+        overheads=rules.overhead.output,
     output:
         f"{RESULTS}/verdict.{{language}}.txt",
     log:
@@ -227,7 +247,8 @@ rule verdict:
         baseline=CONFIG.baseline,
     shell:
         "python -P -m framebench.verdict --measurements {input.measurements} --comparisons {input.comparisons}"
-        " --effects {input.effects} --language {wildcards.language} --baseline {params.baseline} --output {output} 2>&1 | tee {log:q} >&2"
+        " --effects {input.effects} --overheads {input.overheads} --language {wildcards.language}"
+        " --baseline {params.baseline} --output {output} 2>&1 | tee {log:q} >&2"
 
 
 rule complete:
