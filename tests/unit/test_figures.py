@@ -263,6 +263,45 @@ def test_throughput_sums_up_each_cell_and_leaves_failed_ones_without_numbers():
     assert failed[["mean", "low", "high"]].isna().all()
 
 
+def stars(blocks, gpu="Tesla P100-PCIE-16GB"):
+    """The stars of the figure throughput, place and face each, in every panel, and its texts."""
+    tables = simulated.campaign(blocks=blocks, gpus={"gpu": gpu}, tracks=["default", "tuned"])
+    language = languages.load("en")
+    with drawing.style(language):
+        figure = over_batch_size.draw(
+            tables.measurements,
+            0.95,
+            over_batch_size.THROUGHPUT,
+            published=tables.literature,
+            language=language,
+            labels=LABELS,
+        )
+        said = texts(figure)
+    lines = [[line for line in axes.lines if line.get_marker() == "*"] for axes in figure.axes]
+    return [
+        [(line.get_xdata()[0], line.get_ydata()[0]) for line in of_panel if len(line.get_xdata())] for of_panel in lines
+    ], said
+
+
+def test_what_others_published_stands_as_stars_beside_the_runs_of_that_card_and_problem_alone():
+    (of_default, of_host, *others), said = stars(
+        [("article-cnn", "device", size) for size in (32, 128)]
+        + [("article-cnn", "host", 128), ("vgg-cnn", "device", 64)]
+    )
+    assert sorted(y for _, y in of_default) == [800, 6000]
+    assert [x for x, _ in of_default] == pytest.approx([64, 64], rel=0.05)
+    assert not of_host and not any(others)
+    assert "(article-cnn 2018: PyTorch, TensorFlow)" in " ".join(" ".join(said).split())
+
+
+def test_stars_stand_on_the_lines_of_a_single_batch_size_and_nowhere_on_another_card():
+    (of_default, *_), _ = stars([("article-cnn", "device", 128)])
+    assert of_default == [(6000, 1), (800, 2)]
+    panels, said = stars([("article-cnn", "device", 128)], gpu="NVIDIA H200")
+    assert not any(panels)
+    assert not any("Stars" in text for text in said)
+
+
 def test_two_rounds_have_a_mean_but_no_interval():
     summary = over_batch_size.summary(simulated.campaign(rounds=2).measurements, 0.95)
     assert summary["mean"].notna().all()
@@ -460,6 +499,7 @@ SITUATIONS = {
     "no float32": {"precisions": ["bfloat16"]},
     "not comparable": {"uncertified": ["pytorch"]},
     "two GPUs": {"gpus": {"h200": "NVIDIA H200", "l4": "NVIDIA L4"}, "precisions": ["float32", "bfloat16"]},
+    "a GPU of which others published": {"gpus": {"p100": "Tesla P100-PCIE-16GB"}},
     "a GPU, failed cells": {"gpus": {"l4": HOSTILE}, "failed": [("pytorch", "article-cnn", 32)]},
 }
 
@@ -482,7 +522,9 @@ def figures(tables, language):
             "devices": devices.draw(measurements, 0.95, **at_size),
         }
     return drawn | {
-        "throughput": over_batch_size.draw(measurements, 0.95, over_batch_size.THROUGHPUT, **words),
+        "throughput": over_batch_size.draw(
+            measurements, 0.95, over_batch_size.THROUGHPUT, published=tables.literature, **words
+        ),
         "share-of-peak": over_batch_size.draw_share_of_peak(measurements, tables.limits, 0.95, **words),
         "ratio": ratio.draw(measurements, comparisons, "tensorflow", **at_size),
         "memory": memory.draw(measurements, **words),
@@ -733,7 +775,7 @@ def test_the_command_draws_the_articles_chart_from_the_resource_alone(monkeypatc
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-TABLES = ["measurements", "comparisons", "effects", "payback", "warmup", "order", "limits"]
+TABLES = ["measurements", "comparisons", "effects", "payback", "warmup", "order", "limits", "literature"]
 OPTIONS = " ".join(f"--{table} {table}.csv" for table in TABLES)
 
 

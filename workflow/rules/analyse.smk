@@ -215,6 +215,25 @@ rule limits:
         " --output {output} 2>&1 | tee {log:q} >&2"
 
 
+rule literature:
+    """What others published of the same GPU models and problems, and ours beside it."""
+    input:
+        code=catalogue.code("framebench.analyse.literature"),
+        measurements=rules.measurements.output,
+        literature="workflow/resources/literature.csv",
+        of_2018="workflow/resources/rosetta-2018.csv",
+    output:
+        f"{RESULTS}/literature.csv",
+    log:
+        f"{RESULTS}/logs/literature.log",
+    params:
+        confidence=CONFIG.confidence,
+    shell:
+        "python -P -m framebench.analyse.literature --measurements {input.measurements}"
+        " --literature {input.literature} --rosetta-2018 {input.of_2018} --confidence {params.confidence}"
+        " --output {output} 2>&1 | tee {log:q} >&2"
+
+
 rule tables:
     """Every table of the campaign."""
     input:
@@ -228,6 +247,7 @@ rule tables:
         rules.order.output,
         rules.warmup.output,
         rules.limits.output,
+        rules.literature.output,
 
 
 rule verdict:

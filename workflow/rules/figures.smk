@@ -57,6 +57,7 @@ rule figure:
         warmup=rules.warmup.output,
         order=rules.order.output,
         limits=rules.limits.output,
+        literature=rules.literature.output,
         published=PUBLISHED_2018,
     output:
         multiext(FIGURE, svg=".svg", png=".png"),
@@ -70,7 +71,7 @@ rule figure:
         "python -P -m framebench.figures {wildcards.figure} --language {wildcards.language}"
         " --measurements {input.measurements} --comparisons {input.comparisons} --effects {input.effects}"
         " --payback {input.payback} --warmup {input.warmup} --order {input.order} --limits {input.limits} --resource {input.published}"
-        " --baseline {params.baseline}"
+        " --literature {input.literature} --baseline {params.baseline}"
         " --output-svg {output.svg} --output-png {output.png} 2>&1 | tee {log:q} >&2"
 
 

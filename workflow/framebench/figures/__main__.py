@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--warmup", metavar="CSV", help="warmup.csv, which the figure of that name needs")
     parser.add_argument("--order", metavar="CSV", help="order.csv, which the figure campaign needs")
     parser.add_argument("--limits", metavar="CSV", help="limits.csv, which the figure share-of-peak needs")
+    parser.add_argument("--literature", metavar="CSV", help="literature.csv of the results, which throughput needs")
     parser.add_argument("--searches", metavar="CSV", help="largest_batch.csv, which the figure of that name needs")
     parser.add_argument("--record", type=Path, metavar="JSON", help="the run that a timeline is of")
     parser.add_argument(
@@ -113,7 +114,13 @@ def _figure(arguments: argparse.Namespace, language: languages.Language) -> Figu
     if name in names.ON_GPUS and on_gpus.empty:
         raise ValueError(f"figure '{name}' shows GPUs, and none was measured")
     draw: dict[str, Callable[[], Figure]] = {
-        "throughput": lambda: over_batch_size.draw(measurements, confidence, over_batch_size.THROUGHPUT, **words),
+        "throughput": lambda: over_batch_size.draw(
+            measurements,
+            confidence,
+            over_batch_size.THROUGHPUT,
+            published=_table(arguments, "literature"),
+            **words,
+        ),
         "share-of-peak": lambda: over_batch_size.draw_share_of_peak(
             measurements, _table(arguments, "limits"), confidence, **words
         ),
