@@ -78,15 +78,15 @@ def adapter(framework: str, root: Path = ROOT) -> Adapter:
     return Adapter(name=framework, path=path, **{name.lower(): constants[name] for name in wanted})
 
 
-def beneath(framework: str, root: Path = ROOT) -> str | None:
-    """What computes under a framework: the one of the same environment that has a model file of its own.
+def beneath(framework: str, others: Iterable[str], root: Path = ROOT) -> str | None:
+    """What computes under a framework, of these others: that of its environment, with a model file of its own.
 
-    None where that is the framework itself (`keras-torch`: `pytorch`, which has nothing beneath).
+    `keras-torch` has `pytorch` beneath. None where there is none among them.
     """
-    environment = adapter(framework, root).environment
-    for other in frameworks(root):
+    own = adapter(framework, root)
+    for other in others:
         found = adapter(other, root)
-        if found.environment == environment and found.model_file == _module(other) and other != sides.base(framework):
+        if found.environment == own.environment and found.model_file == _module(other) != own.model_file:
             return other
     return None
 

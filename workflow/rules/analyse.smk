@@ -138,7 +138,7 @@ rule overhead:
     input:
         code=catalogue.code("framebench.analyse.overhead"),
         # Which framework that is, they declare.
-        adapters=[catalogue.adapter(name).path for name in catalogue.frameworks()],
+        adapters=[catalogue.adapter(name).path for name in CONFIG.frameworks],
         measurements=rules.measurements.output,
     output:
         f"{RESULTS}/overhead.csv",

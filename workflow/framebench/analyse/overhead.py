@@ -54,8 +54,9 @@ def overhead(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
     ok = measurements[measurements["status"] == "ok"].dropna(subset="step_ms")
     rows: list[dict] = []
     for panel, runs in ok.groupby(PANEL):
-        for framework in sorted(set(runs["framework"])):
-            native = catalogue.beneath(framework)
+        frameworks = sorted(set(runs["framework"]))
+        for framework in frameworks:
+            native = catalogue.beneath(framework, frameworks)
             columns = ["batch_size", "round", "step_ms", "step_synced_p50_ms"]
             sides = [runs.loc[runs["framework"] == side, columns] for side in (framework, native)]
             pairs = sides[0].merge(sides[1], on=["batch_size", "round"], suffixes=("", "_native"))
