@@ -43,6 +43,20 @@ def test_every_adapter_of_the_repository_declares_what_it_must_and_has_a_lock():
         assert (catalogue.ROOT / f"envs/{adapter.environment}-cpu.txt").is_file()
 
 
+def test_beneath_keras_is_the_framework_of_its_environment_and_beneath_that_nothing():
+    every = catalogue.frameworks()
+    beneath = {framework: catalogue.beneath(framework, every) for framework in every}
+    assert {"keras-jax": "jax", "keras-tensorflow": "tensorflow", "keras-torch": "pytorch"}.items() <= beneath.items()
+    assert beneath["jax"] is beneath["pytorch"] is beneath["tensorflow"] is None
+    assert catalogue.beneath("keras-torch", ["jax", "tensorflow"]) is None
+
+
+def test_a_framework_that_takes_anothers_model_file_has_nothing_beneath(root):
+    write(root, "frameworks/pytorch.py", WHOLE)
+    write(root, "frameworks/slow_torch.py", WHOLE)
+    assert catalogue.beneath("slow-torch", ["pytorch", "slow-torch"], root) is None
+
+
 def test_no_framework_is_imported():
     script = (
         "import sys; from framebench import catalogue\n"

@@ -16,6 +16,7 @@ from matplotlib.text import Text
 
 import simulated
 from framebench import catalogue, config, languages
+from framebench.analyse import payback, rosetta
 from framebench.devices import Gpu
 from framebench.figures import __main__ as command
 from framebench.figures import (
@@ -34,6 +35,7 @@ from framebench.figures import (
     names,
     over_batch_size,
     ratio,
+    then_and_now,
     warmup,
 )
 
@@ -47,6 +49,7 @@ LABELS = {
     "keras-torch": "Keras (PyTorch)",
 }
 SIZES = {"article-cnn": 128, "vgg-cnn": 64}
+WITH_GRU = SIZES | {"gru-imdb": 64}
 HOSTILE = r"Tesla_$P$100 {x}^2 \frac% & <b> " + "and so on " * 20
 
 
@@ -137,7 +140,7 @@ def test_the_article_form_is_sorted_by_the_gru_where_there_is_one():
     tables = simulated.campaign(blocks=[("article-cnn", "device", 128), ("gru-imdb", "device", 64)])
     of_gru = tables.comparisons["workload"] == "gru-imdb"
     tables.comparisons.loc[of_gru & (tables.comparisons["framework"] == "keras-tensorflow"), "ratio"] = 9.0
-    speeds = of_article(tables, sizes={"article-cnn": 128, "gru-imdb": 64})
+    speeds = of_article(tables, sizes=WITH_GRU)
     assert list(speeds["framework"].unique()) == ["keras-tensorflow", "pytorch", "tensorflow"]
 
 
@@ -151,6 +154,93 @@ def test_the_article_form_keeps_failed_and_missing_cells():
     assert states["pytorch", "article-cnn"] == "out_of_memory"
     assert states["keras-tensorflow", "vgg-cnn"] == "not_measured"
     assert len(states) == 6
+
+
+def then_and_now_of(tables, name="en"):
+    language = languages.load(name)
+    with drawing.style(language):
+        return then_and_now.draw(
+            tables.measurements,
+            tables.comparisons,
+            pd.read_csv(PUBLISHED),
+            tables.measurements["device"].iloc[0],
+            baseline="tensorflow",
+            article_batch_sizes=WITH_GRU,
+            language=language,
+            labels=LABELS,
+        )
+
+
+OF_THE_ARTICLE = [("vgg-cnn", "device", 64), ("gru-imdb", "device", 64), ("gru-imdb", "device", 256)]
+
+
+def test_then_and_now_has_the_problems_of_the_article_alone_on_one_scale_and_names_what_is_not_measured():
+    figure = then_and_now_of(simulated.campaign(blocks=[*simulated.OF_ARTICLE, *OF_THE_ARTICLE]))
+    _, then, now = figure.axes
+    assert then.get_title(loc="left") == "2018: Tesla P100 (TensorFlow=1)"
+    assert now.get_title(loc="left") == "Now (TensorFlow=1)"
+    assert then.get_ylim() == now.get_ylim()
+    assert [tick.get_text() for tick in then.get_xticklabels()] == ORIGINAL["P100"]
+    colours = [to_rgba(colour) for colour in drawing.PROBLEMS[:2]]
+    assert [bar.get_facecolor() for bar in now.patches] == colours * 3
+    assert [bar.get_height() for bar in now.patches] == pytest.approx([3, 3, 2, 2, 1, 1])
+    assert {bar.get_facecolor() for bar in then.patches} == {to_rgba(colour) for colour in drawing.PROBLEMS[:3]}
+    said = texts(figure)
+    assert said.count("not measured") == 3
+    assert "ResNet-50 - Feature Extraction; now: resnet50-features, not measured" in said
+    assert "RNN (GRU) on IMDB - Sentiment Analysis; now: gru-imdb, batch 64, on device" in said
+    assert not any("article-cnn" in text for text in said)
+
+
+def test_then_and_now_is_sorted_as_the_article_and_keeps_a_failed_cell():
+    tables = simulated.campaign(blocks=OF_THE_ARTICLE, failed=[("pytorch", "gru-imdb", 64)])
+    figure = then_and_now_of(tables)
+    assert [tick.get_text() for tick in figure.axes[2].get_xticklabels()] == [
+        "Keras (TensorFlow)",
+        "TensorFlow",
+        "PyTorch",
+    ]
+    assert texts(figure).count("out of memory") == 1
+
+
+def test_the_chart_of_then_is_that_of_the_card_itself_or_of_the_newer_one():
+    cards = ["Tesla K80", "Tesla P100-PCIE-16GB", "NVIDIA H200", "A CPU"]
+    assert [then_and_now.nearest(card) for card in cards] == ["K80", "P100", "P100", "P100"]
+
+
+def test_the_workloads_of_then_and_now_are_those_of_the_published_problems():
+    assert set(pd.read_csv(PUBLISHED)["problem"]) == set(rosetta.WORKLOADS)
+    assert {"vgg-cnn", "gru-imdb"} <= set(catalogue.workloads()) & set(rosetta.WORKLOADS.values())
+
+
+def test_there_is_a_then_and_now_of_each_device_where_a_problem_of_the_article_is_measured():
+    configuration = configured((["default"], ["device"], [64]), (["tuned"], ["device"], [64]))
+    assert "then-and-now-cpu" not in names.of_campaign(configuration)
+    of_vgg = [replace(entry, workload="vgg-cnn") for entry in configuration.matrix]
+    found = names.of_campaign(replace(configuration, matrix=(of_vgg[0],)))
+    assert {"then-and-now-cpu", "then-and-now-h200"} <= set(found)
+    assert "then-and-now-cpu" not in names.of_campaign(replace(configuration, matrix=(of_vgg[1],)))
+
+
+@pytest.mark.parametrize("name", languages.languages())
+@pytest.mark.parametrize(
+    "situation",
+    [
+        {},
+        {"frameworks": ["tensorflow"]},
+        {"frameworks": list(LABELS), "uncertified": ["pytorch"]},
+        {"failed": [(framework, "gru-imdb", 64) for framework in simulated.THREE]},
+    ],
+)
+def test_then_and_now_draws_without_a_warning_and_nothing_sticks_out(situation, name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        language = languages.load(name)
+        with drawing.style(language):
+            figure = then_and_now_of(
+                simulated.campaign(noise=0.05, device_name=HOSTILE, blocks=OF_THE_ARTICLE, **situation), name
+            )
+            check_extent(figure)
 
 
 @pytest.mark.parametrize(("measured", "chosen"), [([32, 256, 1024], 256), ([64, 256], 64), ([512], 512)])
@@ -171,6 +261,45 @@ def test_throughput_sums_up_each_cell_and_leaves_failed_ones_without_numbers():
     failed = summary.loc["pytorch", "device", 32]
     assert failed["state"] == "out_of_memory"
     assert failed[["mean", "low", "high"]].isna().all()
+
+
+def stars(blocks, gpu="Tesla P100-PCIE-16GB"):
+    """The stars of the figure throughput, place and face each, in every panel, and its texts."""
+    tables = simulated.campaign(blocks=blocks, gpus={"gpu": gpu}, tracks=["default", "tuned"])
+    language = languages.load("en")
+    with drawing.style(language):
+        figure = over_batch_size.draw(
+            tables.measurements,
+            0.95,
+            over_batch_size.THROUGHPUT,
+            published=tables.literature,
+            language=language,
+            labels=LABELS,
+        )
+        said = texts(figure)
+    lines = [[line for line in axes.lines if line.get_marker() == "*"] for axes in figure.axes]
+    return [
+        [(line.get_xdata()[0], line.get_ydata()[0]) for line in of_panel if len(line.get_xdata())] for of_panel in lines
+    ], said
+
+
+def test_what_others_published_stands_as_stars_beside_the_runs_of_that_card_and_problem_alone():
+    (of_default, of_host, *others), said = stars(
+        [("article-cnn", "device", size) for size in (32, 128)]
+        + [("article-cnn", "host", 128), ("vgg-cnn", "device", 64)]
+    )
+    assert sorted(y for _, y in of_default) == [800, 6000]
+    assert [x for x, _ in of_default] == pytest.approx([64, 64], rel=0.05)
+    assert not of_host and not any(others)
+    assert "(article-cnn 2018: PyTorch, TensorFlow)" in " ".join(" ".join(said).split())
+
+
+def test_stars_stand_on_the_lines_of_a_single_batch_size_and_nowhere_on_another_card():
+    (of_default, *_), _ = stars([("article-cnn", "device", 128)])
+    assert of_default == [(6000, 1), (800, 2)]
+    panels, said = stars([("article-cnn", "device", 128)], gpu="NVIDIA H200")
+    assert not any(panels)
+    assert not any("Stars" in text for text in said)
 
 
 def test_two_rounds_have_a_mean_but_no_interval():
@@ -286,6 +415,24 @@ def test_workloads_of_which_the_same_is_to_be_said_share_a_sentence():
     ]
 
 
+def test_after_how_many_samples_tuning_has_paid_is_said_where_a_gain_is_shown():
+    tables = simulated.campaign(tracks=["default", "tuned"], blocks=[("article-cnn", "device", 128)])
+    runs = tables.measurements
+    runs.loc[(runs["framework"] == "tensorflow") & (runs["track"] == "tuned"), "time_to_first_step_s"] += 2
+    table = payback.payback(runs, 0.95)
+    said = effects.paybacks(runs, table, SIZES, languages.load("en"), LABELS)
+    no_gain, at_once, after = table.sort_values("framework").to_dict("records")
+    assert [row["verdict"] for row in (no_gain, at_once, after)] == [payback.NO_GAIN, payback.AT_ONCE, payback.AFTER]
+    assert said == [
+        "PyTorch, article-cnn: starting takes no longer, so it pays at once",
+        f"TensorFlow, article-cnn: starting takes {after['extra_s']:.2g} s longer, made up for after "
+        f"{after['images']:,.0f} samples ({after['images_low']:,.0f}–{after['images_high']:,.0f})",
+    ]
+    slower = table.assign(verdict=payback.NEVER)
+    for name in languages.languages():
+        assert len(effects.paybacks(runs, slower, SIZES, languages.load(name), LABELS)) == 3
+
+
 def configured(*entries):
     """config.yaml with one matrix entry per (tracks, inputs, batch sizes)."""
     default = config.load(config.readable(catalogue.ROOT / "config.yaml"), "config.yaml")
@@ -325,6 +472,15 @@ def texts(figure):
     return [text.get_text() for text in figure.findobj(Text)]
 
 
+def check_extent(figure):
+    """Every character has a glyph, and no text sticks out at the right."""
+    drawing.check_glyphs(figure)
+    beside_the_axis = {tick for axes in figure.axes for tick in axes.get_xticklabels()}
+    for text in set(figure.findobj(Text)) - beside_the_axis:
+        if text.get_text():
+            assert text.get_window_extent().x1 <= figure.bbox.x1, text
+
+
 SITUATIONS = {
     "usual": {},
     "both tracks, a busy round": {"tracks": ["default", "tuned"], "busy_rounds": [2]},
@@ -343,6 +499,7 @@ SITUATIONS = {
     "no float32": {"precisions": ["bfloat16"]},
     "not comparable": {"uncertified": ["pytorch"]},
     "two GPUs": {"gpus": {"h200": "NVIDIA H200", "l4": "NVIDIA L4"}, "precisions": ["float32", "bfloat16"]},
+    "a GPU of which others published": {"gpus": {"p100": "Tesla P100-PCIE-16GB"}},
     "a GPU, failed cells": {"gpus": {"l4": HOSTILE}, "failed": [("pytorch", "article-cnn", 32)]},
 }
 
@@ -365,11 +522,13 @@ def figures(tables, language):
             "devices": devices.draw(measurements, 0.95, **at_size),
         }
     return drawn | {
-        "throughput": over_batch_size.draw(measurements, 0.95, over_batch_size.THROUGHPUT, **words),
+        "throughput": over_batch_size.draw(
+            measurements, 0.95, over_batch_size.THROUGHPUT, published=tables.literature, **words
+        ),
         "share-of-peak": over_batch_size.draw_share_of_peak(measurements, tables.limits, 0.95, **words),
         "ratio": ratio.draw(measurements, comparisons, "tensorflow", **at_size),
         "memory": memory.draw(measurements, **words),
-        "effects": effects.draw(measurements, tables.effects, **at_size),
+        "effects": effects.draw(measurements, tables.effects, tables.payback, **at_size),
         "warmup": warmup.draw(measurements, tables.warmup, **at_size),
         "first-step": first_step.draw(measurements, **at_size),
         "campaign": campaign.draw(measurements, tables.order, 0.95, **words),
@@ -382,12 +541,8 @@ def test_every_figure_draws_without_a_warning_and_nothing_sticks_out(situation, 
     language = languages.load(name)
     with warnings.catch_warnings(), drawing.style(language):
         warnings.simplefilter("error")
-        for drawn, figure in figures(tables, language).items():
-            drawing.check_glyphs(figure)
-            beside_the_axis = {tick for axes in figure.axes for tick in axes.get_xticklabels()}
-            for text in set(figure.findobj(Text)) - beside_the_axis:
-                if text.get_text():
-                    assert text.get_window_extent().x1 <= figure.bbox.x1, (drawn, text)
+        for figure in figures(tables, language).values():
+            check_extent(figure)
 
 
 def test_the_tracks_stand_in_panels_of_their_own():
@@ -475,12 +630,7 @@ def test_the_largest_batch_draws_without_a_warning_and_nothing_sticks_out(table,
     language = languages.load(name)
     with warnings.catch_warnings(), drawing.style(language):
         warnings.simplefilter("error")
-        figure = largest_batch.draw(table, language=language, labels=LABELS)
-        drawing.check_glyphs(figure)
-        beside_the_axis = {tick for axes in figure.axes for tick in axes.get_xticklabels()}
-        for text in set(figure.findobj(Text)) - beside_the_axis:
-            if text.get_text():
-                assert text.get_window_extent().x1 <= figure.bbox.x1, text
+        check_extent(largest_batch.draw(table, language=language, labels=LABELS))
 
 
 def of_largest_batch(table):
@@ -560,7 +710,7 @@ def test_the_answer_stands_under_the_charts_that_show_it():
 
 
 @pytest.mark.parametrize("name", languages.languages())
-@pytest.mark.parametrize("gpu", article_2018.GPUS)
+@pytest.mark.parametrize("gpu", rosetta.GPUS)
 def test_the_articles_charts_draw_without_a_warning(gpu, name, tmp_path):
     language = languages.load(name)
     with warnings.catch_warnings(), drawing.style(language):
@@ -625,17 +775,18 @@ def test_the_command_draws_the_articles_chart_from_the_resource_alone(monkeypatc
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-TABLES = ["measurements", "comparisons", "effects", "warmup", "order", "limits"]
+TABLES = ["measurements", "comparisons", "effects", "payback", "warmup", "order", "limits", "literature"]
 OPTIONS = " ".join(f"--{table} {table}.csv" for table in TABLES)
 
 
-@pytest.mark.parametrize("name", ["article-cpu", "article-cpu-tuned", *names.MEASURED])
+@pytest.mark.parametrize("name", ["article-cpu", "article-cpu-tuned", "then-and-now-cpu", *names.MEASURED])
 def test_the_command_draws_a_figure_of_measurements(name, monkeypatch, tmp_path):
     gpus = {"l4": "NVIDIA L4"} if name in names.ON_GPUS else None
-    tables = simulated.campaign(tracks=["default", "tuned"], rounds=3, gpus=gpus)
+    blocks = OF_THE_ARTICLE if name == "then-and-now-cpu" else simulated.OF_ARTICLE
+    tables = simulated.campaign(tracks=["default", "tuned"], rounds=3, gpus=gpus, blocks=blocks)
     for table in TABLES:
         getattr(tables, table).to_csv(tmp_path / f"{table}.csv", index=False)
-    run(monkeypatch, tmp_path, f"{name} --language en {OPTIONS}")
+    run(monkeypatch, tmp_path, f"{name} --language en --resource {PUBLISHED} {OPTIONS}")
     assert (tmp_path / "a.png").exists()
 
 
@@ -665,6 +816,11 @@ def test_the_command_draws_the_largest_batch_from_its_table_alone(monkeypatch, t
         (
             "energy --language en --measurements measurements.csv --comparisons comparisons.csv",
             "figure 'energy' shows GPUs, and none was measured$",
+        ),
+        (
+            f"then-and-now-cpu --language en --resource {PUBLISHED} --measurements measurements.csv "
+            "--comparisons comparisons.csv",
+            "device 'cpu' has no measurements of vgg-cnn, gru-imdb, resnet50-features in float32 to draw$",
         ),
         (
             "article-h200 --language en --measurements measurements.csv --comparisons comparisons.csv",

@@ -12,7 +12,9 @@ from framebench.analyse.statistics import (
     Estimate,
     geometric_mean_interval,
     holm,
+    mean_interval,
     p_value,
+    ratio_of_means,
     rounds_needed,
 )
 
@@ -193,3 +195,42 @@ def test_no_values_and_an_impossible_level_are_refused():
     for level in (0.0, 1.0, 95.0, math.nan):
         with pytest.raises(ValueError, match="between 0 and 1"):
             geometric_mean_interval([1.0, 2.0, 3.0], level)
+
+
+def test_a_mean_of_any_sign_has_the_t_interval_of_its_values():
+    # Mean 0, standard deviation 1; t = 4.302653 with 2 degrees of freedom by a table.
+    estimate = mean_interval([-1.0, 0.0, 1.0], 0.95)
+    assert (estimate.mean, estimate.n) == (0, 3)
+    assert estimate.high == -estimate.low == pytest.approx(4.302653 / math.sqrt(3), abs=1e-6)
+    assert mean_interval([2.0, 4.0], 0.95) == Estimate(3.0, None, None, 2)
+    with pytest.raises(ValueError, match="no value"):
+        mean_interval([], 0.95)
+
+
+def test_the_ends_of_a_ratio_of_means_are_the_ratios_that_the_t_test_just_does_not_reject():
+    above, below = [3.0, 5.0, 4.0, 6.0], [1.0, 2.0, 1.5, 1.7]
+    estimate = ratio_of_means(above, below, 0.95)
+    assert estimate.mean == pytest.approx(4.5 / 1.55)
+    for end in (estimate.low, estimate.high):
+        left = mean_interval([a - end * b for a, b in zip(above, below, strict=True)], 0.95)
+        assert min(abs(left.low), abs(left.high)) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_ratio_of_means_has_no_bounds_where_the_denominator_may_be_0_or_rounds_are_too_few():
+    assert ratio_of_means([1.0, 2.0, 3.0], [-1.0, 1.0, 2.0], 0.95) == Estimate(pytest.approx(3), None, None, 3)
+    assert ratio_of_means([1.0, 3.0], [1.0, 1.0], 0.95) == Estimate(2.0, None, None, 2)
+    with pytest.raises(ValueError, match="denominators is 0"):
+        ratio_of_means([1.0, 2.0], [1.0, -1.0], 0.95)
+
+
+def test_five_rounds_cover_the_true_ratio_of_means_as_often_as_they_say():
+    random = np.random.default_rng(1)
+    covered = []
+    for _ in range(2000):
+        shared = random.standard_normal(5)  # what slows a round slows both sides
+        above, below = 2 + 0.4 * random.standard_normal(5) + 0.3 * shared, 1 + 0.15 * random.standard_normal(5)
+        estimate = ratio_of_means(above.tolist(), (below + 0.1 * shared).tolist(), 0.95)
+        if estimate.low is not None:
+            covered.append(estimate.low <= 2 <= estimate.high)
+    assert len(covered) > 1900
+    assert sum(covered) / len(covered) == pytest.approx(0.95, abs=0.015)

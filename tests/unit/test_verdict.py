@@ -9,7 +9,6 @@ import pytest
 
 import simulated
 from framebench import languages, record, verdict
-from framebench.analyse.effects import effects
 
 LABELS = {
     "tensorflow": "TensorFlow",
@@ -59,6 +58,7 @@ def said(comparisons, measurements, language="en"):
         pd.DataFrame(measurements),
         pd.DataFrame(comparisons, columns=columns),
         NO_EFFECTS,
+        NO_OVERHEADS,
         article_batch_sizes=SIZES,
         language=languages.load(language),
         labels=LABELS,
@@ -67,10 +67,11 @@ def said(comparisons, measurements, language="en"):
 
 def said_of(tables, language="en", **options):
     words = {"article_batch_sizes": SIZES, "language": languages.load(language), "labels": LABELS}
-    return verdict.sentences(tables.measurements, tables.comparisons, tables.effects, **words, **options)
+    return verdict.sentences(tables.measurements, tables.comparisons, tables.effects, NO_OVERHEADS, **words, **options)
 
 
-NO_EFFECTS = effects(simulated.campaign(blocks=[], rounds=0).measurements, 0.95)
+NOTHING = simulated.campaign(blocks=[], rounds=0)
+NO_EFFECTS, NO_OVERHEADS = NOTHING.effects, NOTHING.overhead
 BOTH = [runs("pytorch"), runs("keras-tensorflow")]
 
 
@@ -295,12 +296,47 @@ def test_korean_says_the_same(row, expected):
     assert sentence.startswith("A $hostile_{name}에서 article-cnn 학습(배치 128")
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"finding": "fixed"}, "on TensorFlow 1.20 ms (0.80 to 1.60) whatever the batch, a cost of its API; no growth"),
+        ({"finding": "grows"}, "on TensorFlow 30.0 µs a sample (20.0 to 40.0), growing with the batch"),
+        ({"finding": "fixed and grows"}, "on TensorFlow 1.20 ms (0.80 to 1.60) whatever the batch and 30.0 µs a"),
+        ({}, "on TensorFlow 5.00 ms (4.00 to 6.00), of which these batch sizes do not tell"),
+        ({"extra_ms_low": -1}, "on TensorFlow no difference shown (-1.00 to 6.00 ms)"),
+    ],
+)
+def test_what_keras_itself_costs_is_said_with_what_it_is_a_cost_of(changes, words):
+    row = {
+        **{"device": "cpu", "workload": "article-cnn", "track": "default", "precision": "float32", "input": "device"},
+        **{"batch_size": 128, "framework": "keras-tensorflow", "native": "tensorflow", "confidence": 0.95},
+        **{"extra_ms": 5.0, "extra_ms_low": 4.0, "extra_ms_high": 6.0},
+        **{"fixed_ms": 1.2, "fixed_ms_low": 0.8, "fixed_ms_high": 1.6},
+        **{"growth_us_per_sample": 30.0, "growth_us_per_sample_low": 20.0, "growth_us_per_sample_high": 40.0},
+        **{"finding": "not told apart"},
+        **changes,
+    }
+    for language in languages.languages():
+        sentences = verdict.sentences(
+            pd.DataFrame(BOTH),
+            pd.DataFrame(columns=comparison(None, None, None, "").keys()),
+            NO_EFFECTS,
+            pd.DataFrame([row, row | {"batch_size": 32, "fixed_ms": 77.0}]),
+            article_batch_sizes=SIZES,
+            language=languages.load(language),
+            labels=LABELS,
+        )
+        assert any("TensorFlow" in sentence and "77" not in sentence for sentence in sentences[1:])
+        assert language != "en" or any(words in sentence for sentence in sentences)
+
+
 def test_the_command_writes_one_sentence_a_line(tmp_path, monkeypatch):
     pd.DataFrame(BOTH).to_csv(tmp_path / "measurements.csv", index=False)
     pd.DataFrame([comparison(1.42, 1.36, 1.49, "faster")]).to_csv(tmp_path / "comparisons.csv", index=False)
     NO_EFFECTS.to_csv(tmp_path / "effects.csv", index=False)
+    NO_OVERHEADS.to_csv(tmp_path / "overheads.csv", index=False)
     monkeypatch.chdir(tmp_path)
-    tables = [f"--{table}={table}.csv" for table in ("measurements", "comparisons", "effects")]
+    tables = [f"--{table}={table}.csv" for table in ("measurements", "comparisons", "effects", "overheads")]
     monkeypatch.setattr(sys, "argv", ["verdict", *tables, "--language=en", "--output=out.txt"])
     verdict.main()
     lines = (tmp_path / "out.txt").read_text(encoding="utf-8").splitlines()

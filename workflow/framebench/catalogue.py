@@ -84,6 +84,19 @@ def adapter(framework: str, root: Path = ROOT) -> Adapter:
     return Adapter(framework, path=path, training_options=constants.get("TRAINING_OPTIONS", ()), **declared)
 
 
+def beneath(framework: str, others: Iterable[str], root: Path = ROOT) -> str | None:
+    """What computes under a framework, of these others: that of its environment, with a model file of its own.
+
+    `keras-torch` has `pytorch` beneath. None where there is none among them.
+    """
+    own = adapter(framework, root)
+    for other in others:
+        found = adapter(other, root)
+        if found.environment == own.environment and found.model_file == _module(other) != own.model_file:
+            return other
+    return None
+
+
 def framework_label(framework: str, root: Path = ROOT) -> str:
     """The framework's name as a reader knows it (`keras-tensorflow`: `Keras (TensorFlow)`)."""
     side = sides.side(framework)

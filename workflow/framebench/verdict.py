@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from framebench import catalogue, languages, workloads
+from framebench.analyse import overhead
 from framebench.analyse.comparisons import ACROSS
 from framebench.analyse.table import BLOCK, flagged, one_line
 from framebench.figures import cells, gains
@@ -21,6 +22,8 @@ SPOKEN_OF = ["device", "track", "precision", "workload", "input"]
 
 NO_DIFFERENCE = "no difference shown"
 BUSY = "busy_machine"
+# Findings of overhead.csv → what is said of them.
+COSTS = {overhead.FIXED: "cost_fixed", overhead.GROWS: "cost_grows", overhead.BOTH: "cost_both"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ def sentences(
     measurements: pd.DataFrame,
     comparisons: pd.DataFrame,
     effects: pd.DataFrame,
+    overheads: pd.DataFrame,
     *,
     article_batch_sizes: Mapping[str, int],
     language: Language,
@@ -51,8 +55,8 @@ def sentences(
 
     First, whether any run was made without the card that it names. Per device, track, precision, workload, input
     and pair: the answer at the article's batch size, and what
-    the other sizes answer. Then what tuned settings gain, that verdicts are adjusted for their number, where
-    runs failed, and where the machine was busy, with a command that deletes such records in `results`.
+    the other sizes answer. Then what tuned settings gain, what Keras itself costs, that verdicts are adjusted for their
+    number, where runs failed, and where the machine was busy, with a command that deletes such records in `results`.
     `labels` gives the display name of each framework.
     """
     at_size = cells.at_article_size(measurements, article_batch_sizes)
@@ -62,6 +66,7 @@ def sentences(
         if other := _other_sizes(question, comparisons, language, labels):
             said[-1] += f" {other}"
     said += _gains(measurements, effects, language, article_batch_sizes, labels)
+    said += _costs(measurements, overheads, language, article_batch_sizes, labels)
     said += adjustment(comparisons, language)
     apart = comparisons["method"].str.contains(ACROSS, regex=False).sum() // 2
     if apart:
@@ -251,12 +256,42 @@ def _gain(row: Mapping[Any, Any], runs: pd.DataFrame, language: Language, labels
     return ": ".join(filter(None, [language[key].format(**values), why]))
 
 
+def _costs(
+    measurements: pd.DataFrame,
+    overheads: pd.DataFrame,
+    language: Language,
+    article_batch_sizes: Mapping[str, int],
+    labels: Mapping[str, str],
+) -> Iterator[str]:
+    """One sentence per device and workload: what Keras itself costs on each framework that computes under it."""
+    at_size = cells.article_form(measurements, "default", article_batch_sizes)
+    for _, runs in at_size.groupby(["device", "workload"]):
+        block = runs.iloc[0][BLOCK]
+        rows = overheads[(overheads[BLOCK] == block).all(axis=1)].dropna(subset="extra_ms_low")
+        if len(rows):
+            yield language["verdict_costs"].format(
+                device=cells.device_name(runs, block["device"]),
+                cell=_cell(block, language),
+                confidence=100 * rows["confidence"].iloc[0],
+                costs="; ".join(_cost(row, language, labels) for row in rows.to_dict("records")),
+            )
+
+
+def _cost(row: Mapping[Any, Any], language: Language, labels: Mapping[str, str]) -> str:
+    """What Keras costs on one framework, from its row of the overheads, and what that is a cost of."""
+    key = COSTS.get(row["finding"])
+    if key is None:
+        key = "cost_none" if row["extra_ms_low"] <= 0 <= row["extra_ms_high"] else "cost_untold"
+    return language[key].format(**{**row, "native": labels[row["native"]]})
+
+
 def main() -> None:
     """Write the sentences, one a line; one line of error and exit status 1 where that cannot be."""
     parser = argparse.ArgumentParser(prog="python -m framebench.verdict", description=__doc__)
     parser.add_argument("--measurements", required=True, type=Path, metavar="CSV", help="measurements.csv")
     parser.add_argument("--comparisons", required=True, type=Path, metavar="CSV", help="comparisons.csv")
     parser.add_argument("--effects", required=True, type=Path, metavar="CSV", help="effects.csv")
+    parser.add_argument("--overheads", required=True, type=Path, metavar="CSV", help="overhead.csv")
     parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
     parser.add_argument("--output", required=True, type=Path, metavar="TXT", help="text file to write, UTF-8")
     parser.add_argument(
@@ -273,6 +308,7 @@ def main() -> None:
             measurements,
             pd.read_csv(arguments.comparisons),
             pd.read_csv(arguments.effects),
+            pd.read_csv(arguments.overheads),
             article_batch_sizes={
                 name: workloads.load(name).article_batch_size for name in set(measurements["workload"])
             },

@@ -117,6 +117,40 @@ rule effects:
         " --confidence {params.confidence} {params.rounds:q} --output {output} 2>&1 | tee {log:q} >&2"
 
 
+rule payback:
+    """After how many images the tuned settings have paid for their longer start."""
+    input:
+        code=catalogue.code("framebench.analyse.payback"),
+        measurements=rules.measurements.output,
+    output:
+        f"{RESULTS}/payback.csv",
+    log:
+        f"{RESULTS}/logs/payback.log",
+    params:
+        confidence=CONFIG.confidence,
+    shell:
+        "python -P -m framebench.analyse.payback --measurements {input.measurements}"
+        " --confidence {params.confidence} --output {output} 2>&1 | tee {log:q} >&2"
+
+
+rule overhead:
+    """What Keras costs in a step above the framework that computes under it."""
+    input:
+        code=catalogue.code("framebench.analyse.overhead"),
+        # Which framework that is, they declare.
+        adapters=[catalogue.adapter(name).path for name in CONFIG.frameworks],
+        measurements=rules.measurements.output,
+    output:
+        f"{RESULTS}/overhead.csv",
+    log:
+        f"{RESULTS}/logs/overhead.log",
+    params:
+        confidence=CONFIG.confidence,
+    shell:
+        "python -P -m framebench.analyse.overhead --measurements {input.measurements}"
+        " --confidence {params.confidence} --output {output} 2>&1 | tee {log:q} >&2"
+
+
 rule noise:
     """How far the runs of each cell scatter, and what else the machine did."""
     input:
@@ -181,17 +215,39 @@ rule limits:
         " --output {output} 2>&1 | tee {log:q} >&2"
 
 
+rule literature:
+    """What others published of the same GPU models and problems, and ours beside it."""
+    input:
+        code=catalogue.code("framebench.analyse.literature"),
+        measurements=rules.measurements.output,
+        literature="workflow/resources/literature.csv",
+        of_2018="workflow/resources/rosetta-2018.csv",
+    output:
+        f"{RESULTS}/literature.csv",
+    log:
+        f"{RESULTS}/logs/literature.log",
+    params:
+        confidence=CONFIG.confidence,
+    shell:
+        "python -P -m framebench.analyse.literature --measurements {input.measurements}"
+        " --literature {input.literature} --rosetta-2018 {input.of_2018} --confidence {params.confidence}"
+        " --output {output} 2>&1 | tee {log:q} >&2"
+
+
 rule tables:
     """Every table of the campaign."""
     input:
         rules.measurements.output,
         rules.comparisons.output,
         rules.effects.output,
+        rules.payback.output,
+        rules.overhead.output,
         rules.power.output,
         rules.noise.output,
         rules.order.output,
         rules.warmup.output,
         rules.limits.output,
+        rules.literature.output,
 
 
 rule verdict:
@@ -202,6 +258,7 @@ rule verdict:
         measurements=rules.measurements.output,
         comparisons=rules.comparisons.output,
         effects=rules.effects.output,
+        overheads=rules.overhead.output,
     output:
         f"{RESULTS}/verdict.{{language}}.txt",
     log:
@@ -210,7 +267,8 @@ rule verdict:
         baseline=CONFIG.baseline,
     shell:
         "python -P -m framebench.verdict --measurements {input.measurements} --comparisons {input.comparisons}"
-        " --effects {input.effects} --language {wildcards.language} --baseline {params.baseline} --output {output} 2>&1 | tee {log:q} >&2"
+        " --effects {input.effects} --overheads {input.overheads} --language {wildcards.language}"
+        " --baseline {params.baseline} --output {output} 2>&1 | tee {log:q} >&2"
 
 
 rule complete:

@@ -5,6 +5,7 @@ from framebench.figures import names
 FIGURE = f"{RESULTS}/figures/{{language}}/{{figure}}"
 FORMATS = ["svg", "png"]
 ARTICLE_2018 = names.ARTICLE_2018
+PUBLISHED_2018 = "workflow/resources/rosetta-2018.csv"
 MEASURED = names.of_campaign(CONFIG)
 
 
@@ -33,7 +34,7 @@ rule figure_2018:
     input:
         code=catalogue.code("framebench.figures"),
         texts=texts,
-        published="workflow/resources/rosetta-2018.csv",
+        published=PUBLISHED_2018,
     output:
         multiext(FIGURE, svg=".svg", png=".png"),
     log:
@@ -52,9 +53,12 @@ rule figure:
         measurements=rules.measurements.output,
         comparisons=rules.comparisons.output,
         effects=rules.effects.output,
+        payback=rules.payback.output,
         warmup=rules.warmup.output,
         order=rules.order.output,
         limits=rules.limits.output,
+        literature=rules.literature.output,
+        published=PUBLISHED_2018,
     output:
         multiext(FIGURE, svg=".svg", png=".png"),
     log:
@@ -66,7 +70,8 @@ rule figure:
     shell:
         "python -P -m framebench.figures {wildcards.figure} --language {wildcards.language}"
         " --measurements {input.measurements} --comparisons {input.comparisons} --effects {input.effects}"
-        " --warmup {input.warmup} --order {input.order} --limits {input.limits} --baseline {params.baseline}"
+        " --payback {input.payback} --warmup {input.warmup} --order {input.order} --limits {input.limits} --resource {input.published}"
+        " --literature {input.literature} --baseline {params.baseline}"
         " --output-svg {output.svg} --output-png {output.png} 2>&1 | tee {log:q} >&2"
 
 

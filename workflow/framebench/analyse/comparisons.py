@@ -35,6 +35,7 @@ COLUMNS = {
 }
 
 
+NOT_COMPARABLE = "not comparable: "  # of a verdict, before the reason
 ACROSS = ", across cards in "  # of a method, before how many rounds
 
 Certified = tuple[str, str, str]  # workload, framework and track
@@ -68,7 +69,7 @@ def comparisons(
         first = (first_rounds or {}).get(block)
         for names, side, other in pairs(runs):
             ratios = paired_ratios(side, other)
-            obstacle = _obstacle(side, other, len(ratios)) or _first_uncertified(
+            obstacle = why_not_paired(side, other, len(ratios)) or _first_uncertified(
                 str(runs["workload"].iloc[0]), names, str(runs["track"].iloc[0]), uncertified or {}
             )
             apart = rounds_apart(side, other)
@@ -83,7 +84,7 @@ def comparisons(
         p_adjusted = None if obstacle else next(adjusted)
         for (framework, reference), one in [(names, found), (names[::-1], _inverse(found))]:
             verdict = (
-                f"not comparable: {obstacle}" if p_adjusted is None else _verdict(one.mean, p_adjusted, confidence)
+                f"{NOT_COMPARABLE}{obstacle}" if p_adjusted is None else _verdict(one.mean, p_adjusted, confidence)
             )
             ratio = (one.mean, one.low, one.high, confidence, one.n, how)
             rows.append((*block, framework, reference, *ratio, p, p_adjusted, verdict))
@@ -154,8 +155,8 @@ def _inverse(estimate: Estimate) -> Estimate:
     return Estimate(1 / estimate.mean, 1 / estimate.high, 1 / estimate.low, estimate.n)
 
 
-def _obstacle(side: pd.DataFrame, other: pd.DataFrame, rounds: int) -> str:
-    """Why two frameworks cannot be compared; empty where they can."""
+def why_not_paired(side: pd.DataFrame, other: pd.DataFrame, rounds: int) -> str:
+    """Why the runs of two sides cannot be compared round by round; empty where they can."""
     failures = []
     for runs in (side, other):
         if not (runs["status"] == "ok").any():

@@ -3,17 +3,18 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
+from statistics import covariance, mean, stdev, variance
 
 from scipy.special import stdtr, stdtrit
 
 METHOD = "t interval on log ratios of rounds"
+RATIO_METHOD = "Fieller's interval of a ratio of means over rounds"
 MIN_ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A geometric mean of n values; its interval is None where n is below MIN_ROUNDS."""
+    """A mean of n values, or what is made of means; its interval is None where n is below MIN_ROUNDS."""
 
     mean: float
     low: float | None
@@ -46,6 +47,46 @@ def geometric_mean_interval(values: Sequence[float], confidence: float, first: i
         return Estimate(math.exp(middle), None, None, len(logs))
     half_width = max(_quantile(confidence, freedom) * error for error, freedom in _errors(logs, first))
     return Estimate(math.exp(middle), math.exp(middle - half_width), math.exp(middle + half_width), len(logs))
+
+
+def mean_interval(values: Sequence[float], confidence: float) -> Estimate:
+    """The mean of values of any sign, one per round, and its two-sided t interval at level `confidence`.
+
+    mean -/+ t * s / sqrt(n), as `geometric_mean_interval` has it on logarithms. Raises ValueError without values, and
+    for a level that is not between 0 and 1.
+    """
+    _check_level(confidence)
+    if not len(values):
+        raise ValueError("there is no value to take the mean of")
+    middle, n = mean(values), len(values)
+    if n < MIN_ROUNDS:
+        return Estimate(middle, None, None, n)
+    half_width = _quantile(confidence, n - 1) * stdev(values) / math.sqrt(n)
+    return Estimate(middle, middle - half_width, middle + half_width, n)
+
+
+def ratio_of_means(numerators: Sequence[float], denominators: Sequence[float], confidence: float) -> Estimate:
+    """The mean of the numerators by that of the denominators, a pair per round, and its interval at level `confidence`.
+
+    The interval holds every ratio r of which a t test over the rounds does not reject that numerator - r * denominator
+    is 0 on average (Fieller, "Some Problems in Interval Estimation", Journal of the Royal Statistical Society B 16,
+    1954). It has no bounds, and low and high are None, where the denominators' own t interval holds 0.
+    Raises ValueError without pairs, for a mean denominator of 0, and for a level that is not between 0 and 1.
+    """
+    _check_level(confidence)
+    n = len(numerators)
+    above, below = mean_interval(numerators, confidence), mean_interval(denominators, confidence)
+    if not below.mean:
+        raise ValueError("the mean of the denominators is 0")
+    ratio = above.mean / below.mean
+    if below.low is None or below.high is None or below.low <= 0 <= below.high:
+        return Estimate(ratio, None, None, n)
+    # The roots r of (a - r b)² = q (v - 2 r c + r² w): means a and b, variances v and w, covariance c.
+    a, b, q = above.mean, below.mean, _quantile(confidence, n - 1) ** 2 / n
+    v, w, c = variance(numerators), variance(denominators), covariance(numerators, denominators)
+    square, half, rest = b * b - q * w, a * b - q * c, a * a - q * v
+    root = math.sqrt(max(0.0, half * half - square * rest))
+    return Estimate(ratio, (half - root) / square, (half + root) / square, n)
 
 
 def p_value(ratios: Sequence[float], first: int | None = None) -> float | None:

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from framebench import catalogue, languages, record, workloads
+from framebench.analyse import rosetta
 from framebench.analyse.table import TableError, read_record
 from framebench.figures import (
     article,
@@ -24,6 +25,7 @@ from framebench.figures import (
     names,
     over_batch_size,
     ratio,
+    then_and_now,
     timeline,
     warmup,
 )
@@ -31,6 +33,7 @@ from framebench.figures import (
 NAMES = [
     *names.ARTICLE_2018,
     *(names.article("<device>", track) for track in names.TRACKS),
+    names.then_and_now("<device>"),
     "timeline-<device>",
     names.LARGEST_BATCH,
     *names.MEASURED,
@@ -55,13 +58,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
     parser.add_argument("--output-svg", required=True, type=Path, metavar="SVG", help="vector image to write")
     parser.add_argument("--output-png", required=True, type=Path, metavar="PNG", help="pixel image to write")
-    parser.add_argument("--resource", metavar="CSV", help="rosetta-2018.csv, which the article-2018 figures need")
+    parser.add_argument("--resource", metavar="CSV", help="rosetta-2018.csv, which figures of 2018 need")
     parser.add_argument("--measurements", metavar="CSV", help="measurements.csv, which every other figure needs")
     parser.add_argument("--comparisons", metavar="CSV", help="comparisons.csv, likewise")
     parser.add_argument("--effects", metavar="CSV", help="effects.csv, which the figure of that name needs")
-    parser.add_argument("--warmup", metavar="CSV", help="warmup.csv, likewise")
+    parser.add_argument("--payback", metavar="CSV", help="payback.csv, which the figure effects needs too")
+    parser.add_argument("--warmup", metavar="CSV", help="warmup.csv, which the figure of that name needs")
     parser.add_argument("--order", metavar="CSV", help="order.csv, which the figure campaign needs")
     parser.add_argument("--limits", metavar="CSV", help="limits.csv, which the figure share-of-peak needs")
+    parser.add_argument("--literature", metavar="CSV", help="literature.csv of the results, which throughput needs")
     parser.add_argument("--searches", metavar="CSV", help="largest_batch.csv, which the figure of that name needs")
     parser.add_argument("--record", type=Path, metavar="JSON", help="the run that a timeline is of")
     parser.add_argument(
@@ -77,7 +82,7 @@ def _figure(arguments: argparse.Namespace, language: languages.Language) -> Figu
     name = arguments.name
     if name.startswith("article-2018-"):
         gpu = name.removeprefix("article-2018-").upper()
-        if gpu not in article_2018.GPUS:
+        if gpu not in rosetta.GPUS:
             raise ValueError(f"unknown figure '{name}'; there is: {', '.join(NAMES)}")
         return article_2018.draw(_table(arguments, "resource"), gpu, language)
 
@@ -92,7 +97,7 @@ def _figure(arguments: argparse.Namespace, language: languages.Language) -> Figu
         searches = _table(arguments, "searches")
         return largest_batch.draw(searches, language=language, labels=_labels(searches))
 
-    if name not in names.MEASURED and not name.startswith("article-"):
+    if name not in names.MEASURED and not name.startswith(("article-", names.then_and_now(""))):
         raise ValueError(f"unknown figure '{name}'; there is: {', '.join(NAMES)}")
     measurements, comparisons = _table(arguments, "measurements"), _table(arguments, "comparisons")
     confidence = drawing.confidence_of(comparisons)
@@ -109,7 +114,13 @@ def _figure(arguments: argparse.Namespace, language: languages.Language) -> Figu
     if name in names.ON_GPUS and on_gpus.empty:
         raise ValueError(f"figure '{name}' shows GPUs, and none was measured")
     draw: dict[str, Callable[[], Figure]] = {
-        "throughput": lambda: over_batch_size.draw(measurements, confidence, over_batch_size.THROUGHPUT, **words),
+        "throughput": lambda: over_batch_size.draw(
+            measurements,
+            confidence,
+            over_batch_size.THROUGHPUT,
+            published=_table(arguments, "literature"),
+            **words,
+        ),
         "share-of-peak": lambda: over_batch_size.draw_share_of_peak(
             measurements, _table(arguments, "limits"), confidence, **words
         ),
@@ -118,20 +129,25 @@ def _figure(arguments: argparse.Namespace, language: languages.Language) -> Figu
         "devices": lambda: devices.draw(measurements, confidence, **at_size),
         "ratio": lambda: ratio.draw(measurements, comparisons, arguments.baseline, **at_size),
         "memory": lambda: memory.draw(measurements, **words),
-        "effects": lambda: effects.draw(measurements, _table(arguments, "effects"), **at_size),
+        "effects": lambda: effects.draw(
+            measurements, _table(arguments, "effects"), _table(arguments, "payback"), **at_size
+        ),
         "warmup": lambda: warmup.draw(measurements, _table(arguments, "warmup"), **at_size),
         "first-step": lambda: first_step.draw(measurements, **at_size),
         "campaign": lambda: campaign.draw(measurements, _table(arguments, "order"), confidence, **words),
     }
     if name in draw:
         return draw[name]()
-    device, track = name.removeprefix("article-"), "default"
-    if device.endswith("-tuned"):
+    device, track = name.removeprefix(names.then_and_now("")).removeprefix("article-"), "default"
+    if name.startswith("article-") and device.endswith("-tuned"):
         device, track = device.removesuffix("-tuned"), "tuned"
     for key, value in [("device", device), ("framework", arguments.baseline)]:
         measured = sorted(measurements[key].unique())
         if value not in measured:
             raise ValueError(f"no measurements of {key} '{value}'; there is: {', '.join(measured)}")
+    if name == names.then_and_now(device):
+        published = _table(arguments, "resource")
+        return then_and_now.draw(measurements, comparisons, published, device, baseline=arguments.baseline, **at_size)
     return article.draw(measurements, comparisons, device, track, baseline=arguments.baseline, **at_size)
 
 

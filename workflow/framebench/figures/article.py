@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from framebench import verdict
@@ -76,34 +77,37 @@ def draw(
     if runs.empty:
         raise ValueError(f"device '{device}' has no measurements of track {track} in float32 to draw")
     speeds = relative_speeds(runs, comparisons, baseline)
-    frameworks = list(speeds["framework"].unique())
     footer = verdict.answers(comparisons, runs, language, labels, baseline)
     footer += verdict.adjustment(comparisons, language)
-    footer.append(language["whiskers"].format(confidence=100 * drawing.confidence_of(comparisons)))
-    hatched = speeds["ratio"].notna() & (speeds["obstacle"] != "")
-    if hatched.any():
-        reasons = "; ".join(speeds.loc[hatched, "obstacle"].unique())
-        footer.append(language["note_hatched"].format(reasons=reasons))
+    footer += caption(speeds, comparisons, language)
     footer.append(drawing.provenance(runs, language, labels))
     figure = drawing.new_figure(
         body_in=4.2,
         title=language[f"title_article_{track}"].format(device=cells.device_name(measurements, device)),
         footer="\n".join(footer),
     )
-    per_workload = speeds.drop_duplicates("workload").set_index("workload")
     problems = [
         ", ".join(
             [
-                language.workload(str(workload)),
+                language.workload(bars["workload"]),
                 language["batch"].format(batch_size=bars["batch_size"]),
                 language[f"input_{bars['input']}"],
             ]
         )
-        for workload, bars in per_workload.iterrows()
+        for bars in speeds.drop_duplicates("workload").to_dict("records")
     ]
-    names = [labels[framework] for framework in frameworks]
-    axes = drawing.relative_speed_axes(figure, names, labels[baseline], problems, language)
-    workloads = list(per_workload.index)
+    axes = figure.subplots()
+    axes.set_ylabel(language["axis_relative_speed"].format(baseline=labels[baseline]))
+    draw_bars(axes, speeds, language, labels)
+    drawing.problem_legend(axes, problems, language)
+    axes.set_ylim(0, top(speeds))
+    return figure
+
+
+def draw_bars(axes: Axes, speeds: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> None:
+    """The bars of `relative_speeds` with their intervals, in axes of the article's form; a gap says why it is one."""
+    frameworks, workloads = list(speeds["framework"].unique()), list(speeds["workload"].unique())
+    drawing.relative_speed_axes(axes, [labels[framework] for framework in frameworks])
     width = 0.8 / len(workloads)
     for bar in speeds.to_dict("records"):
         i = workloads.index(bar["workload"])
@@ -125,5 +129,18 @@ def draw(
                 capsize=3,
                 linewidth=1.2,
             )
-    axes.set_ylim(0, 1.08 * np.nanmax([1, speeds[["ratio", "ci_high"]].max().max()]))
-    return figure
+
+
+def caption(speeds: pd.DataFrame, comparisons: pd.DataFrame, language: Language) -> list[str]:
+    """What whiskers and hatching mean."""
+    said = [language["whiskers"].format(confidence=100 * drawing.confidence_of(comparisons))]
+    hatched = speeds["ratio"].notna() & (speeds["obstacle"] != "")
+    if hatched.any():
+        reasons = "; ".join(speeds.loc[hatched, "obstacle"].unique())
+        said.append(language["note_hatched"].format(reasons=reasons))
+    return said
+
+
+def top(speeds: pd.DataFrame) -> float:
+    """Where an axis ends that has room for every bar and interval."""
+    return 1.08 * float(np.nanmax([1, speeds[["ratio", "ci_high"]].max().max()]))

@@ -2,15 +2,16 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from framebench.analyse import rosetta
 from framebench.figures import drawing
 from framebench.languages import Language
 
-GPUS = ["P100", "K80"]
 BASELINE = "TensorFlow"
 SORTED_BY = "gru_imdb_training_s"
-PROBLEMS = ["cnn_cifar10_training_s", SORTED_BY, "resnet50_features_s_per_1000_images"]
+PROBLEMS = list(rosetta.WORKLOADS)
 
 # As printed in the tables → as drawn in the charts. MXNet was drawn by its Module API, never by Gluon.
 DRAWN_AS = {
@@ -40,17 +41,29 @@ def relative_speeds(published: pd.DataFrame, gpu: str) -> pd.DataFrame:
 
 
 def draw(published: pd.DataFrame, gpu: str, language: Language) -> Figure:
-    """The chart for `gpu`, one of GPUS."""
+    """The chart for `gpu`, one of rosetta.GPUS."""
     speeds = relative_speeds(published, gpu)
     figure = drawing.new_figure(
         body_in=4.5,
         title=language["title_article_2018"].format(gpu=gpu),
-        footer="\n".join([language["credit"], *(language[slip] for slip in SLIPS[gpu])]),
+        footer="\n".join(caption(gpu, language)),
     )
-    problems = [language[f"problem_{problem}"] for problem in PROBLEMS]
-    axes = drawing.relative_speed_axes(figure, list(speeds.index), BASELINE, problems, language)
+    axes = figure.subplots()
+    axes.set_ylabel(language["axis_relative_speed"].format(baseline=BASELINE))
+    draw_bars(axes, speeds)
+    drawing.problem_legend(axes, [language[f"problem_{problem}"] for problem in PROBLEMS], language)
+    return figure
+
+
+def draw_bars(axes: Axes, speeds: pd.DataFrame) -> None:
+    """The bars of `relative_speeds`, in axes of the article's form."""
+    drawing.relative_speed_axes(axes, list(speeds.index))
     width = 0.8 / len(PROBLEMS)
     for i, problem in enumerate(PROBLEMS):
         at = np.arange(len(speeds)) + (i - (len(PROBLEMS) - 1) / 2) * width
         axes.bar(at, speeds[problem], width, color=drawing.PROBLEMS[i])
-    return figure
+
+
+def caption(gpu: str, language: Language) -> list[str]:
+    """Whose numbers these are, and what is known to be wrong with them."""
+    return [language["credit"], *(language[slip] for slip in SLIPS[gpu])]

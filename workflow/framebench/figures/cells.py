@@ -5,9 +5,8 @@ from math import log
 
 import pandas as pd
 
+from framebench.analyse.comparisons import NOT_COMPARABLE
 from framebench.analyse.table import BLOCK
-
-NOT_COMPARABLE = "not comparable: "
 
 # What has a panel of its own: inside one, only framework and batch size differ.
 PANEL = ["device", "workload", "input", "track", "precision"]

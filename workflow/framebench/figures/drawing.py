@@ -139,28 +139,37 @@ def wrapped(text: str, width_in: float = 0.97 * WIDTH_IN, separator: str = " ", 
     return "\n".join(lines)
 
 
-def relative_speed_axes(
-    figure: Figure, frameworks: list[str], baseline: str, problems: Iterable[str], language: Language
-) -> Axes:
-    """Axes of the article's form: a group of bars per framework, one of PROBLEMS per problem, a line at 1."""
-    axes = figure.subplots()
+def relative_speed_axes(axes: Axes, frameworks: Sequence[str]) -> None:
+    """Make `axes` those of the article's form: room for a group of bars per framework, and a line at 1."""
     axes.axhline(1, color=INK, linewidth=0.8, zorder=0.9)
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
-    axes.set_ylabel(language["axis_relative_speed"].format(baseline=baseline))
     axes.set_xticks(np.arange(len(frameworks)), frameworks)
     axes.set_xlim(-0.55, len(frameworks) - 0.45)
     if len(frameworks) > 4:
-        axes.tick_params(axis="x", rotation=30)
-        for label in axes.get_xticklabels():
-            label.set(ha="right", rotation_mode="anchor")
+        slant(axes)
+
+
+def slant(axes: Axes) -> None:
+    """Names under the axis that need more room than there is between them."""
+    axes.tick_params(axis="x", rotation=30)
+    for label in axes.get_xticklabels():
+        label.set(ha="right", rotation_mode="anchor")
+
+
+def problem_legend(axes: Axes, problems: Iterable[str], language: Language) -> None:
+    """Which of PROBLEMS is which problem, above `axes`."""
     axes.legend(
-        handles=[Patch(color=colour, label=problem) for colour, problem in zip(PROBLEMS, problems, strict=False)],
+        handles=problem_handles(problems),
         title=language["legend_problem"],
         loc="lower left",
         bbox_to_anchor=(0, 1),
         alignment="left",
     )
-    return axes
+
+
+def problem_handles(problems: Iterable[str]) -> list[Patch]:
+    """What a legend shows of each problem: one of PROBLEMS and its words."""
+    return [Patch(color=colour, label=problem) for colour, problem in zip(PROBLEMS, problems, strict=False)]
 
 
 def tint(colour: str, opacity: float) -> tuple[float, float, float]:
@@ -169,12 +178,12 @@ def tint(colour: str, opacity: float) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def legend_height_in(handles: Sequence[Artist]) -> float:
+def legend_height_in(handles: Sequence[Artist], columns: int = LEGEND_COLUMNS) -> float:
     """Inches that `legend_across` needs."""
-    return 0.1 + 0.2 * ceil(len(handles) / LEGEND_COLUMNS)
+    return 0.1 + 0.2 * ceil(len(handles) / columns)
 
 
-def legend_across(figure: Figure, axes: Axes, handles: Sequence[Artist]) -> None:
+def legend_across(figure: Figure, axes: Axes, handles: Sequence[Artist], columns: int = LEGEND_COLUMNS) -> None:
     """A legend over the width of `figure`, in `axes` of that height that only keep its place."""
     axes.set_axis_off()
     axes.legend(
@@ -182,7 +191,7 @@ def legend_across(figure: Figure, axes: Axes, handles: Sequence[Artist]) -> None
         loc="center left",
         bbox_to_anchor=(0.01, 0.5),
         bbox_transform=blended_transform_factory(figure.transFigure, axes.transAxes),
-        ncols=min(LEGEND_COLUMNS, len(handles)),
+        ncols=min(columns, len(handles)),
         borderpad=0,
     ).set_in_layout(False)  # wider than the axes
 

@@ -7,11 +7,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
+from framebench.analyse import payback
+from framebench.analyse.table import BLOCK
 from framebench.figures import cells, drawing, forest, gains
 from framebench.languages import Language
 
 # Effects as effects.csv names them, in the order drawn → the text that heads their panel.
 EFFECTS = {gains.TUNED: "effect_tuned", "host ÷ device": "effect_host"}
+
+# Verdicts of payback.csv → what is said of them.
+PAYBACKS = {payback.AFTER: "payback_after", payback.AT_ONCE: "payback_at_once", payback.NEVER: "payback_never"}
 
 
 def reasons(
@@ -44,19 +49,52 @@ def reasons(
     ]
 
 
+def paybacks(
+    measurements: pd.DataFrame,
+    paid: pd.DataFrame,
+    article_batch_sizes: Mapping[str, int],
+    language: Language,
+    labels: Mapping[str, str],
+) -> list[str]:
+    """After how many samples each framework's tuned settings have paid for a longer start, a sentence per cell.
+
+    Of the cells at the article's batch size of which `paid`, payback.csv, tells it; they are not told of again where no
+    gain is shown.
+    """
+    said = []
+    shared = [key for key in BLOCK if key != "track"]
+    both = cells.both_tracks(measurements, article_batch_sizes)[shared].drop_duplicates()
+    for row in both.merge(paid, on=shared).sort_values(["device", "framework", "workload"]).to_dict("records"):
+        if row["verdict"] in PAYBACKS:
+            said.append(
+                language[PAYBACKS[row["verdict"]]].format(
+                    framework=labels[row["framework"]],
+                    workload=row["workload"],
+                    extra=row["extra_s"],
+                    images=row["images"],
+                    low=row["images_low"],
+                    high=row["images_high"],
+                )
+            )
+    return said
+
+
 def draw(
     measurements: pd.DataFrame,
     effects: pd.DataFrame,
+    paid: pd.DataFrame,
     *,
     article_batch_sizes: Mapping[str, int],
     language: Language,
     labels: Mapping[str, str],
 ) -> Figure:
-    """One panel per effect, one line per cell; under the tuned ones why each framework gains."""
+    """One panel per effect, one line per cell; under the tuned ones why each framework gains, and when that pays."""
     rows = _lines(measurements, effects, language, labels)
     panels = [(effect, rows[rows["effect"] == effect]) for effect in EFFECTS if effect in set(rows["effect"])]
     small: dict[str, Any] = {"fontsize": drawing.SMALL_PT, "linespacing": 1.4}
-    why = drawing.wrapped("\n".join(reasons(measurements, effects, article_batch_sizes, language, labels)), **small)
+    said = reasons(measurements, effects, article_batch_sizes, language, labels)
+    said += paybacks(measurements, paid, article_batch_sizes, language, labels)
+    why = drawing.wrapped("\n".join(said), **small)
     sizes = []
     for effect, of_effect in panels:
         sizes.append(forest.height_in(of_effect))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from framebench import matrix
+from framebench.analyse import rosetta
 from framebench.config import Config
 
 ARTICLE_2018 = ["article-2018-p100", "article-2018-k80"]
@@ -17,6 +18,11 @@ LARGEST_BATCH = "largest-batch"
 def article(device: str, track: str) -> str:
     """The name of the chart in the article's form."""
     return f"article-{device}" if track == "default" else f"article-{device}-{track}"
+
+
+def then_and_now(device: str) -> str:
+    """The name of the chart of 2018 beside that of a device."""
+    return f"then-and-now-{device}"
 
 
 def timelines(config: Config) -> list[str]:
@@ -38,11 +44,17 @@ def largest_batch(config: Config) -> list[str]:
 def of_campaign(config: Config) -> list[str]:
     """The figures of a campaign's measurements.
 
-    Of a track that is not measured in float32 there is no chart, no `effects` where no cell is measured with both
-    tracks or both inputs, and nothing of GPUs where there is none.
+    Of a track that is not measured in float32 there is no chart, none beside that of 2018 where no problem of the
+    article is, no `effects` where no cell is measured with both tracks or both inputs, and nothing of GPUs where there
+    is none.
     """
     cells = matrix.cells(config)
-    charts = sorted({article(cell.device, cell.track) for cell in cells if cell.precision == "float32"})
+    in_float32 = [cell for cell in cells if cell.precision == "float32"]
+    of_article = [
+        cell for cell in in_float32 if cell.track == "default" and cell.workload in rosetta.WORKLOADS.values()
+    ]
+    charts = sorted({article(cell.device, cell.track) for cell in in_float32})
+    charts += sorted({then_and_now(cell.device) for cell in of_article})
     compared = any(_several(cells, field) for field in ("track", "input"))
     figures = charts + [name for name in ON_EVERY_DEVICE if compared or name != "effects"]
     if config.on_gpus:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,10 @@ class Quantity:
 THROUGHPUT = Quantity("images_per_s", "throughput")
 ENERGY = Quantity("images_per_j", "energy")
 SHARE_OF_PEAK = Quantity("percent_of_peak", "share_of_peak")
+
+# What others published: a mark of a kind that no measurement has.
+STAR: dict[str, Any] = {"marker": "*", "markersize": 11, "markerfacecolor": "white", "linestyle": "none", "zorder": 3}
+NO_STARS = pd.DataFrame(columns=[*cells.PANEL, "framework", "year", "published_batch_size", "value"])
 
 
 def summary(measurements: pd.DataFrame, confidence: float, column: str = THROUGHPUT.column) -> pd.DataFrame:
@@ -110,9 +115,14 @@ def draw(
     language: Language,
     labels: Mapping[str, str],
     notes: Sequence[str] = (),
+    published: pd.DataFrame | None = None,
 ) -> Figure:
-    """One panel per device, workload, input, track and precision; `labels` names the frameworks."""
+    """One panel per device, workload, input, track and precision; `labels` names the frameworks.
+
+    `published` is literature.csv, whose speeds stand as stars in the panel of the runs that they are beside.
+    """
     cell_rows = summary(measurements, confidence, quantity.column)
+    stars = NO_STARS if published is None else in_panels(published)
     styles = drawing.framework_styles(measurements["framework"])
     panels = list(cell_rows.groupby(cells.PANEL))
     sizes = [
@@ -125,6 +135,7 @@ def draw(
             [
                 *notes,
                 language["note_runs"],
+                *notes_on_published(stars, language=language, labels=labels),
                 language["whiskers"].format(confidence=100 * confidence),
                 drawing.provenance(measurements, language, labels),
             ]
@@ -136,22 +147,40 @@ def draw(
         block = dict(zip(cells.PANEL, key, strict=True))
         of_block = (measurements[cells.PANEL] == pd.Series(block)).all(axis=1)
         runs = measurements[of_block & (measurements["status"] == "ok")].assign(value=measurements[quantity.column])
+        beside = stars[(stars[cells.PANEL] == pd.Series(block)).all(axis=1)]
         if rows["batch_size"].nunique() > 1:
             axes.set_title(drawing.panel_title(block, language, several_devices))
-            _over_batch_sizes(axes, rows, runs, styles, language=language, labels=labels)
+            _over_batch_sizes(axes, rows, runs, beside, styles, language=language, labels=labels)
             axes.set_ylabel(language[f"axis_{quantity.name}"])
         else:
             block["batch_size"] = rows["batch_size"].iloc[0]
             axes.set_title(drawing.panel_title(block, language, several_devices))
-            one_batch_size(axes, rows, runs, language, [labels[framework] for framework in rows["framework"]])
+            names = [labels[framework] for framework in rows["framework"]]
+            one_batch_size(axes, rows, runs, language, names, stars=beside)
             axes.set_xlabel(language[f"axis_{quantity.name}"])
     return figure
+
+
+def in_panels(published: pd.DataFrame) -> pd.DataFrame:
+    """The rows of literature.csv that are beside runs of ours, each with the workload of its panel and its `value`."""
+    beside = published.dropna(subset="device")
+    return beside.assign(workload=beside["problem"], value=beside["published_images_per_s"])
+
+
+def notes_on_published(stars: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> list[str]:
+    """What the stars are, and where it stands why they are not to be mixed with the measurements; of none, nothing."""
+    points = [
+        f"{workload} {year}: {', '.join(labels[framework] for framework in sorted(set(rows['framework'])))}"
+        for (workload, year), rows in stars.groupby(["workload", "year"])
+    ]
+    return [language["note_published"].format(points="; ".join(points))] if points else []
 
 
 def _over_batch_sizes(
     axes: Axes,
     rows: pd.DataFrame,
     runs: pd.DataFrame,
+    stars: pd.DataFrame,
     styles: Mapping[str, tuple[str, str]],
     *,
     language: Language,
@@ -160,7 +189,7 @@ def _over_batch_sizes(
     """Lines over log2 batch size, named at their right ends; failed cells along the bottom."""
     frameworks = sorted(rows["framework"].unique())
     batch_sizes = [int(size) for size in np.unique(rows["batch_size"])]
-    top = _beyond(rows, runs)
+    top = _beyond(rows, runs, stars)
     ends = {}
     for i, framework in enumerate(frameworks):
         colour, marker = styles[framework]
@@ -171,6 +200,8 @@ def _over_batch_sizes(
         axes.plot(own["batch_size"] * beside, own["value"], ".", color=colour, alpha=0.35, markersize=5)
         axes.plot(at, cell_rows["mean"], color=colour, marker=marker, markersize=5, linewidth=1.5)
         axes.vlines(at, cell_rows["low"], cell_rows["high"], color=colour, linewidth=1.5)
+        published = stars[stars["framework"] == framework]
+        axes.plot(published["published_batch_size"] * beside, published["value"], **STAR, markeredgecolor=colour)
         measured = cell_rows["mean"].dropna()
         if len(measured):
             ends[framework] = measured.iloc[-1]
@@ -200,7 +231,8 @@ def _over_batch_sizes(
     axes.set_xscale("log", base=2)
     axes.set_xticks(batch_sizes, [str(size) for size in batch_sizes])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlim(batch_sizes[0] / 1.25, batch_sizes[-1] * 1.25)
+    places = [*batch_sizes, *stars["published_batch_size"].dropna()]
+    axes.set_xlim(min(places) / 1.25, max(places) * 1.25)
     axes.set_yticks([tick for tick in MaxNLocator(5).tick_values(0, top) if tick <= top])
     axes.set_ylim(-0.1 * (failed["line"].max() + 1) * top if len(failed) else 0, top)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
@@ -209,11 +241,17 @@ def _over_batch_sizes(
 
 
 def one_batch_size(
-    axes: Axes, rows: pd.DataFrame, runs: pd.DataFrame, language: Language, names: Sequence[str]
+    axes: Axes,
+    rows: pd.DataFrame,
+    runs: pd.DataFrame,
+    language: Language,
+    names: Sequence[str],
+    *,
+    stars: pd.DataFrame = NO_STARS,
 ) -> None:
     """One line per row of a `summary`, under its name, values along the x axis; a failed cell at the left.
 
-    `runs` are the `ok` runs of these cells, with the `value` of each.
+    `runs` are the `ok` runs of these cells, with the `value` of each; `stars` those of `in_panels`.
     """
     styles = drawing.framework_styles(rows["framework"])
     for i, cell in enumerate(rows.to_dict("records")):
@@ -242,14 +280,16 @@ def one_batch_size(
         axes.plot(values, np.full(len(values), i), ".", color=colour, alpha=0.35, markersize=6)
         axes.hlines(i, cell["low"], cell["high"], color=colour, linewidth=1.5)
         axes.plot([cell["mean"]], [i], marker, color=colour, markersize=6)
+        published = stars.loc[stars["framework"] == cell["framework"], "value"]
+        axes.plot(published, np.full(len(published), i), **STAR, markeredgecolor=colour)
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlim(0, _beyond(rows, runs))
+    axes.set_xlim(0, _beyond(rows, runs, stars))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
 
 
-def _beyond(rows: pd.DataFrame, runs: pd.DataFrame) -> float:
-    """Where an axis ends that has room for every interval and run; 1 where there is none."""
-    values = [*rows["high"].dropna(), *runs["value"].dropna()]
+def _beyond(rows: pd.DataFrame, runs: pd.DataFrame, stars: pd.DataFrame) -> float:
+    """Where an axis ends that has room for every interval, run and star; 1 where there is none."""
+    values = [*rows["high"].dropna(), *runs["value"].dropna(), *stars["value"].dropna()]
     return 1.08 * max(values) if values else 1.0

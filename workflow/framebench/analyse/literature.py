@@ -1,0 +1,114 @@
+"""Speeds that others published, and ours beside those of the same GPU model and problem.
+
+`python -m framebench.analyse.literature --help`
+"""
+
+import argparse
+import sys
+from math import log
+from pathlib import Path
+
+import pandas as pd
+
+from framebench.analyse import rosetta
+from framebench.analyse.statistics import geometric_mean_interval
+from framebench.analyse.table import TableError, read_table, write_table
+
+RESOURCES = Path(__file__).parents[2] / "resources"
+COLUMNS = {
+    "gpu": "str",
+    "problem": "str",
+    "framework": "str",
+    "year": "Int64",
+    "precision": "str",
+    "published_batch_size": "Int64",
+    "published_images_per_s": "float64",
+    "device": "str",
+    "track": "str",
+    "input": "str",
+    "batch_size": "Int64",
+    "images_per_s": "float64",
+    "ratio": "float64",
+    "ci_low": "float64",
+    "ci_high": "float64",
+    "confidence": "float64",
+    "rounds": "Int64",
+    "differs": "str",
+    "source": "str",
+}
+NOT_MEASURED = "not measured here: "
+
+
+def literature(measurements: pd.DataFrame, points: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """One row of COLUMNS per point and device of its GPU model; of a point that nothing here is beside, one row.
+
+    `points` has the columns of literature.csv. Beside a point stand the `default` runs that are ok of the same problem,
+    framework and precision, of input `device` where it was measured, at the batch size nearest to the published one by
+    ratio, at the largest where none is known. `images_per_s` is their geometric mean, `ratio` that by the published
+    speed, with its interval at level `confidence`. `differs` is why the ratio need not be 1, or what is not measured
+    here.
+    """
+    ok = measurements[(measurements["status"] == "ok") & (measurements["track"] == "default")]
+    rows = []
+    for point in points.to_dict("records"):
+        row = {name: point[name] for name in ("gpu", "problem", "framework", "year", "precision", "differs", "source")}
+        row |= {f"published_{name}": point[name] for name in ("batch_size", "images_per_s")}
+        beside = ok[ok["device_name"].map(lambda name, gpu=point["gpu"]: is_model(gpu, name)).astype(bool)]
+        missing = "no GPU of this model"
+        for column, name in (("workload", "problem"), ("framework", "framework"), ("precision", "precision")):
+            if len(beside):
+                beside = beside[beside[column] == point[name]]
+                missing = f"{name} {point[name]} on this GPU"
+        if beside.empty:
+            rows.append(row | {"differs": NOT_MEASURED + missing})
+        rows += [row | _ours(runs, point, confidence) for _, runs in beside.groupby("device")]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def is_model(gpu: str, device_name: object) -> bool:
+    """Whether a device is of this model: `Tesla P100` is `Tesla P100-PCIE-16GB` too, as that source does not tell."""
+    return device_name == gpu or str(device_name).startswith(f"{gpu}-")
+
+
+def _ours(runs: pd.DataFrame, point: dict, confidence: float) -> dict:
+    """What the runs of one device reached, of one input and batch size."""
+    runs = runs[runs["input"] == runs["input"].min()]  # `device` sorts before `host`
+    size = runs["batch_size"].max()  # of a speed without one, since it is that of a batch that fills the GPU
+    if pd.notna(point["batch_size"]):
+        size = min(runs["batch_size"].unique(), key=lambda one: (abs(log(one / point["batch_size"])), one))
+    runs = runs[runs["batch_size"] == size]
+    found = geometric_mean_interval(runs["images_per_s"].tolist(), confidence)
+    published = point["images_per_s"]
+    return {
+        **runs.iloc[0][["device", "track", "input", "batch_size"]].to_dict(),
+        "images_per_s": found.mean,
+        "ratio": found.mean / published,
+        "ci_low": None if found.low is None else found.low / published,
+        "ci_high": None if found.high is None else found.high / published,
+        "confidence": confidence,
+        "rounds": found.n,
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read measurements and published speeds, write the table; one line on stderr where it cannot."""
+    parser = argparse.ArgumentParser(
+        prog="python -m framebench.analyse.literature", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
+    for name in ("literature", "rosetta-2018"):
+        path = RESOURCES / f"{name}.csv"
+        parser.add_argument(f"--{name}", type=Path, default=path, metavar=path.name, help="(default: %(default)s)")
+    parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
+    parser.add_argument("--output", required=True, type=Path, metavar="literature.csv")
+    options = parser.parse_args(arguments)
+    try:
+        of_2018 = rosetta.points(pd.read_csv(options.rosetta_2018))
+        points = pd.concat([of_2018, pd.read_csv(options.literature)], ignore_index=True)
+        write_table(literature(read_table(options.measurements), points, options.confidence), options.output)
+    except TableError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

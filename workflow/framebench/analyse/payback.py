@@ -1,0 +1,120 @@
+"""After how many images the tuned settings have paid for their longer start.
+
+`python -m framebench.analyse.payback --help`
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from framebench.analyse.comparisons import NOT_COMPARABLE, across, rounds_apart, why_not_paired
+from framebench.analyse.statistics import RATIO_METHOD, Estimate, mean_interval, ratio_of_means
+from framebench.analyse.table import BLOCK, TableError, read_table, write_table
+
+SHARED = [key for key in [*BLOCK, "framework"] if key != "track"]
+COLUMNS = dict.fromkeys(SHARED, "str") | {
+    "batch_size": "Int64",
+    "default_delay_s": "float64",
+    "tuned_delay_s": "float64",
+    "extra_s": "float64",
+    "extra_s_low": "float64",
+    "extra_s_high": "float64",
+    "saved_s_per_image": "float64",
+    "saved_s_per_image_low": "float64",
+    "saved_s_per_image_high": "float64",
+    "images": "float64",
+    "images_low": "float64",
+    "images_high": "float64",
+    "confidence": "float64",
+    "rounds": "Int64",
+    "method": "str",
+    "verdict": "str",
+}
+AT_ONCE, AFTER, NEVER, NO_GAIN = "at once", "after images", "never", "no gain shown"
+
+
+def delay_s(runs: pd.DataFrame) -> pd.Series:
+    """Seconds that each run lost before its steady speed, by when it was measured to be steady.
+
+    The time of the first call and of the warm-up, less what as many steps take at the steady speed:
+    time_to_first_step_s + warmup_s - (steps_per_call + warmup_steps) · step_ms / 1000. To train n images then takes
+    this and n · step_ms / 1000 / batch_size, where n is no less than what the warm-up trains.
+    """
+    steps = runs["steps_per_call"] + runs["warmup_steps"]
+    return (runs["time_to_first_step_s"] + runs["warmup_s"] - steps * runs["step_ms"] / 1e3).astype(float)
+
+
+def payback(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """One row of COLUMNS per framework measured with both tracks in blocks that are otherwise alike.
+
+    `extra_s` is how much longer the `tuned` delay is than that of `default`, `saved_s_per_image` how much less time an
+    image takes at the steady speed, both means over the rounds in which both sides have a run that is ok, with their t
+    intervals at level `confidence`. `images` is their quotient, at least 0, with Fieller's interval.
+
+    `verdict`: `at once` where tuned settings cost nothing more before the steady speed, `after images`, `never` where
+    the interval of what is saved lies below 0, `no gain shown` where it holds 0; the last two have no `images`. Or why
+    the sides are not comparable. The search for the settings is not counted: it is made once.
+    """
+    rows = []
+    for cell, runs in measurements.groupby(SHARED):
+        tuned, default = (runs[runs["track"] == track] for track in ("tuned", "default"))
+        if tuned.empty or default.empty:
+            continue
+        columns = ["round", "delay_s", "step_s"]
+        sides = [
+            side[side["status"] == "ok"].assign(delay_s=delay_s, step_s=lambda ok: ok["step_ms"] / 1e3)[columns]
+            for side in (default, tuned)
+        ]
+        rounds = sides[0].merge(sides[1], on="round", suffixes=("_default", "_tuned")).dropna().sort_values("round")
+        batch_size = runs["batch_size"].iloc[0]
+        row = dict(zip(SHARED, cell, strict=True)) | _row(
+            (rounds["delay_s_tuned"] - rounds["delay_s_default"]).tolist(),
+            ((rounds["step_s_default"] - rounds["step_s_tuned"]) / batch_size).tolist(),
+            confidence,
+            why_not_paired(tuned, default, len(rounds)),
+        )
+        row |= {f"{track}_delay_s": rounds[f"delay_s_{track}"].mean() for track in ("default", "tuned")}
+        row["method"] = RATIO_METHOD + across(rounds_apart(tuned, default), len(rounds))
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS).sort_values(SHARED, ignore_index=True)
+
+
+def _row(extra_s: Sequence[float], saved_s: Sequence[float], confidence: float, obstacle: str) -> dict:
+    """What follows from the extra delay and from the time saved per image of each round."""
+    row: dict = {"confidence": confidence, "rounds": len(extra_s), "verdict": NOT_COMPARABLE + obstacle}
+    if not len(extra_s):
+        return row
+    extra, saved = mean_interval(extra_s, confidence), mean_interval(saved_s, confidence)
+    row |= _columns("extra_s", extra) | _columns("saved_s_per_image", saved)
+    if not obstacle and saved.low is not None and saved.high is not None:
+        if saved.low <= 0:
+            return row | {"verdict": NEVER if saved.high < 0 else NO_GAIN}
+        row["verdict"] = AFTER if extra.mean > 0 else AT_ONCE
+    if saved.mean > 0:
+        found = _columns("images", ratio_of_means(extra_s, saved_s, confidence))
+        row |= {name: value if value is None else max(0.0, value) for name, value in found.items()}
+    return row
+
+
+def _columns(name: str, estimate: Estimate) -> dict[str, float | None]:
+    return {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read measurements, write the table; ends the process with one line on stderr where it cannot."""
+    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.payback", description=__doc__.splitlines()[0])
+    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
+    parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
+    parser.add_argument("--output", required=True, type=Path, metavar="payback.csv")
+    options = parser.parse_args(arguments)
+    try:
+        write_table(payback(read_table(options.measurements), options.confidence), options.output)
+    except TableError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
