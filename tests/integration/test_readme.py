@@ -55,7 +55,7 @@ def test_every_command_of_the_readme_succeeds_in_order(newcomer):
     assert "2 comparisons of a framework with itself. " in report
     assert "2 comparisons of a framework with itself doing more work. " in report
     assert report in result.stderr
-    assert "trains article-cnn at batch 32" in result.stderr or "too few rounds" in result.stderr
+    assert "in training article-cnn at batch 32" in result.stderr or "too few rounds" in result.stderr
 
 
 def test_a_preset_that_does_not_exist_is_refused_with_those_that_do(newcomer):

@@ -77,8 +77,8 @@ BOTH = [runs("pytorch"), runs("keras-tensorflow")]
 
 def test_the_faster_one_is_the_subject():
     assert said([comparison(1.42, 1.36, 1.49, "faster")], BOTH) == [
-        "On A $hostile_{name}, PyTorch trains article-cnn at batch 128 1.42 times as fast as Keras "
-        "(TensorFlow) (95 % interval 1.36–1.49, 5 rounds)."
+        "On A $hostile_{name}, PyTorch is 1.42 times as fast as Keras (TensorFlow) in training article-cnn "
+        "at batch 128 (95 % interval 1.36–1.49, 5 rounds)."
     ]
 
 
@@ -90,9 +90,18 @@ def test_the_first_line_says_that_a_run_was_made_with_a_stand_in(language, words
     assert "1.42" in second
 
 
+@pytest.mark.parametrize(("language", "words"), [("en", "in running resnet50-features at batch 32"), ("ko", "추론")])
+def test_inference_is_not_called_training(language, words):
+    cell = {"workload": "resnet50-features", "batch_size": 32}
+    tables = [pd.DataFrame([row | cell for row in rows]) for rows in (BOTH, [comparison(1.42, 1.36, 1.49, "faster")])]
+    options = {"article_batch_sizes": {"resnet50-features": 32}, "language": languages.load(language), "labels": LABELS}
+    (sentence,) = verdict.sentences(*tables, NO_EFFECTS, NO_OVERHEADS, **options)
+    assert words in sentence
+
+
 def test_a_slower_pytorch_makes_keras_the_subject_with_the_inverse():
     (sentence,) = said([comparison(0.5, 0.4, 0.8, "slower")], BOTH)
-    assert "Keras (TensorFlow) trains article-cnn at batch 128 2.00 times as fast as PyTorch" in sentence
+    assert "Keras (TensorFlow) is 2.00 times as fast as PyTorch in training article-cnn at batch 128" in sentence
     assert "1.25–2.50" in sentence
 
 
@@ -128,7 +137,7 @@ def test_a_failed_side_without_a_reason_and_a_missing_side_are_named():
 
 def test_what_is_not_comparable_says_why():
     (sentence,) = said([comparison(1.4, 1.3, 1.5, "not comparable: no valid certificate")], BOTH)
-    assert sentence.endswith("training article-cnn at batch 128 cannot be compared: no valid certificate.")
+    assert sentence.endswith("cannot be compared in training article-cnn at batch 128: no valid certificate.")
 
 
 def test_a_pair_that_was_not_compared_is_said_to_be_so():
@@ -143,8 +152,8 @@ def test_without_keras_each_framework_is_compared_with_the_baseline():
         comparison(0.5, 0.4, 0.8, "slower", pair=("jax", "tensorflow")),
     ]
     jax, pytorch = said(compared, measurements)
-    assert "TensorFlow trains article-cnn at batch 128 2.00 times as fast as JAX" in jax
-    assert "PyTorch trains article-cnn at batch 128 1.50 times as fast as TensorFlow" in pytorch
+    assert "TensorFlow is 2.00 times as fast as JAX in training article-cnn at batch 128" in jax
+    assert "PyTorch is 1.50 times as fast as TensorFlow in training article-cnn at batch 128" in pytorch
 
 
 def both(**block):
@@ -155,7 +164,7 @@ def test_each_track_and_input_has_a_sentence_of_its_own_that_names_it_and_the_de
     blocks = [{"track": track, "input": input} for track in ("tuned", "default") for input in ("host", "device")]
     compared = [comparison(i, 0.9 * i, 1.1 * i, "faster", **block) for i, block in enumerate(blocks, start=2)]
     sentences = said(compared, [run for block in blocks for run in both(**block)])
-    assert [sentence.split(" times")[0].split("article-cnn ")[1] for sentence in sentences] == [
+    assert [re.sub(r".* is (.*) times .*article-cnn (.*) \(95.*", r"\2 \1", sentence) for sentence in sentences] == [
         "at batch 128 5.00",
         "at batch 128 (batches from host memory) 4.00",
         "at batch 128 (tuned settings) 3.00",
@@ -167,7 +176,7 @@ def test_it_speaks_of_the_batch_size_nearest_to_the_articles_and_says_what_the_o
     answers = {8: "slower", 16: "slower", 32: "no difference shown", 256: "faster", 1024: "faster", 2048: "no verdict"}
     compared = [comparison(1.42, 1.36, 1.49, answer, batch_size=size) for size, answer in answers.items()]
     (sentence,) = said(compared, [run for size in answers for run in both(batch_size=size)])
-    assert "at batch 256 1.42 times" in sentence
+    assert "is 1.42 times as fast as Keras (TensorFlow) in training article-cnn at batch 256" in sentence
     assert sentence.endswith(
         "At the other batch sizes measured: the other way at batch 8, 16 (Keras (TensorFlow) faster); "
         "no difference shown at batch 32; the same at batch 1024; no verdict at batch 2048."
@@ -225,8 +234,8 @@ def test_tuning_has_one_sentence_per_workload_with_gain_interval_and_reason():
     tables = simulated.campaign(tracks=["default", "tuned"], blocks=blocks)
     article, vgg = (sentence for sentence in said_of(tables) if "change the speed of" in sentence)
     assert article.startswith(
-        "On A CPU, tuned settings change the speed of article-cnn at batch 128 by these factors (95 % intervals): "
-        "Keras (TensorFlow) unchanged, as the search found nothing faster than the defaults; PyTorch 1.90 "
+        "On A CPU, tuned settings change the speed of training article-cnn at batch 128 by these factors "
+        "(95 % intervals): Keras (TensorFlow) unchanged, as the search found nothing faster than the defaults; PyTorch 1.90 "
     )
     assert "(1.90–1.90): tbbmalloc saves the page faults" in article
     assert "(5,400 → 3 per step), channels-last" in article

@@ -134,7 +134,8 @@ def _cell(block: pd.Series, language: Language) -> str:
     if block["input"] != "device":
         conditions.append(language[f"input_{block['input']}"])
     key = "verdict_cell_unusual" if conditions else "verdict_cell"
-    values = {"workload": block["workload"], "batch_size": block["batch_size"]}
+    doing = "training" if workloads.load(block["workload"]).trains else "inference"
+    values = {"doing": language[f"doing_{doing}"], "workload": block["workload"], "batch_size": block["batch_size"]}
     return language[key].format(**values, **({"conditions": ", ".join(conditions)} if conditions else {}))
 
 
