@@ -235,7 +235,8 @@ def test_tuning_has_one_sentence_per_workload_with_gain_interval_and_reason():
     article, vgg = (sentence for sentence in said_of(tables) if "change the speed of" in sentence)
     assert article.startswith(
         "On A CPU, tuned settings change the speed of training article-cnn at batch 128 by these factors "
-        "(95 % intervals): Keras (TensorFlow) unchanged, as the search found nothing faster than the defaults; PyTorch 1.90 "
+        "(95 % intervals): Keras (TensorFlow) unchanged, as the search found nothing faster than the defaults; "
+        "PyTorch 1.90 "
     )
     assert "(1.90–1.90): tbbmalloc saves the page faults" in article
     assert "(5,400 → 3 per step), channels-last" in article
