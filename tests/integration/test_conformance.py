@@ -167,6 +167,16 @@ def of_training(workload):
     seen["reloaded"] = trainer.loss(*batch)
     if framework == "keras-tensorflow":  # as on a GPU, where `fit` is given the numbers of batches that are there
         seen["by_number"] = trained(change=lambda trainer: setattr(trainer, "on_gpu", True))[1]
+    if framework == "tensorflow":  # as on a GPU, where steps in one call take the batches by number
+
+        def several(place):
+            trainer = adapter.Trainer(workload, weights, batch_size, 1, "float32", tuning={"steps_per_call": 7})
+            trainer.place = place
+            trainer.feed(images, labels, "device")
+            trainer.train(Steps(lambda: None, count=1))
+            return trainer.loss(*batch)
+
+        seen["several"] = [several(place) for place in (adapter.CPU, "/device:CPU:0")]
     seen["precisions"] = {}
     for precision in adapter.PRECISIONS["cpu"]:
         trainer, losses = trained(precision)
@@ -476,6 +486,14 @@ def test_the_memory_of_a_gpu_is_not_told_where_there_is_none(conformance):
     _, saw = conformance
     assert saw["precisions"]["float32"]["allocator"] == [None, None]
     assert saw["settings"]["device"].upper().endswith(("CPU", "CPU:0"))
+
+
+def test_steps_in_one_call_take_the_same_batches_by_number(training):
+    (framework, workload), saw = training
+    if framework == "tensorflow" and workload == "article-cnn":
+        by_data_set, by_number = saw["several"]
+        assert by_data_set == pytest.approx(saw["precisions"]["float32"]["losses"][-1], abs=1e-5)
+        assert by_number == pytest.approx(by_data_set, abs=1e-6)
 
 
 def test_batches_that_keras_takes_by_number_train_as_those_that_it_is_given(training):

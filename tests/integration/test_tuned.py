@@ -33,7 +33,7 @@ def rows(workspace, table):
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_every_framework_had_the_same_number_of_trials_and_began_with_its_defaults(tuned, framework):
     found = json.loads((tuned.folder / f"results/tuning/cpu/article-cnn/{framework}/float32/device.json").read_text())
-    options = catalogue.adapter(framework).options
+    options = catalogue.adapter(framework).options_of("cpu", trains=True)
     assert len(found["trials"]) == TRIALS
     assert found["trials"][0]["settings"] == {name: values[0] for name, values in options.items()}
     assert found["trials"][1]["settings"]["allocator"] == "tbbmalloc"

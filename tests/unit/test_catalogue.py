@@ -10,7 +10,8 @@ from framebench import catalogue
 from framebench.catalogue import AdapterError
 
 WHOLE = 'LABEL = "Torch"\nENVIRONMENT = "pytorch"\nMODEL_FILE = "pytorch"\nTRACKS = ("default", "tuned")\n'
-WHOLE += 'OPTIONS = {"compile": (False, True)}\nPRECISIONS = {"cpu": ("float32",), "cuda": ("float32", "tf32")}\n'
+OPTIONS = 'OPTIONS = {"cpu": {"compile": (False, True)}, "cuda": {"graphs": (0, 1)}}'
+WHOLE += OPTIONS + '\nPRECISIONS = {"cpu": ("float32",), "cuda": ("float32", "tf32")}\n'
 
 
 @pytest.fixture
@@ -87,9 +88,18 @@ def test_an_adapters_constants_are_read(root):
     assert (adapter.name, adapter.label) == ("torch-x", "Torch")
     assert (adapter.environment, adapter.model_file) == ("pytorch", "pytorch")
     assert adapter.tracks == ("default", "tuned")
-    assert adapter.options == {"compile": (False, True)}
+    assert adapter.options == {"cpu": {"compile": (False, True)}, "cuda": {"graphs": (0, 1)}}
+    assert adapter.defaults == {"compile": False, "graphs": 0}
     assert adapter.precisions == {"cpu": ("float32",), "cuda": ("float32", "tf32")}
     assert adapter.path == Path("workflow/framebench/frameworks/torch_x.py")
+
+
+def test_inference_has_no_use_for_the_settings_of_a_training_loop(root):
+    write(root, "frameworks/x.py", WHOLE + 'TRAINING_OPTIONS = ("compile",)\n')
+    adapter = catalogue.adapter("x", root)
+    assert adapter.options_of("cpu", trains=True) == {"compile": (False, True)}
+    assert adapter.options_of("cpu", trains=False) == {}
+    assert adapter.options_of("cuda", trains=False) == {"graphs": (0, 1)}
 
 
 @pytest.mark.parametrize(
@@ -113,9 +123,13 @@ def test_an_adapter_must_say_in_what_it_trains(root, line):
         catalogue.adapter("x", root)
 
 
-@pytest.mark.parametrize("line", ["", "OPTIONS = {}", 'OPTIONS = {"compile": True}', "OPTIONS = ('compile',)"])
+@pytest.mark.parametrize("line", ["", "OPTIONS = {}", 'OPTIONS = {"compile": (False, True)}', "OPTIONS = ('compile',)"])
 def test_an_adapter_that_can_be_tuned_must_say_what_is_tried(root, line):
-    write(root, "frameworks/x.py", WHOLE.replace('OPTIONS = {"compile": (False, True)}', line))
+    write(
+        root,
+        "frameworks/x.py",
+        WHOLE.replace(OPTIONS, line),
+    )
     with pytest.raises(AdapterError, match=r"frameworks/x\.py: the constant OPTIONS .*settings with their values"):
         catalogue.adapter("x", root)
 

@@ -402,7 +402,7 @@ def test_the_lower_precision_of_a_cpu_is_taken(written):
     assert config.load(written, ORIGIN).matrix[0].precisions == ("float32", "bfloat16")
 
 
-def test_a_gpu_offers_more_precisions_and_no_tuned_track(written):
+def test_a_gpu_offers_more_precisions_and_the_tuned_track_in_one(written):
     gpu = {"cpu": "cpu", "h200": "cuda"}
     written["matrix"] = written["matrix"][:1]
     written["matrix"][0]["precisions"] = ["float32", "tf32", "bfloat16", "float16"]
@@ -411,8 +411,10 @@ def test_a_gpu_offers_more_precisions_and_no_tuned_track(written):
         "matrix[0].precisions[1]: 'tf32' is not offered by tensorflow on cpu; "
     )
     written["matrix"][0] |= {"precisions": ["float32"], "tracks": ["default", "tuned"]}
-    assert list(config._precision_problems(written, gpu)) == [
-        "devices: 'h200' is a GPU, and track 'tuned' of matrix[0] is for CPUs; allowed: cpu"
+    assert list(config._precision_problems(written, gpu)) == []
+    written["matrix"][0]["precisions"] = ["tf32"]
+    assert list(config._precision_problems(written, {"h200": "cuda"})) == [
+        "matrix[0].precisions[0]: 'tf32' is not offered with track 'tuned'; allowed: float32"
     ]
 
 

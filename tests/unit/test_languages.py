@@ -42,7 +42,7 @@ def test_placeholders_agree_with_the_reference(name):
 def test_every_setting_of_every_framework_has_a_text_and_every_track_a_name(name):
     for framework in catalogue.frameworks():
         adapter = catalogue.adapter(framework)
-        assert adapter.options.keys() <= texts(name)["settings"].keys()
+        assert adapter.defaults.keys() <= texts(name)["settings"].keys()
         assert {f"track_{track}" for track in adapter.tracks} <= texts(name).keys()
 
 

@@ -26,7 +26,13 @@ CONSTANTS: dict[str, tuple[type, type, str]] = {
         'what it trains in by kind of device, such as {"cpu": ("float32",), "cuda": ("tf32",)}',
     ),
 }
-OF_TUNED = {"OPTIONS": (dict, tuple, 'settings with their values, such as {"compile": (False, True)}')}
+OF_TUNED = {
+    "OPTIONS": (
+        dict,
+        dict,
+        'settings with their values by kind of device, such as {"cpu": {"compile": (False, True)}, "cuda": {}}',
+    )
+}
 
 
 class AdapterError(Exception):
@@ -44,12 +50,19 @@ class Adapter:
     tracks: tuple[str, ...]
     precisions: Mapping[str, tuple[str, ...]]  # by kind of device, `cpu` or `cuda`
     path: Path  # relative to the repository
-    options: Mapping[str, tuple] = field(default_factory=dict)  # of track `tuned`: values, first that of `default`
+    # Of track `tuned`, by kind of device: settings and their values, first that of `default`.
+    options: Mapping[str, Mapping[str, tuple]] = field(default_factory=dict)
     training_options: tuple[str, ...] = ()  # those of them that inference has no use for
 
-    def options_of(self, trains: bool) -> dict[str, tuple]:
-        """The settings of track `tuned` that there are for a workload which trains, or else infers."""
-        return {name: values for name, values in self.options.items() if trains or name not in self.training_options}
+    def options_of(self, kind: str, trains: bool) -> dict[str, tuple]:
+        """The settings on a kind of device, for a workload which trains, or else infers."""
+        options = self.options.get(kind, {})
+        return {name: values for name, values in options.items() if trains or name not in self.training_options}
+
+    @property
+    def defaults(self) -> dict[str, object]:
+        """What track `default` has of every setting, on whatever device."""
+        return {name: values[0] for options in self.options.values() for name, values in options.items()}
 
 
 @cache

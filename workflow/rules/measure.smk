@@ -31,6 +31,7 @@ rule tune:
         python=lambda wildcards: environment_of(wildcards).python,
         options=lambda wildcards: json.dumps(
             catalogue.adapter(wildcards.framework).options_of(
+                kind="cuda" if wildcards.device in CONFIG.on_gpus else "cpu",
                 trains=workloads.load(wildcards.workload).trains
             )
         ),

@@ -145,8 +145,7 @@ def tuned(adapter: Adapter, workload: Workload, problem: Problem, threads: int) 
     cannot be looked into. An allocator is no part of it: it belongs to the process and computes nothing.
     """
     workload = given.certified(workload)
-    options = frameworks.options(adapter, workload)
-    settings = {name: values[-1] for name, values in options.items() if name != "allocator"}
+    settings = {name: value for name, value in frameworks.furthest(adapter, workload).items() if name != "allocator"}
     found = {}
     for precision, input in given.INPUTS.items():
         weights = {name: array.astype(precision) for name, array in problem.weights.items()}

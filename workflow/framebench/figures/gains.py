@@ -16,8 +16,8 @@ def chosen(runs: pd.DataFrame) -> dict[str, object] | None:
     tunings = runs.loc[runs["track"] == "tuned", "tuning"].dropna()
     if tunings.empty:
         return None
-    options = catalogue.adapter(runs["framework"].iloc[0]).options
-    return {name: value for name, value in json.loads(tunings.mode()[0]).items() if value != options[name][0]}
+    defaults = catalogue.adapter(runs["framework"].iloc[0]).defaults
+    return {name: value for name, value in json.loads(tunings.mode()[0]).items() if value != defaults[name]}
 
 
 def why(runs: pd.DataFrame, language: Language) -> str:

@@ -6,7 +6,8 @@ An adapter module imports its framework at the top (that import is timed) and de
     MODEL_FILE   which file of a workload's folder it builds its model from
     TRACKS       how it can be driven: "default", the code that its own documentation shows; "tuned", the fastest
                  of the settings that its own performance guide recommends
-    OPTIONS      for "tuned": each such setting's name and values, first the one that "default" has
+    OPTIONS      for "tuned": on a "cpu" and on a GPU, "cuda", each such setting's name and values, first the one that
+                 "default" has there, as it has on the other
     TRAINING_OPTIONS  those of them that inference has no use for; need not be there
     PRECISIONS   in what it trains on a "cpu" and on a GPU, "cuda"
 and holds `start()`, `Trainer`, `versions()` and `out_of_memory(error)`.
@@ -158,7 +159,7 @@ class Adapter(Protocol):
     ENVIRONMENT: str
     MODEL_FILE: str
     TRACKS: tuple[str, ...]
-    OPTIONS: Mapping[str, tuple[object, ...]]
+    OPTIONS: Mapping[str, Mapping[str, tuple[object, ...]]]
     PRECISIONS: Mapping[str, tuple[str, ...]]
     Trainer: type[Trainer]
 
@@ -222,10 +223,14 @@ def check_fit(given: Mapping[str, Sequence[int]], model: Mapping[str, Sequence[i
             raise ValueError(f"layer {layer}: the {weight} given has shape {ours}, that of the model file {theirs}")
 
 
-def options(adapter: Adapter, workload: Workload) -> dict[str, tuple]:
-    """The settings of track `tuned` that there are for a workload."""
+def furthest(adapter: Adapter, workload: Workload) -> dict[str, object]:
+    """Every setting of track `tuned` for a workload, on whatever device, as far from `default` as it goes.
+
+    Where both kinds of device have it, with the last value of the CPU.
+    """
     without = () if workload.trains else getattr(adapter, "TRAINING_OPTIONS", ())
-    return {name: values for name, values in adapter.OPTIONS.items() if name not in without}
+    options = {**adapter.OPTIONS["cuda"], **adapter.OPTIONS["cpu"]}
+    return {name: values[-1] for name, values in options.items() if name not in without}
 
 
 def load(name: str) -> Adapter:

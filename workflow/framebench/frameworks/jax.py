@@ -37,12 +37,18 @@ ENVIRONMENT = "jax"
 MODEL_FILE = "jax"
 TRACKS = ("default", "tuned")
 OPTIONS = {
-    # An allocator that keeps freed memory; offered to every framework alike.
-    "allocator": ("system", "tbbmalloc"),
-    # The old weights' memory is that of the new ones: docs.jax.dev/en/latest/buffer_donation.html
-    "donate": (False, True),
-    # Several steps in one call, by `lax.scan`: docs.jax.dev/en/latest/201/control-flow.html
-    "steps_per_call": (1, 10),
+    "cpu": {
+        # An allocator that keeps freed memory; offered to every framework alike.
+        "allocator": ("system", "tbbmalloc"),
+        # The old weights' memory is that of the new ones: docs.jax.dev/en/latest/buffer_donation.html
+        "donate": (False, True),
+        # Several steps in one call, by `lax.scan`: docs.jax.dev/en/latest/201/control-flow.html
+        "steps_per_call": (1, 10),
+    },
+    "cuda": {
+        "donate": (False, True),
+        "steps_per_call": (1, 10),
+    },
 }
 # What runs the one way of several, as a trace has it: of jax.experimental.rnn; a batch norm has no kernel of its own.
 CUDNN_RNN = "rnn_fwd"

@@ -34,13 +34,19 @@ ENVIRONMENT = "jax"
 MODEL_FILE = "keras"
 TRACKS = ("default", "tuned")
 OPTIONS = {
-    # An allocator that keeps freed memory; offered to every framework alike.
-    "allocator": ("system", "tbbmalloc"),
-    # keras.io/api/models/model_training_apis, `compile`: several batches in one call
-    # "can greatly improve performance on TPUs or small models with a large Python overhead".
-    "steps_per_execution": (1, 10),
-    # The same page: compile with XLA. "auto" decides by the model.
-    "jit_compile": ("auto", True),
+    "cpu": {
+        # An allocator that keeps freed memory; offered to every framework alike.
+        "allocator": ("system", "tbbmalloc"),
+        # keras.io/api/models/model_training_apis, `compile`: several batches in one call
+        # "can greatly improve performance on TPUs or small models with a large Python overhead".
+        "steps_per_execution": (1, 10),
+        # The same page: compile with XLA. "auto" decides by the model.
+        "jit_compile": ("auto", True),
+    },
+    "cuda": {
+        "steps_per_execution": (1, 10),
+        "jit_compile": ("auto", True),
+    },
 }
 TRAINING_OPTIONS = ("steps_per_execution",)
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16", "float16")}

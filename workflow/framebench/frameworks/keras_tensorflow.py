@@ -34,13 +34,19 @@ ENVIRONMENT = "tensorflow"
 MODEL_FILE = "keras"
 TRACKS = ("default", "tuned")
 OPTIONS = {
-    # An allocator that keeps freed memory; offered to every framework alike.
-    "allocator": ("system", "tbbmalloc"),
-    # keras.io/api/models/model_training_apis, `compile`: several batches in one call of the graph
-    # "can greatly improve performance on TPUs or small models with a large Python overhead".
-    "steps_per_execution": (1, 10),
-    # The same page: compile with XLA. "auto" decides by the model and the device.
-    "jit_compile": ("auto", True),
+    "cpu": {
+        # An allocator that keeps freed memory; offered to every framework alike.
+        "allocator": ("system", "tbbmalloc"),
+        # keras.io/api/models/model_training_apis, `compile`: several batches in one call of the graph
+        # "can greatly improve performance on TPUs or small models with a large Python overhead".
+        "steps_per_execution": (1, 10),
+        # The same page: compile with XLA. "auto" decides by the model and the device.
+        "jit_compile": ("auto", True),
+    },
+    "cuda": {
+        "steps_per_execution": (1, 10),
+        "jit_compile": ("auto", True),
+    },
 }
 TRAINING_OPTIONS = ("steps_per_execution",)
 # Not float16 on a CPU: 10 steps of vgg-cnn took 121 s in PyTorch and 174 s in TensorFlow, against 1 s in float32.

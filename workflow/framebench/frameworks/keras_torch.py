@@ -35,11 +35,16 @@ ENVIRONMENT = "pytorch"
 MODEL_FILE = "keras"
 TRACKS = ("default", "tuned")
 OPTIONS = {
-    # An allocator that keeps freed memory; offered to every framework alike.
-    "allocator": ("system", "tbbmalloc"),
-    # keras.io/api/models/model_training_apis, `compile`: "auto" is eager here, and True is torch.compile. Needs a C++
-    # compiler on the machine. The page's steps_per_execution must be 1 on this backend.
-    "jit_compile": ("auto", True),
+    "cpu": {
+        # An allocator that keeps freed memory; offered to every framework alike.
+        "allocator": ("system", "tbbmalloc"),
+        # keras.io/api/models/model_training_apis, `compile`: "auto" is eager here, and True is torch.compile. Needs a
+        # C++ compiler on the machine. The page's steps_per_execution must be 1 on this backend.
+        "jit_compile": ("auto", True),
+    },
+    "cuda": {
+        "jit_compile": ("auto", True),
+    },
 }
 # Not float16 on a CPU: 10 steps of vgg-cnn took 121 s in PyTorch and 174 s in TensorFlow, against 1 s in float32.
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16", "float16")}

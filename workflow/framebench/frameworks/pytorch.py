@@ -29,15 +29,28 @@ LABEL = "PyTorch"
 ENVIRONMENT = "pytorch"
 MODEL_FILE = "pytorch"
 TRACKS = ("default", "tuned")
-# From docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html, for a CPU:
+# From docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html:
 OPTIONS = {
-    # "Switch Memory allocator": one that keeps freed memory, instead of a page fault per page and step.
-    "allocator": ("system", "tbbmalloc"),
-    # "Use channels_last memory format for computer vision models": no conversion around each convolution.
-    "channels_last": (False, True),
-    # "Fuse operations": one kernel for several elementwise operations. Needs a C++ compiler on the machine.
-    "compile": (False, True),
+    "cpu": {
+        # "Switch Memory allocator": one that keeps freed memory, instead of a page fault per page and step.
+        "allocator": ("system", "tbbmalloc"),
+        # "Use channels_last memory format for computer vision models": no conversion around each convolution.
+        "channels_last": (False, True),
+        # "Fuse operations": one kernel for several elementwise operations. Needs a C++ compiler on the machine.
+        "compile": (False, True),
+    },
+    "cuda": {
+        "channels_last": (False, True),
+        # As above; modes of docs.pytorch.org/docs/stable/generated/torch.compile.html, of which the second replays its
+        # kernels as CUDA graphs and the third tries kernels out too.
+        "compile": (False, True, "reduce-overhead", "max-autotune"),
+        # "Enable cuDNN auto-tuner": convolutions are tried out for their shapes.
+        "cudnn_benchmark": (False, True),
+        # docs.pytorch.org/docs/stable/optim.html: all weights are updated in one kernel.
+        "fused": (False, True),
+    },
 }
+TRAINING_OPTIONS = ("fused",)
 # Not float16 on a CPU: 10 steps of vgg-cnn took 121 s in PyTorch and 174 s in TensorFlow, against 1 s in float32.
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16", "float16")}
 
@@ -75,6 +88,7 @@ class Trainer:
         device: str = "cpu",
     ) -> None:
         start(threads, precision, device)
+        torch.backends.cudnn.benchmark = tuning.get("cudnn_benchmark", False)
         self.device = device
         self.computed = computed_type(precision)
         self.lower = None if self.computed == stored_type(precision) else getattr(torch, self.computed)
@@ -85,10 +99,12 @@ class Trainer:
         self.batch_size = batch_size
         self.model = self._net().to(device, getattr(torch, stored_type(precision)), memory_format=self.memory_format)
         self.load(weights)
-        self.net = torch.compile(self.model) if tuning.get("compile") else self.model
+        compiled = tuning.get("compile")
+        mode = compiled if isinstance(compiled, str) else None
+        self.net = torch.compile(self.model, mode=mode) if compiled else self.model
         self.loss_fn = nn.CrossEntropyLoss()
         if workload.optimizer:
-            self.optimizer = _optimizer(workload.optimizer, self.model)
+            self.optimizer = _optimizer(workload.optimizer, self.model, fused=tuning.get("fused", False))
 
     def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
         x, y = self._tensors(images, labels)
@@ -200,6 +216,7 @@ class Trainer:
         return runtime_settings() | {
             "channels_last": next(self.model.parameters()).is_contiguous(memory_format=torch.channels_last),
             "compiled": self.net is not self.model,
+            "fused": bool(self.workload.trains and self.optimizer.defaults["fused"]),
             "device": str(next(self.model.parameters()).device),
             "autocast": self.computed if self.lower else None,
             "loss_scaling": self.scaler.is_enabled(),
@@ -349,12 +366,14 @@ def _gates_swapped(array: np.ndarray) -> np.ndarray:
     return np.concatenate([second, first, new], axis=-1)
 
 
-def _optimizer(optimizer: SGD | Adam, model: nn.Module) -> torch.optim.Optimizer:
+def _optimizer(optimizer: SGD | Adam, model: nn.Module, fused: bool) -> torch.optim.Optimizer:
+    # None leaves it to PyTorch, as by default.
+    options: dict = {"params": model.parameters(), "lr": optimizer.learning_rate, "fused": fused or None}
     match optimizer:
-        case SGD(learning_rate, momentum):
-            return torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum)
-        case Adam(learning_rate, beta_1, beta_2, epsilon):
-            return torch.optim.Adam(model.parameters(), lr=learning_rate, betas=(beta_1, beta_2), eps=epsilon)
+        case SGD(_, momentum):
+            return torch.optim.SGD(**options, momentum=momentum)
+        case Adam(_, beta_1, beta_2, epsilon):
+            return torch.optim.Adam(**options, betas=(beta_1, beta_2), eps=epsilon)
     raise ValueError(f"the adapter does not know the optimizer {optimizer}")
 
 

@@ -30,13 +30,19 @@ MODEL_FILE = "tensorflow"
 CPU = "/CPU:0"
 TRACKS = ("default", "tuned")
 OPTIONS = {
-    # An allocator that keeps freed memory; offered to every framework alike.
-    "allocator": ("system", "tbbmalloc"),
-    # A loop of steps inside one tf.function: tensorflow.org/guide/function#loops, and its advice in
-    # tensorflow.org/guide/basic_training_loops to have the whole loop in the graph.
-    "steps_per_call": (1, 10),
-    # XLA fuses operations into kernels: tensorflow.org/xla/tf2xla/tutorials/jit_compile
-    "jit_compile": (False, True),
+    "cpu": {
+        # An allocator that keeps freed memory; offered to every framework alike.
+        "allocator": ("system", "tbbmalloc"),
+        # A loop of steps inside one tf.function: tensorflow.org/guide/function#loops, and its advice in
+        # tensorflow.org/guide/basic_training_loops to have the whole loop in the graph.
+        "steps_per_call": (1, 10),
+        # XLA fuses operations into kernels: tensorflow.org/xla/tf2xla/tutorials/jit_compile
+        "jit_compile": (False, True),
+    },
+    "cuda": {
+        "steps_per_call": (1, 10),
+        "jit_compile": (False, True),
+    },
 }
 # What runs the one way of several, as a graph has it.
 CUDNN_RNN = "CudnnRNNV3"
@@ -74,6 +80,7 @@ class Trainer:
         read = self.variables if same else CastWhenRead(self.variables, self.computed)
         self.net = workloads.model_file(workload.name, MODEL_FILE).Net(read)
         self.steps_per_call: int = tuning.get("steps_per_call", 1)
+        self.held: list[tf.Tensor] = []  # all batches, where they are taken by their number
         self.jit_compile: bool = tuning.get("jit_compile", False)
         # The one loss scaling that TensorFlow has without Keras.
         self.loss_scale: Any = tf.compat.v1.mixed_precision.DynamicLossScale() if precision == "float16" else None
@@ -82,9 +89,15 @@ class Trainer:
 
     def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
         if input == "device" and self.steps_per_call > 1:
-            # A graph cannot walk through a Python list.
+            # A graph cannot walk through a Python list, and what a data set gives it stands in the host's memory.
             shape = (-1, self.batch_size, *images.shape[1:])
-            self.batches = tf.data.Dataset.from_tensor_slices((images.reshape(shape), labels.reshape(shape[:2])))
+            batches = images.reshape(shape), labels.reshape(shape[:2])
+            if self.place == CPU:
+                self.batches = tf.data.Dataset.from_tensor_slices(batches)
+            else:
+                with tf.device(self.place):
+                    self.held = [tf.constant(array) for array in batches]
+                self.batches = tf.data.Dataset.range(len(batches[0]))
         elif input == "device":
             starts = range(0, len(images), self.batch_size)
             with tf.device(self.place):
@@ -102,14 +115,17 @@ class Trainer:
         if self.steps_per_call > 1:
             batches = iter(self.batches.repeat())
             loss = self._steps(batches)
-            while not pace.over(synchronise=loss.numpy, steps=self.steps_per_call):
+            while not pace.over(self._synchroniser(loss), steps=self.steps_per_call):
                 loss = self._steps(batches)
             return
         for _epoch in count():
             for x, y in self.batches:
                 loss = self.step(x, y)
-                if pace.over(synchronise=loss.numpy if self.place == CPU else tf.test.experimental.sync_devices):
+                if pace.over(self._synchroniser(loss)):
                     return
+
+    def _synchroniser(self, loss: tf.Tensor) -> Callable[[], object]:
+        return loss.numpy if self.place == CPU else tf.test.experimental.sync_devices
 
     def infer(self, pace: Pace, take: Callable[[np.ndarray], object]) -> None:
         infer = tf.function(partial(self._logits, training=False), jit_compile=self.jit_compile or None)
@@ -156,7 +172,8 @@ class Trainer:
     def _steps(self, batches: tf.data.Iterator) -> tf.Tensor:
         loss = tf.constant(0.0, self.stored)
         for _ in tf.range(self.steps_per_call):
-            loss = self.step(*next(batches))
+            batch = next(batches)
+            loss = self.step(*(tf.gather(array, batch) for array in self.held) if self.held else batch)
         return loss
 
     def logits(self, images: np.ndarray) -> np.ndarray:
