@@ -55,7 +55,7 @@ def comparison(ratio, low, high, verdict, *, p=None, pair=("pytorch", "keras-ten
 
 def said(comparisons, measurements, language="en"):
     columns = comparison(None, None, None, "").keys()
-    return verdict.sentences(
+    sentences = verdict.sentences(
         pd.DataFrame(measurements),
         pd.DataFrame(comparisons, columns=columns),
         NO_EFFECTS,
@@ -63,11 +63,13 @@ def said(comparisons, measurements, language="en"):
         language=languages.load(language),
         labels=LABELS,
     )
+    return [sentence.text for sentence in sentences]
 
 
 def said_of(tables, language="en", **options):
     words = {"article_batch_sizes": SIZES, "language": languages.load(language), "labels": LABELS}
-    return verdict.sentences(tables.measurements, tables.comparisons, tables.effects, **words, **options)
+    sentences = verdict.sentences(tables.measurements, tables.comparisons, tables.effects, **words, **options)
+    return [sentence.text for sentence in sentences]
 
 
 NO_EFFECTS = effects(simulated.campaign(blocks=[], rounds=0).measurements, 0.95)
@@ -293,6 +295,17 @@ def test_korean_says_the_same(row, expected):
     (sentence,) = said([row], BOTH, "ko")
     assert expected in sentence
     assert sentence.startswith("A $hostile_{name}에서 article-cnn 학습(배치 128")
+
+
+def test_a_sentence_names_the_rows_that_it_was_made_from():
+    tables = simulated.campaign(tracks=["default", "tuned"], busy_rounds=[1])
+    words = {"article_batch_sizes": SIZES, "language": languages.load("en"), "labels": LABELS}
+    sentences = verdict.sentences(tables.measurements, tables.comparisons, tables.effects, **words)
+    for sentence in sentences:
+        table = getattr(tables, sentence.table)
+        assert all((table[key] == value).any() for key, value in sentence.where.items())
+    assert [sentence.table for sentence in sentences[-3:]] == ["effects", "comparisons", "measurements"]
+    assert sentences[0].where["batch_size"] == 128
 
 
 def test_the_command_writes_one_sentence_a_line(tmp_path, monkeypatch):
