@@ -2,7 +2,7 @@
 
 import argparse
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,10 +95,9 @@ def answers(
     labels: Mapping[str, str],
     baseline: str,
 ) -> list[str]:
-    """One sentence per pair in each block of `runs`.
+    """One sentence per pair, as `pairs` has them, in each block of `runs`.
 
-    The pairs are PyTorch with each Keras measured; where there is no such pair, every framework with
-    `baseline`. The faster framework is the subject, so that a ratio said is at least 1.
+    The faster framework is the subject, so that a ratio said is at least 1.
     """
     return [_answer(question, comparisons, language, labels) for question in _questions(runs, baseline)]
 
@@ -114,14 +113,20 @@ def _number(comparisons: pd.DataFrame) -> int:
     return comparisons["p_adjusted"].notna().sum() // 2
 
 
+def pairs(frameworks: Collection[str], baseline: str) -> list[tuple[str, str]]:
+    """The pairs spoken of: PyTorch with each Keras; where there is no such pair, every framework with `baseline`."""
+    frameworks = sorted(frameworks)
+    keras = [framework for framework in frameworks if framework.startswith("keras-")]
+    if "pytorch" in frameworks and keras:
+        return [("pytorch", one) for one in keras]
+    return [(framework, baseline) for framework in frameworks if framework != baseline]
+
+
 def _questions(runs: pd.DataFrame, baseline: str) -> Iterator[Question]:
     """The pairs in each block of `runs`, in the order in which they are spoken of."""
-    frameworks = sorted(runs["framework"].unique())
-    pairs = [("pytorch", keras) for keras in frameworks if keras.startswith("keras-") and "pytorch" in frameworks]
-    if not pairs:
-        pairs = [(framework, baseline) for framework in frameworks if framework != baseline]
+    asked = pairs(runs["framework"].unique(), baseline)
     for _, of_block in runs.groupby([*SPOKEN_OF, "batch_size"]):
-        for framework, reference in pairs:
+        for framework, reference in asked:
             yield Question(of_block, framework, reference)
 
 
