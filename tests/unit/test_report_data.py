@@ -105,12 +105,12 @@ def test_energy_and_memory_of_a_gpu_are_shown(tmp_path):
 
 
 def test_each_sentence_of_the_verdict_leads_to_the_rows_of_its_block(document):
-    first = document["verdict"][0]
+    first = document["answers"][0]
     assert "at batch 128" in first["text"]
     assert leads_to(document, first["href"])["where"]["batch_size"] == "128"
     ids = {f"table-{table['name']}" for table in document["tables"]}
     ids |= {group["id"] for table in document["tables"] for group in table["groups"]}
-    assert {one["href"].removeprefix("#") for one in document["verdict"]} <= ids
+    assert {one["href"].removeprefix("#") for one in document["answers"] + document["caveats"]} <= ids
 
 
 def test_the_rows_are_the_text_of_their_file():
@@ -122,6 +122,30 @@ def test_the_rows_are_the_text_of_their_file():
     assert rows.link({"order": table}, "order", {"device": "b"}) == "#order-2"
     assert rows.link({"order": table}, "order", {"device": "no such"}) == "#table-order"
     assert rows.link({"order": table}, "warmup", {}) == "warmup.csv"
+
+
+def test_a_table_that_is_too_long_stays_beside_the_page_and_links_lead_there(folder, monkeypatch):
+    monkeypatch.setattr(rows, "MOST_CHARACTERS", 5000)
+    found = pages.document_of(folder)
+    assert "measurements" in found["beside"]
+    assert found["explorer"]["blocks"][0]["cells"][0]["values"]["throughput"]["href"] == "measurements.csv"
+    assert '<a class="source" href="measurements.csv">' in page(found, ENGLISH)
+
+
+@pytest.mark.parametrize(
+    "situation",
+    [
+        {"frameworks": ["tensorflow"]},
+        {"rounds": 1},
+        {"failed": [(name, "article-cnn", size) for name in simulated.THREE for size in (32, 128)]},
+        {"frameworks": ["pytorch", "jax"]},
+    ],
+    ids=["one framework", "one round", "nothing but failures", "no baseline"],
+)
+def test_there_is_a_page_of_whatever_was_measured(tmp_path, situation):
+    found = pages.document_of(pages.left(tmp_path, simulated.campaign(**situation)))
+    assert len(found["cells"]["lines"]) == 3 * len(situation.get("frameworks", simulated.THREE))
+    assert "<h1>" in page(found, ENGLISH)
 
 
 def turned(*verdicts):
@@ -182,6 +206,7 @@ def test_results_of_a_stand_in_say_so_across_the_top(tmp_path, document):
     tables.measurements.loc[0, "flags"] = "stand_in"
     found = pages.document_of(pages.left(tmp_path, tables))
     assert found["warning"] == ENGLISH["stand_in"]
+    assert ENGLISH["stand_in"] not in [one["text"] for one in found["answers"] + found["caveats"]]
     assert f'role="alert">{ENGLISH["stand_in"]}' in page(found, ENGLISH)
 
 

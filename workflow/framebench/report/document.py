@@ -52,9 +52,8 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         str(device): device_name(measurements, str(device)) for device in sorted(measurements["device"].unique())
     }
     speaker = _Speaker(language, labels, devices)
-    tables = {
-        name: rows.grouped(name, text) for name, text in {**results.rows, "rosetta-2018": making.published}.items()
-    }
+    text_of = {**results.rows, "rosetta-2018": making.published}
+    tables = {name: rows.grouped(name, text) for name, text in text_of.items() if rows.fits(text)}
     measured = cells(results, making.baseline, language)
 
     def pictures(titles: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -72,20 +71,22 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         labels=labels,
         baseline=making.baseline,
     )
+    warning = language["stand_in"] if flagged(measurements, STAND_IN).any() else ""
     confidence = drawing.confidence_of(comparisons)
     today = pictures(illustrations.of_article(devices, language))
     return {
         "languages": making.languages,
-        "warning": language["stand_in"] if flagged(measurements, STAND_IN).any() else "",
+        "warning": warning,
         "devices": devices,
         "provenance": drawing.provenance(measurements, language, labels).split("\n"),
-        "verdict": [
-            {"text": one.text, "href": rows.link(tables, one.table, one.where), "table": one.table} for one in sentences
-        ],
+        "answers": [_said(one, tables) for one in sentences if one.where],
+        "caveats": [_said(one, tables) for one in sentences if not one.where and one.text != warning],
         "today": today,
         "published": pictures(illustrations.of_2018(language)),
         "explorer": _explorer(measured, results, tables, speaker, making.baseline)
-        | {"start": {key: str(value) for one in sentences[:1] for key, value in one.where.items()}},
+        | {
+            "start": next(({key: str(value) for key, value in one.where.items()} for one in sentences if one.where), {})
+        },
         "flips": [
             _flip(pair, tables, speaker)
             for pair in flips.pairs(comparisons, list(measurements["framework"].unique()), making.baseline)
@@ -126,7 +127,13 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         "missing_columns": results.missing_columns,
         "citation": _citation(making.citation, measurements, devices),
         "tables": [asdict(table) for table in tables.values()],
+        "beside": [name for name in text_of if name not in tables],
     }
+
+
+def _said(sentence: verdict.Sentence, tables: Mapping[str, rows.Table]) -> dict[str, str]:
+    href = rows.link(tables, sentence.table, sentence.where)
+    return {"text": sentence.text, "href": href, "table": sentence.table}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ KEYS = {
     "order": ["device"],
 }
 
+# A page may have 5 MiB, of which charts and figures take up to 4; a longer table stays in its file beside the page.
+MOST_CHARACTERS = 2**19
+
 
 @dataclass(frozen=True)
 class Group:
@@ -34,6 +37,11 @@ class Table:
     columns: list[str]
     groups: list[Group]
     empty: list[str]  # columns that no row has a value in, which are left out
+
+
+def fits(text: pd.DataFrame) -> bool:
+    """Whether a page has room for these rows."""
+    return sum(int(text[column].str.len().sum()) for column in text) <= MOST_CHARACTERS
 
 
 def grouped(name: str, rows: pd.DataFrame) -> Table:
