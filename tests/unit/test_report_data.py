@@ -200,6 +200,25 @@ def test_a_framework_without_a_certificate_is_said_to_have_none(document):
     assert (check["layers"], check["difference"], check["place"]) == (2, 1e-12, "dense1")
 
 
+@pytest.mark.parametrize(
+    ("changes", "judged", "shown"),
+    [
+        ({}, "passed", "passed"),
+        ({"tuned_reason": "update differs"}, "passed_by_default", "passed, but not for tuned settings"),
+        ({"passed": False, "reason": "gradient differs"}, "refused", "refused"),
+    ],
+)
+def test_a_certificate_says_what_it_holds_for(tmp_path, changes, judged, shown):
+    folder = pages.left(tmp_path, simulated.campaign(frameworks=["tensorflow"]))
+    path = folder / "certificates" / "article-cnn" / "tensorflow.json"
+    path.write_text(json.dumps(pages.certificate("article-cnn", "tensorflow", **changes)))
+    found = pages.document_of(folder)
+    assert found["certificates"][0]["judged"] == judged
+    html = page(found, ENGLISH)
+    assert f">{shown}</b>" in html
+    assert all(reason in html for reason in found["certificates"][0]["reasons"])
+
+
 def test_results_of_a_stand_in_say_so_across_the_top(tmp_path, document):
     assert document["warning"] == ""
     tables = simulated.campaign()

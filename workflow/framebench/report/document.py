@@ -329,12 +329,18 @@ def _certificate(certificate: Mapping[str, Any], framework: str, label: str) -> 
         "workload": certificate["workload"],
         "framework": label,
         "file": f"certificates/{certificate['workload']}/{framework}.json",
-        "passed": certificate["passed"],
+        "judged": _judged(certificate),
         "reasons": [certificate[key] for key in ("reason", "tuned_reason") if certificate.get(key)],
         "checks": [asdict(one) for one in nearest(certificate["checks"])],
         "circumstances": {name: certificate[name] for name in CIRCUMSTANCES if certificate.get(name) is not None},
         "sources": certificate["sources"],
     }
+
+
+def _judged(certificate: Mapping[str, Any]) -> str:
+    if not certificate["passed"]:
+        return "refused"
+    return "passed_by_default" if certificate.get("tuned_reason") else "passed"
 
 
 def _noise(results: Results, tables: Mapping[str, rows.Table], speaker: _Speaker) -> list[dict[str, Any]]:

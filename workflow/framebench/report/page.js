@@ -206,8 +206,6 @@
 
   for (const table of document.querySelectorAll("table.sortable")) makeSortable(table);
   makeFilter();
-  addEventListener("hashchange", unfold);
-  unfold();
   if (data.blocks.length) {
     document.getElementById("explorer").hidden = false;
     document.getElementById("static").open = false;
@@ -215,4 +213,6 @@
     quantitySelect.addEventListener("change", () => choose());
     show(nearestBlock(data.start));
   }
+  addEventListener("hashchange", unfold);
+  unfold();
 })();
