@@ -79,9 +79,15 @@ def document_of(folder: Path, language: str = "en", **changes: Any) -> dict:
     return document(read(folder, language), languages.load(language), making(**changes))
 
 
+def write_page(folder: Path, output: Path, language: str) -> Path:
+    """The page of a folder of results, in the folder `output`."""
+    file = output / f"report.{language}.html"
+    file.write_text(page(document_of(folder, language), languages.load(language)))
+    return file
+
+
 def write_pages(folder: Path, output: Path) -> Path:
-    """The pages of a folder of results, in every language, in `output`."""
-    output.mkdir(parents=True, exist_ok=True)
-    for name in EVERY:
-        (output / f"report.{name}.html").write_text(page(document_of(folder, name), languages.load(name)))
+    """The pages in every language, likewise; `output`."""
+    for language in EVERY:
+        write_page(folder, output, language)
     return output

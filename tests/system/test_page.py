@@ -162,8 +162,10 @@ def test_nothing_sticks_out_of_a_narrow_phone(browser, folder, name):
     context.close()
 
 
-@pytest.mark.parametrize(("scheme", "rules"), [("light", None), ("dark", ["color-contrast"])])
-@pytest.mark.parametrize("name", pages.EVERY)
+@pytest.mark.parametrize(
+    ("name", "scheme", "rules"),
+    [*((name, "light", None) for name in pages.EVERY), ("en", "dark", ["color-contrast"])],
+)
 def test_an_accessibility_engine_finds_nothing(browser, folder, name, scheme, rules):
     context = browser.new_context(offline=True, color_scheme=scheme)
     page = opened(context, folder / f"report.{name}.html").page
@@ -211,13 +213,12 @@ def test_hostile_names_and_reasons_are_shown_as_text(context, tmp_path):
 
 def test_the_page_of_a_published_campaign_is_small_enough_and_opens(context, tmp_path):
     published = sorted((catalogue.ROOT / "results" / "published").iterdir())[-1]
-    for file in pages.write_pages(published, tmp_path).iterdir():
-        assert file.stat().st_size < MOST_BYTES
-        found = opened(context, file)
-        images = found.page.locator("img").all()
-        for image in images:
-            image.scroll_into_view_if_needed()
-        assert found.complaints == []
-        drawn = "image => image.decode().then(() => image.naturalWidth > 0)"
-        assert images
-        assert all(image.evaluate(drawn) for image in images)
+    # The language whose figures are the largest.
+    file = pages.write_page(published, tmp_path, "ko")
+    assert file.stat().st_size < MOST_BYTES
+    found = opened(context, file)
+    images = found.page.locator("img").all()
+    assert images
+    for image in images:
+        assert image.evaluate("image => { image.loading = 'eager'; return image.decode().then(() => true); }")
+    assert found.complaints == []
