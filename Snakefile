@@ -24,6 +24,7 @@ include: "workflow/rules/analyse.smk"
 include: "workflow/rules/aa.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/largest.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
@@ -32,6 +33,7 @@ rule all:
         rules.tables.input,
         rules.figures.input,
         expand(rules.verdict.output, language=CONFIG.languages),
+        rules.report.input,
         rules.complete.output,
         rules.largest_batch_complete.output if LARGEST_BATCH else [],
 

@@ -24,7 +24,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("busy machine")
 
 PROJECT = Path(__file__).parents[1]
-PARTS = ["Snakefile", "Makefile", "config.yaml", "workflow", "envs", "profiles", "presets"]
+PARTS = ["Snakefile", "Makefile", "config.yaml", "workflow", "envs", "profiles", "presets", "CITATION.cff"]
 
 # The smallest campaign that still trains: a run takes little more than its framework's import.
 TINY = {

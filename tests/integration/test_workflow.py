@@ -111,12 +111,23 @@ def test_every_figure_is_drawn_in_both_languages(campaign):
         assert (figures / "en" / f"{name}.svg").read_bytes() != (figures / "ko" / f"{name}.svg").read_bytes()
 
 
+def test_a_page_in_each_language_has_the_figures_and_says_how_to_make_it_anew(campaign):
+    workspace, _ = campaign
+    for language in ("en", "ko"):
+        page = (workspace.folder / "results" / f"report.{language}.html").read_text()
+        assert f'<html lang="{language}">' in page
+        assert page.count('<img src="data:image/svg+xml,') >= len(FIGURES)
+        assert "snakemake --cores all report" in page
+        assert "warmup:" in page  # of the configuration
+
+
 def test_it_ends_with_the_verdict_and_where_things_are(campaign):
     workspace, printed = campaign
     verdict = (workspace.folder / "results" / "verdict.en.txt").read_text()
     assert "PyTorch" in verdict and "article-cnn at batch 32" in verdict
     assert verdict in printed
     assert "results/figures/" in printed
+    assert "results/report.en.html" in printed
     assert "article-cnn" in (workspace.folder / "results" / "verdict.ko.txt").read_text()
 
 

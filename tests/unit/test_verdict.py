@@ -54,7 +54,7 @@ def comparison(ratio, low, high, verdict, *, p=None, pair=("pytorch", "keras-ten
 
 def said(comparisons, measurements, language="en"):
     columns = comparison(None, None, None, "").keys()
-    return verdict.sentences(
+    sentences = verdict.sentences(
         pd.DataFrame(measurements),
         pd.DataFrame(comparisons, columns=columns),
         NO_EFFECTS,
@@ -63,11 +63,14 @@ def said(comparisons, measurements, language="en"):
         language=languages.load(language),
         labels=LABELS,
     )
+    return [sentence.text for sentence in sentences]
 
 
 def said_of(tables, language="en", **options):
     words = {"article_batch_sizes": SIZES, "language": languages.load(language), "labels": LABELS}
-    return verdict.sentences(tables.measurements, tables.comparisons, tables.effects, NO_OVERHEADS, **words, **options)
+    measured = tables.measurements, tables.comparisons, tables.effects, NO_OVERHEADS
+    sentences = verdict.sentences(*measured, **words, **options)
+    return [sentence.text for sentence in sentences]
 
 
 NOTHING = simulated.campaign(blocks=[], rounds=0)
@@ -96,7 +99,7 @@ def test_inference_is_not_called_training(language, words):
     tables = [pd.DataFrame([row | cell for row in rows]) for rows in (BOTH, [comparison(1.42, 1.36, 1.49, "faster")])]
     options = {"article_batch_sizes": {"resnet50-features": 32}, "language": languages.load(language), "labels": LABELS}
     (sentence,) = verdict.sentences(*tables, NO_EFFECTS, NO_OVERHEADS, **options)
-    assert words in sentence
+    assert words in sentence.text
 
 
 def test_a_slower_pytorch_makes_keras_the_subject_with_the_inverse():
@@ -336,8 +339,19 @@ def test_what_keras_itself_costs_is_said_with_what_it_is_a_cost_of(changes, word
             language=languages.load(language),
             labels=LABELS,
         )
-        assert any("TensorFlow" in sentence and "77" not in sentence for sentence in sentences[1:])
-        assert language != "en" or any(words in sentence for sentence in sentences)
+        assert any("TensorFlow" in sentence.text and "77" not in sentence.text for sentence in sentences[1:])
+        assert language != "en" or any(words in sentence.text for sentence in sentences)
+
+
+def test_a_sentence_names_the_rows_that_it_was_made_from():
+    tables = simulated.campaign(tracks=["default", "tuned"], busy_rounds=[1])
+    words = {"article_batch_sizes": SIZES, "language": languages.load("en"), "labels": LABELS}
+    sentences = verdict.sentences(tables.measurements, tables.comparisons, tables.effects, tables.overhead, **words)
+    for sentence in sentences:
+        table = getattr(tables, sentence.table)
+        assert all((table[key] == value).any() for key, value in sentence.where.items())
+    assert [sentence.table for sentence in sentences[-4:]] == ["effects", "overhead", "comparisons", "measurements"]
+    assert sentences[0].where["batch_size"] == 128
 
 
 def test_the_command_writes_one_sentence_a_line(tmp_path, monkeypatch):

@@ -2,8 +2,8 @@
 
 import argparse
 import shlex
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,15 @@ NO_DIFFERENCE = "no difference shown"
 BUSY = "busy_machine"
 # Findings of overhead.csv → what is said of them.
 COSTS = {overhead.FIXED: "cost_fixed", overhead.GROWS: "cost_grows", overhead.BOTH: "cost_both"}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence of the verdict, and the rows that it was made from: those of `table` with the values in `where`."""
+
+    text: str
+    table: str
+    where: Mapping[Any, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ def sentences(
     labels: Mapping[str, str],
     baseline: str = "tensorflow",
     results: Path = Path("results"),
-) -> list[str]:
+) -> list[Sentence]:
     """The whole verdict, from the tables of those names, one sentence or two an item.
 
     First, whether any run was made without the card that it names. Per device, track, precision, workload, input
@@ -60,24 +69,27 @@ def sentences(
     `labels` gives the display name of each framework.
     """
     at_size = cells.at_article_size(measurements, article_batch_sizes)
-    said = [language["stand_in"]] if flagged(measurements, STAND_IN).any() else []
+    said = [Sentence(language["stand_in"], "measurements")] if flagged(measurements, STAND_IN).any() else []
     for question in _questions(at_size, baseline):
-        said.append(_answer(question, comparisons, language, labels))
-        if other := _other_sizes(question, comparisons, language, labels):
-            said[-1] += f" {other}"
+        other = _other_sizes(question, comparisons, language, labels)
+        text = " ".join(filter(None, [_answer(question, comparisons, language, labels), other]))
+        said.append(Sentence(text, "comparisons", question.block.to_dict()))
     said += _gains(measurements, effects, language, article_batch_sizes, labels)
     said += _costs(measurements, overheads, language, article_batch_sizes, labels)
-    said += adjustment(comparisons, language)
+    said += [Sentence(text, "comparisons") for text in adjustment(comparisons, language)]
     apart = comparisons["method"].str.contains(ACROSS, regex=False).sum() // 2
     if apart:
-        said.append(language["verdict_across_cards"].format(apart=apart, comparisons=len(comparisons) // 2))
+        text = language["verdict_across_cards"].format(apart=apart, comparisons=len(comparisons) // 2)
+        said.append(Sentence(text, "comparisons"))
     unfinished = (measurements["status"] != "ok").groupby([measurements[key] for key in [*BLOCK, "framework"]]).any()
     if unfinished.any():
-        said.append(language["verdict_failed_cells"].format(failed=unfinished.sum(), cells=len(unfinished)))
+        text = language["verdict_failed_cells"].format(failed=unfinished.sum(), cells=len(unfinished))
+        said.append(Sentence(text, "measurements"))
     busy = flagged(measurements, BUSY).sum()
     if busy:
         delete = f"grep -rl --null {BUSY} {shlex.quote(str(results / 'runs'))} | xargs -0 rm"
-        said.append(language["verdict_busy"].format(busy=busy, runs=len(measurements), flag=BUSY, delete=delete))
+        text = language["verdict_busy"].format(busy=busy, runs=len(measurements), flag=BUSY, delete=delete)
+        said.append(Sentence(text, "measurements"))
     return said
 
 
@@ -88,10 +100,9 @@ def answers(
     labels: Mapping[str, str],
     baseline: str,
 ) -> list[str]:
-    """One sentence per pair in each block of `runs`.
+    """One sentence per pair, as `pairs` has them, in each block of `runs`.
 
-    The pairs are PyTorch with each Keras measured; where there is no such pair, every framework with
-    `baseline`. The faster framework is the subject, so that a ratio said is at least 1.
+    The faster framework is the subject, so that a ratio said is at least 1.
     """
     return [_answer(question, comparisons, language, labels) for question in _questions(runs, baseline)]
 
@@ -107,14 +118,20 @@ def _number(comparisons: pd.DataFrame) -> int:
     return comparisons["p_adjusted"].notna().sum() // 2
 
 
+def pairs(frameworks: Collection[str], baseline: str) -> list[tuple[str, str]]:
+    """The pairs spoken of: PyTorch with each Keras; where there is no such pair, every framework with `baseline`."""
+    frameworks = sorted(frameworks)
+    keras = [framework for framework in frameworks if framework.startswith("keras-")]
+    if "pytorch" in frameworks and keras:
+        return [("pytorch", one) for one in keras]
+    return [(framework, baseline) for framework in frameworks if framework != baseline]
+
+
 def _questions(runs: pd.DataFrame, baseline: str) -> Iterator[Question]:
     """The pairs in each block of `runs`, in the order in which they are spoken of."""
-    frameworks = sorted(runs["framework"].unique())
-    pairs = [("pytorch", keras) for keras in frameworks if keras.startswith("keras-") and "pytorch" in frameworks]
-    if not pairs:
-        pairs = [(framework, baseline) for framework in frameworks if framework != baseline]
+    asked = pairs(runs["framework"].unique(), baseline)
     for _, of_block in runs.groupby([*SPOKEN_OF, "batch_size"]):
-        for framework, reference in pairs:
+        for framework, reference in asked:
             yield Question(of_block, framework, reference)
 
 
@@ -218,7 +235,7 @@ def _gains(
     language: Language,
     article_batch_sizes: Mapping[str, int],
     labels: Mapping[str, str],
-) -> Iterator[str]:
+) -> Iterator[Sentence]:
     """One sentence per device and workload: how much faster than by default each tuned framework is, and why."""
     tuned = effects[(effects["effect"] == gains.TUNED) & effects["ratio"].notna()]
     for _, runs in cells.both_tracks(measurements, article_batch_sizes).groupby(["device", "workload"]):
@@ -229,12 +246,13 @@ def _gains(
             _gain(row, runs[runs["framework"] == row["framework"]], language, labels) for row in rows.to_dict("records")
         ]
         if found:
-            yield language["verdict_gains"].format(
+            text = language["verdict_gains"].format(
                 device=cells.device_name(runs, by_default["device"]),
                 cell=_cell(by_default, language),
                 confidence=100 * rows["confidence"].iloc[0],
                 gains="; ".join(found),
             )
+            yield Sentence(text, "effects", block.to_dict())
 
 
 def _gain(row: Mapping[Any, Any], runs: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
@@ -263,19 +281,20 @@ def _costs(
     language: Language,
     article_batch_sizes: Mapping[str, int],
     labels: Mapping[str, str],
-) -> Iterator[str]:
+) -> Iterator[Sentence]:
     """One sentence per device and workload: what Keras itself costs on each framework that computes under it."""
     at_size = cells.article_form(measurements, "default", article_batch_sizes)
     for _, runs in at_size.groupby(["device", "workload"]):
         block = runs.iloc[0][BLOCK]
         rows = overheads[(overheads[BLOCK] == block).all(axis=1)].dropna(subset="extra_ms_low")
         if len(rows):
-            yield language["verdict_costs"].format(
+            text = language["verdict_costs"].format(
                 device=cells.device_name(runs, block["device"]),
                 cell=_cell(block, language),
                 confidence=100 * rows["confidence"].iloc[0],
                 costs="; ".join(_cost(row, language, labels) for row in rows.to_dict("records")),
             )
+            yield Sentence(text, "overhead", block.to_dict())
 
 
 def _cost(row: Mapping[Any, Any], language: Language, labels: Mapping[str, str]) -> str:
@@ -320,7 +339,7 @@ def main() -> None:
         )
     except (ValueError, OSError, ModuleNotFoundError, catalogue.AdapterError) as error:
         raise SystemExit(f"error: {error}") from error
-    arguments.output.write_text("\n".join(said) + "\n", encoding="utf-8")
+    arguments.output.write_text("".join(f"{sentence.text}\n" for sentence in said), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -164,6 +164,16 @@ def every_language(figures):
     )
 
 
+def pictures_of(wildcards):
+    """The figures of a language, for its page."""
+    folder = f"{RESULTS}/figures/{wildcards.language}/"
+    return [
+        figure
+        for figure in rules.figures.input
+        if figure.startswith(folder) and figure.endswith(".svg")
+    ]
+
+
 def set_aside_failures():
     """Free the places of failed runs, so that the next invocation measures them again and nothing else.
 
@@ -182,7 +192,8 @@ def print_answer():
     """End on what the reader came for."""
     verdict = Path(RESULTS, f"verdict.{CONFIG.languages[0]}.txt")
     if verdict.exists():
+        page = f"{RESULTS}/report.{CONFIG.languages[0]}.html"
         print(
-            f"\n{verdict.read_text()}\nTables: {RESULTS}/*.csv   Figures: {RESULTS}/figures/",
+            f"\n{verdict.read_text()}\nPage: {page}   Tables: {RESULTS}/*.csv   Figures: {RESULTS}/figures/",
             file=sys.stderr,
         )

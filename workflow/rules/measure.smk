@@ -32,7 +32,7 @@ rule tune:
         options=lambda wildcards: json.dumps(
             catalogue.adapter(wildcards.framework).options_of(
                 kind="cuda" if wildcards.device in CONFIG.on_gpus else "cpu",
-                trains=workloads.load(wildcards.workload).trains
+                trains=workloads.load(wildcards.workload).trains,
             )
         ),
         trials=f"--trials {CONFIG.tuning_trials}",

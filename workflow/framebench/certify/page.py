@@ -1,7 +1,19 @@
 """A certificate as a page that a person checks in a minute."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import groupby
+
+# What a certificate was made under, as far as it tells.
+CIRCUMSTANCES = (
+    "framework_version",
+    "backend",
+    "python_version",
+    "numpy_version",
+    "lock_digest",
+    "threads",
+    "seed",
+)
 
 
 def page(certificate: dict) -> str:
@@ -31,15 +43,41 @@ def page(certificate: dict) -> str:
 
 
 def rows(checks: list[dict]) -> Iterable[str]:
+    for one in nearest(checks):
+        difference = "not finite" if one.difference is None else f"{one.difference:.2g}"
+        compared = f"{one.layers} layer{'s' if one.layers > 1 else ''}" if one.layers else "all"
+        passed = "pass" if one.passed else "**FAIL**"
+        cells = [one.precision, one.quantity, compared, difference, one.place, f"{one.bound:.2g}", passed]
+        yield f"| {' | '.join(cells)} |"
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Of all layers in which a quantity was compared, the one that comes nearest to its bound."""
+
+    precision: str
+    quantity: str
+    layers: int  # that were compared; 0 of a quantity that has none
+    difference: float | None  # None: not finite
+    place: str
+    bound: float
+    passed: bool  # by every layer
+
+
+def nearest(checks: list[dict]) -> Iterable[Nearest]:
+    """One per quantity and precision, in the order of the checks of a certificate."""
     for (precision, quantity), group in groupby(checks, lambda check: (check["precision"], check["quantity"])):
         members = list(group)
         worst = max(members, key=_nearness)
-        difference = "not finite" if worst["difference"] is None else f"{worst['difference']:.2g}"
-        place = "; ".join(filter(None, [worst["layer"], worst["where"]]))
-        compared = f"{len(members)} layer{'s' if len(members) > 1 else ''}" if worst["layer"] else "all"
-        passed = "pass" if all(member["passed"] for member in members) else "**FAIL**"
-        cells = [precision, quantity, compared, difference, place, f"{worst['bound']:.2g}", passed]
-        yield f"| {' | '.join(cells)} |"
+        yield Nearest(
+            precision,
+            quantity,
+            len(members) if worst["layer"] else 0,
+            worst["difference"],
+            "; ".join(filter(None, [worst["layer"], worst["where"]])),
+            worst["bound"],
+            all(member["passed"] for member in members),
+        )
 
 
 def _nearness(check: dict) -> float:
@@ -67,15 +105,6 @@ def own_weights(certificate: dict) -> Iterable[str]:
 
 
 def circumstances(certificate: dict) -> Iterable[str]:
-    named = (
-        "framework_version",
-        "backend",
-        "python_version",
-        "numpy_version",
-        "lock_digest",
-        "threads",
-        "seed",
-    )
-    yield "; ".join(f"{name.replace('_', ' ')} {certificate[name]}" for name in named if certificate.get(name))
+    yield "; ".join(f"{name.replace('_', ' ')} {certificate[name]}" for name in CIRCUMSTANCES if certificate.get(name))
     yield ""
     yield "Proved for these files: " + ", ".join(f"`{path}`" for path in certificate["sources"])

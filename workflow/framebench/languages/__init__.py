@@ -1,4 +1,4 @@
-"""The words of figures and verdict: one YAML file per language beside this module, found by its name."""
+"""The words of page, figures and verdict: one YAML file per language beside this module, found by its name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,0 +1,93 @@
+"""A folder as a campaign leaves it, of made-up records, and the pages made of it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from framebench import catalogue, languages
+from framebench.analyse.table import write_table
+from framebench.report.document import Making, document
+from framebench.report.page import page
+from framebench.report.results import read
+from simulated import Tables
+
+# As small as a figure can be; the real ones are looked at in other tests.
+FIGURE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="70" height="40" viewBox="0 0 70 40">'
+    '<!-- "#1" --><path d="M 1.234567 2.345678 L 60.00001 30.00002" style="stroke: #0072b2"/></svg>'
+)
+FIGURES = ("article-cpu", "article-2018-p100", "article-2018-k80", "throughput", "ratio", "campaign", "warmup")
+EVERY = languages.languages()
+
+
+def left(folder: Path, tables: Tables, uncertified: Sequence[str] = ()) -> Path:
+    """`folder` with tables, figures and certificates; noise.csv and power.csv are missing."""
+    for name, frame in vars(tables).items():
+        write_table(frame, folder / f"{name}.csv")
+    for language in EVERY:
+        (folder / "figures" / language).mkdir(parents=True)
+        for name in FIGURES:
+            (folder / "figures" / language / f"{name}.svg").write_text(FIGURE)
+    for workload, framework in tables.measurements[["workload", "framework"]].drop_duplicates().to_numpy():
+        if framework not in uncertified:
+            path = folder / "certificates" / workload / f"{framework}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(certificate(workload, framework)))
+    return folder
+
+
+def certificate(workload: str, framework: str, **changes: Any) -> dict:
+    check = {"precision": "float64", "quantity": "gradients", "where": "", "passed": True}
+    return {
+        "id": f"{workload}-{framework}",
+        "workload": workload,
+        "framework": framework,
+        "passed": True,
+        "reason": None,
+        "tuned_reason": None,
+        "checks": [
+            check | {"layer": "conv1", "difference": 1e-14, "bound": 1e-9},
+            check | {"layer": "dense1", "difference": 1e-12, "bound": 1e-9},
+        ],
+        "threads": 2,
+        "sources": ["workflow/framebench/workloads/layers.py"],
+        **changes,
+    }
+
+
+def making(**changes: Any) -> Making:
+    return Making(
+        **{
+            "baseline": "tensorflow",
+            "languages": [(name, languages.load(name)["language"], f"report.{name}.html") for name in EVERY],
+            "config": {"results": "results", "frameworks": ["tensorflow", "pytorch"]},
+            "command": "snakemake --cores all report",
+            "published": pd.read_csv(
+                catalogue.ROOT / "workflow/resources/rosetta-2018.csv", dtype=str, keep_default_na=False
+            ),
+            "citation": yaml.safe_load((catalogue.ROOT / "CITATION.cff").read_text()),
+            **changes,
+        }
+    )
+
+
+def document_of(folder: Path, language: str = "en", **changes: Any) -> dict:
+    return document(read(folder, language), languages.load(language), making(**changes))
+
+
+def write_page(folder: Path, output: Path, language: str) -> Path:
+    """The page of a folder of results, in the folder `output`."""
+    file = output / f"report.{language}.html"
+    file.write_text(page(document_of(folder, language), languages.load(language)))
+    return file
+
+
+def write_pages(folder: Path, output: Path) -> Path:
+    """The pages in every language, likewise; `output`."""
+    for language in EVERY:
+        write_page(folder, output, language)
+    return output

@@ -1,0 +1,297 @@
+"""What the page says is what the tables say, with the gaps and their reasons, and leads to the rows."""
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pages
+import simulated
+from framebench import languages
+from framebench.report import __main__ as command
+from framebench.report import flips, gaps, illustrations, rows
+from framebench.report.cells import cells
+from framebench.report.page import page
+from framebench.report.results import ResultsError, read
+
+ENGLISH = languages.load("en")
+FAILED = ("pytorch", "article-cnn", 32)
+HOSTILE = "</script><script>document.title = 'taken'</script><img src=x onerror=alert(1)> {{ 7 * 7 }} &amp; \u2028"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    tables = simulated.campaign(tracks=["default", "tuned"], failed=[FAILED], noise=0.02, busy_rounds=[2])
+    return pages.left(tmp_path_factory.mktemp("left"), tables, uncertified=["keras-tensorflow"])
+
+
+@pytest.fixture(scope="module")
+def document(folder):
+    return pages.document_of(folder)
+
+
+def leads_to(document, href):
+    """The group of rows that a link leads to."""
+    groups = {group["id"]: group for table in document["tables"] for group in table["groups"]}
+    return groups[href.removeprefix("#")]
+
+
+def blocks(document, **where):
+    wanted = {key: str(value) for key, value in where.items()}
+    return [block for block in document["explorer"]["blocks"] if wanted.items() <= block["where"].items()]
+
+
+def test_every_number_of_a_cell_is_that_of_its_rows(folder, document):
+    measurements = pd.read_csv(folder / "measurements.csv")
+    (block,) = blocks(document, track="default", input="device", batch_size=128)
+    for cell in block["cells"]:
+        value = cell["values"]["throughput"]
+        group = leads_to(document, value["href"])
+        runs = measurements[(measurements[list(group["where"])].astype(str) == group["where"]).all(axis=1)]
+        assert len(runs) == len(group["rows"]) == 5
+        assert value["number"] == pytest.approx(np.exp(np.log(runs["images_per_s"]).mean()))
+        assert value["low"] < value["number"] < value["high"]
+        assert cell["values"]["first_step"]["number"] == runs["time_to_first_step_s"].median()
+        assert cell["values"]["memory"]["text"] == "not recorded"
+
+
+def test_a_ratio_is_that_of_the_comparisons_and_leads_to_them(folder, document):
+    comparisons = pd.read_csv(folder / "comparisons.csv")
+    (block,) = blocks(document, track="tuned", input="host", batch_size=128)
+    value = next(cell for cell in block["cells"] if cell["framework"] == "PyTorch")["values"]["ratio"]
+    group = leads_to(document, value["href"])
+    of_block = comparisons[(comparisons[list(group["where"])].astype(str) == group["where"]).all(axis=1)]
+    row = of_block[(of_block["framework"] == "pytorch") & (of_block["reference"] == "tensorflow")].iloc[0]
+    assert (value["number"], value["low"], value["high"]) == tuple(row[["ratio", "ci_low", "ci_high"]])
+    assert value["remark"] == row["verdict"]
+
+
+def test_a_cell_that_failed_is_shown_with_its_reason_and_has_no_number(document):
+    (block,) = blocks(document, track="default", batch_size=32)
+    failed = next(cell for cell in block["cells"] if cell["framework"] == "PyTorch")
+    assert {value["number"] for value in failed["values"].values()} == {None}
+    assert failed["values"]["throughput"]["text"] == "out of memory: std::bad_alloc"
+    lines = [line for line in document["cells"]["lines"] if line["state"] == "out of memory"]
+    assert [line["reasons"] for line in lines] == [["std::bad_alloc"]] * 2
+    assert all(line["gap"] for line in lines)
+    assert document["failed"] == 2
+
+
+def test_a_framework_that_was_not_measured_in_a_block_stands_there_as_a_gap(tmp_path):
+    tables = simulated.campaign()
+    of_host = (tables.measurements["framework"] == "pytorch") & (tables.measurements["input"] == "host")
+    tables = dataclasses.replace(tables, measurements=tables.measurements[~of_host])
+    found = cells(read(pages.left(tmp_path, tables), "en"), "tensorflow", ENGLISH)
+    assert len(found) == 9
+    (missing,) = [cell for cell in found if cell.runs == 0]
+    assert (missing.where["framework"], missing.where["input"]) == ("pytorch", "host")
+    assert missing.values["throughput"].remark == "not measured"
+
+
+def test_a_quantity_that_no_cell_has_is_said_with_its_reason_instead_of_a_column(document):
+    untold = {one["title"]: one["why"] for one in document["cells"]["untold"]}
+    assert "not measured on a CPU" in untold["Images or reviews per joule"]
+
+
+def test_energy_and_memory_of_a_gpu_are_shown(tmp_path):
+    folder = pages.left(tmp_path, simulated.campaign(gpus={"h200": "NVIDIA H200"}))
+    (block,) = blocks(pages.document_of(folder), input="host")
+    values = block["cells"][0]["values"]
+    assert values["memory"]["number"] == 600 + 3.2 * 128
+    assert values["energy"]["number"] == pytest.approx(values["throughput"]["number"] / 300)
+
+
+def test_each_sentence_of_the_verdict_leads_to_the_rows_of_its_block(document):
+    first = document["answers"][0]
+    assert "at batch 128" in first["text"]
+    assert leads_to(document, first["href"])["where"]["batch_size"] == "128"
+    ids = {f"table-{table['name']}" for table in document["tables"]}
+    ids |= {group["id"] for table in document["tables"] for group in table["groups"]}
+    assert {one["href"].removeprefix("#") for one in document["answers"] + document["caveats"]} <= ids
+
+
+def test_the_rows_are_the_text_of_their_file():
+    text = pd.DataFrame({"device": ["cpu", "b", "cpu"], "drift_p": ["0.10", "NaN", "1e-5"], "hours": [""] * 3})
+    table = rows.grouped("order", text)
+    assert table.columns == ["device", "drift_p"]
+    assert table.empty == ["hours"]
+    assert [group.rows for group in table.groups] == [[["cpu", "0.10"], ["cpu", "1e-5"]], [["b", "NaN"]]]
+    assert rows.link({"order": table}, "order", {"device": "b"}) == "#order-2"
+    assert rows.link({"order": table}, "order", {"device": "no such"}) == "#table-order"
+    assert rows.link({"order": table}, "warmup", {}) == "warmup.csv"
+
+
+def test_a_table_that_is_too_long_stays_beside_the_page_and_links_lead_there(folder, monkeypatch):
+    monkeypatch.setattr(rows, "MOST_CHARACTERS", 5000)
+    found = pages.document_of(folder)
+    assert "measurements" in found["beside"]
+    assert found["explorer"]["blocks"][0]["cells"][0]["values"]["throughput"]["href"] == "measurements.csv"
+    assert '<a class="source" href="measurements.csv">' in page(found, ENGLISH)
+
+
+@pytest.mark.parametrize(
+    "situation",
+    [
+        {"frameworks": ["tensorflow"]},
+        {"rounds": 1},
+        {"failed": [(name, "article-cnn", size) for name in simulated.THREE for size in (32, 128)]},
+        {"frameworks": ["pytorch", "jax"]},
+    ],
+    ids=["one framework", "one round", "nothing but failures", "no baseline"],
+)
+def test_there_is_a_page_of_whatever_was_measured(tmp_path, situation):
+    found = pages.document_of(pages.left(tmp_path, simulated.campaign(**situation)))
+    assert len(found["cells"]["lines"]) == 3 * len(situation.get("frameworks", simulated.THREE))
+    assert "<h1>" in page(found, ENGLISH)
+
+
+def turned(*verdicts):
+    block = {"device": "cpu", "workload": "article-cnn", "track": "default", "precision": "float32", "input": "device"}
+    pair = {"framework": "pytorch", "reference": "keras-tensorflow"}
+    compared = [
+        block | pair | {"batch_size": 2**place, "verdict": verdict} for place, verdict in enumerate(verdicts, start=5)
+    ]
+    (found,) = flips.pairs(pd.DataFrame(compared), ["pytorch", "keras-tensorflow"], "tensorflow")
+    return found
+
+
+def test_the_answer_turns_between_the_neighbouring_sizes_that_show_a_difference():
+    found = turned("slower", "no difference shown", "faster", "not comparable: no certificate", "slower")
+    assert found.turns == [flips.Turn(32, 128, "pytorch"), flips.Turn(128, 512, "keras-tensorflow")]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "winners"),
+    [
+        (["slower", "no difference shown"], ["keras-tensorflow"]),
+        (["faster", "faster"], ["pytorch"]),
+        (["no difference shown"], []),
+    ],
+)
+def test_an_answer_that_does_not_turn_is_not_said_to(verdicts, winners):
+    found = turned(*verdicts)
+    assert (found.turns, found.winners) == ([], winners)
+
+
+def test_what_was_not_measured_is_all_that_the_catalogue_has_and_the_runs_have_not():
+    found = gaps.gaps(simulated.campaign().measurements)
+    assert gaps.Gap("framework", ["jax", "keras-jax", "keras-torch"]) in found
+    assert gaps.Gap("device", ["gpu"]) in found
+    assert gaps.Gap("track", ["tuned"], "article-cnn") in found
+    assert gaps.Gap("precision", ["bfloat16"], "article-cnn") in found
+    assert not [gap for gap in found if gap.key == "input"]
+
+
+def test_tables_and_columns_that_the_results_lack_are_named(folder, document, tmp_path):
+    assert document["missing_tables"] == ["noise", "power"]
+    tables = simulated.campaign()
+    older = dataclasses.replace(tables, measurements=tables.measurements.drop(columns=["energy_j", "device_uuid"]))
+    found = pages.document_of(pages.left(tmp_path, older))
+    assert found["missing_columns"] == ["device_uuid", "energy_j"]
+
+
+def test_a_framework_without_a_certificate_is_said_to_have_none(document):
+    assert document["uncertified"] == ["Keras (TensorFlow), article-cnn"]
+    assert [one["framework"] for one in document["certificates"]] == ["PyTorch", "TensorFlow"]
+    (check,) = document["certificates"][0]["checks"]
+    assert (check["layers"], check["difference"], check["place"]) == (2, 1e-12, "dense1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "judged", "shown"),
+    [
+        ({}, "passed", "passed"),
+        ({"tuned_reason": "update differs"}, "passed_by_default", "passed, but not for tuned settings"),
+        ({"passed": False, "reason": "gradient differs"}, "refused", "refused"),
+    ],
+)
+def test_a_certificate_says_what_it_holds_for(tmp_path, changes, judged, shown):
+    folder = pages.left(tmp_path, simulated.campaign(frameworks=["tensorflow"]))
+    path = folder / "certificates" / "article-cnn" / "tensorflow.json"
+    path.write_text(json.dumps(pages.certificate("article-cnn", "tensorflow", **changes)))
+    found = pages.document_of(folder)
+    assert found["certificates"][0]["judged"] == judged
+    html = page(found, ENGLISH)
+    assert f">{shown}</b>" in html
+    assert all(reason in html for reason in found["certificates"][0]["reasons"])
+
+
+def test_results_of_a_stand_in_say_so_across_the_top(tmp_path, document):
+    assert document["warning"] == ""
+    tables = simulated.campaign()
+    tables.measurements.loc[0, "flags"] = "stand_in"
+    found = pages.document_of(pages.left(tmp_path, tables))
+    assert found["warning"] == ENGLISH["stand_in"]
+    assert ENGLISH["stand_in"] not in [one["text"] for one in found["answers"] + found["caveats"]]
+    assert f'role="alert">{ENGLISH["stand_in"]}' in page(found, ENGLISH)
+
+
+def test_a_page_without_its_configuration_says_so(folder):
+    assert ENGLISH["page_no_config"] in page(pages.document_of(folder, config=None), ENGLISH)
+    assert ENGLISH["page_no_config"] not in page(pages.document_of(folder), ENGLISH)
+
+
+@pytest.mark.parametrize("name", pages.EVERY)
+def test_the_page_of_every_language_links_only_to_places_that_it_has_and_to_files_beside_it(folder, name):
+    html = re.sub(
+        "<script>.*?</script>", "", page(pages.document_of(folder, name), languages.load(name)), flags=re.DOTALL
+    )
+    ids = set(re.findall(r' id="([^"]+)"', html))
+    links = set(re.findall(r'href="([^"]+)"', html))
+    assert {link[1:] for link in links if link.startswith("#")} <= ids
+    beside = {link for link in links if not link.startswith("#")}
+    assert {"warmup.csv", "certificates/article-cnn/pytorch.json"} <= beside
+    assert not [link for link in beside if ":" in link or link.startswith("/")]
+
+
+def test_the_page_names_no_address_on_a_network_and_allows_itself_none(folder):
+    html = page(pages.document_of(folder), ENGLISH)
+    assert not re.findall(r'(?:src|href)="(?!data:image/svg|#)[^"]*//', html)
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', html)
+    assert policy.startswith("default-src &#39;none&#39;")
+    assert "unsafe" not in policy
+
+
+def test_hostile_text_is_text_everywhere(tmp_path):
+    tables = simulated.campaign(device_name=HOSTILE, failed=[FAILED])
+    tables.measurements.loc[tables.measurements["status"] != "ok", "reason"] = HOSTILE
+    folder = pages.left(tmp_path, tables)
+    html = page(pages.document_of(folder, config={"results": HOSTILE}, command=HOSTILE), ENGLISH)
+    assert "<img src=x" not in html
+    assert "<script>document" not in html
+    assert "49 &amp;amp;" not in html
+    explorer = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1]
+    assert "<img src=x onerror" in json.dumps(json.loads(explorer))
+
+
+def test_a_figure_is_made_smaller_and_stays_a_picture():
+    (one,) = illustrations.illustrations({"ratio": "Ratios"}, {"ratio": pages.FIGURE, "other": ""})
+    assert one.sources == ("comparisons",)
+    assert one.url.startswith("data:image/svg+xml,<svg")
+    assert "%230072b2" in one.url
+    assert "#" not in one.url
+    assert "1.234567" not in one.url
+
+
+def test_numbers_that_are_none_never_reach_the_page(document):
+    json.dumps(document["explorer"], allow_nan=False)
+
+
+def test_the_command_writes_a_page_from_a_folder_alone(folder, tmp_path):
+    root = pages.catalogue.ROOT
+    output = tmp_path / "report.ko.html"
+    arguments = ["--results", folder, "--language", "ko", "--command", "snakemake report", "--output", output]
+    arguments += ["--published", root / "workflow/resources/rosetta-2018.csv", "--citation", root / "CITATION.cff"]
+    command.main([str(argument) for argument in arguments])
+    assert '<html lang="ko">' in output.read_text()
+
+
+def test_a_folder_without_the_tables_is_refused_by_name(tmp_path):
+    with pytest.raises(ResultsError, match=r"measurements\.csv: does not exist; a page needs measurements\.csv"):
+        read(tmp_path, "en")
+    (tmp_path / "measurements.csv").write_text("")
+    with pytest.raises(ResultsError, match=r"measurements\.csv: is no table"):
+        read(tmp_path, "en")

@@ -1,0 +1,1 @@
+"""The page: one file per language that holds all of a campaign and opens anywhere, from what the campaign left."""

@@ -1,0 +1,53 @@
+"""Writes the page of a campaign in one language: `python -m framebench.report --help`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from framebench import catalogue, files, languages
+from framebench.report.document import Making, document
+from framebench.report.page import page
+from framebench.report.results import ResultsError, read
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write the page; ends the process with one line on stderr where that cannot be."""
+    parser = argparse.ArgumentParser(prog="python -m framebench.report", description=__doc__.partition(":")[0])
+    parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="what the campaign left")
+    parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
+    parser.add_argument(
+        "--languages", nargs="+", metavar="LANGUAGE", help="those that there is a page of, for its links to the others"
+    )
+    parser.add_argument("--published", required=True, type=Path, metavar="CSV", help="rosetta-2018.csv")
+    parser.add_argument("--citation", required=True, type=Path, metavar="CFF", help="CITATION.cff")
+    parser.add_argument("--config", type=json.loads, metavar="JSON", help="the configuration of the campaign")
+    parser.add_argument("--command", required=True, help="what a reader runs to make the page anew")
+    parser.add_argument("--baseline", default="tensorflow", help="what others are compared with (default: %(default)s)")
+    parser.add_argument("--output", required=True, type=Path, metavar="HTML", help="file to write, report.en.html")
+    options = parser.parse_args(arguments)
+    try:
+        language = languages.load(options.language)
+        making = Making(
+            baseline=options.baseline,
+            languages=[
+                (name, languages.load(name)["language"], f"report.{name}.html")
+                for name in options.languages or [options.language]
+            ],
+            config=options.config,
+            command=options.command,
+            published=pd.read_csv(options.published, dtype=str, keep_default_na=False),
+            citation=yaml.safe_load(options.citation.read_text(encoding="utf-8")),
+        )
+        html = page(document(read(options.results, options.language), language, making), language)
+        with files.whole(options.output, encoding="utf-8") as file:
+            file.write(html)
+    except (ValueError, OSError, ResultsError, ModuleNotFoundError, catalogue.AdapterError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

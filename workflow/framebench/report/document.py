@@ -1,0 +1,385 @@
+"""All that the page says, as one document of plain values: the template only lays it out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from framebench import catalogue, verdict, workloads
+from framebench.analyse import overhead
+from framebench.analyse.table import BLOCK, flagged
+from framebench.certify.page import CIRCUMSTANCES, nearest
+from framebench.figures import campaign, drawing, names
+from framebench.figures.cells import PANEL, device_name
+from framebench.languages import Language
+from framebench.record import STAND_IN
+from framebench.report import flips, gaps, illustrations, rows, surroundings
+from framebench.report.cells import QUANTITIES, Cell, Quantity, Value, cells, in_words
+from framebench.report.results import Results
+
+# matplotlib's markers by what Vega calls them.
+SHAPES = {
+    "o": "circle",
+    "s": "square",
+    "D": "diamond",
+    "^": "triangle-up",
+    "v": "triangle-down",
+    "P": "cross",
+    "<": "triangle-left",
+    ">": "triangle-right",
+}
+
+
+@dataclass(frozen=True)
+class Making:
+    """What is known of a campaign beside its results."""
+
+    baseline: str
+    languages: Sequence[tuple[str, str, str]]  # code, name, file of the page in it
+    config: Mapping[str, Any] | None
+    command: str
+    published: pd.DataFrame  # rosetta-2018.csv, as text
+    citation: Mapping[str, Any]  # CITATION.cff
+
+
+def document(results: Results, language: Language, making: Making) -> dict[str, Any]:
+    """What the template needs, of values that JSON has; every number with the place of its rows in the page."""
+    measurements, comparisons = results.measurements, results.tables["comparisons"]
+    labels = {name: catalogue.framework_label(name) for name in {*measurements["framework"], making.baseline}}
+    devices = {
+        str(device): device_name(measurements, str(device)) for device in sorted(measurements["device"].unique())
+    }
+    speaker = _Speaker(language, labels, devices)
+    text_of = {**results.rows, "rosetta-2018": making.published}
+    tables = {name: rows.grouped(name, text) for name, text in text_of.items() if rows.fits(text)}
+    measured = cells(results, making.baseline, language)
+
+    def pictures(titles: Mapping[str, str]) -> list[dict[str, Any]]:
+        return [
+            asdict(one) | {"sources": [(table, rows.link(tables, table, {})) for table in one.sources]}
+            for one in illustrations.illustrations(titles, results.figures)
+        ]
+
+    sentences = verdict.sentences(
+        measurements,
+        comparisons,
+        results.tables["effects"],
+        results.tables.get("overhead", pd.DataFrame(columns=list(overhead.COLUMNS))),
+        article_batch_sizes={name: workloads.load(name).article_batch_size for name in set(measurements["workload"])},
+        language=language,
+        labels=labels,
+        baseline=making.baseline,
+    )
+    warning = language["stand_in"] if flagged(measurements, STAND_IN).any() else ""
+    confidence = drawing.confidence_of(comparisons)
+    today = pictures(illustrations.of_article(devices, language))
+    return {
+        "languages": making.languages,
+        "warning": warning,
+        "devices": devices,
+        "provenance": drawing.provenance(measurements, language, labels).split("\n"),
+        "answers": [_said(one, tables) for one in sentences if one.where],
+        "caveats": [_said(one, tables) for one in sentences if not one.where and one.text != warning],
+        "today": today,
+        "published": pictures(illustrations.of_2018(devices, language)),
+        "explorer": _explorer(measured, results, tables, speaker, making.baseline)
+        | {
+            "start": next(({key: str(value) for key, value in one.where.items()} for one in sentences if one.where), {})
+        },
+        "flips": [
+            _flip(pair, tables, speaker)
+            for pair in flips.pairs(comparisons, list(measurements["framework"].unique()), making.baseline)
+        ],
+        "static": pictures(illustrations.named([*illustrations.STATIC, names.LARGEST_BATCH], language)),
+        "cells": _cell_table(measured, tables, speaker),
+        "certificates": [
+            _certificate(one, framework, labels[framework])
+            for (_, framework), one in sorted(results.certificates.items())
+        ],
+        "uncertified": sorted(
+            {
+                f"{labels[framework]}, {workload}"
+                for workload, framework in measurements[["workload", "framework"]].itertuples(index=False)
+                if (workload, framework) not in results.certificates
+            }
+        ),
+        "order": [
+            {
+                "text": f"{devices[row['device']]}: {campaign.in_words(row, 1 - confidence, language)}",
+                "href": rows.link(tables, "order", {"device": row["device"]}),
+            }
+            for row in results.tables.get("order", pd.DataFrame()).to_dict("records")
+        ],
+        "noise": _noise(results, tables, speaker),
+        "steadiness": pictures(
+            illustrations.named(illustrations.STEADINESS, language) | illustrations.of_timelines(devices, language)
+        ),
+        "of_device": surroundings.told(measurements, "device", surroundings.OF_DEVICE),
+        "of_framework": surroundings.told(measurements, "framework", surroundings.OF_FRAMEWORK),
+        "of_campaign": surroundings.told(measurements, None, surroundings.OF_CAMPAIGN),
+        "labels": {framework: labels[framework] for framework in sorted(measurements["framework"].unique())},
+        "config": yaml.safe_dump(dict(making.config), sort_keys=False, allow_unicode=True) if making.config else "",
+        "command": making.command,
+        "gaps": [_gap(one, speaker) for one in gaps.gaps(measurements)],
+        "failed": sum(cell.state != "ok" for cell in measured),
+        "missing_tables": results.missing_tables,
+        "missing_columns": results.missing_columns,
+        "citation": _citation(making.citation, measurements, devices),
+        "tables": [asdict(table) for table in tables.values()],
+        "beside": [name for name in text_of if name not in tables],
+    }
+
+
+def _said(sentence: verdict.Sentence, tables: Mapping[str, rows.Table]) -> dict[str, str]:
+    href = rows.link(tables, sentence.table, sentence.where)
+    return {"text": sentence.text, "href": href, "table": sentence.table}
+
+
+@dataclass(frozen=True)
+class _Speaker:
+    """Says the values of keys as a reader says them."""
+
+    language: Language
+    labels: Mapping[str, str]
+    devices: Mapping[str, str]
+
+    def value(self, key: str, value: Any) -> str:
+        if key == "device":
+            name = self.devices.get(str(value), str(value))
+            return name if name == str(value) else f"{value} ({name})"
+        if key == "framework":
+            return self.labels.get(value) or catalogue.framework_label(value)
+        if key in ("track", "input"):
+            return self.language[f"{key}_{value}"]
+        return self.language.workload(str(value)) if key == "workload" else str(value)
+
+    def briefly(self, key: str, value: Any) -> str:
+        """The same where there is little room."""
+        if key == "input":
+            return self.language[f"input_{value}_short"]
+        if key == "batch_size":
+            return self.language["batch"].format(batch_size=value)
+        return str(value) if key in ("device", "workload") else self.value(key, value)
+
+    def number(self, quantity: Quantity, value: Value) -> str:
+        """The number with its bounds, or why there is none."""
+        if value.number is None:
+            return value.remark
+        said, low, high = (
+            "" if one is None else f"{one:,.{quantity.decimals}f}" for one in (value.number, value.low, value.high)
+        )
+        return self.language["page_bounded"].format(value=said, low=low, high=high) if low else said
+
+
+def _explorer(
+    measured: Sequence[Cell], results: Results, tables: Mapping[str, rows.Table], speaker: _Speaker, baseline: str
+) -> dict[str, Any]:
+    """What the charts that a reader chooses are drawn of: a block for every combination that was measured."""
+    language, measurements, comparisons = speaker.language, results.measurements, results.tables["comparisons"]
+    styles = drawing.framework_styles(measurements["framework"])
+    blocks: dict[tuple[str, ...], dict[str, Any]] = {}
+    for cell in measured:
+        key = tuple(str(cell.where[name]) for name in BLOCK)
+        if key not in blocks:
+            of_block = (measurements[BLOCK] == pd.Series(cell.where)[BLOCK]).all(axis=1)
+            said = verdict.answers(comparisons, measurements[of_block], language, speaker.labels, baseline)
+            href = rows.link(tables, "comparisons", dict(zip(BLOCK, key, strict=True)))
+            blocks[key] = {
+                "where": dict(zip(BLOCK, key, strict=True)),
+                "answers": [{"text": text, "href": href} for text in said],
+                "cells": [],
+            }
+        colour, marker = styles[cell.where["framework"]]
+        blocks[key]["cells"].append(
+            {
+                "framework": speaker.value("framework", cell.where["framework"]),
+                "colour": colour,
+                "shape": SHAPES.get(marker, "circle"),
+                "values": {quantity.name: _value(quantity, cell, tables, speaker) for quantity in QUANTITIES},
+            }
+        )
+    return {
+        "facets": [
+            {
+                "name": key,
+                "label": language[f"page_{key}"],
+                "options": [
+                    {"value": str(value), "label": speaker.value(key, value)}
+                    for value in dict.fromkeys(cell.where[key] for cell in measured)
+                ],
+            }
+            for key in BLOCK
+        ],
+        "quantities": [
+            {
+                "name": quantity.name,
+                "title": language[f"quantity_{quantity.name}"],
+                "meaning": language[f"meaning_{quantity.name}"],
+                "reference": quantity.reference,
+            }
+            for quantity in QUANTITIES
+        ],
+        "blocks": list(blocks.values()),
+        "words": {
+            name: language[f"page_{name}"]
+            for name in ("framework", "batch_size", "at_size", "over_sizes", "shown_cells")
+        },
+    }
+
+
+def _value(quantity: Quantity, cell: Cell, tables: Mapping[str, rows.Table], speaker: _Speaker) -> dict[str, Any]:
+    """A value with its text and the place of its rows; numbers that are none are null."""
+    value = cell.values[quantity.name]
+    return asdict(value) | {
+        "text": speaker.number(quantity, value),
+        "remark": value.remark if value.number is not None else "",
+        "href": rows.link(tables, quantity.table, cell.where),
+    }
+
+
+def _cell_table(measured: Sequence[Cell], tables: Mapping[str, rows.Table], speaker: _Speaker) -> dict[str, Any]:
+    """A line per cell: the keys in which cells differ, what was measured, and what became of the runs."""
+    language = speaker.language
+    keys = ["framework", *BLOCK]
+    values = {key: list(dict.fromkeys(cell.where[key] for cell in measured)) for key in keys}
+    varying = [key for key in keys if len(values[key]) > 1 or key == "framework"]
+    told = [one for one in QUANTITIES if any(cell.values[one.name].number is not None for cell in measured)]
+    return {
+        "keys": [language[f"page_{key}"] for key in varying],
+        "constant": [
+            f"{language[f'page_{key}']}: {speaker.value(key, values[key][0])}"
+            for key in keys
+            if key not in varying and measured
+        ],
+        "quantities": [language[f"quantity_{one.name}"] for one in told],
+        "untold": [
+            {
+                "title": language[f"quantity_{one.name}"],
+                "why": "; ".join(dict.fromkeys(cell.values[one.name].remark for cell in measured)),
+            }
+            for one in QUANTITIES
+            if one not in told
+        ],
+        "lines": [
+            {
+                "where": [
+                    {
+                        "text": str(cell.where[key]) if key == "batch_size" else speaker.briefly(key, cell.where[key]),
+                        "sort": cell.where[key],
+                    }
+                    for key in varying
+                ],
+                "gap": cell.state != "ok" or cell.ok < cell.runs,
+                "values": [_value(one, cell, tables, speaker) for one in told],
+                "href": rows.link(tables, "measurements", cell.where),
+                "runs": language["page_runs_of"].format(ok=cell.ok, runs=cell.runs),
+                "ok": cell.ok,
+                "state": language["page_state_ok"] if cell.state == "ok" else language[f"status_{cell.state}"],
+                "reasons": cell.reasons,
+                "flags": [f"{flag} ({number})" for flag, number in cell.flags.items()],
+            }
+            for cell in measured
+        ],
+    }
+
+
+def _flip(pair: flips.Pair, tables: Mapping[str, rows.Table], speaker: _Speaker) -> dict[str, Any]:
+    language = speaker.language
+    first, second = speaker.value("framework", pair.framework), speaker.value("framework", pair.reference)
+    if pair.turns:
+        found = "; ".join(
+            language["page_turns"].format(
+                after=turn.after, before=turn.before, framework=speaker.value("framework", turn.winner)
+            )
+            for turn in pair.turns
+        )
+    elif len(pair.rows) == 1:
+        found = language["page_one_size"]
+    elif pair.winners:
+        found = language["page_no_turn"].format(framework=speaker.value("framework", pair.winners[0]))
+    else:
+        found = language["page_nothing_shown"]
+    return {
+        "pair": language["pair"].format(framework=first, reference=second),
+        "panel": " · ".join(speaker.briefly(key, pair.panel[key]) for key in PANEL),
+        "found": found,
+        "sizes": [
+            {
+                "batch_size": row["batch_size"],
+                "text": _ratio(row, language),
+                "says": in_words(row["verdict"], language),
+                "href": rows.link(tables, "comparisons", row),
+            }
+            for row in pair.rows
+        ],
+    }
+
+
+def _ratio(row: Mapping[str, Any], language: Language) -> str:
+    if pd.isna(row["ratio"]):
+        return "–"
+    key = "ratio" if pd.isna(row["ci_low"]) else "ratio_interval"
+    return language[key].format(ratio=row["ratio"], low=row["ci_low"], high=row["ci_high"])
+
+
+def _certificate(certificate: Mapping[str, Any], framework: str, label: str) -> dict[str, Any]:
+    return {
+        "id": certificate["id"],
+        "workload": certificate["workload"],
+        "framework": label,
+        "file": f"certificates/{certificate['workload']}/{framework}.json",
+        "judged": _judged(certificate),
+        "reasons": [certificate[key] for key in ("reason", "tuned_reason") if certificate.get(key)],
+        "checks": [asdict(one) for one in nearest(certificate["checks"])],
+        "circumstances": {name: certificate[name] for name in CIRCUMSTANCES if certificate.get(name) is not None},
+        "sources": certificate["sources"],
+    }
+
+
+def _judged(certificate: Mapping[str, Any]) -> str:
+    if not certificate["passed"]:
+        return "refused"
+    return "passed_by_default" if certificate.get("tuned_reason") else "passed"
+
+
+def _noise(results: Results, tables: Mapping[str, rows.Table], speaker: _Speaker) -> list[dict[str, Any]]:
+    """A line per cell of noise.csv; shares in percent."""
+    return [
+        {
+            "cell": " · ".join(speaker.briefly(key, row[key]) for key in ["framework", *BLOCK]),
+            "within": _percent(row["within_cv"]),
+            "between": _percent(row["between_cv"]),
+            "busy": row["busy_runs"],
+            "unsettled": row["not_converged_runs"],
+            "runs": row["runs"],
+            "href": rows.link(tables, "noise", row),
+        }
+        for row in results.tables.get("noise", pd.DataFrame()).to_dict("records")
+    ]
+
+
+def _percent(share: float) -> str:
+    return "–" if pd.isna(share) else f"{100 * share:.1f}"
+
+
+def _gap(gap: gaps.Gap, speaker: _Speaker) -> str:
+    language = speaker.language
+    said = language[f"page_gap_{gap.key}"].format(values=", ".join(speaker.value(gap.key, one) for one in gap.values))
+    return f"{gap.workload}: {said}" if gap.workload else said
+
+
+def _citation(citation: Mapping[str, Any], measurements: pd.DataFrame, devices: Mapping[str, str]) -> dict[str, str]:
+    """What to name: the software as CITATION.cff has it, and these results."""
+    starts = measurements["started_unix_s"].dropna()
+    return {
+        "authors": ", ".join(
+            author.get("name") or f"{author['given-names']} {author['family-names']}" for author in citation["authors"]
+        ),
+        "title": citation["title"],
+        "date": f"{datetime.fromtimestamp(starts.max(), UTC):%Y-%m-%d}" if len(starts) else "?",
+        "devices": ", ".join(devices.values()),
+        "commits": ", ".join(measurements["git_commit"].dropna().unique()) or "?",
+    }

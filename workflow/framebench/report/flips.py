@@ -1,0 +1,59 @@
+"""At which batch size the answer turns, of every pair in question."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+
+from framebench import verdict
+from framebench.figures.cells import PANEL
+
+WINNER = {"faster": "framework", "slower": "reference"}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Between two neighbouring sizes that show a difference, the other framework becomes the faster."""
+
+    after: int
+    before: int
+    winner: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two frameworks in a panel: their comparisons from the smallest batch size to the largest, and the turns."""
+
+    panel: Mapping[str, Any]
+    framework: str
+    reference: str
+    rows: list[dict]  # of comparisons.csv
+    turns: list[Turn]
+
+    @property
+    def winners(self) -> list[str]:
+        """Who is shown to be the faster at any size, each once."""
+        return list(dict.fromkeys(winner for _, winner in _shown(self.rows)))
+
+
+def pairs(comparisons: pd.DataFrame, frameworks: list[str], baseline: str) -> list[Pair]:
+    """The pairs that the verdict speaks of, in every panel that compares them."""
+    found = []
+    for framework, reference in verdict.pairs(frameworks, baseline):
+        asked = (comparisons["framework"] == framework) & (comparisons["reference"] == reference)
+        for panel, of_panel in comparisons[asked].groupby(PANEL):
+            rows: list[dict] = of_panel.sort_values("batch_size").to_dict("records")
+            turns = [
+                Turn(one["batch_size"], other["batch_size"], winner)
+                for (one, before), (other, winner) in pairwise(_shown(rows))
+                if before != winner
+            ]
+            found.append(Pair(dict(zip(PANEL, panel, strict=True)), framework, reference, rows, turns))
+    return sorted(found, key=lambda pair: [str(value) for value in pair.panel.values()])
+
+
+def _shown(rows: list[dict]) -> list[tuple[dict, str]]:
+    """The rows that show a difference, each with the faster framework."""
+    return [(row, row[WINNER[row["verdict"]]]) for row in rows if row["verdict"] in WINNER]

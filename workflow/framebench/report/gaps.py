@@ -1,0 +1,56 @@
+"""What a campaign did not measure, of all that could have been."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+import yaml
+
+from framebench import catalogue, sides
+from framebench.config import SCHEMA
+from framebench.figures.names import TRACKS
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The values of a key that were not measured: of the campaign, or of one workload."""
+
+    key: str
+    values: list[str]
+    workload: str | None = None
+
+
+def gaps(measurements: pd.DataFrame) -> list[Gap]:
+    """Of what the catalogue and the configuration's schema know, that of which no run exists.
+
+    Of the precisions those that a framework of the campaign trains in, on the kind of device that was measured.
+    """
+    kinds = {"cpu" if one else "cuda" for one in measurements["device_uuid"].isna()}
+    frameworks = {sides.base(framework) for framework in measurements["framework"]}
+    trainable = {
+        precision
+        for framework in frameworks
+        for kind in kinds
+        for precision in catalogue.adapter(framework).precisions.get(kind, ())
+    }
+    found = [
+        *_gap("framework", catalogue.frameworks(), frameworks),
+        *_gap("workload", catalogue.workloads(), measurements["workload"]),
+        *_gap("device", ["cpu", "gpu"], ["cpu" if kind == "cpu" else "gpu" for kind in kinds]),
+    ]
+    possible = {"track": TRACKS, "precision": sorted(trainable), "input": _inputs()}
+    for workload, runs in measurements.groupby("workload"):
+        for key, values in possible.items():
+            found += _gap(key, values, runs[key], str(workload))
+    return found
+
+
+def _gap(key: str, possible: Iterable[str], measured: Iterable[str], workload: str | None = None) -> list[Gap]:
+    measured = set(measured)
+    values = [value for value in possible if value not in measured]
+    return [Gap(key, values, workload)] if values else []
+
+
+def _inputs() -> list[str]:
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    return schema["properties"]["matrix"]["items"]["properties"]["inputs"]["items"]["enum"]

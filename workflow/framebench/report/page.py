@@ -1,0 +1,61 @@
+"""Lays a document out as one HTML file that needs nothing else and lets nothing else in."""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import vl_convert
+
+from framebench.languages import Language
+
+FOLDER = Path(__file__).parent
+
+
+def page(document: Mapping[str, Any], language: Language) -> str:
+    """The HTML of a document. What it says is text wherever it stands, and never markup or script.
+
+    The page allows itself its own two scripts, its own style and pictures within it, and no address to fetch.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "ensure_ascii": False}
+    style, charts, script = (FOLDER / "page.css").read_text(), _charts(), (FOLDER / "page.js").read_text()
+    policy = {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "style-src": _digests([style]),
+        "script-src": _digests([charts, script]),
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return environment.get_template("page.html").render(
+        document,
+        text=language,
+        language=language.name,
+        policy="; ".join(f"{name} {value}" for name, value in policy.items()),
+        style=style,
+        charts=charts,
+        script=script,
+    )
+
+
+@cache
+def _charts() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, which gives the page `vegaEmbed` and keeps its other names."""
+    return f"(() => {{{vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;')}}})();"
+
+
+def _digests(contents: Iterable[str]) -> str:
+    """What allows inline content of a page, and no other."""
+    return " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'" for content in contents
+    )

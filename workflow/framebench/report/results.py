@@ -1,0 +1,81 @@
+"""What a campaign left in its folder: tables, certificates and figures, as far as they are there."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from framebench import sides
+from framebench.analyse.table import table
+
+# Without these there is nothing to show; the others may be missing, from a campaign of an earlier version for one.
+NEEDED = ("measurements", "comparisons", "effects")
+EXPECTED = (*NEEDED, "limits", "noise", "order", "power", "overhead", "payback", "literature")
+TABLES = (*EXPECTED, "largest_batch")
+
+
+class ResultsError(Exception):
+    """A folder of results that no page can be made of, in one line for the person who named it."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables by name, each typed and as the text that stands in its file; what is not there has no key."""
+
+    tables: Mapping[str, pd.DataFrame]
+    rows: Mapping[str, pd.DataFrame]
+    certificates: Mapping[tuple[str, str], dict]  # by workload and framework
+    figures: Mapping[str, str]  # SVG by name, in the language of the page
+
+    @property
+    def measurements(self) -> pd.DataFrame:
+        """The runs, with every column that a table of this version has: empty where these results lack it."""
+        measured = self.tables["measurements"]
+        return measured.reindex(columns=measured.columns.union(table([]).columns, sort=False))
+
+    @property
+    def missing_tables(self) -> list[str]:
+        return [name for name in EXPECTED if name not in self.tables]
+
+    @property
+    def missing_columns(self) -> list[str]:
+        return [name for name in table([]).columns if name not in self.tables["measurements"]]
+
+
+def read(folder: Path, language: str) -> Results:
+    """What stands in `folder`, with the figures of `language`; of certificates, those of what was measured.
+
+    Raises ResultsError where a table that is NEEDED is missing, or a file cannot be read.
+    """
+    rows, tables = {}, {}
+    for name in TABLES:
+        path = folder / f"{name}.csv"
+        if not path.exists() and name in NEEDED:
+            raise ResultsError(f"{path}: does not exist; a page needs {', '.join(f'{one}.csv' for one in NEEDED)}")
+        if path.exists():
+            rows[name], tables[name] = _read(path)
+    measured = tables["measurements"][["workload", "framework"]].drop_duplicates()
+    certificates = {}
+    for workload, framework in measured.itertuples(index=False):
+        path = folder / "certificates" / workload / f"{sides.base(framework)}.json"
+        if path.exists():
+            certificates[workload, framework] = _certificate(path)
+    drawn = sorted((folder / "figures" / language).glob("*.svg"))
+    return Results(tables, rows, certificates, {path.stem: path.read_text(encoding="utf-8") for path in drawn})
+
+
+def _read(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A table as text and with its types."""
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False), pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path}: is no table: {error}: make it anew") from error
+
+
+def _certificate(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path}: is no certificate: {error}: make it anew") from error

@@ -1,0 +1,48 @@
+"""Under what a campaign was measured: machine, versions, commit and seeds, as the records tell."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+OF_DEVICE = (
+    "device_name",
+    "device_uuid",
+    "gpu_memory_total_mib",
+    "gpu_power_limit_w",
+    "gpu_max_sm_mhz",
+    "gpu_ecc",
+    "gpu_mig",
+    "driver_version",
+    "slurm_node",
+    "cpu_model",
+    "cpu_cores",
+    "cores",
+    "memory_total_mib",
+    "kernel_version",
+    "threads",
+)
+OF_FRAMEWORK = (
+    "framework_version",
+    "backend",
+    "python_version",
+    "numpy_version",
+    "interpreter",
+    "lock_digest",
+)
+OF_CAMPAIGN = ("seed", "git_commit", "git_dirty")
+
+
+def told(measurements: pd.DataFrame, by: str | None, columns: Sequence[str]) -> dict[str, dict[str, list[str]]]:
+    """Column → value of the column `by` → what its runs say, each once; a column of which none says anything is left
+    out. Without `by`, all runs are under "".
+    """
+    groups = dict(list(measurements.groupby(by))) if by else {"": measurements}
+    found = {
+        column: {str(name): [_text(value) for value in runs[column].dropna().unique()] for name, runs in groups.items()}
+        for column in columns
+    }
+    return {column: values for column, values in found.items() if any(values.values())}
+
+
+def _text(value: object) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
