@@ -22,10 +22,12 @@ import numpy as np
 from framebench import frameworks, workloads
 from framebench.certify import observe
 from framebench.certify import problem as given
+from framebench.workloads.layers import BatchNorm, Workload
 
 Patch = tuple[object, str, object]  # of an object, the attribute, its replacement
 THREADS = 2
 NONE = "none"
+EPSILON = "epsilon 1e-3 of a batch norm"  # Keras's own
 IN_LESSON = "of the lesson"  # ends the names of faults that are planted in learning alone
 
 
@@ -35,6 +37,7 @@ def faults(framework: str) -> Iterator[tuple[str, str, list[Patch]]]:
     yield "article-cnn", NONE, []
     yield "vgg-cnn", NONE, []
     yield "gru-imdb", NONE, []
+    yield "resnet50-features", NONE, []
     yield "article-cnn", "labels off by one", fed(adapter, labels=lambda labels: (labels + 1) % 10)
     yield "article-cnn", "BGR for RGB", fed(adapter, images=lambda images: images[..., ::-1].copy())
     yield "article-cnn", "a NaN among the images", fed(adapter, images=with_nan)
@@ -157,8 +160,7 @@ def torch_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
     yield "vgg-cnn", f"shuffled labels {IN_LESSON}", mistaught(adapter, labels=shuffled)
     yield "vgg-cnn", f"learning rate × 3 {IN_LESSON}", mistaught(adapter, rate=3)
 
-    layers = workloads.layers.Workload
-    yield "article-cnn", "flatten in C, H, W order", [(layers, "flattened_from", lambda self, dense: None)]
+    yield "article-cnn", "flatten in C, H, W order", [(Workload, "flattened_from", lambda self, dense: None)]
     yield "article-cnn", "a ReLU missing", model(forward(relu2=lambda x: x))
     yield "article-cnn", "a ReLU after the last layer", model(forward(last=F.relu))
     yield "article-cnn", "`same` for `valid`", [*model(forward()), (article, "Net", Same)]
@@ -176,6 +178,7 @@ def torch_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
     yield "vgg-cnn", "dropout off in training", rate(0.0)
     yield "vgg-cnn", "dropout rates 0.3", rate(0.3)
 
+    yield from torch_inference_faults(adapter)
     yield "gru-imdb", "gates in another order", [(adapter, "_gates_swapped", lambda array: array)]
 
     class Wider(article.Net):
@@ -190,6 +193,44 @@ def torch_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
 
     yield "article-cnn", "a weight of the wrong shape", [(article, "Net", Wider)]
     yield "article-cnn", "a layer missing in the model file", [(article, "Net", Lacking)]
+
+
+def torch_inference_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
+    import torch.nn.functional as F  # noqa: PLC0415
+    from torch import nn  # noqa: PLC0415
+
+    def norms(change: Callable) -> list[Patch]:
+        def changed(trainer) -> None:
+            for module in trainer.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    change(module)
+
+        return built(adapter, changed)
+
+    resnet = workloads.model_file("resnet50-features", "pytorch")
+
+    class Version1(resnet.Block):
+        def __init__(self, *arguments) -> None:
+            super().__init__(*arguments)
+            self.conv1.stride, self.conv2.stride = self.conv2.stride, self.conv1.stride
+
+    class WithoutShortcut(resnet.Block):
+        def forward(self, x):
+            for conv, norm in ((self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)):
+                x = F.relu(norm(conv(x)))
+            return x
+
+    swapped = {"moving_mean": ("running_var",), "moving_variance": ("running_mean",)}
+    interchanged = adapter.NAMES | {BatchNorm: adapter.NAMES[BatchNorm] | swapped}
+    yield "resnet50-features", EPSILON, norms(lambda module: setattr(module, "eps", 1e-3))
+    yield (
+        "resnet50-features",
+        "statistics of the batch",
+        built(adapter, lambda trainer: setattr(trainer.model, "eval", trainer.model.train)),
+    )
+    yield "resnet50-features", "mean and variance interchanged", [(adapter, "NAMES", interchanged)]
+    yield "resnet50-features", "stride in the first convolution of a block", [(resnet, "Block", Version1)]
+    yield "resnet50-features", "a shortcut left out", [(resnet, "Block", WithoutShortcut)]
 
 
 def tensorflow_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
@@ -262,6 +303,18 @@ def tensorflow_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patc
     yield "vgg-cnn", "dropout left on in evaluation", [(vgg.Net, "dropout", always)]
     yield "vgg-cnn", "dropout off in training", [(vgg.Net, "dropout", never)]
 
+    resnet = workloads.model_file("resnet50-features", "tensorflow")
+    normalised = tf.nn.batch_normalization
+
+    def padded(self, x, name, stride=1):
+        return tf.nn.conv2d(x, self.w[f"{name}/kernel"], stride, "SAME")
+
+    def larger(x, *numbers):
+        return normalised(x, *numbers[:-1], 1e-3)
+
+    yield "resnet50-features", EPSILON, [(tf.nn, "batch_normalization", larger)]
+    yield "resnet50-features", "padding as TensorFlow has it", [(resnet.Net, "conv", padded)]
+
 
 def jax_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
     import jax  # noqa: PLC0415
@@ -315,6 +368,15 @@ def jax_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
     yield "article-cnn", "a layer missing in the model file", model(conv2=lambda x, kernel: x[..., :16])
     yield "vgg-cnn", "dropout left on in evaluation", [(vgg, "dropout", always)]
     yield "vgg-cnn", "dropout off in training", [(vgg, "dropout", lambda x, rate, key: x)]
+
+    resnet = workloads.model_file("resnet50-features", "jax")
+    norm = resnet.norm
+
+    def larger(w, x, name):
+        variance = f"{name}/moving_variance"
+        return norm({**w, variance: w[variance] + (1e-3 - 1e-5)}, x, name)
+
+    yield "resnet50-features", EPSILON, [(resnet, "norm", larger)]
 
 
 def keras_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
@@ -387,6 +449,16 @@ def keras_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
     yield "article-cnn", "loss summed over the batch", loss(from_logits=True, reduction="sum")
     yield "article-cnn", "a weight of the wrong shape", model(filters2=17)
     yield "article-cnn", "a layer missing in the model file", model(conv2="convolution2")
+    resnet = workloads.model_file("resnet50-features", "keras")
+
+    def own_epsilon(x, name):
+        return layers.BatchNormalization(name=name)(x)
+
+    def padded(x, name, filters, kernel, stride=1):
+        return layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False, name=name)(x)
+
+    yield "resnet50-features", EPSILON, [(resnet, "norm", own_epsilon)]
+    yield "resnet50-features", "padding as TensorFlow has it", [(resnet, "conv", padded)]
     yield "gru-imdb", "epsilon where Keras has it", [(adapter.Trainer, "_optimizer", own_adam)]
     if keras.backend.backend() == "tensorflow":
         yield "gru-imdb", "rows of a gradient squared apart", [(_keras, "_adam", rows_apart)]

@@ -97,6 +97,15 @@ def test_equal_models_pass_with_other_seeds(framework, installed, other_seeds):
             assert one.passed, (folder.name, one)
 
 
+def test_of_a_net_of_inference_the_same_passes_and_another_epsilon_is_refused(installed, tmp_path):
+    prepare(tmp_path, "resnet50-features", seed=1, samples=0)
+    plant("pytorch", tmp_path, only=["resnet50-features: none", "epsilon 1e-3 of a batch norm"])
+    same, other = sorted(outcomes(tmp_path, "pytorch"), key=lambda one: not one.passed)
+    assert (same.fault, same.passed) == ("none", True)
+    assert (other.fault, other.passed) == ("epsilon 1e-3 of a batch norm", False)
+    assert other.reason.startswith("float64 evaluation input of layer1.0.conv1 differs by ")
+
+
 def test_the_workflow_writes_a_certificate_and_a_page_and_proves_again_only_what_changed(certified_workspace):
     workspace = certified_workspace
     pages = sorted((workspace.folder / "results" / "certificates" / "article-cnn").glob("*.md"))
