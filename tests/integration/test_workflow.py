@@ -4,7 +4,9 @@ import csv
 import hashlib
 import json
 import re
+import zipfile
 from itertools import pairwise
+from pathlib import PurePath
 
 import pytest
 
@@ -109,6 +111,19 @@ def test_every_figure_is_drawn_in_both_languages(campaign):
         assert sorted(path.stem for path in (figures / language).glob("*.png")) == names
     for name in names:
         assert (figures / "en" / f"{name}.svg").read_bytes() != (figures / "ko" / f"{name}.svg").read_bytes()
+
+
+def test_snakemakes_own_report_has_figures_tables_and_certificates(campaign, tmp_path):
+    workspace, _ = campaign
+    result = workspace.snakemake("--report", str(tmp_path / "report.zip"))
+    assert result.returncode == 0, result.stdout + result.stderr
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        names = [PurePath(name).name for name in archive.namelist()]
+        page = archive.read("report/report.html").decode()
+    for name in (*(f"{figure}.svg" for figure in FIGURES), "measurements.csv", "comparisons.csv", "pytorch.md"):
+        assert name in names
+    for category in ("Figures", "Tables", "Certificates"):
+        assert category in page
 
 
 def test_a_page_in_each_language_has_the_figures_and_says_how_to_make_it_anew(campaign):

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from framebench import catalogue, matrix
 
+# How Snakemake's own report, `snakemake --report`, shows them.
+TABLE_IN_REPORT = {"caption": "../report/table.rst", "category": "Tables"}
 # Known from the start, where rules for the rounds may ask for more.
 RECORDS = [matrix.record_path(RESULTS, run) for run in matrix.runs(CONFIG)]
 
@@ -55,7 +57,11 @@ rule measurements:
         plan=rules.plan.output,
         asked=asked_records,
     output:
-        f"{RESULTS}/measurements.csv",
+        report(
+            f"{RESULTS}/measurements.csv",
+            **TABLE_IN_REPORT,
+            labels={"table": "measurements"},
+        ),
     log:
         f"{RESULTS}/logs/measurements.log",
     shell:
@@ -69,7 +75,11 @@ rule comparisons:
         rounds=ROUNDS,
         certificates=rules.certificates.input.certificates,
     output:
-        f"{RESULTS}/comparisons.csv",
+        report(
+            f"{RESULTS}/comparisons.csv",
+            **TABLE_IN_REPORT,
+            labels={"table": "comparisons"},
+        ),
     log:
         f"{RESULTS}/logs/comparisons.log",
     params:
@@ -89,7 +99,7 @@ rule power:
         code=catalogue.code("framebench.analyse.power"),
         measurements=rules.measurements.output,
     output:
-        f"{RESULTS}/power.csv",
+        report(f"{RESULTS}/power.csv", **TABLE_IN_REPORT, labels={"table": "power"}),
     log:
         f"{RESULTS}/logs/power.log",
     params:
@@ -106,7 +116,7 @@ rule effects:
         measurements=rules.measurements.output,
         rounds=ROUNDS,
     output:
-        f"{RESULTS}/effects.csv",
+        report(f"{RESULTS}/effects.csv", **TABLE_IN_REPORT, labels={"table": "effects"}),
     log:
         f"{RESULTS}/logs/effects.log",
     params:
@@ -123,7 +133,7 @@ rule payback:
         code=catalogue.code("framebench.analyse.payback"),
         measurements=rules.measurements.output,
     output:
-        f"{RESULTS}/payback.csv",
+        report(f"{RESULTS}/payback.csv", **TABLE_IN_REPORT, labels={"table": "payback"}),
     log:
         f"{RESULTS}/logs/payback.log",
     params:
@@ -141,7 +151,9 @@ rule overhead:
         adapters=[catalogue.adapter(name).path for name in CONFIG.frameworks],
         measurements=rules.measurements.output,
     output:
-        f"{RESULTS}/overhead.csv",
+        report(
+            f"{RESULTS}/overhead.csv", **TABLE_IN_REPORT, labels={"table": "overhead"}
+        ),
     log:
         f"{RESULTS}/logs/overhead.log",
     params:
@@ -161,7 +173,7 @@ rule noise:
         comparisons=rules.comparisons.output,
         rounds=ROUNDS,
     output:
-        f"{RESULTS}/noise.csv",
+        report(f"{RESULTS}/noise.csv", **TABLE_IN_REPORT, labels={"table": "noise"}),
     log:
         f"{RESULTS}/logs/noise.log",
     params:
@@ -177,7 +189,7 @@ rule order:
         code=catalogue.code("framebench.analyse.order"),
         measurements=rules.measurements.output,
     output:
-        f"{RESULTS}/order.csv",
+        report(f"{RESULTS}/order.csv", **TABLE_IN_REPORT, labels={"table": "order"}),
     log:
         f"{RESULTS}/logs/order.log",
     shell:
@@ -193,7 +205,7 @@ rule warmup:
         # For the records in the plan, of which it is made.
         measurements=rules.measurements.output,
     output:
-        f"{RESULTS}/warmup.csv",
+        report(f"{RESULTS}/warmup.csv", **TABLE_IN_REPORT, labels={"table": "warmup"}),
     log:
         f"{RESULTS}/logs/warmup.log",
     shell:
@@ -207,7 +219,7 @@ rule limits:
         measurements=rules.measurements.output,
         peaks="workflow/resources/gpu-peaks.csv",
     output:
-        f"{RESULTS}/limits.csv",
+        report(f"{RESULTS}/limits.csv", **TABLE_IN_REPORT, labels={"table": "limits"}),
     log:
         f"{RESULTS}/logs/limits.log",
     shell:
@@ -223,7 +235,11 @@ rule literature:
         literature="workflow/resources/literature.csv",
         of_2018="workflow/resources/rosetta-2018.csv",
     output:
-        f"{RESULTS}/literature.csv",
+        report(
+            f"{RESULTS}/literature.csv",
+            **TABLE_IN_REPORT,
+            labels={"table": "literature"},
+        ),
     log:
         f"{RESULTS}/logs/literature.log",
     params:

@@ -93,7 +93,12 @@ rule certificate:
         code=catalogue.code("framebench.certify"),
     output:
         certificate=f"{CERTIFICATES}/{{workload}}/{{framework}}.json",
-        page=f"{CERTIFICATES}/{{workload}}/{{framework}}.md",
+        page=report(
+            f"{CERTIFICATES}/{{workload}}/{{framework}}.md",
+            caption="../report/certificate.rst",
+            category="Certificates",
+            labels={"workload": "{workload}", "framework": "{framework}"},
+        ),
     log:
         f"{RESULTS}/logs/certificates/{{workload}}-{{framework}}-judged.log",
     wildcard_constraints:

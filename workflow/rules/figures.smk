@@ -4,6 +4,13 @@ from framebench.figures import names
 
 FIGURE = f"{RESULTS}/figures/{{language}}/{{figure}}"
 FORMATS = ["svg", "png"]
+# How Snakemake's own report, `snakemake --report`, shows them.
+FIGURE_IN_REPORT = {
+    "caption": "../report/figure.rst",
+    "category": "Figures",
+    "subcategory": "{language}",
+}
+TIMELINE = f"{RESULTS}/figures/{{language}}/timeline-{{device}}"
 ARTICLE_2018 = names.ARTICLE_2018
 PUBLISHED_2018 = "workflow/resources/rosetta-2018.csv"
 MEASURED = names.of_campaign(CONFIG)
@@ -36,7 +43,8 @@ rule figure_2018:
         texts=texts,
         published=PUBLISHED_2018,
     output:
-        multiext(FIGURE, svg=".svg", png=".png"),
+        svg=report(f"{FIGURE}.svg", **FIGURE_IN_REPORT, labels={"figure": "{figure}"}),
+        png=f"{FIGURE}.png",
     log:
         f"{RESULTS}/logs/figures/{{language}}-{{figure}}.log",
     wildcard_constraints:
@@ -60,7 +68,8 @@ rule figure:
         literature=rules.literature.output,
         published=PUBLISHED_2018,
     output:
-        multiext(FIGURE, svg=".svg", png=".png"),
+        svg=report(f"{FIGURE}.svg", **FIGURE_IN_REPORT, labels={"figure": "{figure}"}),
+        png=f"{FIGURE}.png",
     log:
         f"{RESULTS}/logs/figures/{{language}}-{{figure}}.log",
     wildcard_constraints:
@@ -84,11 +93,12 @@ rule figure_timeline:
             RESULTS, names.timeline_run(CONFIG, wildcards.device)
         ),
     output:
-        multiext(
-            f"{RESULTS}/figures/{{language}}/timeline-{{device}}",
-            svg=".svg",
-            png=".png",
+        svg=report(
+            f"{TIMELINE}.svg",
+            **FIGURE_IN_REPORT,
+            labels={"figure": "timeline-{device}"},
         ),
+        png=f"{TIMELINE}.png",
     log:
         f"{RESULTS}/logs/figures/{{language}}-timeline-{{device}}.log",
     wildcard_constraints:

@@ -73,11 +73,12 @@ rule figure_largest_batch:
         texts=texts,
         searches=rules.largest_batch_table.output,
     output:
-        multiext(
-            f"{RESULTS}/figures/{{language}}/{names.LARGEST_BATCH}",
-            svg=".svg",
-            png=".png",
+        svg=report(
+            f"{RESULTS}/figures/{{language}}/{names.LARGEST_BATCH}.svg",
+            **FIGURE_IN_REPORT,
+            labels={"figure": names.LARGEST_BATCH},
         ),
+        png=f"{RESULTS}/figures/{{language}}/{names.LARGEST_BATCH}.png",
     log:
         f"{RESULTS}/logs/figures/{{language}}-{names.LARGEST_BATCH}.log",
     shell:
