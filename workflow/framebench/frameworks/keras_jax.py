@@ -89,7 +89,8 @@ class Trainer(KerasTrainer):
         tell(function, *tensors)
 
     def _operations(self, images: np.ndarray) -> set[str]:
-        return of_jax.operations(lambda x: self.model(x, training=self.workload.trains), images)
+        # Not in training: a dropout layer would keep what is only traced as its next seed.
+        return of_jax.operations(lambda x: self.model(x, training=False), images)
 
     def _device(self) -> str:
         return device_name(self.model.weights[0].value.device)
