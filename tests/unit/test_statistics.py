@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.stats import ttest_ind
 
 from framebench.analyse.statistics import (
     MIN_ROUNDS,
@@ -14,6 +15,7 @@ from framebench.analyse.statistics import (
     holm,
     mean_interval,
     p_value,
+    ratio_of_independent,
     ratio_of_means,
     rounds_needed,
 )
@@ -234,3 +236,23 @@ def test_five_rounds_cover_the_true_ratio_of_means_as_often_as_they_say():
             covered.append(estimate.low <= 2 <= estimate.high)
     assert len(covered) > 1900
     assert sum(covered) / len(covered) == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("values", "others"),
+    [([200.0, 210.0, 190.0], [100.0, 101.0, 99.0, 100.0, 102.0]), ([1.0, 2.0, 4.0, 8.0], [3.0, 3.1, 2.9])],
+)
+def test_the_ratio_of_values_that_are_not_paired_is_that_of_welchs_test(values, others):
+    theirs = ttest_ind(np.log(values), np.log(others), equal_var=False)
+    interval = theirs.confidence_interval(0.9)
+    found, p = ratio_of_independent(values, others, 0.9)
+    assert p == pytest.approx(theirs.pvalue)
+    assert (math.log(found.low), math.log(found.high)) == pytest.approx((interval.low, interval.high))
+    assert found.n == 3
+
+
+def test_values_that_are_not_paired_have_no_interval_where_there_are_few_and_none_in_width_where_they_are_equal():
+    assert ratio_of_independent([2.0, 2.0], [1.0] * 5, 0.95) == (Estimate(2.0, None, None, 2), None)
+    found, p = ratio_of_independent([2.0] * 3, [1.0] * 3, 0.95)
+    assert (found.low, found.high, p) == (found.mean, found.mean, 0.0)
+    assert ratio_of_independent([1.0] * 3, [1.0] * 3, 0.95)[1] == 1.0

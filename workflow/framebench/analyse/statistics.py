@@ -102,6 +102,30 @@ def p_value(ratios: Sequence[float], first: int | None = None) -> float | None:
     return max(_two_sided(distance, error, freedom) for error, freedom in _errors(logs, first))
 
 
+def ratio_of_independent(
+    values: Sequence[float], others: Sequence[float], confidence: float
+) -> tuple[Estimate, float | None]:
+    """The ratio of the geometric means of positive values that are not paired, and the p-value of a true ratio of 1.
+
+    Its interval at level `confidence` and the p-value are those of Welch's t test on the logarithms, which lets the two
+    scatter differently ("The Generalization of 'Student's' Problem When Several Different Population Variances Are
+    Involved", Biometrika 34, 1947). They are None where either has fewer than MIN_ROUNDS values; n is the smaller
+    number. Raises ValueError as `geometric_mean_interval` does.
+    """
+    _check_level(confidence)
+    logs = [_logs(values), _logs(others)]
+    distance, n = mean(logs[0]) - mean(logs[1]), min(map(len, logs))
+    if n < MIN_ROUNDS:
+        return Estimate(math.exp(distance), None, None, n), None
+    squares = [variance(some) / len(some) for some in logs]
+    error = math.sqrt(sum(squares))
+    below = sum(square**2 / (len(some) - 1) for square, some in zip(squares, logs, strict=True))
+    freedom = sum(squares) ** 2 / below if below else math.inf
+    half_width = _quantile(confidence, freedom) * error if error else 0.0
+    p = _two_sided(abs(distance), error, freedom)
+    return Estimate(math.exp(distance), math.exp(distance - half_width), math.exp(distance + half_width), n), p
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """The p-values adjusted for their number: at most a share `a` of pages has a wrong verdict by adjusted p < a.
 
@@ -162,11 +186,11 @@ def _errors(logs: Sequence[float], first: int | None) -> list[tuple[float, int]]
     return [(stdev(rounds) / math.sqrt(len(logs)), len(rounds) - 1) for rounds in (logs, logs[:first])]
 
 
-def _two_sided(distance: float, error: float, freedom: int) -> float:
+def _two_sided(distance: float, error: float, freedom: float) -> float:
     if error == 0:
         return 0.0 if distance else 1.0
     return 2 * float(stdtr(freedom, -distance / error))
 
 
-def _quantile(confidence: float, freedom: int) -> float:
+def _quantile(confidence: float, freedom: float) -> float:
     return float(stdtrit(freedom, (1 + confidence) / 2))
