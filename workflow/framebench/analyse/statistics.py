@@ -107,22 +107,20 @@ def ratio_of_independent(
 ) -> tuple[Estimate, float | None]:
     """The ratio of the geometric means of positive values that are not paired, and the p-value of a true ratio of 1.
 
-    Its interval at level `confidence` and the p-value are those of Welch's t test on the logarithms, which lets the two
-    scatter differently ("The Generalization of 'Student's' Problem When Several Different Population Variances Are
-    Involved", Biometrika 34, 1947). They are None where either has fewer than MIN_ROUNDS values; n is the smaller
-    number. Raises ValueError as `geometric_mean_interval` does.
+    Its interval at level `confidence` and the p-value are those of a t test on the logarithms that lets the two scatter
+    differently, with one degree of freedom less than the smaller number of values, n: then it covers at least as often
+    as it says, however they scatter (Mickey and Brown, "Bounds on the Distribution Functions of the Behrens-Fisher
+    Statistic", Annals of Mathematical Statistics 37, 1966). Both are None where n is below MIN_ROUNDS.
+    Raises ValueError as `geometric_mean_interval` does.
     """
     _check_level(confidence)
     logs = [_logs(values), _logs(others)]
     distance, n = mean(logs[0]) - mean(logs[1]), min(map(len, logs))
     if n < MIN_ROUNDS:
         return Estimate(math.exp(distance), None, None, n), None
-    squares = [variance(some) / len(some) for some in logs]
-    error = math.sqrt(sum(squares))
-    below = sum(square**2 / (len(some) - 1) for square, some in zip(squares, logs, strict=True))
-    freedom = sum(squares) ** 2 / below if below else math.inf
-    half_width = _quantile(confidence, freedom) * error if error else 0.0
-    p = _two_sided(abs(distance), error, freedom)
+    error = math.sqrt(sum(variance(some) / len(some) for some in logs))
+    half_width = _quantile(confidence, n - 1) * error
+    p = _two_sided(abs(distance), error, n - 1)
     return Estimate(math.exp(distance), math.exp(distance - half_width), math.exp(distance + half_width), n), p
 
 
@@ -186,11 +184,11 @@ def _errors(logs: Sequence[float], first: int | None) -> list[tuple[float, int]]
     return [(stdev(rounds) / math.sqrt(len(logs)), len(rounds) - 1) for rounds in (logs, logs[:first])]
 
 
-def _two_sided(distance: float, error: float, freedom: float) -> float:
+def _two_sided(distance: float, error: float, freedom: int) -> float:
     if error == 0:
         return 0.0 if distance else 1.0
     return 2 * float(stdtr(freedom, -distance / error))
 
 
-def _quantile(confidence: float, freedom: float) -> float:
+def _quantile(confidence: float, freedom: int) -> float:
     return float(stdtrit(freedom, (1 + confidence) / 2))
