@@ -25,6 +25,8 @@ include: "workflow/rules/aa.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/largest.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/export.smk"
+include: "workflow/rules/merge.smk"
 
 
 rule all:

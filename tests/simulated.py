@@ -117,7 +117,8 @@ def campaign(
             records.append(record(**run))
     measurements = table(records)
     missing = {
-        (workload, framework, track): "none was made"
+        (device, workload, framework, track): "none was made"
+        for device in devices
         for workload, _, _ in blocks
         for framework in uncertified
         for track in ("default", "tuned")

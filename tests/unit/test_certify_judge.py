@@ -231,6 +231,20 @@ def test_a_track_that_is_not_certified_is_not_compared_and_the_other_is():
     assert verdicts["tuned"] == {"not comparable: y has no valid certificate for w (no compiler)"}
 
 
+def test_a_certificate_with_a_machine_is_for_its_runs_and_any_of_several_may_be_that_of_a_run():
+    parts = [
+        measurements(dict.fromkeys("xy", id)).assign(device=f"cpu@{name}") for name, id in (("m", "a"), ("n", "b"))
+    ]
+    made = [certificate(name, machine=machine) for name in "xy" for machine in "mn"]
+    made += [certificate(name, machine="n", id="b") for name in "xy"]
+    reasons = uncertified(pd.concat(parts), made)
+    assert not reasons
+    reasons = uncertified(pd.concat(parts), [*made, certificate("y", machine="n", id="b", reason="differs")])
+    assert reasons == {("cpu@n", "w", "y", "default"): "differs"}
+    reasons = uncertified(pd.concat(parts), [one for one in made if one["id"] == "a"])
+    assert set(reasons) == {("cpu@n", "w", name, "default") for name in "xy"}
+
+
 def test_with_valid_certificates_there_is_a_verdict():
     table = measurements({"x": "a", "y": "a"})
     reasons = uncertified(table, [certificate("x"), certificate("y")])

@@ -13,7 +13,7 @@ import yaml
 
 from framebench import catalogue, config
 from framebench.analyse.statistics import MIN_ROUNDS
-from framebench.config import ConfigError, Rounds
+from framebench.config import ConfigError, Part, Rounds
 
 ORIGIN = "config.yaml"
 CORES = len(os.sched_getaffinity(0))
@@ -527,3 +527,25 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path, make: Calla
     make(file)
     with pytest.raises(ConfigError, match=rf"^{file}: cannot be read: {reason}$"):
         config.readable(file)
+
+
+def test_what_is_merged_is_named_by_path_or_by_machine_and_path(written):
+    written["merge"] = ["results", {"lab": "lab.zip"}, {"lab": "more of it"}]
+    merge = config.load(written, ORIGIN).merge
+    assert merge == (Part("results"), Part("lab.zip", "lab"), Part("more of it", "lab"))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("lab.zip", "merge: 'lab.zip' is text, which is not allowed; a list such as [results, lab.zip]"),
+        ([""], "merge[0]: '' is not allowed; a path, or the name of a machine"),
+        ([{"a": "x", "b": "y"}], "merge[0]: a group of keys is not allowed; a path, or the name of a machine"),
+        ([{"a@b": "x"}], "merge[0]: 'a@b' is not allowed; a name that begins with a letter or digit"),
+        ([{"a": 1}], "merge[0].a: 1 is not allowed; the path of a results folder or of an archive"),
+        (["x", "x"], "merge[1]: 'x' stands there twice"),
+    ],
+)
+def test_what_cannot_be_merged_is_refused(written, value, message):
+    written["merge"] = value
+    assert refusal(written).startswith(message)

@@ -11,6 +11,8 @@ import pytest
 import pages
 import simulated
 from framebench import languages
+from framebench.analyse.agreement import agreement
+from framebench.analyse.table import write_table
 from framebench.report import __main__ as command
 from framebench.report import flips, gaps, illustrations, rows
 from framebench.report.cells import cells
@@ -217,6 +219,59 @@ def test_a_certificate_says_what_it_holds_for(tmp_path, changes, judged, shown):
     html = page(found, ENGLISH)
     assert f">{shown}</b>" in html
     assert all(reason in html for reason in found["certificates"][0]["reasons"])
+
+
+@pytest.fixture(scope="module")
+def merged(tmp_path_factory):
+    """Two machines with a card of one model, the second twice as fast, of which only the first has certificates."""
+    tables = simulated.campaign(gpus={"p100@home": "Tesla P100", "p100@lab": "Tesla P100"}, noise=0.02)
+    folder = pages.left(tmp_path_factory.mktemp("merged"), tables, uncertified=simulated.THREE)
+    for framework in simulated.THREE:
+        path = folder / "certificates" / "article-cnn" / f"{framework}@home-1.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(pages.certificate("article-cnn", framework, machine="home")))
+    write_table(agreement(tables.measurements, 0.95), folder / "agreement.csv")
+    (folder / "parts.csv").write_text("part,machine,runs,duplicates,left_out\nhome.zip,home,45,0,0\nlab,lab,45,3,1\n")
+    (folder / "left_out.csv").write_text("part,file,reason\nlab,runs/x.json,is not JSON\n")
+    return folder
+
+
+def test_of_many_machines_one_is_chosen_and_nothing_is_said_across_them(merged):
+    found = pages.document_of(merged)
+    facets = {facet["name"]: facet["options"] for facet in found["explorer"]["facets"]}
+    assert next(iter(facets)) == "machine"
+    assert [option["value"] for option in facets["machine"]] == ["home", "lab"]
+    assert [option["label"] for option in facets["device"]] == ["p100, Tesla P100 (home)", "p100, Tesla P100 (lab)"]
+    for machine in ("home", "lab"):
+        of_machine = blocks(found, machine=machine)
+        assert of_machine == blocks(found, device=f"p100@{machine}") and len(of_machine) == 3
+        assert all(f"({machine})" in answer["text"] for block in of_machine for answer in block["answers"])
+
+
+def test_a_certificate_is_that_of_its_machine(merged):
+    found = pages.document_of(merged)
+    assert {one["framework"] for one in found["certificates"]} >= {"PyTorch (home)", "TensorFlow (home)"}
+    assert {one.partition(" (lab)")[1] for one in found["uncertified"]} == {" (lab)"} and len(found["uncertified"]) == 3
+    assert all((merged / one["file"]).exists() for one in found["certificates"])
+
+
+@pytest.mark.parametrize("name", pages.EVERY)
+def test_equal_cards_that_are_apart_are_shown_and_so_is_what_was_left_out(merged, name):
+    language = languages.load(name)
+    found = pages.document_of(merged, name)
+    assert len(found["agreement"]) == 9 and all(one["apart"] for one in found["agreement"])
+    for one in found["agreement"]:
+        assert (one["machine"], one["reference"]) == ("home", "lab") and one["ratio"].startswith("0.")
+        assert leads_to(found, one["href"])["where"]["framework"] in simulated.THREE
+    html = page(found, language)
+    assert f">{language['page_agreement_apart']}</b>" in html
+    assert "lab: runs/x.json: is not JSON" in html
+    assert set(re.findall(r'href="#([^"]+)"', html)) <= set(re.findall(r' id="([^"]+)"', html))
+
+
+def test_a_page_of_one_machine_says_nothing_of_machines(document):
+    assert "machine" not in {facet["name"] for facet in document["explorer"]["facets"]}
+    assert 'id="machines"' not in page(document, ENGLISH) and "#machines" not in page(document, ENGLISH)
 
 
 def test_results_of_a_stand_in_say_so_across_the_top(tmp_path, document):

@@ -14,6 +14,7 @@ from framebench.analyse.statistics import (
     holm,
     mean_interval,
     p_value,
+    ratio_of_independent,
     ratio_of_means,
     rounds_needed,
 )
@@ -234,3 +235,34 @@ def test_five_rounds_cover_the_true_ratio_of_means_as_often_as_they_say():
             covered.append(estimate.low <= 2 <= estimate.high)
     assert len(covered) > 1900
     assert sum(covered) / len(covered) == pytest.approx(0.95, abs=0.015)
+
+
+def test_a_worked_example_of_values_that_are_not_paired():
+    # Logs 0, 1, 2 and 0, 0, 0: means 1 and 0, squared errors 1/3 and 0; t = 4.302653 with 2 degrees of freedom.
+    found, p = ratio_of_independent([1, math.e, math.e**2], [1, 1, 1], 0.95)
+    half_width = 4.302653 / math.sqrt(3)
+    assert (found.mean, math.log(found.low), math.log(found.high)) == pytest.approx(
+        (math.e, 1 - half_width, 1 + half_width)
+    )
+    assert p == pytest.approx(0.2254033)
+
+
+@pytest.mark.parametrize(("n", "m", "wider"), [(5, 5, 1), (5, 3, 4), (3, 5, 4), (3, 3, 1)])
+def test_values_that_are_not_paired_cover_the_true_ratio_at_least_as_often_as_they_say(n, m, wider):
+    random = np.random.default_rng(1)
+    covered = 0
+    for _ in range(2000):
+        values, others = (
+            1.3 * np.exp(0.05 * random.standard_normal(n)),
+            np.exp(0.05 * wider * random.standard_normal(m)),
+        )
+        found, _ = ratio_of_independent(values.tolist(), others.tolist(), 0.95)
+        covered += found.low <= 1.3 <= found.high
+    assert covered / 2000 >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / 2000)
+
+
+def test_values_that_are_not_paired_have_no_interval_where_there_are_few_and_none_in_width_where_they_are_equal():
+    assert ratio_of_independent([2.0, 2.0], [1.0] * 5, 0.95) == (Estimate(2.0, None, None, 2), None)
+    found, p = ratio_of_independent([2.0] * 3, [1.0] * 3, 0.95)
+    assert (found.low, found.high, p) == (found.mean, found.mean, 0.0)
+    assert ratio_of_independent([1.0] * 3, [1.0] * 3, 0.95)[1] == 1.0

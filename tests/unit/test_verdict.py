@@ -269,6 +269,12 @@ def test_tuning_that_failed_is_not_spoken_of():
     assert not any("change the speed of" in sentence for sentence in said_of(tables))
 
 
+def test_of_many_machines_runs_on_a_busy_one_are_counted_and_nothing_is_to_be_deleted():
+    tables = simulated.campaign(blocks=ARTICLE[:1], busy_rounds=[2], gpus={"p100@a": "P100", "p100@b": "P100"})
+    (sentence,) = (sentence for sentence in said_of(tables) if "busy_machine" in sentence)
+    assert sentence.startswith("6 of 30 runs") and "rm" not in sentence.split()
+
+
 def test_runs_on_a_busy_machine_are_counted_and_the_command_deletes_their_records_and_no_others(tmp_path):
     tables = simulated.campaign(blocks=ARTICLE[:1], busy_rounds=[2, 3])
     results = tmp_path / "my results"

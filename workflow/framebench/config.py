@@ -82,6 +82,14 @@ class AgainstItself:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The results of one campaign, a folder or an archive; without a `name`, its machine gets one from its records."""
+
+    path: str
+    name: str | None = None
+
+
+@dataclass(frozen=True)
 class Data:
     """What the nets are trained on."""
 
@@ -114,6 +122,7 @@ class Config:
     confidence: float
     across_cards: bool  # whether runs of a round that were measured on two cards of one model are compared
     languages: tuple[str, ...]
+    merge: tuple[Part, ...]  # what `snakemake merge` merges
 
     @property
     def on_gpus(self) -> tuple[str, ...]:
@@ -210,6 +219,11 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
         confidence=config["confidence"],
         across_cards=config["across_cards"],
         languages=tuple(config["languages"]),
+        merge=tuple(
+            Part(path, name)
+            for one in config["merge"]
+            for name, path in (one.items() if isinstance(one, dict) else [(None, one)])
+        ),
     )
 
 

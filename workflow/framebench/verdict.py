@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from framebench import catalogue, languages, workloads
+from framebench import catalogue, languages, machines, workloads
 from framebench.analyse import overhead
 from framebench.analyse.comparisons import ACROSS
 from framebench.analyse.table import BLOCK, flagged, one_line
@@ -88,7 +88,11 @@ def sentences(
     busy = flagged(measurements, BUSY).sum()
     if busy:
         delete = f"grep -rl --null {BUSY} {shlex.quote(str(results / 'runs'))} | xargs -0 rm"
-        text = language["verdict_busy"].format(busy=busy, runs=len(measurements), flag=BUSY, delete=delete)
+        # Only where they were measured can they be measured again.
+        merged = measurements["device"].map(machines.machine).any()
+        text = language["verdict_busy_merged" if merged else "verdict_busy"].format(
+            busy=busy, runs=len(measurements), flag=BUSY, delete=delete
+        )
         said.append(Sentence(text, "measurements"))
     return said
 

@@ -9,6 +9,8 @@ import psutil
 
 from framebench import catalogue, languages, matrix, sides, workloads
 from framebench.analyse import failures
+from framebench.analyse.table import read_records
+from framebench.figures import names
 
 # Rules whose jobs are for the nodes of a cluster, which may have no network; its login node may have no GPU.
 MEASURING = ("measure", "tune", "search_largest_batch")
@@ -174,6 +176,39 @@ def pictures_of(wildcards):
     ]
 
 
+def merged_files(wildcards):
+    """What is there of the parts: one that is missing, the merge names."""
+    paths = [Path(part.path) for part in CONFIG.merge]
+    inside = [
+        path.glob(pattern)
+        for path in paths
+        for pattern in ("runs/**/*.json", "certificates/*/*.json", "rounds.json")
+        if path.is_dir()
+    ]
+    return [
+        *filter(Path.is_file, paths),
+        *sorted(file for files in inside for file in files),
+    ]
+
+
+def merged_certificates(wildcards):
+    folder = Path(checkpoints.merged_records.get().output.certificates)
+    return sorted(folder.glob("*/*.json"))
+
+
+def merged_figures(wildcards):
+    """The figures of what was merged, in the language of a page."""
+    records = read_records(Path(checkpoints.merged_records.get().output.plan))
+    cells = list(dict.fromkeys(matrix.run_of(record).cell for record in records))
+    on_gpus = any(record["device_uuid"] for record in records)
+    return expand(
+        f"{MERGED}/figures/{{language}}/{{figure}}.{{format}}",
+        language=wildcards.language,
+        figure=[*ARTICLE_2018, *names.of_cells(cells, on_gpus)],
+        format=FORMATS,
+    )
+
+
 def set_aside_failures():
     """Free the places of failed runs, so that the next invocation measures them again and nothing else.
 
@@ -190,10 +225,12 @@ def set_aside_failures():
 
 def print_answer():
     """End on what the reader came for."""
-    verdict = Path(RESULTS, f"verdict.{CONFIG.languages[0]}.txt")
+    merges = any(job.rule.name == "merge" for job in workflow.dag.jobs)
+    folder = MERGED if merges else RESULTS
+    verdict = Path(folder, f"verdict.{CONFIG.languages[0]}.txt")
     if verdict.exists():
-        page = f"{RESULTS}/report.{CONFIG.languages[0]}.html"
+        page = f"{folder}/report.{CONFIG.languages[0]}.html"
         print(
-            f"\n{verdict.read_text()}\nPage: {page}   Tables: {RESULTS}/*.csv   Figures: {RESULTS}/figures/",
+            f"\n{verdict.read_text()}\nPage: {page}   Tables: {folder}/*.csv   Figures: {folder}/figures/",
             file=sys.stderr,
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from framebench import sides
+from framebench import machines, sides
 from framebench.analyse.statistics import METHOD, MIN_ROUNDS, Estimate, geometric_mean_interval, holm, p_value
 from framebench.analyse.table import BLOCK, TableError, one_line, read_table, write_table
 
@@ -38,7 +38,7 @@ COLUMNS = {
 NOT_COMPARABLE = "not comparable: "  # of a verdict, before the reason
 ACROSS = ", across cards in "  # of a method, before how many rounds
 
-Certified = tuple[str, str, str]  # workload, framework and track
+Certified = tuple[str, str, str, str]  # device, workload, framework and track
 FirstRounds = Mapping[tuple, int]  # by block: after how many rounds their number was set from the spread of those
 
 
@@ -70,7 +70,7 @@ def comparisons(
         for names, side, other in pairs(runs):
             ratios = paired_ratios(side, other)
             obstacle = why_not_paired(side, other, len(ratios)) or _first_uncertified(
-                str(runs["workload"].iloc[0]), names, str(runs["track"].iloc[0]), uncertified or {}
+                runs.iloc[0], names, uncertified or {}
             )
             apart = rounds_apart(side, other)
             if apart and not across_cards:
@@ -173,28 +173,38 @@ def why_not_paired(side: pd.DataFrame, other: pd.DataFrame, rounds: int) -> str:
 def uncertified(measurements: pd.DataFrame, certificates: Iterable[dict]) -> dict[Certified, str]:
     """Why a framework has no valid certificate for a workload and track, for all that were measured without.
 
-    A certificate is valid for the runs that carry its id: those of the same model files and environment. A framework
-    under another name (see `framebench.sides`) has the framework's.
+    A certificate is valid for the runs that carry its id: those of the same model files and environment; and for those
+    of its `machine`, where it names one. A framework under another name (see `framebench.sides`) has the framework's.
     """
-    known = {(one["workload"], one["framework"]): one for one in certificates}
+    known: dict[tuple[str, str, str], list[dict]] = {}
+    for one in certificates:
+        known.setdefault((one.get("machine", ""), one["workload"], one["framework"]), []).append(one)
     reasons: dict[Certified, str] = {}
     ok = measurements[measurements["status"] == "ok"]
-    for key, runs in ok.groupby(["workload", "framework", "track"]):
-        workload, framework, track = map(str, key)
-        certificate = known.get((workload, sides.base(framework)))
-        if certificate is None:
-            reasons[workload, framework, track] = "none was made"
-        elif refused := certificate["tuned_reason" if track == "tuned" else "reason"]:
-            reasons[workload, framework, track] = one_line(refused, 160)
-        elif not (runs["certificate"] == certificate["id"]).all():
-            reasons[workload, framework, track] = "its model files or environment changed since they were measured"
+    for key, runs in ok.groupby(["device", "workload", "framework", "track"]):
+        device, workload, framework, track = map(str, key)
+        made = known.get((machines.machine(device), workload, sides.base(framework)), [])
+        carried = set(runs["certificate"])
+        refusals = [
+            one["tuned_reason" if track == "tuned" else "reason"]
+            for one in made
+            if len(made) == 1 or one["id"] in carried
+        ]
+        if not made:
+            reasons[device, workload, framework, track] = "none was made"
+        elif refused := next(filter(None, refusals), None):
+            reasons[device, workload, framework, track] = one_line(refused, 160)
+        elif carried - {one["id"] for one in made}:
+            reasons[device, workload, framework, track] = (
+                "its model files or environment changed since they were measured"
+            )
     return reasons
 
 
-def _first_uncertified(workload: str, frameworks: Iterable[str], track: str, reasons: Mapping[Certified, str]) -> str:
+def _first_uncertified(block: pd.Series, frameworks: Iterable[str], reasons: Mapping[Certified, str]) -> str:
     for framework in frameworks:
-        if reason := reasons.get((workload, framework, track)):
-            return f"{framework} has no valid certificate for {workload} ({reason})"
+        if reason := reasons.get((block["device"], block["workload"], framework, block["track"])):
+            return f"{framework} has no valid certificate for {block['workload']} ({reason})"
     return ""
 
 

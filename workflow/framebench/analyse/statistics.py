@@ -102,6 +102,28 @@ def p_value(ratios: Sequence[float], first: int | None = None) -> float | None:
     return max(_two_sided(distance, error, freedom) for error, freedom in _errors(logs, first))
 
 
+def ratio_of_independent(
+    values: Sequence[float], others: Sequence[float], confidence: float
+) -> tuple[Estimate, float | None]:
+    """The ratio of the geometric means of positive values that are not paired, and the p-value of a true ratio of 1.
+
+    Its interval at level `confidence` and the p-value are those of a t test on the logarithms that lets the two scatter
+    differently, with one degree of freedom less than the smaller number of values, n: then it covers at least as often
+    as it says, however they scatter (Mickey and Brown, "Bounds on the Distribution Functions of the Behrens-Fisher
+    Statistic", Annals of Mathematical Statistics 37, 1966). Both are None where n is below MIN_ROUNDS.
+    Raises ValueError as `geometric_mean_interval` does.
+    """
+    _check_level(confidence)
+    logs = [_logs(values), _logs(others)]
+    distance, n = mean(logs[0]) - mean(logs[1]), min(map(len, logs))
+    if n < MIN_ROUNDS:
+        return Estimate(math.exp(distance), None, None, n), None
+    error = math.sqrt(sum(variance(some) / len(some) for some in logs))
+    half_width = _quantile(confidence, n - 1) * error
+    p = _two_sided(abs(distance), error, n - 1)
+    return Estimate(math.exp(distance), math.exp(distance - half_width), math.exp(distance + half_width), n), p
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """The p-values adjusted for their number: at most a share `a` of pages has a wrong verdict by adjusted p < a.
 

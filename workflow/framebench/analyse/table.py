@@ -10,7 +10,7 @@ import pandas as pd
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from framebench import files
+from framebench import files, machines
 from framebench.record import SCHEMA
 
 BLOCK = ["device", "workload", "track", "precision", "input", "batch_size"]
@@ -26,16 +26,26 @@ class TableError(Exception):
 def read_record(path: Path) -> dict:
     """The run record in this file. Raises TableError where it is not one."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        return parsed(path.read_bytes())
     except OSError as error:
         raise TableError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise _bad_record(path, f"is not JSON: {error}") from error
+        raise TableError(
+            f"{path}: {error}: it is damaged or from another version; delete it to have the run measured again"
+        ) from error
+
+
+def parsed(content: bytes) -> dict:
+    """The run record that these bytes are. Raises ValueError, in one line, where they are none."""
+    try:
+        record = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(one_line(f"is not JSON: {error}", 300)) from error
     fault = best_match(_validator().iter_errors(record))
     if fault:
-        raise _bad_record(path, f"{fault.json_path}: {fault.message}")
+        raise ValueError(one_line(f"{fault.json_path}: {fault.message}", 300))
     if record["status"] == "ok" and not (record.get("images_per_s") or 0) > 0:
-        raise _bad_record(path, f"the status is ok, but images_per_s is {record.get('images_per_s')}")
+        raise ValueError(f"the status is ok, but images_per_s is {record.get('images_per_s')}")
     return record
 
 
@@ -70,6 +80,8 @@ def table(records: list[dict]) -> pd.DataFrame:
 def read_table(path: Path) -> pd.DataFrame:
     """The table of measurements in this CSV file, equal to what `table` made, types and nulls included.
 
+    A column `machine` is left out: it repeats what the names of the devices tell.
+
     Raises TableError where the file cannot be read or is not such a table.
     """
     columns = _columns()
@@ -84,6 +96,7 @@ def read_table(path: Path) -> pd.DataFrame:
         raise TableError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise TableError(f"{path}: is not a table of measurements: {error}: make it anew") from error
+    frame = frame.drop(columns="machine", errors="ignore")
     if list(frame.columns) != list(columns):
         unequal = sorted(set(frame.columns) ^ set(columns)) or ["the order of the columns"]
         raise TableError(
@@ -94,7 +107,13 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write the table as CSV, whole or not at all; nulls are empty. Raises TableError where it cannot."""
+    """Write the table as CSV, whole or not at all; nulls are empty. Raises TableError where it cannot.
+
+    Where devices are named with their machines, the first column is `machine`.
+    """
+    of = frame["device"].fillna("").map(machines.machine) if "device" in frame else pd.Series(dtype=str)
+    if of.any():
+        frame = frame.assign(machine=of)[["machine", *frame.columns]]
     try:
         with files.whole(path, encoding="utf-8", errors="backslashreplace", newline="") as file:
             frame.to_csv(file, index=False, lineterminator="\n")
@@ -150,13 +169,6 @@ def _row(record: dict) -> dict:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number that JSON has")
-
-
-def _bad_record(path: Path, fault: str) -> TableError:
-    return TableError(
-        f"{path}: {one_line(fault, 300)}: it is damaged or from another version; "
-        "delete it to have the run measured again"
-    )
 
 
 def main(arguments: list[str] | None = None) -> None:

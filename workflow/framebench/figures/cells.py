@@ -5,6 +5,7 @@ from math import log
 
 import pandas as pd
 
+from framebench import machines
 from framebench.analyse.comparisons import NOT_COMPARABLE
 from framebench.analyse.table import BLOCK
 
@@ -63,6 +64,7 @@ def obstacle(verdict: str) -> str:
 
 
 def device_name(measurements: pd.DataFrame, device: str) -> str:
-    """The model that the records name for `device`, else the name that config.yaml gives it."""
+    """The model that the records name for `device`, else the name in config.yaml; with its machine, if it has one."""
     names = measurements.loc[measurements["device"] == device, "device_name"].dropna().unique()
-    return ", ".join(names) or device
+    machine = machines.machine(device)
+    return (", ".join(names) or machines.alone(device)) + (f" ({machine})" if machine else "")

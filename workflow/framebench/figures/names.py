@@ -1,6 +1,6 @@
 """Which figures there are, and for which of them a campaign has something to draw."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from framebench import matrix
 from framebench.analyse import rosetta
@@ -42,13 +42,17 @@ def largest_batch(config: Config) -> list[str]:
 
 
 def of_campaign(config: Config) -> list[str]:
-    """The figures of a campaign's measurements.
+    """The figures of a campaign's measurements."""
+    return of_cells(matrix.cells(config), on_gpus=bool(config.on_gpus))
+
+
+def of_cells(cells: Sequence[matrix.Cell], on_gpus: bool) -> list[str]:
+    """The figures of the measurements of these cells.
 
     Of a track that is not measured in float32 there is no chart, none beside that of 2018 where no problem of the
     article is, no `effects` where no cell is measured with both tracks or both inputs, and nothing of GPUs where there
     is none.
     """
-    cells = matrix.cells(config)
     in_float32 = [cell for cell in cells if cell.precision == "float32"]
     of_article = [
         cell for cell in in_float32 if cell.track == "default" and cell.workload in rosetta.WORKLOADS.values()
@@ -57,9 +61,9 @@ def of_campaign(config: Config) -> list[str]:
     charts += sorted({then_and_now(cell.device) for cell in of_article})
     compared = any(_several(cells, field) for field in ("track", "input"))
     figures = charts + [name for name in ON_EVERY_DEVICE if compared or name != "effects"]
-    if config.on_gpus:
+    if on_gpus:
         figures += ON_GPUS
-    return figures + (ON_SEVERAL_DEVICES if len(config.devices) > 1 else [])
+    return figures + (ON_SEVERAL_DEVICES if len({cell.device for cell in cells}) > 1 else [])
 
 
 def _several(cells: Iterable[matrix.Cell], field: str) -> bool:

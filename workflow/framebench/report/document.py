@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from framebench import catalogue, verdict, workloads
-from framebench.analyse import overhead
+from framebench import catalogue, machines, verdict, workloads
+from framebench.analyse import agreement, overhead
 from framebench.analyse.table import BLOCK, flagged
 from framebench.certify.page import CIRCUMSTANCES, nearest
 from framebench.figures import campaign, drawing, names
@@ -75,6 +75,9 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
     )
     warning = language["stand_in"] if flagged(measurements, STAND_IN).any() else ""
     confidence = drawing.confidence_of(comparisons)
+    certified = {
+        (one.get("machine", ""), workload, framework) for (workload, framework, _), one in results.certificates.items()
+    }
     today = pictures(illustrations.of_article(devices, language))
     return {
         "languages": making.languages,
@@ -96,14 +99,16 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         "static": pictures(illustrations.named([*illustrations.STATIC, names.LARGEST_BATCH], language)),
         "cells": _cell_table(measured, tables, speaker),
         "certificates": [
-            _certificate(one, framework, labels[framework])
-            for (_, framework), one in sorted(results.certificates.items())
+            _certificate(one, name, speaker.at(labels[framework], one.get("machine", "")))
+            for (_, framework, name), one in sorted(results.certificates.items())
         ],
         "uncertified": sorted(
             {
-                f"{labels[framework]}, {workload}"
-                for workload, framework in measurements[["workload", "framework"]].itertuples(index=False)
-                if (workload, framework) not in results.certificates
+                f"{speaker.at(labels[framework], machines.machine(device))}, {workload}"
+                for device, workload, framework in measurements[["device", "workload", "framework"]]
+                .drop_duplicates()
+                .itertuples(index=False)
+                if (machines.machine(device), workload, framework) not in certified
             }
         ),
         "order": [
@@ -114,6 +119,11 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
             for row in results.tables.get("order", pd.DataFrame()).to_dict("records")
         ],
         "noise": _noise(results, tables, speaker),
+        "parts": _parts(results, tables),
+        "left_out": [
+            ": ".join(filter(None, row)) for row in results.rows.get("left_out", pd.DataFrame()).itertuples(index=False)
+        ],
+        "agreement": _agreement(results, tables, speaker),
         "steadiness": pictures(
             illustrations.named(illustrations.STEADINESS, language) | illustrations.of_timelines(devices, language)
         ),
@@ -149,12 +159,18 @@ class _Speaker:
     def value(self, key: str, value: Any) -> str:
         if key == "device":
             name = self.devices.get(str(value), str(value))
+            if machines.machine(str(value)):
+                return f"{machines.alone(str(value))}, {name}"
             return name if name == str(value) else f"{value} ({name})"
         if key == "framework":
             return self.labels.get(value) or catalogue.framework_label(value)
         if key in ("track", "input"):
             return self.language[f"{key}_{value}"]
         return self.language.workload(str(value)) if key == "workload" else str(value)
+
+    def at(self, what: str, machine: str) -> str:
+        """What belongs to a machine, where there are many."""
+        return f"{what} ({machine})" if machine else what
 
     def briefly(self, key: str, value: Any) -> str:
         """The same where there is little room."""
@@ -181,6 +197,13 @@ def _explorer(
     language, measurements, comparisons = speaker.language, results.measurements, results.tables["comparisons"]
     styles = drawing.framework_styles(measurements["framework"])
     blocks: dict[tuple[str, ...], dict[str, Any]] = {}
+    several = any(machines.machine(str(cell.where["device"])) for cell in measured)
+
+    def where(cell: Cell) -> dict[str, str]:
+        """What is chosen by: of many machines, first one of them."""
+        machine = {"machine": machines.machine(str(cell.where["device"]))} if several else {}
+        return machine | {name: str(cell.where[name]) for name in BLOCK}
+
     for cell in measured:
         key = tuple(str(cell.where[name]) for name in BLOCK)
         if key not in blocks:
@@ -188,7 +211,7 @@ def _explorer(
             said = verdict.answers(comparisons, measurements[of_block], language, speaker.labels, baseline)
             href = rows.link(tables, "comparisons", dict(zip(BLOCK, key, strict=True)))
             blocks[key] = {
-                "where": dict(zip(BLOCK, key, strict=True)),
+                "where": where(cell),
                 "answers": [{"text": text, "href": href} for text in said],
                 "cells": [],
             }
@@ -207,11 +230,11 @@ def _explorer(
                 "name": key,
                 "label": language[f"page_{key}"],
                 "options": [
-                    {"value": str(value), "label": speaker.value(key, value)}
-                    for value in dict.fromkeys(cell.where[key] for cell in measured)
+                    {"value": value, "label": speaker.value(key, value)}
+                    for value in dict.fromkeys(where(cell)[key] for cell in measured)
                 ],
             }
-            for key in BLOCK
+            for key in (["machine", *BLOCK] if several else BLOCK)
         ],
         "quantities": [
             {
@@ -358,6 +381,39 @@ def _noise(results: Results, tables: Mapping[str, rows.Table], speaker: _Speaker
             "href": rows.link(tables, "noise", row),
         }
         for row in results.tables.get("noise", pd.DataFrame()).to_dict("records")
+    ]
+
+
+def _parts(results: Results, tables: Mapping[str, rows.Table]) -> list[dict[str, Any]]:
+    """A line per part of a merge."""
+    link = {"href": rows.link(tables, "parts", {})}
+    return [
+        {**{str(key): value for key, value in row.items()}, **link}
+        for row in results.rows.get("parts", pd.DataFrame()).to_dict("records")
+    ]
+
+
+def _agreement(results: Results, tables: Mapping[str, rows.Table], speaker: _Speaker) -> list[dict[str, Any]]:
+    """A line per cell and pair of equal cards; those that are apart first."""
+    language = speaker.language
+    found: list[dict[Any, Any]] = results.tables.get("agreement", pd.DataFrame()).to_dict("records")
+    return [
+        {
+            "cell": " · ".join(
+                [str(row["device_name"]), *(speaker.briefly(key, row[key]) for key in ["framework", *BLOCK[1:]])]
+            ),
+            "machine": row["machine"],
+            "reference": row["reference"],
+            "speed": f"{row['images_per_s']:,.0f}",
+            "reference_speed": f"{row['reference_images_per_s']:,.0f}",
+            "ratio": _ratio(row, language),
+            "sort": row["ratio"],
+            "apart": row["verdict"] == agreement.APART,
+            "verdict": language[f"page_agreement_{row['verdict'].replace(' ', '_')}"],
+            "software": "" if row["same_software"] else language["page_other_software"],
+            "href": rows.link(tables, "agreement", row),
+        }
+        for row in sorted(found, key=lambda row: row["verdict"] != agreement.APART)
     ]
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from framebench import sides
+from framebench import machines, sides
 from framebench.analyse.table import table
 
 # Without these there is nothing to show; the others may be missing, from a campaign of an earlier version for one.
 NEEDED = ("measurements", "comparisons", "effects")
 EXPECTED = (*NEEDED, "limits", "noise", "order", "power", "overhead", "payback", "literature")
-TABLES = (*EXPECTED, "largest_batch")
+# Of a campaign with a search for the largest batch, and of a merge of many campaigns.
+TABLES = (*EXPECTED, "largest_batch", "agreement", "parts", "left_out")
 
 
 class ResultsError(Exception):
@@ -26,7 +27,7 @@ class Results:
 
     tables: Mapping[str, pd.DataFrame]
     rows: Mapping[str, pd.DataFrame]
-    certificates: Mapping[tuple[str, str], dict]  # by workload and framework
+    certificates: Mapping[tuple[str, str, str], dict]  # by workload, framework and name of the file
     figures: Mapping[str, str]  # SVG by name, in the language of the page
 
     @property
@@ -59,9 +60,9 @@ def read(folder: Path, language: str) -> Results:
     measured = tables["measurements"][["workload", "framework"]].drop_duplicates()
     certificates = {}
     for workload, framework in measured.itertuples(index=False):
-        path = folder / "certificates" / workload / f"{sides.base(framework)}.json"
-        if path.exists():
-            certificates[workload, framework] = _certificate(path)
+        of, name = folder / "certificates" / workload, sides.base(framework)
+        for path in [*of.glob(f"{name}.json"), *of.glob(f"{name}{machines.AT}*.json")]:
+            certificates[workload, framework, path.stem] = _certificate(path)
     drawn = sorted((folder / "figures" / language).glob("*.svg"))
     return Results(tables, rows, certificates, {path.stem: path.read_text(encoding="utf-8") for path in drawn})
 

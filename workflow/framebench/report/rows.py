@@ -20,6 +20,7 @@ KEYS = {
     "effects": ["device", "workload", "precision", "batch_size"],
     "payback": ["device", "workload", "precision", "batch_size"],
     "order": ["device"],
+    "agreement": ["workload", "track", "precision", "input", "batch_size", "framework"],
 }
 
 # A page may have 5 MiB, of which charts and figures take up to 4; a longer table stays in its file beside the page.

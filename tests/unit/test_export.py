@@ -1,0 +1,52 @@
+"""An archive holds the evidence of a campaign, and its manifest tells where that came from."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from framebench.exchange.archive import unpacked
+from framebench.exchange.export import main
+from framebench.record import SCHEMA, record, write
+
+RUN = "runs/cpu/article-cnn/pytorch/default/float32/device/batch-32/round-1.json"
+
+
+def left(folder: Path) -> Path:
+    """A folder as a campaign leaves it, with one run."""
+    values = {"device": "cpu", "workload": "article-cnn", "framework": "pytorch", "track": "default", "input": "device"}
+    values |= {"precision": "float32", "batch_size": 32, "round": 1, "order": 1, "seed": 1, "status": "ok"}
+    values |= {"images_per_s": 1000.0, "cpu_model": "A CPU", "memory_total_mib": 7900.5, "git_commit": "abc"}
+    write(folder / RUN, record(**values))
+    for name in ("failed/round-2-17.json", "../../../../../../../../logs/x.json"):
+        write(folder / Path(RUN).parent / name, {})
+    for name in ("certificates/article-cnn/pytorch.json", "certificates/article-cnn/learned.json", "rounds.json"):
+        write(folder / name, {})
+    return folder
+
+
+def test_an_archive_holds_what_everything_else_is_made_of_and_nothing_else(tmp_path):
+    results, output = left(tmp_path / "results"), tmp_path / "made" / "results.zip"
+    main(["--results", str(results), "--config", '{"results": "results"}', "--output", str(output)])
+    files, manifest = unpacked(output)
+    assert sorted(files) == ["certificates/article-cnn/pytorch.json", "config.json", "rounds.json", RUN]
+    assert files[RUN] == (results / RUN).read_bytes()
+    assert json.loads(files["config.json"]) == {"results": "results"}
+    assert manifest["git_commits"] == ["abc"]
+    assert manifest["record_schema_sha256"] == hashlib.sha256(SCHEMA.read_bytes()).hexdigest()
+    (machine,) = manifest["machine"]
+    assert (machine["cpu_model"], machine["memory_total_mib"], machine["device_uuid"]) == ("A CPU", 8192, None)
+
+
+def test_a_damaged_record_is_named_and_no_archive_is_made(tmp_path):
+    results = left(tmp_path / "results")
+    (results / RUN).write_bytes((results / RUN).read_bytes()[:-9])
+    with pytest.raises(SystemExit, match=r"round-1\.json: is not JSON"):
+        main(["--results", str(results), "--output", str(tmp_path / "results.zip")])
+    assert not (tmp_path / "results.zip").exists()
+
+
+def test_a_folder_without_records_is_not_exported(tmp_path):
+    with pytest.raises(SystemExit, match="holds no records"):
+        main(["--results", str(tmp_path), "--output", str(tmp_path / "results.zip")])

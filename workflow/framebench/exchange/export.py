@@ -1,0 +1,52 @@
+"""Packs the evidence of a campaign into one archive: `python -m framebench.exchange.export --help`."""
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+from framebench import files, machines
+from framebench.analyse.table import TableError, read_record
+from framebench.exchange import archive
+from framebench.exchange.results import evidence, is_run
+from framebench.record import SCHEMA
+
+
+def exported(results: Path, config: dict | None = None) -> bytes:
+    """The bytes of an archive of a results folder's evidence and of the configuration that it was measured by.
+
+    Its manifest tells the machine, the commits and the digest of the records' schema. Raises TableError for a record
+    that cannot be used, and where there is none; ValueError as `archive.packed` does; OSError.
+    """
+    kept = evidence(results)
+    records = [read_record(results / name) for name in kept if is_run(name)]
+    if not records:
+        raise TableError(f"{results}: holds no records, so there is nothing to export")
+    if config:
+        kept["config.json"] = json.dumps(config, indent=1).encode()
+    about = {
+        "machine": machines.told(records),
+        "git_commits": sorted({record["git_commit"] for record in records if record.get("git_commit")}),
+        "record_schema_sha256": hashlib.sha256(SCHEMA.read_bytes()).hexdigest(),
+    }
+    return archive.packed(kept, about)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write the archive; ends the process with one line on stderr where that cannot be."""
+    parser = argparse.ArgumentParser(prog="python -m framebench.exchange.export", description=__doc__.partition(":")[0])
+    parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="what a campaign left")
+    parser.add_argument("--config", type=json.loads, metavar="JSON", help="the configuration of the campaign")
+    parser.add_argument("--output", required=True, type=Path, metavar="ZIP")
+    options = parser.parse_args(arguments)
+    try:
+        content = exported(options.results, options.config)
+        with files.whole(options.output, "wb") as file:
+            file.write(content)
+    except (TableError, ValueError, OSError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

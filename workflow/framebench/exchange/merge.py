@@ -1,0 +1,252 @@
+"""Makes one results folder of many machines' results: `python -m framebench.exchange.merge --help`."""
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from framebench import files, machines, matrix
+from framebench.analyse.table import BLOCK, RUN, TableError, one_line, parsed, write_table
+from framebench.config import Part
+from framebench.exchange import archive
+from framebench.exchange.archive import ArchiveError
+from framebench.exchange.results import ROUNDS, evidence, is_certificate, is_run
+from framebench.record import record as complete
+
+PARTS = {"part": "str", "machine": "str", "runs": "Int64", "duplicates": "Int64", "left_out": "Int64"}
+MOST_DIGITS = 18  # of a whole number that a table holds
+LEFT_OUT = ("part", "file", "reason")
+OF_CERTIFICATE = ("id", "workload", "framework", "passed", "reason", "tuned_reason", "checks", "sources")
+
+
+@dataclass
+class Merged:
+    """What many parts are together; every record and certificate is that of a device named with its machine."""
+
+    records: list[dict] = field(default_factory=list)
+    certificates: list[dict] = field(default_factory=list)  # with a key more, `machine`
+    rounds: list[dict] = field(default_factory=list)  # rows of rounds.json
+    parts: list[dict] = field(default_factory=list)  # rows of PARTS
+    left_out: list[dict] = field(default_factory=list)  # rows of LEFT_OUT
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A record, where it was found, and what it holds but for the name of its machine."""
+
+    record: dict
+    part: str
+    file: str
+    digest: str
+
+
+def merged(parts: Sequence[Part]) -> Merged:
+    """The parts as one. Whatever cannot be used is named in `left_out`, and the rest is merged.
+
+    A record that stands in two parts, whatever their names, counts once, in the first of them. Of records of the same
+    run of the same machine with different contents none can be told to be the right one, so all are left out. A field
+    that a record of an earlier version lacks is null.
+    """
+    whole, found = Merged(), list[_Found]()
+    for part in parts:
+        try:
+            inside = _contents(Path(part.path))
+            found += _merge_part(part, inside, whole)
+        except (ArchiveError, OSError, ValueError) as error:
+            _leave_out(whole, part.path, "", error)
+    once: dict[str, _Found] = {}
+    for one in found:
+        once.setdefault(one.digest, one)
+    runs: dict[tuple, list[_Found]] = {}
+    for one in once.values():
+        runs.setdefault(tuple(one.record[key] for key in RUN), []).append(one)
+    for same in runs.values():
+        if len(same) == 1:
+            whole.records.append(same[0].record)
+        for one in same if len(same) > 1 else []:
+            other = next(another for another in same if another is not one)
+            _leave_out(
+                whole,
+                one.part,
+                one.file,
+                f"differs from {other.file} in {other.part}, which is of the same run of the same machine, "
+                f"{machines.machine(one.record['device'])}: give the parts of two machines two names",
+            )
+    whole.records.sort(key=lambda record: tuple(record[key] for key in RUN))
+    measured = {machines.machine(record["device"]) for record in whole.records}
+    whole.certificates = [one for one in whole.certificates if one["machine"] in measured]
+    counted = {id(one) for same in runs.values() if len(same) == 1 for one in same}
+    for path in dict.fromkeys(part.path for part in parts):
+        of_part = [one for one in found if one.part == path]
+        whole.parts.append(
+            {
+                "part": path,
+                "machine": ", ".join(dict.fromkeys(machines.machine(one.record["device"]) for one in of_part)),
+                "runs": sum(id(one) in counted for one in of_part),
+                "duplicates": sum(once[one.digest] is not one for one in of_part),
+                "left_out": sum(row["part"] == path for row in whole.left_out),
+            }
+        )
+    return whole
+
+
+def _contents(path: Path) -> dict[str, bytes]:
+    """The evidence of a part, by file."""
+    inside = evidence(path) if path.is_dir() else archive.unpacked(path)[0]
+    if not any(map(is_run, inside)):
+        raise ValueError("holds no records")
+    return inside
+
+
+def _merge_part(part: Part, inside: Mapping[str, bytes], whole: Merged) -> list[_Found]:
+    """The records of a part; its certificates and rounds go into `whole`. Raises ValueError where its rounds make no
+    sense: without them, intervals would be too narrow.
+    """
+    rounds = _rounds(inside.get(ROUNDS, b"[]"))
+    records = {}
+    for file in filter(is_run, inside):
+        try:
+            record = _record(file, inside[file])
+            records[file] = record, _digest(record | {"device": machines.alone(record["device"])})
+        except ValueError as error:
+            _leave_out(whole, part.path, file, error)
+    name = part.name or machines.name(record for record, _ in records.values())
+    known = {tuple(row[key] for key in BLOCK) for row in whole.rounds}
+    rounds = [row | {"device": machines.at(row["device"], name)} for row in rounds]
+    whole.rounds += [row for row in rounds if tuple(row[key] for key in BLOCK) not in known]
+    for file in filter(is_certificate, inside):
+        try:
+            certificate = _certificate(file, inside[file])
+        except ValueError as error:
+            _leave_out(whole, part.path, file, error)
+        else:
+            proof = {"machine": name} | certificate
+            whole.certificates += [proof] if proof not in whole.certificates else []
+    return [
+        _Found(
+            record | {"device": machines.at(record["device"], name)},
+            part.path,
+            file,
+            digest,
+        )
+        for file, (record, digest) in records.items()
+    ]
+
+
+def _record(file: str, content: bytes) -> dict:
+    """The whole record; ValueError where there is none, that of another place, or a number that no table holds."""
+    _json(content)
+    record = complete(**parsed(content))
+    if file != matrix.RECORD.format(**record):
+        raise ValueError("is the record of another run than its place says")
+    return record
+
+
+def _certificate(file: str, content: bytes) -> dict:
+    """The certificate; ValueError where there is none, or that of another place."""
+    certificate = _json(content)
+    if not isinstance(certificate, dict) or not set(OF_CERTIFICATE) <= certificate.keys():
+        raise ValueError("is no certificate, or one of another version")
+    if file != certificate_path(certificate):
+        raise ValueError("is the certificate of something else than its place says")
+    return certificate
+
+
+def certificate_path(certificate: dict) -> str:
+    """Where a certificate stands in a results folder: with the machine and its digest where it names one."""
+    of = f"{machines.AT}{certificate['machine']}-{_digest(certificate)}" if "machine" in certificate else ""
+    return f"certificates/{certificate['workload']}/{certificate['framework']}{of}.json"
+
+
+def _rounds(content: bytes) -> list[dict]:
+    rows = _json(content)
+    needed = {*BLOCK, "rounds", "at_least", "ci_half_width"}
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and needed <= row.keys() for row in rows):
+        raise ValueError(f"{ROUNDS} does not tell how many rounds came first")
+    if not all(isinstance(row[key], int if key == "batch_size" else str) for row in rows for key in BLOCK):
+        raise ValueError(f"{ROUNDS} does not tell of which cells")
+    return rows
+
+
+def _json(content: bytes) -> Any:
+    """What stands in a JSON file; ValueError also where it is nested too deeply or has a number that no table holds."""
+    try:
+        return json.loads(content, parse_int=_whole_number)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"holds a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _digest(content: dict) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()[:12]
+
+
+def _leave_out(whole: Merged, part: str, file: str, why: object) -> None:
+    whole.left_out.append({"part": part, "file": file, "reason": one_line(str(why).removeprefix(f"{part}: "), 400)})
+
+
+def write(whole: Merged, folder: Path) -> None:
+    """Write a results folder: records, certificates, rounds.json, the plan, parts.csv and left_out.csv.
+
+    Raises TableError where there already are records in it, and where a table cannot be written; OSError.
+    """
+    if any(folder.glob("runs/**/*.json")):
+        raise TableError(f"{folder}: holds records already: name another folder")
+    plan = []
+    for path, content in _files(whole, folder):
+        with files.whole(path, encoding="utf-8") as file:
+            json.dump(content, file, indent=1, allow_nan=False)
+        plan += [path] if is_run(path.relative_to(folder).as_posix()) else []
+    for name in ("runs", "certificates"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    with files.whole(folder / "plan.txt", encoding="utf-8") as file:
+        file.writelines(f"{path}\n" for path in plan)
+    write_table(pd.DataFrame(whole.parts, columns=list(PARTS)).astype(PARTS), folder / "parts.csv")
+    write_table(pd.DataFrame(whole.left_out, columns=list(LEFT_OUT)), folder / "left_out.csv")
+
+
+def _files(whole: Merged, folder: Path) -> Iterator[tuple[Path, object]]:
+    for record in whole.records:
+        yield folder / matrix.RECORD.format(**record), record
+    for certificate in whole.certificates:
+        yield folder / certificate_path(certificate), certificate
+    yield folder / ROUNDS, whole.rounds
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write the folder and say what was left out; ends the process with one line on stderr where it cannot."""
+    parser = argparse.ArgumentParser(prog="python -m framebench.exchange.merge", description=__doc__.partition(":")[0])
+    parser.add_argument("--parts", required=True, type=json.loads, metavar="JSON", help="a list of {path, name}")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="results folder to make")
+    options = parser.parse_args(arguments)
+    try:
+        whole = merged([Part(**part) for part in options.parts])
+        if not whole.records:
+            lines = [": ".join(filter(None, row.values())) for row in whole.left_out]
+            sys.exit("\n".join(["merge in config.yaml names no results that can be merged", *lines]))
+        write(whole, options.output)
+    except (TableError, OSError) as error:
+        sys.exit(str(error))
+    for row in whole.parts:
+        print(
+            f"{row['part']}: {row['runs']} runs of {row['machine'] or 'no machine'}, {row['duplicates']} more that "
+            f"stand in another part too, {row['left_out']} files left out",
+            file=sys.stderr,
+        )
+
+
+if __name__ == "__main__":
+    main()

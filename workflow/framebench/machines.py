@@ -1,0 +1,58 @@
+"""What a campaign was measured on, as its records tell it: they name no host.
+
+Where the results of many machines stand in one table, a device is named with its machine, `cpu@lab`: so whatever is
+kept apart by device is kept apart by machine.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+import pandas as pd
+
+AT = "@"
+# A node of a cluster has a name; of other machines their processor and memory are told, and every GPU by its UUID.
+OF_HOST = ("slurm_node", "cpu_model", "cpu_cores", "memory_total_mib")
+OF_MACHINE = (*OF_HOST, "device_name", "device_uuid")
+
+
+def at(device: str, machine: str) -> str:
+    """The name of a device among those of many machines; one that has it already keeps it."""
+    return device if AT in device else f"{device}{AT}{machine}"
+
+
+def machine(device: str) -> str:
+    """The machine in the name of a device; empty where only one machine's results are spoken of."""
+    return device.partition(AT)[2]
+
+
+def alone(device: str) -> str:
+    """The name of a device on its machine."""
+    return device.partition(AT)[0]
+
+
+def name(records: Iterable[dict]) -> str:
+    """A machine's name from what these records tell of it: its model, and a digest of OF_MACHINE.
+
+    The same machine has the same name in every campaign that used the same of it; two machines with the same hardware
+    and no GPU have it too.
+    """
+    rows = told(records)
+    model = next((row[key] for key in ("device_name", "cpu_model") for row in rows if row[key]), "machine")
+    words = re.sub(r"\s*\(\w+\)|[^0-9A-Za-z]+", " ", model).split()
+    digest = hashlib.sha256(repr(rows).encode()).hexdigest()[:6]
+    return "-".join([*words, digest]).lower()
+
+
+def told(records: Iterable[dict]) -> list[dict]:
+    """Every set of values that OF_MACHINE has in these records, once; null where a record has none.
+
+    Memory is rounded to whole GiB (in MiB, as the column has it): what a kernel keeps for itself changes with it.
+    """
+    rows = pd.DataFrame([{name: _steady(name, record.get(name)) for name in OF_MACHINE} for record in records])
+    every = {tuple(row.items()) for row in rows.astype(object).where(rows.notna(), None).to_dict("records")}
+    return [dict(row) for row in sorted(every, key=repr)]
+
+
+def _steady(name: str, value: object) -> object:
+    return 1024 * round(value / 1024) if name == "memory_total_mib" and isinstance(value, int | float) else value
