@@ -40,6 +40,7 @@ TINY = {
             "rounds": 1,
         }
     ],
+    "languages": ["en"],
     "tuning": {"trials": 2},
     "aa": {"batch_sizes": [32], "rounds": 3},
     "protocol": {

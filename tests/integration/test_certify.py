@@ -11,6 +11,25 @@ FRAMEWORKS = catalogue.frameworks()
 # Those of config.yaml.
 FIRST_THREE = sorted(set(FRAMEWORKS) - OF_NEWER.keys())
 
+# In PyTorch every fault is planted here, in the others one of each kind; `tests/planted_faults.py` plants the rest.
+OF_EACH_KIND = (
+    "none",
+    "labels off by one",
+    "a ReLU missing",
+    "`same` for `valid`",
+    "loss summed over the batch",
+    "learning rate × 1.01",
+    "momentum dropped",
+    "dropout left on in evaluation",
+    "dropout off in training",
+    "epsilon 1e-7",
+    "epsilon where Keras has it",
+    "rows of a gradient squared apart",
+    "a weight of the wrong shape",
+    "a layer missing in the model file",
+)
+PLANTED = OF_NEWER | dict.fromkeys(("tensorflow", "keras-tensorflow"), OF_EACH_KIND)
+
 # Fault → quantity and layer that the certificate must name first, whatever the framework.
 FIRST = {
     "BGR for RGB in the model file": ("float64 evaluation input", "conv1"),
@@ -43,7 +62,7 @@ FIRST = {
 
 @pytest.fixture(scope="module")
 def found(installed: None, tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
-    return plant_all(tmp_path_factory.mktemp("planted"), OF_NEWER)
+    return plant_all(tmp_path_factory.mktemp("planted"), PLANTED)
 
 
 def test_what_is_not_planted_passes(found):
@@ -78,12 +97,11 @@ def test_what_cannot_be_built_is_named_with_workload_framework_and_layer(found):
 
 @pytest.fixture(scope="module")
 def other_seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Folders with the problems of other seeds; the large net's of one, as it takes the longest."""
+    """Folders with the problems of other seeds, of the small net."""
     folders = []
-    for seed in (2, 3, 4, 5):
+    for seed in (2, 3):
         folders.append(tmp_path_factory.mktemp(f"seed-{seed}-"))
-        for workload in ("article-cnn", "vgg-cnn") if seed == 2 else ("article-cnn",):
-            prepare(folders[-1], workload, seed, samples=0)
+        prepare(folders[-1], "article-cnn", seed, samples=0)
     return folders
 
 
@@ -91,10 +109,8 @@ def other_seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_equal_models_pass_with_other_seeds(framework, installed, other_seeds):
     plant(framework, *other_seeds, only=["none"])
     for folder in other_seeds:
-        found = list(outcomes(folder, framework))
-        assert {one.workload for one in found} == {path.stem for path in folder.glob("*-cnn.npz")}
-        for one in found:
-            assert one.passed, (folder.name, one)
+        (found,) = outcomes(folder, framework)
+        assert found.passed, (folder.name, found)
 
 
 def test_of_a_net_of_inference_the_same_passes_and_another_epsilon_is_refused(installed, tmp_path):

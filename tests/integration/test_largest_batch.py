@@ -42,7 +42,8 @@ def test_a_campaign_on_the_cpu_searches_nothing_and_the_target_says_what_it_need
 @pytest.fixture
 def limited(workspace) -> Workspace:
     """Searches on the CPU, in so little memory that they are short."""
-    workspace.configure(largest_batch={"start": 1024, "at_most": 1024, "host_memory_mib": LIMIT_MIB})
+    search = {"start": 1024, "at_most": 1024, "host_memory_mib": LIMIT_MIB}
+    workspace.configure(largest_batch=search, languages=["en", "ko"])
     return workspace
 
 

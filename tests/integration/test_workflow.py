@@ -35,7 +35,7 @@ def campaign(certified, tmp_path_factory) -> tuple[Workspace, str]:
     """A finished campaign and what it printed. Tests may change its folder only if they change it back."""
     workspace = copy_of(certified, tmp_path_factory.mktemp("campaign"))
     matrix = workspace_matrix(rounds=ROUNDS)
-    workspace.configure(matrix=matrix)
+    workspace.configure(matrix=matrix, languages=["en", "ko"])
     result = workspace.snakemake()
     assert result.returncode == 0, result.stdout + result.stderr
     return workspace, result.stdout + result.stderr

@@ -62,7 +62,7 @@ def test_a_pair_has_a_row_in_each_block_with_its_difference_and_both_its_parts()
     ],
 )
 def test_of_simulated_campaigns_the_true_part_is_found_and_another_seldom(fixed_ms, growth_us, found, missed, falsely):
-    campaigns = 120
+    campaigns = 60
     findings = [
         overhead(table(campaign(fixed_ms, growth_us, noise=0.05, seed=seed)), 0.95)["finding"].iloc[0]
         for seed in range(campaigns)

@@ -3,7 +3,7 @@
 from itertools import count
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framebench.measure.pace import Interval, MoreWork, Pace, is_steady
@@ -43,6 +43,7 @@ def test_the_first_step_stands_alone():
     assert all(block.step_s == pytest.approx(0.01) for block in timeline.blocks)
 
 
+@settings(max_examples=25)
 @given(step_s=st.floats(1e-4, 0.5))
 def test_blocks_are_long_enough_by_time_and_by_steps(step_s):
     timeline = Loop(lambda step: step_s).train()

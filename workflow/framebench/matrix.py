@@ -105,7 +105,6 @@ def runs(config: Config, asked: Mapping[Block, int] | None = None) -> list[Run]:
 
 
 @cache
-@cache
 def order(config: Config) -> dict[Run, int]:
     """Each run's place in the campaign, from 1; rounds that no rule asks for leave gaps.
 
