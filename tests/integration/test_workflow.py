@@ -253,6 +253,7 @@ def test_environments_that_were_deleted_are_made_again_and_nothing_is_measured_a
 
 def test_the_translators_target_needs_no_framework(workspace):
     (workspace.folder / ".venvs").unlink()
+    workspace.configure(languages=["en", "ko"])
     result = workspace.snakemake("article-2018")
     assert result.returncode == 0, result.stdout + result.stderr
     figures = workspace.folder / "results" / "figures"

@@ -159,7 +159,8 @@ class KerasTrainer(ABC):
     def infer(self, pace: Pace, take: Callable[[np.ndarray], object]) -> None:
         # keras.io/api/models/model_training_apis: what gives the host the output of one batch.
         for batch in cycle(self.batches):
-            take(self.model.predict_on_batch(batch))
+            # In mixed precision it is of the lower one.
+            take(self.model.predict_on_batch(batch).astype(self.stored, copy=False))
             if pace.over(nothing):
                 return
 
