@@ -29,7 +29,9 @@ def newcomer(certified, tmp_path_factory):
     """A folder, fresh but for certificates, in which the commands are run one after another, as a reader would."""
     workspace = copy_of(certified, tmp_path_factory.mktemp("newcomer"))
     # The two of the question: the campaign of the workflow's own tests has all.
-    workspace.configure(frameworks=["keras-tensorflow", "pytorch"], baseline="keras-tensorflow", languages=["en"])
+    two = {"frameworks": ["keras-tensorflow", "pytorch"], "baseline": "keras-tensorflow"}
+    # Merged is what `snakemake export` has written by then.
+    workspace.configure(**two, languages=["en"], merge=["results/framebench-results.zip"])
     small = {"matrix": TINY["matrix"], "languages": ["en"], "frameworks": ["pytorch"], "baseline": "pytorch"}
     for preset in (workspace.folder / "presets").glob("*.yaml"):
         results = yaml.safe_load(preset.read_text())["results"]
@@ -51,6 +53,7 @@ def test_every_command_of_the_readme_succeeds_in_order(newcomer):
     results = newcomer.folder / "results"
     assert (results / "quick" / "comparisons.csv").exists()
     assert (results / "figures" / "en" / "article-cpu.svg").exists()
+    assert (results / "merged" / "report.en.html").exists()
     report = (results / "aa" / "aa.md").read_text()
     assert "2 comparisons of a framework with itself. " in report
     assert "2 comparisons of a framework with itself doing more work. " in report
