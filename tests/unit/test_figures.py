@@ -48,7 +48,7 @@ LABELS = {
     "keras-jax": "Keras (JAX)",
     "keras-torch": "Keras (PyTorch)",
 }
-SIZES = {"article-cnn": 128, "vgg-cnn": 64}
+SIZES = {"article-cnn": 128, "resnet50-features": 32, "vgg-cnn": 64}
 WITH_GRU = SIZES | {"gru-imdb": 64}
 HOSTILE = r"Tesla_$P$100 {x}^2 \frac% & <b> " + "and so on " * 20
 
@@ -485,6 +485,10 @@ SITUATIONS = {
     "usual": {},
     "both tracks, a busy round": {"tracks": ["default", "tuned"], "busy_rounds": [2]},
     "one framework": {"frameworks": ["tensorflow"], "tracks": ["default", "tuned"]},
+    "one framework, one batch size, a long title": {
+        "frameworks": ["tensorflow"],
+        "blocks": [("resnet50-features", "device", 32)],
+    },
     "one round": {"rounds": 1},
     "six frameworks, six batch sizes": {
         "frameworks": list(LABELS),
@@ -535,7 +539,13 @@ def figures(tables, language):
     }
 
 
-@pytest.mark.parametrize(("situation", "name"), [("usual", "en"), *((situation, "ko") for situation in SITUATIONS)])
+IN_ENGLISH = ("usual", "one framework, one batch size, a long title")  # which is longer there
+
+
+@pytest.mark.parametrize(
+    ("situation", "name"),
+    [*((situation, "en") for situation in IN_ENGLISH), *((situation, "ko") for situation in SITUATIONS)],
+)
 def test_every_figure_draws_without_a_warning_and_nothing_sticks_out(situation, name):
     tables = simulated.campaign(noise=0.05, device_name=HOSTILE, **SITUATIONS[situation])
     language = languages.load(name)

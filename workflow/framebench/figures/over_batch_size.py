@@ -126,7 +126,7 @@ def draw(
     styles = drawing.framework_styles(measurements["framework"])
     panels = list(cell_rows.groupby(cells.PANEL))
     sizes = [
-        2.9 if rows["batch_size"].nunique() > 1 else 0.8 + 0.28 * rows["framework"].nunique() for _, rows in panels
+        2.9 if rows["batch_size"].nunique() > 1 else 1.1 + 0.28 * rows["framework"].nunique() for _, rows in panels
     ]
     figure = drawing.new_figure(
         body_in=sum(sizes),
