@@ -70,7 +70,7 @@ def overhead(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
 
 def _block(pairs: pd.DataFrame, confidence: float) -> dict:
     extra = mean_interval((pairs["step_ms"] - pairs["step_ms_native"]).tolist(), confidence)
-    return _columns("extra_ms", extra) | {
+    return extra.columns("extra_ms") | {
         "step_ms": pairs["step_ms"].mean(),
         "native_step_ms": pairs["step_ms_native"].mean(),
         "overlap": (1 - pairs["step_ms"] / pairs["step_synced_p50_ms"]).median(),
@@ -96,16 +96,12 @@ def _fit(pairs: pd.DataFrame, confidence: float) -> dict:
     of_fixed, of_growth = (mean_interval(part.tolist(), (1 + confidence) / 2) for part in (fixed, 1e3 * growth))
     shown = {FIXED: differs(of_fixed), GROWS: differs(of_growth)}
     row["finding"] = BOTH if all(shown.values()) else next((name for name, one in shown.items() if one), UNTOLD)
-    return row | _columns("fixed_ms", of_fixed) | _columns("growth_us_per_sample", of_growth)
+    return row | of_fixed.columns("fixed_ms") | of_growth.columns("growth_us_per_sample")
 
 
 def differs(estimate: Estimate) -> bool:
     """Whether the interval shows that the mean is not 0."""
     return estimate.low is not None and estimate.high is not None and not estimate.low <= 0 <= estimate.high
-
-
-def _columns(name: str, estimate: Estimate) -> dict[str, float | None]:
-    return {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
 def main(arguments: list[str] | None = None) -> None:

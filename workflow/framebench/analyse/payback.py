@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from framebench.analyse.comparisons import NOT_COMPARABLE, across, rounds_apart, why_not_paired
-from framebench.analyse.statistics import RATIO_METHOD, Estimate, mean_interval, ratio_of_means
+from framebench.analyse.statistics import RATIO_METHOD, mean_interval, ratio_of_means
 from framebench.analyse.table import BLOCK, TableError, read_table, write_table
 
 SHARED = [key for key in [*BLOCK, "framework"] if key != "track"]
@@ -88,19 +88,15 @@ def _row(extra_s: Sequence[float], saved_s: Sequence[float], confidence: float, 
     if not len(extra_s):
         return row
     extra, saved = mean_interval(extra_s, confidence), mean_interval(saved_s, confidence)
-    row |= _columns("extra_s", extra) | _columns("saved_s_per_image", saved)
+    row |= extra.columns("extra_s") | saved.columns("saved_s_per_image")
     if not obstacle and saved.low is not None and saved.high is not None:
         if saved.low <= 0:
             return row | {"verdict": NEVER if saved.high < 0 else NO_GAIN}
         row["verdict"] = AFTER if extra.mean > 0 else AT_ONCE
     if saved.mean > 0:
-        found = _columns("images", ratio_of_means(extra_s, saved_s, confidence))
+        found = ratio_of_means(extra_s, saved_s, confidence).columns("images")
         row |= {name: value if value is None else max(0.0, value) for name, value in found.items()}
     return row
-
-
-def _columns(name: str, estimate: Estimate) -> dict[str, float | None]:
-    return {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
 def main(arguments: list[str] | None = None) -> None:

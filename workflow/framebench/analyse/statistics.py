@@ -21,6 +21,10 @@ class Estimate:
     high: float | None
     n: int
 
+    def columns(self, name: str) -> dict[str, float | None]:
+        """As a table has it: the mean under the name, its interval beside."""
+        return {name: self.mean, f"{name}_low": self.low, f"{name}_high": self.high}
+
 
 def geometric_mean_interval(values: Sequence[float], confidence: float, first: int | None = None) -> Estimate:
     """The geometric mean of positive values, one per round, and its two-sided interval at level `confidence`.
