@@ -1,16 +1,14 @@
 """Whether equal cards, each of another machine, are equally fast: `python -m framebench.analyse.agreement --help`."""
 
-import argparse
-import sys
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from framebench import machines
+from framebench.analyse import command
 from framebench.analyse.statistics import holm, ratio_of_independent
-from framebench.analyse.table import BLOCK, TableError, read_table, write_table
+from framebench.analyse.table import BLOCK
 
 # What two cells share but for the device; of a CPU the cores too, as many machines call different ones by one name.
 SHARED = ["device_name", "cores", *(key for key in BLOCK if key != "device"), "framework"]
@@ -74,18 +72,8 @@ def agreement(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read measurements, write the table; ends the process with one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(
-        prog="python -m framebench.analyse.agreement", description=__doc__.partition(":")[0]
-    )
-    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
-    parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
-    parser.add_argument("--output", required=True, type=Path, metavar="agreement.csv")
-    options = parser.parse_args(arguments)
-    try:
-        write_table(agreement(read_table(options.measurements), options.confidence), options.output)
-    except TableError as error:
-        sys.exit(str(error))
+    """Read measurements, write the table; see framebench.analyse.command."""
+    command.run(agreement, __doc__.partition(":")[0], arguments)
 
 
 if __name__ == "__main__":

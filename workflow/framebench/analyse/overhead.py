@@ -3,16 +3,13 @@
 `python -m framebench.analyse.overhead --help`
 """
 
-import argparse
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from framebench import catalogue
+from framebench.analyse import command
 from framebench.analyse.statistics import Estimate, mean_interval
-from framebench.analyse.table import BLOCK, TableError, read_table, write_table
+from framebench.analyse.table import BLOCK
 
 PANEL = [key for key in BLOCK if key != "batch_size"]
 COLUMNS = dict.fromkeys([*BLOCK, "framework", "native"], "str") | {
@@ -105,16 +102,8 @@ def differs(estimate: Estimate) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read measurements, write the table; ends the process with one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.overhead", description=__doc__.splitlines()[0])
-    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
-    parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
-    parser.add_argument("--output", required=True, type=Path, metavar="overhead.csv")
-    options = parser.parse_args(arguments)
-    try:
-        write_table(overhead(read_table(options.measurements), options.confidence), options.output)
-    except (TableError, catalogue.AdapterError) as error:
-        sys.exit(str(error))
+    """Read measurements, write the table; see framebench.analyse.command."""
+    command.run(overhead, __doc__.splitlines()[0], arguments)
 
 
 if __name__ == "__main__":

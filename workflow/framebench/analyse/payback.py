@@ -3,16 +3,14 @@
 `python -m framebench.analyse.payback --help`
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
+from framebench.analyse import command
 from framebench.analyse.comparisons import NOT_COMPARABLE, across, rounds_apart, why_not_paired
 from framebench.analyse.statistics import RATIO_METHOD, mean_interval, ratio_of_means
-from framebench.analyse.table import BLOCK, TableError, read_table, write_table
+from framebench.analyse.table import BLOCK
 
 SHARED = [key for key in [*BLOCK, "framework"] if key != "track"]
 COLUMNS = dict.fromkeys(SHARED, "str") | {
@@ -100,16 +98,8 @@ def _row(extra_s: Sequence[float], saved_s: Sequence[float], confidence: float, 
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read measurements, write the table; ends the process with one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.payback", description=__doc__.splitlines()[0])
-    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
-    parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
-    parser.add_argument("--output", required=True, type=Path, metavar="payback.csv")
-    options = parser.parse_args(arguments)
-    try:
-        write_table(payback(read_table(options.measurements), options.confidence), options.output)
-    except TableError as error:
-        sys.exit(str(error))
+    """Read measurements, write the table; see framebench.analyse.command."""
+    command.run(payback, __doc__.splitlines()[0], arguments)
 
 
 if __name__ == "__main__":
