@@ -256,7 +256,7 @@ def test_a_device_that_slurm_refuses_ends_a_campaign_before_it_begins(cluster, t
 def test_jobs_that_slurm_ends_cost_their_own_runs_which_the_next_invocation_makes(cluster, drivers, tmp_path):
     # So little memory that Snakemake itself is over it: without cgroups, Slurm does not count the measuring process,
     # which is in a session of its own.
-    devices = {"p100": P100, "late": PROCESSOR, "large": PROCESSOR, "unwanted": PROCESSOR}
+    devices = {"p100": P100, "late": PROCESSOR | {"runtime": 6}, "large": PROCESSOR, "unwanted": PROCESSOR}
     limits = {"late": PROCESSOR | {"runtime": 1}, "large": PROCESSOR | {"mem_mb": 60}}
     workspace = campaign(tmp_path / "slurm", devices | limits)
     with asleep(cluster, drivers, "node03"):
