@@ -26,7 +26,10 @@ OF_EACH_KIND = (
 )
 PLANTED = {
     "tensorflow": OF_EACH_KIND,
-    "keras-tensorflow": OF_EACH_KIND,
+    "keras-tensorflow": (
+        *("none", "a ReLU missing", "momentum dropped", "dropout off in training"),
+        *("epsilon where Keras has it", "rows of a gradient squared apart", *CANNOT_BE_BUILT),
+    ),
     "jax": ("article-cnn: none", "gru-imdb: none", "momentum dropped", *CANNOT_BE_BUILT),
     "keras-jax": ("article-cnn: none", "momentum dropped", *CANNOT_BE_BUILT),
     "keras-torch": ("article-cnn: none", "gru-imdb: none", "epsilon where Keras has it", *CANNOT_BE_BUILT),
