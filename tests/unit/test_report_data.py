@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import pages
 import simulated
 from framebench import languages
 from framebench.analyse.agreement import agreement
-from framebench.analyse.table import write_table
+from framebench.analyse.table import read_table, write_table
 from framebench.report import __main__ as command
 from framebench.report import flips, gaps, illustrations, rows
 from framebench.report.cells import cells
@@ -267,6 +268,23 @@ def test_equal_cards_that_are_apart_are_shown_and_so_is_what_was_left_out(merged
     assert f">{language['page_agreement_apart']}</b>" in html
     assert "lab: runs/x.json: is not JSON" in html
     assert set(re.findall(r'href="#([^"]+)"', html)) <= set(re.findall(r' id="([^"]+)"', html))
+
+
+@pytest.mark.parametrize("name", pages.EVERY)
+def test_a_version_that_made_a_framework_faster_is_named_with_its_rows(merged, tmp_path, name):
+    folder = shutil.copytree(merged, tmp_path / "merged")
+    measured = read_table(folder / "measurements.csv")
+    newer = measured["device"] == "p100@lab"
+    measured = measured.assign(device_uuid="GPU-1", framework_version=newer.map({True: "2.10.0", False: "2.9.1"}))
+    write_table(agreement(measured, 0.95), folder / "agreement.csv")
+    found = pages.document_of(folder, name)
+    assert {(one["machine"], one["reference"]) for one in found["agreement"]} == {("lab", "home")}
+    language = languages.load(name)
+    assert f">{language['page_agreement_faster_since'].format(since='2.10.0')}</b>" in page(found, language)
+    said = [answer for answer in found["answers"] if "2.10.0" in answer["text"] and "2.9.1" in answer["text"]]
+    assert len(said) == 9
+    for answer in said:
+        assert leads_to(found, answer["href"])["where"]["framework"] in simulated.THREE
 
 
 def test_a_page_of_one_machine_says_nothing_of_machines(document):

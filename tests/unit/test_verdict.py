@@ -9,6 +9,7 @@ import pytest
 
 import simulated
 from framebench import languages, record, verdict
+from framebench.analyse import agreement
 
 LABELS = {
     "tensorflow": "TensorFlow",
@@ -52,7 +53,7 @@ def comparison(ratio, low, high, verdict, *, p=None, pair=("pytorch", "keras-ten
     }
 
 
-def said(comparisons, measurements, language="en"):
+def said(comparisons, measurements, language="en", **options):
     columns = comparison(None, None, None, "").keys()
     sentences = verdict.sentences(
         pd.DataFrame(measurements),
@@ -62,6 +63,7 @@ def said(comparisons, measurements, language="en"):
         article_batch_sizes=SIZES,
         language=languages.load(language),
         labels=LABELS,
+        **options,
     )
     return [sentence.text for sentence in sentences]
 
@@ -100,6 +102,18 @@ def test_inference_is_not_called_training(language, words):
     options = {"article_batch_sizes": {"resnet50-features": 32}, "language": languages.load(language), "labels": LABELS}
     (sentence,) = verdict.sentences(*tables, NO_EFFECTS, NO_OVERHEADS, **options)
     assert words in sentence.text
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "is slower since 2.10"), ("ko", "2.10 버전부터 느려졌습니다")])
+def test_a_version_is_called_slower_where_that_is_shown_and_all_else_is_counted(language, words):
+    alike = {"since": "2.10", "verdict": agreement.TOGETHER}
+    shown = alike | {"verdict": agreement.SLOWER, "ratio": 0.5, "ci_low": 0.4, "ci_high": 0.6}
+    rows = [shown, alike, alike | {"verdict": agreement.TOO_FEW}, alike | {"since": None, "verdict": agreement.APART}]
+    of_all = runs("pytorch") | {"reference_version": "2.9, lock d", "confidence": 0.95, "runs": 4, "reference_runs": 5}
+    slower, others = said([], BOTH, language, agreements=pd.DataFrame([of_all | row for row in rows]))[-2:]
+    assert words in slower
+    assert all(told in slower for told in ("2.9, lock d", "0.50", "0.40–0.60", "A $hostile_{name}"))
+    assert re.findall(r"\d+", others) in (["2", "3"], ["3", "2"])
 
 
 def test_a_slower_pytorch_makes_keras_the_subject_with_the_inverse():

@@ -7,6 +7,7 @@ kept apart by device is kept apart by machine.
 import hashlib
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 
@@ -54,5 +55,5 @@ def told(records: Iterable[dict]) -> list[dict]:
     return [dict(row) for row in sorted(every, key=repr)]
 
 
-def _steady(name: str, value: object) -> object:
-    return 1024 * round(value / 1024) if name == "memory_total_mib" and isinstance(value, int | float) else value
+def _steady(name: str, value: Any) -> object:
+    return 1024 * round(value / 1024) if name == "memory_total_mib" and pd.notna(value) else value

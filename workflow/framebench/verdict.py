@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from framebench import catalogue, languages, machines, workloads
-from framebench.analyse import overhead
+from framebench.analyse import agreement, overhead
 from framebench.analyse.comparisons import ACROSS
 from framebench.analyse.table import BLOCK, flagged, one_line
 from framebench.figures import cells, gains
@@ -22,6 +22,8 @@ SPOKEN_OF = ["device", "track", "precision", "workload", "input"]
 
 NO_DIFFERENCE = "no difference shown"
 BUSY = "busy_machine"
+# Verdicts of agreement.csv on two versions → what is said of them.
+VERSIONS = {agreement.SLOWER: "verdict_slower_since", agreement.FASTER: "verdict_faster_since"}
 # Findings of overhead.csv → what is said of them.
 COSTS = {overhead.FIXED: "cost_fixed", overhead.GROWS: "cost_grows", overhead.BOTH: "cost_both"}
 
@@ -59,13 +61,15 @@ def sentences(
     labels: Mapping[str, str],
     baseline: str = "tensorflow",
     results: Path = Path("results"),
+    agreements: pd.DataFrame | None = None,
 ) -> list[Sentence]:
     """The whole verdict, from the tables of those names, one sentence or two an item.
 
     First, whether any run was made without the card that it names. Per device, track, precision, workload, input
-    and pair: the answer at the article's batch size, and what
-    the other sizes answer. Then what tuned settings gain, what Keras itself costs, that verdicts are adjusted for their
-    number, where runs failed, and where the machine was busy, with a command that deletes such records in `results`.
+    and pair: the answer at the article's batch size, and what the other sizes answer. Then what tuned settings gain,
+    what Keras itself costs, of merged results which version of a framework made it slower or faster, that verdicts are
+    adjusted for their number, where runs failed, and where the machine was busy, with a command that deletes such
+    records in `results`.
     `labels` gives the display name of each framework.
     """
     at_size = cells.at_article_size(measurements, article_batch_sizes)
@@ -76,6 +80,8 @@ def sentences(
         said.append(Sentence(text, "comparisons", question.block.to_dict()))
     said += _gains(measurements, effects, language, article_batch_sizes, labels)
     said += _costs(measurements, overheads, language, article_batch_sizes, labels)
+    if agreements is not None:
+        said += _versions(agreements, language, labels)
     said += [Sentence(text, "comparisons") for text in adjustment(comparisons, language)]
     apart = comparisons["method"].str.contains(ACROSS, regex=False).sum() // 2
     if apart:
@@ -309,6 +315,32 @@ def _cost(row: Mapping[Any, Any], language: Language, labels: Mapping[str, str])
     return language[key].format(**{**row, "native": labels[row["native"]]})
 
 
+def _versions(agreements: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> Iterator[Sentence]:
+    """One sentence per cell that a version of a framework made slower or faster, and one on all that show nothing."""
+    of_versions = agreements[agreements["since"].notna()]
+    for row in of_versions.to_dict("records"):
+        key = VERSIONS.get(row["verdict"])
+        if key is None:
+            continue
+        text = language[key].format(
+            device=row["device_name"],
+            framework=labels[row["framework"]],
+            since=row["since"],
+            cell=_cell(pd.Series(row), language),
+            ratio=row["ratio"],
+            before=row["reference_version"],
+            confidence=100 * row["confidence"],
+            low=row["ci_low"],
+            high=row["ci_high"],
+            runs=row["runs"],
+            runs_before=row["reference_runs"],
+        )
+        yield Sentence(text, "agreement", {key: row[key] for key in [*BLOCK[1:], "framework"]})
+    silent = (~of_versions["verdict"].isin(VERSIONS)).sum()
+    if silent:
+        yield Sentence(language["verdict_versions_alike"].format(cells=silent, all=len(of_versions)), "agreement")
+
+
 def main() -> None:
     """Write the sentences, one a line; one line of error and exit status 1 where that cannot be."""
     parser = argparse.ArgumentParser(prog="python -m framebench.verdict", description=__doc__)
@@ -316,6 +348,7 @@ def main() -> None:
     parser.add_argument("--comparisons", required=True, type=Path, metavar="CSV", help="comparisons.csv")
     parser.add_argument("--effects", required=True, type=Path, metavar="CSV", help="effects.csv")
     parser.add_argument("--overheads", required=True, type=Path, metavar="CSV", help="overhead.csv")
+    parser.add_argument("--agreements", type=Path, metavar="CSV", help="agreement.csv, of merged results")
     parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
     parser.add_argument("--output", required=True, type=Path, metavar="TXT", help="text file to write, UTF-8")
     parser.add_argument(
@@ -340,6 +373,7 @@ def main() -> None:
             labels={name: catalogue.framework_label(name) for name in frameworks},
             baseline=arguments.baseline,
             results=arguments.measurements.parent,
+            agreements=pd.read_csv(arguments.agreements) if arguments.agreements else None,
         )
     except (ValueError, OSError, ModuleNotFoundError, catalogue.AdapterError) as error:
         raise SystemExit(f"error: {error}") from error

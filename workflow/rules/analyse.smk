@@ -281,9 +281,10 @@ rule verdict:
         f"{RESULTS}/logs/verdict-{{language}}.log",
     params:
         baseline=CONFIG.baseline,
+        agreements=[],
     shell:
         "python -P -m framebench.verdict --measurements {input.measurements} --comparisons {input.comparisons}"
-        " --effects {input.effects} --overheads {input.overheads} --language {wildcards.language}"
+        " --effects {input.effects} --overheads {input.overheads} {params.agreements:q} --language {wildcards.language}"
         " --baseline {params.baseline} --output {output} 2>&1 | tee {log:q} >&2"
 
 

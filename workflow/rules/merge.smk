@@ -170,7 +170,7 @@ use rule literature as merged_literature with:
 
 
 rule agreement:
-    """Whether equal cards of several machines agree."""
+    """Whether equal cards of several machines agree, and several versions on one."""
     input:
         code=catalogue.code("framebench.analyse.agreement"),
         measurements=rules.merged_measurements.output,
@@ -193,10 +193,14 @@ use rule verdict as merged_verdict with:
         comparisons=rules.merged_comparisons.output,
         effects=rules.merged_effects.output,
         overheads=rules.merged_overhead.output,
+        agreements=rules.agreement.output,
     output:
         f"{MERGED}/verdict.{{language}}.txt",
     log:
         f"{MERGE_LOGS}/verdict-{{language}}.log",
+    params:
+        baseline=CONFIG.baseline,
+        agreements=["--agreements", rules.agreement.output],
 
 
 use rule figure_2018 as merged_figure_2018 with:

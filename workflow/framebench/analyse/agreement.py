@@ -1,9 +1,13 @@
-"""Whether equal cards, each of another machine, are equally fast: `python -m framebench.analyse.agreement --help`."""
+"""Whether equal cards, each of another machine, are equally fast, and one machine by two versions of a framework.
+
+`python -m framebench.analyse.agreement --help`
+"""
 
 from itertools import combinations
 from typing import Any
 
 import pandas as pd
+from packaging.version import InvalidVersion, Version
 
 from framebench import machines
 from framebench.analyse import command
@@ -17,6 +21,9 @@ COLUMNS = dict.fromkeys(SHARED, "str") | {
     "batch_size": "Int64",
     "machine": "str",
     "reference": "str",
+    "version": "str",
+    "reference_version": "str",
+    "since": "str",
     "images_per_s": "float64",
     "reference_images_per_s": "float64",
     "ratio": "float64",
@@ -25,12 +32,15 @@ COLUMNS = dict.fromkeys(SHARED, "str") | {
     "confidence": "float64",
     "runs": "Int64",
     "reference_runs": "Int64",
-    "same_software": "boolean",
     "p": "float64",
     "p_adjusted": "float64",
     "verdict": "str",
 }
-APART, TOGETHER, TOO_FEW = "apart", "no difference shown", "too few runs"
+APART, SLOWER, FASTER = "apart", "slower since", "faster since"
+TOGETHER, TOO_FEW = "no difference shown", "too few runs"
+# What tells two versions of one framework apart, the most telling first: Keras's own is followed by its backend's.
+SOFTWARE = ["framework_version", "backend", "lock_digest"]
+DIGITS_OF_LOCK = 12
 
 
 def agreement(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
@@ -39,8 +49,11 @@ def agreement(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
     `images_per_s` is the median over the runs of `machine`, `reference_images_per_s` that over the runs of the other.
     `ratio` is that of their geometric means. Two machines share no rounds, so its interval at level `confidence` is
     that of independent runs (see `ratio_of_independent`); p is adjusted for the number of rows by Holm's method, and
-    the verdict is APART where it is then below 1 - confidence. `same_software` tells whether all runs of both had one
-    version of the framework and one lock: where not, that may be what sets them apart.
+    where it is then below 1 - confidence, the verdict is APART.
+
+    It is SLOWER or FASTER where, as far as the records tell, both machines are one (see `machines.told`) on which two
+    versions of the framework, of its backend or of the lock were measured: then the newer is `machine`, and `since`
+    tells which it is. `version` and `reference_version` tell all that ran.
     """
     ok = measurements[measurements["status"] == "ok"]
     ok = ok.assign(
@@ -48,32 +61,98 @@ def agreement(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
     )
     rows: list[dict[str, Any]] = []
     for cell, runs in ok.groupby(SHARED):
-        for (device, some), (reference, others) in combinations(runs.groupby("device"), 2):
-            if machines.machine(str(device)) == machines.machine(str(reference)):
-                continue
-            found, p = ratio_of_independent(some["images_per_s"].tolist(), others["images_per_s"].tolist(), confidence)
-            software = runs.loc[[*some.index, *others.index], ["framework_version", "lock_digest"]]
-            rows.append(
-                dict(zip(SHARED, cell, strict=True))
-                | {"machine": machines.machine(str(device)), "reference": machines.machine(str(reference))}
-                | {"images_per_s": some["images_per_s"].median()}
-                | {"reference_images_per_s": others["images_per_s"].median()}
-                | {"ratio": found.mean, "ci_low": found.low, "ci_high": found.high, "confidence": confidence}
-                | {"runs": len(some), "reference_runs": len(others), "p": p}
-                | {"same_software": len(software.drop_duplicates()) == 1}
-            )
+        for (_, some), (_, others) in combinations(runs.groupby("device"), 2):
+            if some["machine"].iloc[0] != others["machine"].iloc[0]:
+                rows.append(dict(zip(SHARED, cell, strict=True)) | _pair(some, others, confidence))
     adjusted = iter(holm([row["p"] for row in rows if row["p"] is not None]))
     for row in rows:
         row["p_adjusted"] = None if row["p"] is None else next(adjusted)
-        row["verdict"] = TOO_FEW if row["p"] is None else APART if row["p_adjusted"] < 1 - confidence else TOGETHER
+        row["verdict"] = _verdict(row, 1 - confidence)
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     frame["cores"] = frame["cores"].where(frame["cores"] > 0)
     return frame
 
 
+def _pair(some: pd.DataFrame, others: pd.DataFrame, confidence: float) -> dict[str, Any]:
+    """What one row says of the runs of two machines but for what depends on the other rows."""
+    versions = _versions(some, others)
+    if versions and _older(some, others):
+        some, others = others, some
+    found, p = ratio_of_independent(some["images_per_s"].tolist(), others["images_per_s"].tolist(), confidence)
+    return {
+        "machine": some["machine"].iloc[0],
+        "reference": others["machine"].iloc[0],
+        "version": _told(some),
+        "reference_version": _told(others),
+        "since": _since(some, others) if versions else None,
+        "images_per_s": some["images_per_s"].median(),
+        "reference_images_per_s": others["images_per_s"].median(),
+        "ratio": found.mean,
+        "ci_low": found.low,
+        "ci_high": found.high,
+        "confidence": confidence,
+        "runs": len(some),
+        "reference_runs": len(others),
+        "p": p,
+    }
+
+
+def _verdict(row: dict[str, Any], level: float) -> str:
+    if row["p_adjusted"] is None:
+        return TOO_FEW
+    if row["p_adjusted"] >= level:
+        return TOGETHER
+    if row["since"] is None:
+        return APART
+    return SLOWER if row["ratio"] < 1 else FASTER
+
+
+def _software(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs[SOFTWARE].astype(object).where(runs[SOFTWARE].notna(), None).drop_duplicates()
+
+
+def _versions(some: pd.DataFrame, others: pd.DataFrame) -> bool:
+    """Whether these are of one machine, and each of one version, which is another than that of the other."""
+    every = [_software(runs) for runs in (some, others)]
+    if any(len(software) > 1 for software in every) or every[0].iloc[0].equals(every[1].iloc[0]):
+        return False
+    hardware = [machines.told(runs.to_dict("records")) for runs in (some, others)]
+    return hardware[0] == hardware[1]
+
+
+def _older(some: pd.DataFrame, others: pd.DataFrame) -> bool:
+    """Whether `some` are of the older version; of two that have no order, that which was measured first."""
+    for column in ("framework_version", "backend"):
+        # A backend is told with its name first.
+        told = [str(runs[column].iloc[0]).split()[-1] for runs in (some, others)]
+        try:
+            first, second = map(Version, told)
+        except InvalidVersion:
+            continue
+        if first != second:
+            return first < second
+    return bool(some["started_unix_s"].min() < others["started_unix_s"].min())
+
+
+def _since(newer: pd.DataFrame, older: pd.DataFrame) -> str:
+    """What is new in the newer."""
+    new, old = ((*_software(runs).iloc[0],) for runs in (newer, older))
+    column, told = next((name, str(one)) for name, one, other in zip(SOFTWARE, new, old, strict=True) if one != other)
+    return f"lock {told[:DIGITS_OF_LOCK]}" if column == "lock_digest" else told
+
+
+def _told(runs: pd.DataFrame) -> str:
+    """Every version that ran, with its backend and its lock."""
+    software = _software(runs)
+    software["lock_digest"] = [
+        f"lock {digest[:DIGITS_OF_LOCK]}" if digest else None for digest in software["lock_digest"]
+    ]
+    return "; ".join(", ".join(filter(None, row)) for row in software.itertuples(index=False))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Read measurements, write the table; see framebench.analyse.command."""
-    command.run(agreement, __doc__.partition(":")[0], arguments)
+    command.run(agreement, __doc__.partition(".")[0], arguments)
 
 
 if __name__ == "__main__":

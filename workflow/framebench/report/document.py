@@ -72,6 +72,7 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         language=language,
         labels=labels,
         baseline=making.baseline,
+        agreements=results.tables.get("agreement"),
     )
     warning = language["stand_in"] if flagged(measurements, STAND_IN).any() else ""
     confidence = drawing.confidence_of(comparisons)
@@ -393,8 +394,11 @@ def _parts(results: Results, tables: Mapping[str, rows.Table]) -> list[dict[str,
     ]
 
 
+DIFFERENT = (agreement.APART, agreement.SLOWER, agreement.FASTER)
+
+
 def _agreement(results: Results, tables: Mapping[str, rows.Table], speaker: _Speaker) -> list[dict[str, Any]]:
-    """A line per cell and pair of equal cards; those that are apart first."""
+    """A line per cell and pair of equal cards; those that differ first."""
     language = speaker.language
     found: list[dict[Any, Any]] = results.tables.get("agreement", pd.DataFrame()).to_dict("records")
     return [
@@ -408,12 +412,14 @@ def _agreement(results: Results, tables: Mapping[str, rows.Table], speaker: _Spe
             "reference_speed": f"{row['reference_images_per_s']:,.0f}",
             "ratio": _ratio(row, language),
             "sort": row["ratio"],
-            "apart": row["verdict"] == agreement.APART,
-            "verdict": language[f"page_agreement_{row['verdict'].replace(' ', '_')}"],
-            "software": "" if row["same_software"] else language["page_other_software"],
+            "apart": row["verdict"] in DIFFERENT,
+            "verdict": language[f"page_agreement_{row['verdict'].replace(' ', '_')}"].format(**row),
+            "software": ""
+            if row["version"] == row["reference_version"]
+            else language["page_other_software"].format(**row),
             "href": rows.link(tables, "agreement", row),
         }
-        for row in sorted(found, key=lambda row: row["verdict"] != agreement.APART)
+        for row in sorted(found, key=lambda row: row["verdict"] not in DIFFERENT)
     ]
 
 
