@@ -8,7 +8,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
+import simulated
 from framebench import catalogue, languages
+from framebench.analyse.agreement import agreement
 from framebench.analyse.table import write_table
 from framebench.report.document import Making, document
 from framebench.report.page import page
@@ -37,6 +39,29 @@ def left(folder: Path, tables: Tables, uncertified: Sequence[str] = ()) -> Path:
             path = folder / "certificates" / workload / f"{framework}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(certificate(workload, framework)))
+    return folder
+
+
+def merged(folder: Path, newest: str = "1.0", left_out: str = "lab,runs/x.json,is not JSON") -> Path:
+    """`folder` as a merge leaves it: of two machines with a card of one model, the second twice as fast.
+
+    Only the first has certificates. With `newest`, the card is one, of which the second set was measured later with
+    that version of every framework.
+    """
+    tables = simulated.campaign(gpus={"p100@home": "Tesla P100", "p100@lab": "Tesla P100"}, noise=0.02)
+    if newest != "1.0":
+        later = tables.measurements["device"] == "p100@lab"
+        versions = later.map({True: newest, False: "1.0"})
+        tables.measurements["framework_version"] = versions
+        tables.measurements["device_uuid"] = "GPU-1"
+    left(folder, tables, uncertified=simulated.THREE)
+    for framework in simulated.THREE:
+        path = folder / "certificates" / "article-cnn" / f"{framework}@home-1.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(certificate("article-cnn", framework, machine="home")))
+    write_table(agreement(tables.measurements, 0.95), folder / "agreement.csv")
+    (folder / "parts.csv").write_text("part,machine,runs,duplicates,left_out\nhome.zip,home,45,0,0\nlab,lab,45,3,1\n")
+    (folder / "left_out.csv").write_text(f"part,file,reason\n{left_out}\n")
     return folder
 
 

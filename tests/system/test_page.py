@@ -198,6 +198,45 @@ def test_it_prints(context, folder):
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
+@pytest.fixture(scope="module")
+def merged(tmp_path_factory) -> Path:
+    """Pages of two sets of one machine's results, with two versions of the frameworks."""
+    folder = pages.merged(
+        tmp_path_factory.mktemp("merged"), newest="2.10.0", left_out=f"lab,runs/x.json,{HOSTILE.replace(',', ';')}"
+    )
+    return pages.write_pages(folder, folder)
+
+
+def test_a_reader_of_merged_results_chooses_a_machine_and_sees_what_was_left_out(context, merged):
+    found = opened(context, merged / "report.en.html")
+    page = found.page
+    page.get_by_role("combobox", name="Machine").select_option("home")
+    assert "(home)" in page.locator("#answers").inner_text() and "(lab)" not in page.locator("#answers").inner_text()
+    page.get_by_role("combobox", name="Machine").select_option("lab")
+    assert "(lab)" in page.locator("#answers").inner_text() and "(home)" not in page.locator("#answers").inner_text()
+    assert HOSTILE in page.locator("#machines").inner_text()
+    assert found.complaints == []
+
+
+@pytest.mark.parametrize("name", pages.EVERY)
+def test_a_reader_of_merged_results_sees_which_version_is_faster(browser, merged, name):
+    context = browser.new_context(offline=True, viewport={"width": 360, "height": 740})
+    found = opened(context, merged / f"report.{name}.html")
+    page, words = found.page, languages.load(name)["page_agreement_faster_since"].format(since="2.10.0")
+    lines = page.locator("#machines table.sortable tbody tr")
+    assert lines.count() == 9
+    assert all(words in line.inner_text() for line in lines.all())
+    page.locator("#answer details").first.locator("summary").click()
+    assert "2.10.0" in page.locator("#answer").inner_text()
+    link = lines.first.get_by_role("link")
+    link.click()
+    rows = page.locator(link.get_attribute("href"))
+    assert rows.is_visible() and "faster since" in rows.inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    assert found.complaints == []
+    context.close()
+
+
 def test_hostile_names_and_reasons_are_shown_as_text(context, tmp_path):
     tables = simulated.campaign(device_name=HOSTILE, failed=[("pytorch", "article-cnn", 128)])
     tables.measurements.loc[tables.measurements["status"] != "ok", "reason"] = HOSTILE
