@@ -116,6 +116,16 @@ def test_a_version_is_called_slower_where_that_is_shown_and_all_else_is_counted(
     assert re.findall(r"\d+", others) in (["2", "3"], ["3", "2"])
 
 
+def test_what_frameworks_compute_in_by_themselves_comes_first():
+    cells = [{"precision": "bfloat16"}, {"precision": "float32"}, {"precision": "tf32"}]
+    sentences = said([], [run | cell for run in BOTH for cell in cells])
+    assert [next((one for one in ("bfloat16", "tf32") if one in text), "") for text in sentences] == [
+        "",
+        "bfloat16",
+        "tf32",
+    ]
+
+
 def test_a_slower_pytorch_makes_keras_the_subject_with_the_inverse():
     (sentence,) = said([comparison(0.5, 0.4, 0.8, "slower")], BOTH)
     assert "Keras (TensorFlow) is 2.00 times as fast as PyTorch in training article-cnn at batch 128" in sentence

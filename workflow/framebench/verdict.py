@@ -140,7 +140,9 @@ def pairs(frameworks: Collection[str], baseline: str) -> list[tuple[str, str]]:
 def _questions(runs: pd.DataFrame, baseline: str) -> Iterator[Question]:
     """The pairs in each block of `runs`, in the order in which they are spoken of."""
     asked = pairs(runs["framework"].unique(), baseline)
-    for _, of_block in runs.groupby([*SPOKEN_OF, "batch_size"]):
+    # Not by the alphabet: every framework's own precision first.
+    keys = [runs["precision"] != "float32" if key == "precision" else key for key in SPOKEN_OF]
+    for _, of_block in runs.groupby([*keys, "precision", "batch_size"]):
         for framework, reference in asked:
             yield Question(of_block, framework, reference)
 
