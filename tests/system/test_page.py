@@ -79,11 +79,16 @@ def test_it_opens_from_its_file_and_asks_for_nothing_else(context, folder, name)
     assert found.requests == [file.as_uri()]
 
 
-def test_a_reader_switches_the_language(context, folder):
+def test_a_reader_switches_the_language_and_keeps_the_choice(context, folder):
     page = opened(context, folder / "report.en.html").page
+    page.get_by_role("combobox", name="Settings").select_option("tuned settings")
+    page.get_by_role("combobox", name="Batch size").select_option("32")
+    page.locator("#quantity").select_option(index=2)
+    chosen = [select.input_value() for select in page.locator("select").all()]
     page.get_by_role("link", name="한국어").click()
     assert page.locator("html").get_attribute("lang") == "ko"
     assert page.locator("h1").inner_text() == languages.load("ko")["page_title"]
+    assert [select.input_value() for select in page.locator("select").all()] == chosen
     page.get_by_role("link", name="English").click()
     assert page.locator("html").get_attribute("lang") == "en"
 

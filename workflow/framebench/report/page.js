@@ -34,6 +34,9 @@
       element("p", {}, `${text} `, element("a", { className: "source", href, textContent: "comparisons" }))));
     document.getElementById("meaning").textContent = `${quantity.title}: ${quantity.meaning}`;
     document.querySelector("#chosen tbody").replaceChildren(...block.cells.map(chosenRow));
+    // The page in another language opens with the same choice.
+    const choice = new URLSearchParams({ ...block.where, quantity: quantity.name });
+    for (const link of document.querySelectorAll("a[hreflang]")) link.search = choice;
     drawCharts(block, quantity);
   }
 
@@ -211,7 +214,9 @@
     document.getElementById("static").open = false;
     for (const select of selects) select.addEventListener("change", () => choose(select.dataset.facet));
     quantitySelect.addEventListener("change", () => choose());
-    show(nearestBlock(data.start));
+    const { quantity, ...asked } = Object.fromEntries(new URLSearchParams(location.search));
+    if (data.quantities.some((one) => one.name === quantity)) quantitySelect.value = quantity;
+    show(nearestBlock({ ...data.start, ...asked }));
   }
   addEventListener("hashchange", unfold);
   unfold();
