@@ -26,7 +26,7 @@ NAME = re.compile(r"[\w~@+-][\w.~@+-]*(/[\w~@+-][\w.~@+-]*)*", re.ASCII)
 # The comment at the archive's end: it covers what the manifest does not, the manifest and ZIP's own bytes.
 SEAL = "sha256 of every byte before this digest: "
 DIGITS = 64
-# What zipfile raises where the bytes make no sense to it; NotImplementedError is its word for a compression of others.
+# What zipfile raises where the bytes make no sense to it, or are compressed in a way that it lacks.
 NO_ZIP = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
     *(NotImplementedError, RuntimeError, ValueError, OverflowError),
