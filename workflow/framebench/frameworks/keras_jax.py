@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import keras
 import numpy as np
 
@@ -75,11 +76,13 @@ class Trainer(KerasTrainer):
         x: Any = images.reshape(-1, self.batch_size, *images.shape[1:])
         y: Any = labels.reshape(-1, self.batch_size)
         if input == "device":
-            x, y = jax.device_put((x, y), self.place)
+            with jax.default_device(self.place):
+                x, y = jnp.asarray(x), jnp.asarray(y)
         return Batches(x, y, endless=self.steps_per_call > 1)
 
     def _synchronise(self) -> None:
-        jax.block_until_ready(self.model._jax_state)
+        # Out of Keras's own dictionary and lists, which JAX takes for single things that it need not wait for.
+        jax.block_until_ready([array for group in self.model._jax_state.values() for array in group])
 
     def _update_variables(self) -> None:
         # `fit` on JAX keeps their values to itself, but for whom asks for them so.
