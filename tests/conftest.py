@@ -49,6 +49,7 @@ TINY = {
         "warmup": {"min_s": 0.05, "min_steps": 2, "max_s": 0.5, "group_s": 0.02, "tolerance": 0.2},
         "blocks": {"count": 3, "min_s": 0.05, "min_steps": 2},
         "synced_steps": 3,
+        "profiled_steps": 2,
         "timeout_s": 300,
     },
 }

@@ -18,6 +18,7 @@ from framebench.analyse.overhead import overhead
 from framebench.analyse.payback import payback
 from framebench.analyse.table import table
 from framebench.analyse.warmup import warmup
+from framebench.analyse.why import why
 from framebench.record import record
 
 Block = tuple[str, str, int]  # workload, input, batch size
@@ -31,6 +32,7 @@ TUNINGS = {
 }
 GAINS = {"tensorflow": 1.15, "pytorch": 1.9}
 SLOWER = {"vgg-cnn": 0.2, "host": 0.9, "bfloat16": 0.5}
+BUSY = {"tensorflow": 0.9, "keras-tensorflow": 0.7, "pytorch": 0.99}  # shares of a step
 FIRST_CALL_S = {"tensorflow": 0.45, "keras-tensorflow": 0.6}
 CONFIDENCE = 0.95
 # Speeds that nobody published, of a card that `gpus` may name.
@@ -55,6 +57,7 @@ class Tables:
     effects: pd.DataFrame
     payback: pd.DataFrame
     overhead: pd.DataFrame
+    why: pd.DataFrame
     warmup: pd.DataFrame
     order: pd.DataFrame
     limits: pd.DataFrame
@@ -129,6 +132,7 @@ def campaign(
         effects(measurements, CONFIDENCE),
         payback(measurements, CONFIDENCE),
         overhead(measurements, CONFIDENCE),
+        why(measurements, CONFIDENCE),
         warmup(records),
         order(measurements),
         limits(measurements, pd.read_csv(PEAKS)),
@@ -147,27 +151,37 @@ def _measured(run: dict, images_per_s: float) -> dict:
         "gpu_peak_delta_mib": 600 + 3.2 * run["batch_size"],
         "images_per_j": images_per_s / 300,
     }
-    return (of_gpu if run["device_uuid"] else {}) | {
-        "status": "ok",
-        "images_per_s": images_per_s,
-        "achieved_gflops": 0.01 * images_per_s,
-        "ceiling_gflops": 100.0 if run["framework"] == "pytorch" else 90.0,
-        "ceiling_copy_gb_per_s": 12.0,
-        "import_s": 1.6,
-        "build_s": 0.1,
-        "time_to_first_step_s": first_s,
-        "warmup_converged": run["round"] != 2,
-        "warmup_intervals": [first_call, *groups],
-        "steps_per_call": first_call["steps"],
-        "warmup_s": sum(group["t1_ns"] - group["t0_ns"] for group in groups) / 1e9,
-        "warmup_steps": sum(group["steps"] for group in groups),
-        "step_ms": 1e3 * run["batch_size"] / images_per_s,
-        "host_rss_import_mib": 500,
-        "host_rss_built_mib": 600,
-        "host_rss_training_peak_mib": 900,
-        "minor_faults_per_step": 3 if tuning.get("allocator") == "tbbmalloc" else 5400,
-        "tuning": json.dumps(tuning) if tuning else None,
-    }
+    step_ms = 1e3 * run["batch_size"] / images_per_s
+    slowed_ms = 1.25 * step_ms
+    followed_ms = step_ms if run["device_uuid"] else slowed_ms
+    profile: dict = {"profile_reason": "ValueError: it does not tell"}
+    if share := BUSY.get(run["framework"]):
+        profile = {"profiled_steps": 5, "profiled_step_ms": slowed_ms, "device_busy_ms": share * followed_ms}
+    return (
+        (of_gpu if run["device_uuid"] else {})
+        | profile
+        | {
+            "status": "ok",
+            "images_per_s": images_per_s,
+            "achieved_gflops": 0.01 * images_per_s,
+            "ceiling_gflops": 100.0 if run["framework"] == "pytorch" else 90.0,
+            "ceiling_copy_gb_per_s": 12.0,
+            "import_s": 1.6,
+            "build_s": 0.1,
+            "time_to_first_step_s": first_s,
+            "warmup_converged": run["round"] != 2,
+            "warmup_intervals": [first_call, *groups],
+            "steps_per_call": first_call["steps"],
+            "warmup_s": sum(group["t1_ns"] - group["t0_ns"] for group in groups) / 1e9,
+            "warmup_steps": sum(group["steps"] for group in groups),
+            "step_ms": step_ms,
+            "host_rss_import_mib": 500,
+            "host_rss_built_mib": 600,
+            "host_rss_training_peak_mib": 900,
+            "minor_faults_per_step": 3 if tuning.get("allocator") == "tbbmalloc" else 5400,
+            "tuning": json.dumps(tuning) if tuning else None,
+        }
+    )
 
 
 def _warmup(first_s: float, step_s: float) -> Iterator[dict]:

@@ -16,13 +16,14 @@ BATCH_SIZE = 4
 XLA_FLAGS = "--xla_backend_optimization_level=0"
 # Runs under the framework's own interpreter; prints what it saw.
 SCRIPT = """
-import json, resource, sys
+import json, logging, resource, sys
+from contextlib import ExitStack
 from unittest.mock import patch
 import numpy as np
 from framebench import frameworks, workloads
 from framebench.certify import reference
 from framebench.certify.arithmetic import Arithmetic
-from framebench.measure import ceiling, footprint, worker
+from framebench.measure import ceiling, footprint, split, worker
 from framebench.workloads.layers import Dropout
 
 framework, batch_size, names = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
@@ -194,12 +195,49 @@ def of_training(workload):
     return seen
 
 
+def of_profiler(workload):
+    # How many operators the profiler followed in so many steps, with the device waited for at both ends.
+    trainer = adapter.Trainer(workload, workload.initial_weights(1), batch_size, 1, "float32")
+    images = np.random.default_rng(1).random((12 * batch_size, *workload.input_shape), np.float32)
+    trainer.feed(images, np.zeros(len(images), np.int64), "device")
+    seen = {"operators": {}, "measured": split.measured(trainer, adapter, workload, "cpu", 3)}
+    for steps in (3, 6):
+        with ExitStack() as context:
+            pace = split.Followed(adapter.traced("cpu"), steps, context)
+            trainer.train(pace)
+        seen["operators"][steps] = len(pace.spans)
+    return seen
+
+
+def of_jax(workload):
+    # Whether every weight is there once the device was waited for, and how often the step is compiled over the epochs.
+    import jax
+    trainer = adapter.Trainer(workload, workload.initial_weights(1), batch_size, 1, "float32")
+    images = np.random.default_rng(1).random((3 * batch_size, *workload.input_shape), np.float32)
+    trainer.feed(images, np.zeros(len(images), np.int64), "device")
+    compiled = []
+    log, handler = logging.getLogger("jax"), logging.Handler()
+    handler.emit = lambda record: compiled.append(record.getMessage())
+    log.addHandler(handler)
+    with jax.log_compiles():
+        shapes = set(workload.weight_shapes.values())
+        steps = Steps(lambda: all(one.is_ready() for one in jax.live_arrays() if one.shape in shapes))
+        trainer.train(steps)
+    log.removeHandler(handler)
+    # Named as its function, `train_step` or `_step`.
+    compiled = [one for one in compiled if one.startswith("Compiling") and "_step" in one]
+    return {"ready": steps.losses, "compiled": compiled}
+
+
 def of_workload(workload):
     return of_training(workload) if workload.trains else of_inference(workload)
 
 
 seen = {"versions": adapter.versions(), "workloads": {name: of_workload(workloads.load(name)) for name in names}}
 workload = workloads.load(names[0])
+seen["profiler"] = of_profiler(workload)
+if adapter.ENVIRONMENT == "jax":
+    seen["jax"] = of_jax(workload)
 try:
     adapter.Trainer(workload, workload.initial_weights(1), batch_size, 1, "float32", device="cuda")
 except ValueError as error:
@@ -327,6 +365,27 @@ def test_the_lock_installs_what_the_adapter_says(of_framework):
     version = saw["versions"]["framework_version"].partition("+")[0]
     pins = environments.pins(environments.lock_of(framework, "cpu"))
     assert any(f"=={version}" in pin for pin in pins)
+
+
+def test_all_that_a_step_computes_is_done_when_the_device_was_waited_for(of_framework):
+    _, saw = of_framework
+    operators = saw["profiler"]["operators"]
+    assert operators["3"] >= 3 * 10
+    assert operators["6"] == pytest.approx(2 * operators["3"], rel=0.1)
+
+
+def test_the_profiler_tells_how_long_of_a_step_the_device_computes(of_framework):
+    _, saw = of_framework
+    found = saw["profiler"]["measured"]
+    assert found["profiled_steps"] == 3
+    assert 0 < found["device_busy_ms"] <= found["profiled_step_ms"]
+
+
+def test_jax_waits_for_every_weight_and_compiles_its_step_once(of_framework):
+    _, saw = of_framework
+    if "jax" in saw:
+        assert saw["jax"]["ready"] == [True] * 7
+        assert len(saw["jax"]["compiled"]) == 1, saw["jax"]["compiled"]
 
 
 def test_weights_come_back_as_they_were_given(conformance):

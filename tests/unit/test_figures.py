@@ -35,6 +35,8 @@ from framebench.figures import (
     names,
     over_batch_size,
     ratio,
+    split,
+    stacked,
     then_and_now,
     warmup,
 )
@@ -340,7 +342,7 @@ def test_the_wait_for_the_first_step_is_the_median_over_the_runs_that_are_ok():
     of_pytorch = runs["framework"] == "pytorch"
     runs.loc[of_pytorch, "import_s"] = [1.0, 2.0, 3.0, 4.0, 100.0]
     runs.loc[of_pytorch & (runs["round"] == 5), "status"] = "failed"
-    wait = first_step.waits(runs).set_index("framework").loc["pytorch"]
+    wait = stacked.summed(runs, first_step.STACK.parts).set_index("framework").loc["pytorch"]
     assert wait["import_s"] == 2.5
     assert wait["sums"] == pytest.approx([1.16, 2.16, 3.16, 4.16])
 
@@ -535,6 +537,7 @@ def figures(tables, language):
         "effects": effects.draw(measurements, tables.effects, tables.payback, **at_size),
         "warmup": warmup.draw(measurements, tables.warmup, **at_size),
         "first-step": first_step.draw(measurements, **at_size),
+        "split": split.draw(measurements, **at_size),
         "campaign": campaign.draw(measurements, tables.order, 0.95, **words),
     }
 

@@ -9,7 +9,7 @@ import pytest
 
 import simulated
 from framebench import languages, record, verdict
-from framebench.analyse import agreement
+from framebench.analyse import agreement, why
 
 LABELS = {
     "tensorflow": "TensorFlow",
@@ -60,6 +60,7 @@ def said(comparisons, measurements, language="en", **options):
         pd.DataFrame(comparisons, columns=columns),
         NO_EFFECTS,
         NO_OVERHEADS,
+        NO_WHYS,
         article_batch_sizes=SIZES,
         language=languages.load(language),
         labels=LABELS,
@@ -70,13 +71,13 @@ def said(comparisons, measurements, language="en", **options):
 
 def said_of(tables, language="en", **options):
     words = {"article_batch_sizes": SIZES, "language": languages.load(language), "labels": LABELS}
-    measured = tables.measurements, tables.comparisons, tables.effects, NO_OVERHEADS
+    measured = tables.measurements, tables.comparisons, tables.effects, NO_OVERHEADS, NO_WHYS
     sentences = verdict.sentences(*measured, **words, **options)
     return [sentence.text for sentence in sentences]
 
 
 NOTHING = simulated.campaign(blocks=[], rounds=0)
-NO_EFFECTS, NO_OVERHEADS = NOTHING.effects, NOTHING.overhead
+NO_EFFECTS, NO_OVERHEADS, NO_WHYS = NOTHING.effects, NOTHING.overhead, NOTHING.why
 BOTH = [runs("pytorch"), runs("keras-tensorflow")]
 
 
@@ -100,7 +101,7 @@ def test_inference_is_not_called_training(language, words):
     cell = {"workload": "resnet50-features", "batch_size": 32}
     tables = [pd.DataFrame([row | cell for row in rows]) for rows in (BOTH, [comparison(1.42, 1.36, 1.49, "faster")])]
     options = {"article_batch_sizes": {"resnet50-features": 32}, "language": languages.load(language), "labels": LABELS}
-    (sentence,) = verdict.sentences(*tables, NO_EFFECTS, NO_OVERHEADS, **options)
+    (sentence,) = verdict.sentences(*tables, NO_EFFECTS, NO_OVERHEADS, NO_WHYS, **options)
     assert words in sentence.text
 
 
@@ -365,6 +366,7 @@ def test_what_keras_itself_costs_is_said_with_what_it_is_a_cost_of(changes, word
             pd.DataFrame(columns=comparison(None, None, None, "").keys()),
             NO_EFFECTS,
             pd.DataFrame([row, row | {"batch_size": 32, "fixed_ms": 77.0}]),
+            NO_WHYS,
             article_batch_sizes=SIZES,
             language=languages.load(language),
             labels=LABELS,
@@ -373,14 +375,47 @@ def test_what_keras_itself_costs_is_said_with_what_it_is_a_cost_of(changes, word
         assert language != "en" or any(words in sentence.text for sentence in sentences)
 
 
+@pytest.mark.parametrize(
+    ("finding", "language", "words"),
+    [
+        (why.HOST, "en", "shown of the host, Python and dispatching, alone"),
+        (why.DEVICE, "en", "shown of what the device computes alone"),
+        (why.BOTH, "ko", "둘 다에서 차이 확인"),
+        (why.UNTOLD, "en", None),
+    ],
+)
+def test_it_says_whether_the_device_or_the_host_makes_the_difference(finding, language, words):
+    frameworks = [*simulated.THREE, "jax"]
+    tables = simulated.campaign(frameworks=frameworks, blocks=[("article-cnn", "device", 128)])
+    whys = tables.why.assign(finding=finding)
+    assert len(whys) == 3  # of JAX nothing is told
+    sentences = verdict.sentences(
+        *(tables.measurements, tables.comparisons, tables.effects, NO_OVERHEADS, whys),
+        article_batch_sizes=SIZES,
+        language=languages.load(language),
+        labels=LABELS | {"jax": "JAX"},
+    )
+    said = [sentence.text for sentence in sentences if sentence.table == "why"]
+    if words is None:
+        assert not said
+    else:
+        (text,) = said
+        # PyTorch with Keras, and Keras with what is beneath it; not PyTorch with TensorFlow.
+        assert text.count(words) == 2
+        assert "TensorFlow takes" in text or language != "en"
+
+
 def test_a_sentence_names_the_rows_that_it_was_made_from():
     tables = simulated.campaign(tracks=["default", "tuned"], busy_rounds=[1])
     words = {"article_batch_sizes": SIZES, "language": languages.load("en"), "labels": LABELS}
-    sentences = verdict.sentences(tables.measurements, tables.comparisons, tables.effects, tables.overhead, **words)
+    measured = tables.measurements, tables.comparisons, tables.effects, tables.overhead, tables.why
+    sentences = verdict.sentences(*measured, **words)
     for sentence in sentences:
         table = getattr(tables, sentence.table)
         assert all((table[key] == value).any() for key, value in sentence.where.items())
-    assert [sentence.table for sentence in sentences[-4:]] == ["effects", "overhead", "comparisons", "measurements"]
+    assert [sentence.table for sentence in sentences[-5:]] == [
+        *("effects", "overhead", "why", "comparisons", "measurements")
+    ]
     assert sentences[0].where["batch_size"] == 128
 
 
@@ -389,8 +424,9 @@ def test_the_command_writes_one_sentence_a_line(tmp_path, monkeypatch):
     pd.DataFrame([comparison(1.42, 1.36, 1.49, "faster")]).to_csv(tmp_path / "comparisons.csv", index=False)
     NO_EFFECTS.to_csv(tmp_path / "effects.csv", index=False)
     NO_OVERHEADS.to_csv(tmp_path / "overheads.csv", index=False)
+    NO_WHYS.to_csv(tmp_path / "whys.csv", index=False)
     monkeypatch.chdir(tmp_path)
-    tables = [f"--{table}={table}.csv" for table in ("measurements", "comparisons", "effects", "overheads")]
+    tables = [f"--{table}={table}.csv" for table in ("measurements", "comparisons", "effects", "overheads", "whys")]
     monkeypatch.setattr(sys, "argv", ["verdict", *tables, "--language=en", "--output=out.txt"])
     verdict.main()
     lines = (tmp_path / "out.txt").read_text(encoding="utf-8").splitlines()

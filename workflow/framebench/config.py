@@ -209,6 +209,7 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
             warmup=Warmup(**protocol["warmup"]),
             blocks=Blocks(**protocol["blocks"]),
             synced_steps=protocol["synced_steps"],
+            profiled_steps=protocol["profiled_steps"],
             sampler_hz=protocol["sampler_hz"],
             other_processes=protocol["other_processes"],
             timeout_s=protocol["timeout_s"],

@@ -36,6 +36,7 @@ class Protocol:
     warmup: Warmup
     blocks: Blocks
     synced_steps: int
+    profiled_steps: int
     sampler_hz: int  # of a GPU, while it is measured on
     other_processes: str  # `flag` or `wait`: for the end of those on a GPU that is to be measured on
     timeout_s: float

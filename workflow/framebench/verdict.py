@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from framebench import catalogue, languages, machines, workloads
-from framebench.analyse import agreement, overhead
+from framebench.analyse import agreement, overhead, why
 from framebench.analyse.comparisons import ACROSS
 from framebench.analyse.table import BLOCK, flagged, one_line
 from framebench.figures import cells, gains
@@ -26,6 +26,9 @@ BUSY = "busy_machine"
 VERSIONS = {agreement.SLOWER: "verdict_slower_since", agreement.FASTER: "verdict_faster_since"}
 # Findings of overhead.csv → what is said of them.
 COSTS = {overhead.FIXED: "cost_fixed", overhead.GROWS: "cost_grows", overhead.BOTH: "cost_both"}
+
+# Findings of why.csv → what is said of them.
+REASONS = {why.DEVICE: "why_device", why.HOST: "why_host", why.BOTH: "why_both"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ def sentences(
     comparisons: pd.DataFrame,
     effects: pd.DataFrame,
     overheads: pd.DataFrame,
+    whys: pd.DataFrame,
     *,
     article_batch_sizes: Mapping[str, int],
     language: Language,
@@ -80,6 +84,8 @@ def sentences(
         said.append(Sentence(text, "comparisons", question.block.to_dict()))
     said += _gains(measurements, effects, language, article_batch_sizes, labels)
     said += _costs(measurements, overheads, language, article_batch_sizes, labels)
+    for runs in _default_blocks(measurements, article_batch_sizes):
+        said += _why(runs, whys, language, labels, baseline)
     if agreements is not None:
         said += _versions(agreements, language, labels)
     said += [Sentence(text, "comparisons") for text in adjustment(comparisons, language)]
@@ -287,6 +293,13 @@ def _gain(row: Mapping[Any, Any], runs: pd.DataFrame, language: Language, labels
     return ": ".join(filter(None, [language[key].format(**values), why]))
 
 
+def _default_blocks(measurements: pd.DataFrame, article_batch_sizes: Mapping[str, int]) -> Iterator[pd.DataFrame]:
+    """The runs of one block per device and workload, by default."""
+    at_size = cells.article_form(measurements, "default", article_batch_sizes)
+    for _, runs in at_size.groupby(["device", "workload"]):
+        yield runs
+
+
 def _costs(
     measurements: pd.DataFrame,
     overheads: pd.DataFrame,
@@ -295,8 +308,7 @@ def _costs(
     labels: Mapping[str, str],
 ) -> Iterator[Sentence]:
     """One sentence per device and workload: what Keras itself costs on each framework that computes under it."""
-    at_size = cells.article_form(measurements, "default", article_batch_sizes)
-    for _, runs in at_size.groupby(["device", "workload"]):
+    for runs in _default_blocks(measurements, article_batch_sizes):
         block = runs.iloc[0][BLOCK]
         rows = overheads[(overheads[BLOCK] == block).all(axis=1)].dropna(subset="extra_ms_low")
         if len(rows):
@@ -315,6 +327,33 @@ def _cost(row: Mapping[Any, Any], language: Language, labels: Mapping[str, str])
     if key is None:
         key = "cost_none" if row["extra_ms_low"] <= 0 <= row["extra_ms_high"] else "cost_untold"
     return language[key].format(**{**row, "native": labels[row["native"]]})
+
+
+def _why(
+    runs: pd.DataFrame, whys: pd.DataFrame, language: Language, labels: Mapping[str, str], baseline: str
+) -> Iterator[Sentence]:
+    """A sentence on a block, of its `runs`: where it shows, whether device or host makes the difference of a pair.
+
+    Of the pairs that are asked about, and of each Keras with what computes under it.
+    """
+    block, frameworks = runs.iloc[0][BLOCK], runs["framework"].unique()
+    natives = [(one, native) for one in frameworks if (native := catalogue.beneath(one, frameworks))]
+    spoken_of = {frozenset(pair) for pair in [*pairs(frameworks, baseline), *natives]}
+    rows = whys[(whys[BLOCK] == block).all(axis=1) & whys["finding"].isin(REASONS)].to_dict("records")
+    told = []
+    for row in rows:
+        framework, reference = row["framework"], row["reference"]
+        if {framework, reference} in spoken_of:
+            row |= {"framework": labels[framework], "reference": labels[reference]}
+            told.append(language["why_pair"].format_map(row | {"shown": language[REASONS[row["finding"]]]}))
+    if told:
+        text = language["verdict_whys"].format(
+            device=cells.device_name(runs, block["device"]),
+            cell=_cell(block, language),
+            confidence=100 * rows[0]["confidence"],
+            whys="; ".join(told),
+        )
+        yield Sentence(text, "why", block.to_dict())
 
 
 def _versions(agreements: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> Iterator[Sentence]:
@@ -350,6 +389,7 @@ def main() -> None:
     parser.add_argument("--comparisons", required=True, type=Path, metavar="CSV", help="comparisons.csv")
     parser.add_argument("--effects", required=True, type=Path, metavar="CSV", help="effects.csv")
     parser.add_argument("--overheads", required=True, type=Path, metavar="CSV", help="overhead.csv")
+    parser.add_argument("--whys", required=True, type=Path, metavar="CSV", help="why.csv")
     parser.add_argument("--agreements", type=Path, metavar="CSV", help="agreement.csv, of merged results")
     parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
     parser.add_argument("--output", required=True, type=Path, metavar="TXT", help="text file to write, UTF-8")
@@ -368,6 +408,7 @@ def main() -> None:
             pd.read_csv(arguments.comparisons),
             pd.read_csv(arguments.effects),
             pd.read_csv(arguments.overheads),
+            pd.read_csv(arguments.whys),
             article_batch_sizes={
                 name: workloads.load(name).article_batch_size for name in set(measurements["workload"])
             },

@@ -163,6 +163,22 @@ rule overhead:
         " --confidence {params.confidence} --output {output} 2>&1 | tee {log:q} >&2"
 
 
+rule why:
+    """Whether frameworks differ in what the device computes or in how long it waits for the host."""
+    input:
+        code=catalogue.code("framebench.analyse.why"),
+        measurements=rules.measurements.output,
+    output:
+        report(f"{RESULTS}/why.csv", **TABLE_IN_REPORT, labels={"table": "why"}),
+    log:
+        f"{RESULTS}/logs/why.log",
+    params:
+        confidence=CONFIG.confidence,
+    shell:
+        "python -P -m framebench.analyse.why --measurements {input.measurements}"
+        " --confidence {params.confidence} --output {output} 2>&1 | tee {log:q} >&2"
+
+
 rule noise:
     """How far the runs of each cell scatter, and what else the machine did."""
     input:
@@ -258,6 +274,7 @@ rule tables:
         rules.effects.output,
         rules.payback.output,
         rules.overhead.output,
+        rules.why.output,
         rules.power.output,
         rules.noise.output,
         rules.order.output,
@@ -275,6 +292,7 @@ rule verdict:
         comparisons=rules.comparisons.output,
         effects=rules.effects.output,
         overheads=rules.overhead.output,
+        whys=rules.why.output,
     output:
         f"{RESULTS}/verdict.{{language}}.txt",
     log:
@@ -284,8 +302,8 @@ rule verdict:
         agreements=[],
     shell:
         "python -P -m framebench.verdict --measurements {input.measurements} --comparisons {input.comparisons}"
-        " --effects {input.effects} --overheads {input.overheads} {params.agreements:q} --language {wildcards.language}"
-        " --baseline {params.baseline} --output {output} 2>&1 | tee {log:q} >&2"
+        " --effects {input.effects} --overheads {input.overheads} --whys {input.whys} {params.agreements:q}"
+        " --language {wildcards.language} --baseline {params.baseline} --output {output} 2>&1 | tee {log:q} >&2"
 
 
 rule complete:

@@ -110,6 +110,16 @@ use rule overhead as merged_overhead with:
         f"{MERGE_LOGS}/overhead.log",
 
 
+use rule why as merged_why with:
+    input:
+        code=catalogue.code("framebench.analyse.why"),
+        measurements=rules.merged_measurements.output,
+    output:
+        f"{MERGED}/why.csv",
+    log:
+        f"{MERGE_LOGS}/why.log",
+
+
 use rule noise as merged_noise with:
     input:
         code=catalogue.code("framebench.analyse.noise"),
@@ -193,6 +203,7 @@ use rule verdict as merged_verdict with:
         comparisons=rules.merged_comparisons.output,
         effects=rules.merged_effects.output,
         overheads=rules.merged_overhead.output,
+        whys=rules.merged_why.output,
         agreements=rules.agreement.output,
     output:
         f"{MERGED}/verdict.{{language}}.txt",
@@ -244,6 +255,7 @@ use rule page as merged_page with:
             rules.merged_effects.output,
             rules.merged_payback.output,
             rules.merged_overhead.output,
+            rules.merged_why.output,
             rules.merged_noise.output,
             rules.merged_order.output,
             rules.merged_warmup.output,

@@ -25,6 +25,7 @@ from framebench.figures import (
     names,
     over_batch_size,
     ratio,
+    split,
     then_and_now,
     timeline,
     warmup,
@@ -134,6 +135,7 @@ def _figure(arguments: argparse.Namespace, language: languages.Language) -> Figu
         ),
         "warmup": lambda: warmup.draw(measurements, _table(arguments, "warmup"), **at_size),
         "first-step": lambda: first_step.draw(measurements, **at_size),
+        "split": lambda: split.draw(measurements, **at_size),
         "campaign": lambda: campaign.draw(measurements, _table(arguments, "order"), confidence, **words),
     }
     if name in draw:

@@ -8,7 +8,17 @@ from framebench.config import Config
 
 ARTICLE_2018 = ["article-2018-p100", "article-2018-k80"]
 TRACKS = ["default", "tuned"]
-ON_EVERY_DEVICE = ["throughput", "ratio", "memory", "share-of-peak", "effects", "warmup", "first-step", "campaign"]
+ON_EVERY_DEVICE = [
+    "throughput",
+    "ratio",
+    "memory",
+    "share-of-peak",
+    "effects",
+    "warmup",
+    "first-step",
+    "split",
+    "campaign",
+]
 ON_GPUS = ["gpu-memory", "energy"]
 ON_SEVERAL_DEVICES = ["devices"]
 MEASURED = ON_EVERY_DEVICE + ON_GPUS + ON_SEVERAL_DEVICES

@@ -10,7 +10,7 @@ An adapter module imports its framework at the top (that import is timed) and de
                  "default" has there, as it has on the other
     TRAINING_OPTIONS  those of them that inference has no use for; need not be there
     PRECISIONS   in what it trains on a "cpu" and on a GPU, "cuda"
-and holds `start()`, `Trainer`, `versions()` and `out_of_memory(error)`.
+and holds `start()`, `Trainer`, `traced()`, `versions()` and `out_of_memory(error)`.
 
 A precision is the same thing in every framework:
     float32   weights, images and every computation in float32, TF32 switched off
@@ -27,6 +27,7 @@ Which of them is in effect is seen in numbers after every run: `framebench.measu
 
 import importlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -35,6 +36,7 @@ import numpy as np
 from framebench import sides
 from framebench.workloads.layers import BatchNorm, Workload
 
+Span = tuple[float, float]  # start and end in ns
 Weights = dict[str, np.ndarray]  # neutral name → neutral array, see Workload.weight_shapes
 Tuning = Mapping[str, Any]  # settings of an adapter's OPTIONS; one that is missing is as in "default"
 NOT_TUNED: Tuning = MappingProxyType({})
@@ -168,6 +170,15 @@ class Adapter(Protocol):
         """Set what the framework must know before it computes, and put a first number on `device`.
 
         Every Trainer does so too. ValueError where the framework sees no GPU.
+        """
+
+    @staticmethod
+    def traced(device: str) -> AbstractContextManager[list[Span]]:
+        """Follow what is computed on `device`, `cpu` or `cuda`, with the framework's own profiler.
+
+        When the context ends, the list has every kernel and copy of the GPU, or every operator on the CPU, with its
+        start and end on a clock of the profiler; they may overlap. It is entered and left while the device is idle.
+        ValueError at its end where the profiler cannot tell.
         """
 
     @staticmethod

@@ -5,7 +5,9 @@ framework of its own. The optimizer and the loss are Optax's, to which JAX's doc
 """
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count, cycle
 from math import prod
 from pathlib import Path
@@ -22,6 +24,7 @@ from framebench.frameworks import (
     NOT_TUNED,
     Observer,
     Pace,
+    Span,
     Tuning,
     Weights,
     check_fit,
@@ -30,6 +33,7 @@ from framebench.frameworks import (
     nothing,
     stored_type,
 )
+from framebench.frameworks._xspace import XLA_INSTRUCTION, on_cpu, on_gpu
 from framebench.workloads.layers import OF_BATCH_NORM, SGD, Adam, Dropout, Workload
 
 LABEL = "JAX"
@@ -89,6 +93,9 @@ class Trainer:
         self.state: State = on_device, self.optimizer.init(on_device), key
         self.steps_per_call: int = tuning.get("steps_per_call", 1)
         self.donate: bool = tuning.get("donate", False)
+        self.step = jax.jit(
+            self._step if self.steps_per_call == 1 else self._steps, donate_argnums=0 if self.donate else ()
+        )
         self.evaluate = jax.jit(self._logits)
 
     def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
@@ -115,9 +122,8 @@ class Trainer:
                 yield *jax.device_put((x[numbers], y[numbers]), self.place), several
 
     def train(self, pace: Pace) -> None:
-        step = jax.jit(self._step if self.steps_per_call == 1 else self._steps, donate_argnums=0 if self.donate else ())
         for batch in self.calls:
-            self.state = step(self.state, *batch)
+            self.state = self.step(self.state, *batch)
             if pace.over(self._synchronise, self.steps_per_call):
                 return
 
@@ -308,6 +314,33 @@ def _primitives(jaxpr: Any) -> Iterator[str]:
         for inner in equation.params.values():
             if isinstance(inner, jax.extend.core.ClosedJaxpr):
                 yield from _primitives(inner.jaxpr)
+
+
+@contextmanager
+def traced(device: str) -> Iterator[list[Span]]:
+    """As the contract has it: docs.jax.dev/en/latest/profiling.html"""
+    options = jax.profiler.ProfileOptions()
+    options.python_tracer_level = 0
+    # Of a GPU nothing else is followed: what is slows the host.
+    options.host_tracer_level = 1 if device == "cuda" else 2
+    spans: list[Span] = []
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder, profiler_options=options):
+            yield spans
+        (file,) = Path(folder).rglob("*.xplane.pb")
+        spans += spans_in(jax.profiler.ProfileData.from_file(str(file)), device)
+
+
+def spans_in(profile: jax.profiler.ProfileData, device: str) -> list[Span]:
+    """When something was computed on the device."""
+    return [
+        (event.start_ns, event.end_ns)
+        for plane in profile.planes
+        for line in plane.lines
+        if device == "cpu" or on_gpu(plane.name, line.name)
+        for event in line.events
+        if device == "cuda" or on_cpu(event.name, any(name == XLA_INSTRUCTION for name, _ in event.stats))
+    ]
 
 
 def traced_flops(function: Callable, *arguments: Any) -> int:

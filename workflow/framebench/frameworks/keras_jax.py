@@ -14,7 +14,7 @@ import numpy as np
 
 from framebench.frameworks import jax as of_jax
 from framebench.frameworks._keras import KerasTrainer
-from framebench.frameworks.jax import device_name, out_of_memory, start, tell, traced_flops
+from framebench.frameworks.jax import device_name, out_of_memory, start, tell, traced, traced_flops
 
 __all__ = [
     "ENVIRONMENT",
@@ -27,6 +27,7 @@ __all__ = [
     "Trainer",
     "out_of_memory",
     "start",
+    "traced",
     "versions",
 ]
 

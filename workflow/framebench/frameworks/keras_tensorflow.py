@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from framebench.frameworks import tensorflow
 from framebench.frameworks._keras import KerasTrainer
-from framebench.frameworks.tensorflow import graph_flops, out_of_memory, start
+from framebench.frameworks.tensorflow import graph_flops, out_of_memory, start, traced
 
 __all__ = [
     "ENVIRONMENT",
@@ -26,6 +26,7 @@ __all__ = [
     "Trainer",
     "out_of_memory",
     "start",
+    "traced",
     "versions",
 ]
 

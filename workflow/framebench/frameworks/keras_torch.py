@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from framebench.frameworks import NOT_TUNED, Tuning, pytorch
 from framebench.frameworks._keras import KerasTrainer
-from framebench.frameworks.pytorch import counted_flops, out_of_memory, start
+from framebench.frameworks.pytorch import counted_flops, out_of_memory, start, traced
 from framebench.workloads.layers import Workload
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Trainer",
     "out_of_memory",
     "start",
+    "traced",
     "versions",
 ]
 

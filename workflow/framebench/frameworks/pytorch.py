@@ -16,6 +16,7 @@ from framebench.frameworks import (
     NOT_TUNED,
     Observer,
     Pace,
+    Span,
     Tuning,
     check_fit,
     computed_type,
@@ -72,6 +73,7 @@ NAMES: dict[type, dict[str, tuple[str, ...]]] = {
 CUDNN_RNN = "aten::_cudnn_rnn"
 BATCH_NORMS = ("aten::cudnn_batch_norm", "aten::native_batch_norm")
 
+COMPILED = "Torch-Compiled Region"  # the profiler's name for what torch.compile made
 COUNTER = "num_batches_tracked"  # of a batch norm in training: no weight
 
 
@@ -422,6 +424,25 @@ def operations(compute: Callable[[], object]) -> set[str]:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
         compute()
     return {event.key for event in seen.key_averages()}
+
+
+@contextmanager
+def traced(device: str) -> Iterator[list[Span]]:
+    """As the contract has it: docs.pytorch.org/docs/stable/profiler.html"""
+    on_gpu, activities = device == "cuda", torch.profiler.ProfilerActivity
+    spans: list[Span] = []
+    # Of a GPU nothing else is followed: every operator of the host that is would slow the host.
+    with torch.profiler.profile(activities=[activities.CUDA if on_gpu else activities.CPU]) as seen:
+        yield spans
+    # What `events` makes objects and trees of, which of a recurrent net takes longer than the steps did.
+    for event in seen.profiler.kineto_results.events():
+        if not on_gpu and event.name().startswith(COMPILED):
+            raise ValueError("PyTorch's profiler does not see the kernels that torch.compile makes for a CPU")
+        # Beside the operators, whose inner ones lie within them, stand the optimizer's Python and autograd's engine;
+        # beside a GPU's kernels and copies, annotations over stretches of the host's time.
+        of_gpu = event.device_type() == torch.autograd.DeviceType.CUDA and not event.is_user_annotation()
+        if of_gpu if on_gpu else event.name().startswith("aten::"):
+            spans.append((event.start_ns(), event.end_ns()))
 
 
 def counted_flops(compute: Callable[[], object]) -> int:

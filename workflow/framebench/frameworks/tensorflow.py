@@ -1,9 +1,12 @@
 """TensorFlow without Keras: a custom loop over one `tf.function` step (tensorflow.org/guide/core)."""
 
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from framebench.frameworks import (
     NOT_TUNED,
     Observer,
     Pace,
+    Span,
     Tuning,
     check_fit,
     computed_type,
@@ -21,6 +25,7 @@ from framebench.frameworks import (
     nothing,
     stored_type,
 )
+from framebench.frameworks._xspace import XLA_INSTRUCTION, on_cpu, on_gpu
 from framebench.workloads import layers
 from framebench.workloads.layers import Workload
 
@@ -86,6 +91,7 @@ class Trainer:
         self.loss_scale: Any = tf.compat.v1.mixed_precision.DynamicLossScale() if precision == "float16" else None
         step = self._scaled_step if self.loss_scale else self._step
         self.step = tf.function(step, jit_compile=self.jit_compile or None)
+        self.evaluate = tf.function(partial(self._logits, training=False), jit_compile=self.jit_compile or None)
 
     def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
         if input == "device" and self.steps_per_call > 1:
@@ -128,10 +134,9 @@ class Trainer:
         return loss.numpy if self.place == CPU else tf.test.experimental.sync_devices
 
     def infer(self, pace: Pace, take: Callable[[np.ndarray], object]) -> None:
-        infer = tf.function(partial(self._logits, training=False), jit_compile=self.jit_compile or None)
         for _epoch in count():
             for x, _ in self.batches:
-                take(infer(x).numpy())
+                take(self.evaluate(x).numpy())
                 if pace.over(nothing):
                     return
 
@@ -350,6 +355,38 @@ def operations(net: Callable, images: np.ndarray) -> set[str]:
     graph = tf.function(net).get_concrete_function(tf.constant(images)).graph.as_graph_def()
     inside = (node for function in graph.library.function for node in function.node_def)
     return {node.op for node in (*graph.node, *inside)}
+
+
+@contextmanager
+def traced(device: str) -> Iterator[list[Span]]:
+    """As the contract has it: tensorflow.org/guide/profiler, "Profiling APIs"."""
+    # Here, as nobody who trains waits for its import.
+    from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace  # noqa: PLC0415
+
+    # Of a GPU nothing else is followed: what is slows the host.
+    options = tf.profiler.experimental.ProfilerOptions(host_tracer_level=1 if device == "cuda" else 2)
+    spans: list[Span] = []
+    with tempfile.TemporaryDirectory() as folder:
+        with tf.profiler.experimental.Profile(folder, options):
+            yield spans
+        (file,) = Path(folder).rglob("*.xplane.pb")
+        spans += spans_in(XSpace.FromString(file.read_bytes()), device)
+
+
+def spans_in(profile: Any, device: str) -> list[Span]:
+    """When something was computed on the device, from a trace, an XSpace."""
+    spans = []
+    for plane in profile.planes:
+        instruction = {number for number, stat in plane.stat_metadata.items() if stat.name == XLA_INSTRUCTION}
+        for line in plane.lines:
+            if device == "cuda" and not on_gpu(plane.name, line.name):
+                continue
+            for event in line.events:
+                name = plane.event_metadata[event.metadata_id].name
+                if device == "cuda" or on_cpu(name, any(stat.metadata_id in instruction for stat in event.stats)):
+                    start_ns = line.timestamp_ns + event.offset_ps / 1e3
+                    spans.append((start_ns, start_ns + event.duration_ps / 1e3))
+    return spans
 
 
 def graph_flops(net: Callable, images: np.ndarray) -> int:

@@ -25,7 +25,7 @@ def main() -> None:
     if Path(sys.prefix).resolve() != request["environment"].resolve():
         sys.exit(f"{request['environment']}: this is not the environment of the interpreter that runs ({sys.prefix})")
     request["environment"], request["data"] = str(request["environment"]), str(request["data"])
-    request["ceiling"] = True  # a search's trials are not held against it
+    request["diagnosis"] = True  # a search's trials need none
     request["tuning"] = json.loads(request["tuning"].read_text())["chosen"] if request["tuning"] else {}
     request |= allocation.bound(request["allocated"])
     uuid, protocol = request["gpu"] and request["gpu"]["uuid"], request["protocol"]
@@ -66,7 +66,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True, help="CPU threads for the framework")
     parser.add_argument(
-        "--protocol", type=json.loads, required=True, help="JSON: warmup, blocks, synced_steps, timeout_s"
+        "--protocol",
+        type=json.loads,
+        required=True,
+        help="JSON: warmup, blocks, synced_steps, profiled_steps, timeout_s",
     )
     parser.add_argument("--tuning", type=Path, help="what framebench.measure.tune found, for track tuned")
     parser.add_argument("--data", type=Path, required=True, help="npz with images and labels")

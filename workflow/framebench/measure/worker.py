@@ -18,7 +18,7 @@ from statistics import median, quantiles
 import numpy as np
 
 from framebench import frameworks, sides, workloads
-from framebench.measure import allocator, ceiling, die_with, footprint
+from framebench.measure import allocator, ceiling, die_with, footprint, split
 from framebench.measure.devices import cpu, cuda, nvml
 from framebench.measure.pace import MoreWork, Pace, Timeline
 from framebench.protocol import Blocks, Warmup
@@ -105,8 +105,10 @@ def observe(request: dict, observed: dict[str, object]) -> None:
     if not request.get("weights_only"):
         seen, flags = kernels_seen(trainer, first_batch[0], device)
         observed |= seen | {"flags": [*observed["flags"], *flags]}  # type: ignore[misc]
-    if request.get("ceiling"):
+    if request.get("diagnosis"):
         observed |= ceiling.measured(trainer, adapter.out_of_memory)
+        if steps := request["protocol"]["profiled_steps"]:
+            observed |= split.measured(trainer, adapter, workload, device, steps)
 
 
 def measure(

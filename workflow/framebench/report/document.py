@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 
 from framebench import catalogue, machines, verdict, workloads
-from framebench.analyse import agreement, overhead
+from framebench.analyse import agreement, overhead, why
 from framebench.analyse.table import BLOCK, flagged
 from framebench.certify.page import CIRCUMSTANCES, nearest
 from framebench.figures import campaign, drawing, names
@@ -68,6 +68,7 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         comparisons,
         results.tables["effects"],
         results.tables.get("overhead", pd.DataFrame(columns=list(overhead.COLUMNS))),
+        results.tables.get("why", pd.DataFrame(columns=list(why.COLUMNS))),
         article_batch_sizes={name: workloads.load(name).article_batch_size for name in set(measurements["workload"])},
         language=language,
         labels=labels,

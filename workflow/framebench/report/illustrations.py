@@ -10,12 +10,16 @@ from framebench.figures import names
 from framebench.languages import Language
 
 # What the interactive charts show, for print and for where there is no script, and what they do not.
-STATIC = ("throughput", "ratio", "memory", "gpu-memory", "energy", "first-step", "share-of-peak", "devices", "effects")
+STATIC = (
+    *("throughput", "ratio", "memory", "gpu-memory", "energy", "first-step", "split", "share-of-peak", "devices"),
+    "effects",
+)
 STEADINESS = ("campaign", "warmup")
 
 SOURCES = {
     "ratio": ("comparisons",),
     "effects": ("effects", "payback"),
+    "split": ("measurements", "why"),
     "throughput": ("measurements", "literature"),
     "warmup": ("warmup",),
     "share-of-peak": ("measurements", "limits"),

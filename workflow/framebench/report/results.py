@@ -12,7 +12,7 @@ from framebench.analyse.table import table
 
 # Without these there is nothing to show; the others may be missing, from a campaign of an earlier version for one.
 NEEDED = ("measurements", "comparisons", "effects")
-EXPECTED = (*NEEDED, "limits", "noise", "order", "power", "overhead", "payback", "literature")
+EXPECTED = (*NEEDED, "limits", "noise", "order", "power", "overhead", "why", "payback", "literature")
 # Of a campaign with a search for the largest batch, and of a merge of many campaigns.
 TABLES = (*EXPECTED, "largest_batch", "agreement", "parts", "left_out")
 

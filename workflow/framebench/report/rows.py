@@ -17,6 +17,7 @@ KEYS = {
     "comparisons": BLOCK,
     "power": BLOCK,
     "overhead": BLOCK,
+    "why": BLOCK,
     "effects": ["device", "workload", "precision", "batch_size"],
     "payback": ["device", "workload", "precision", "batch_size"],
     "order": ["device"],

@@ -1,0 +1,89 @@
+"""Whether the device or the host makes the difference between the steps of two frameworks."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from framebench.analyse.table import table, write_table
+from framebench.analyse.why import BOTH, COLUMNS, DEVICE, HOST, UNTOLD, main, split, why
+from runs import run
+
+
+def step(framework: str, number: int, device_ms: float | None, host_ms: float, **changes) -> dict:
+    """A run on a CPU whose steps take a quarter longer under the profiler, in both their parts."""
+    step_ms = (device_ms or 0) + host_ms
+    told = {} if device_ms is None else {"profiled_step_ms": 1.25 * step_ms, "device_busy_ms": 1.25 * device_ms}
+    return run(framework, number, 1e3 / step_ms, **({"step_ms": step_ms} | told | changes))
+
+
+def campaign(device_ms=0.0, host_ms=0.0, *, noise=0.0, rounds=5, seed=1) -> list[dict]:
+    """Of PyTorch's steps the device computes 20 ms and waits 2 ms, of Keras's so much more; both scatter."""
+    random = np.random.default_rng(seed)
+    return [
+        step(framework, number, *(part * np.exp(noise * random.standard_normal()) for part in parts))
+        for number in range(1, rounds + 1)
+        for framework, parts in (("pytorch", (20, 2)), ("keras-torch", (20 + device_ms, 2 + host_ms)))
+    ]
+
+
+def test_a_step_on_a_cpu_is_split_by_the_share_that_the_profiler_saw_and_on_a_gpu_by_its_time():
+    records = [
+        step("pytorch", 1, 20, 5),
+        # The host is slowed to 50 ms a step, and the GPU computes 20 all the same.
+        run("jax", 1, 40, step_ms=25, profiled_step_ms=50, device_busy_ms=20, device_uuid="GPU-1"),
+        # More than the step took: the runs scatter.
+        run("tensorflow", 1, 40, step_ms=25, profiled_step_ms=50, device_busy_ms=26, device_uuid="GPU-1"),
+        step("keras-jax", 1, None, 25),
+    ]
+    parts = split(pd.DataFrame(records)).set_index("framework")[["device_ms", "host_ms"]]
+    assert parts.loc["pytorch"].tolist() == pytest.approx([20, 5])
+    assert parts.loc["jax"].tolist() == pytest.approx([20, 5])
+    assert parts.loc["tensorflow"].tolist() == pytest.approx([25, 0])
+    assert parts.loc["keras-jax"].isna().all()
+
+
+def test_a_pair_has_a_row_with_the_longer_one_first_and_what_makes_it_longer():
+    (row,) = why(pd.DataFrame(campaign(3, 1.5)), 0.95).to_dict("records")
+    assert list(row) == list(COLUMNS)
+    assert (row["framework"], row["reference"], row["rounds"]) == ("keras-torch", "pytorch", 5)
+    told = [row[name] for name in ("step_ms", "reference_step_ms", "longer_ms", "longer_device_ms", "longer_host_ms")]
+    assert told == pytest.approx([26.5, 22, 4.5, 3, 1.5])
+    assert (row["device_ms"], row["reference_host_ms"]) == pytest.approx((23, 2))
+    assert row["finding"] == BOTH
+
+
+def test_what_one_part_gains_and_the_other_loses_is_both():
+    (row,) = why(pd.DataFrame(campaign(-3, 4)), 0.95).to_dict("records")
+    assert (row["framework"], row["finding"]) == ("keras-torch", BOTH)
+    assert (row["longer_device_ms"], row["longer_host_ms"]) == pytest.approx((-3, 4))
+
+
+@pytest.mark.parametrize(
+    ("device_ms", "host_ms", "true", "falsely"),
+    [(8, 0, DEVICE, {HOST, BOTH}), (0, 2, HOST, {DEVICE, BOTH}), (0, 0, UNTOLD, {DEVICE, HOST, BOTH})],
+)
+def test_of_simulated_campaigns_the_true_part_is_found_and_another_seldom(device_ms, host_ms, true, falsely):
+    campaigns = 40
+    findings = [
+        why(pd.DataFrame(campaign(device_ms, host_ms, noise=0.05, seed=seed)), 0.95)["finding"].iloc[0]
+        for seed in range(campaigns)
+    ]
+    chance = 0.05 + 3 * (0.05 * 0.95 / campaigns) ** 0.5  # of an interval that excludes 0 where the truth is 0
+    assert sum(finding in falsely for finding in findings) / campaigns <= chance
+    assert sum(finding == true for finding in findings) / campaigns >= 1 - chance
+
+
+def test_only_rounds_in_which_both_were_told_count():
+    records = campaign(3)
+    records[0] |= {"device_busy_ms": None}
+    records[3] |= {"status": "failed"}
+    (row,) = why(pd.DataFrame(records), 0.95).to_dict("records")
+    assert row["rounds"] == 3
+    nothing = [one | {"device_busy_ms": None} for one in records]
+    assert why(pd.DataFrame(nothing), 0.95).empty
+
+
+def test_the_command_writes_the_table(tmp_path):
+    write_table(table(campaign(3)), tmp_path / "measurements.csv")
+    main([f"--measurements={tmp_path}/measurements.csv", "--confidence=0.95", f"--output={tmp_path}/why.csv"])
+    assert pd.read_csv(tmp_path / "why.csv")["finding"].tolist() == [DEVICE]

@@ -1,0 +1,80 @@
+"""Whether two frameworks differ in what the device computes or in how long it waits for Python and the framework.
+
+`python -m framebench.analyse.why --help`
+"""
+
+from itertools import combinations
+
+import pandas as pd
+
+from framebench.analyse import command
+from framebench.analyse.overhead import differs
+from framebench.analyse.statistics import mean_interval
+from framebench.analyse.table import BLOCK
+
+PARTS = ["device_ms", "host_ms"]
+COLUMNS = (
+    dict.fromkeys([*BLOCK, "framework", "reference"], "str")
+    | {"batch_size": "Int64"}
+    | {f"{of}{what}": "float64" for what in ("step_ms", *PARTS) for of in ("", "reference_")}
+    | {f"longer_{what}{end}": "float64" for what in ("ms", *PARTS) for end in ("", "_low", "_high")}
+    | {"rounds": "Int64", "confidence": "float64", "finding": "str"}
+)
+DEVICE, HOST, BOTH, UNTOLD = "device", "host", "device and host", "not told apart"
+
+
+def split(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs with both PARTS of their `step_ms`: in which the device computes, and in which it waits for the host.
+
+    A GPU computes as long under the profiler as without it, and only the host is slowed: of its step it is
+    `device_busy_ms`. On a CPU both are slowed, and it is the share that `device_busy_ms` has of `profiled_step_ms`.
+    All of the step at most; null where the profiler did not tell.
+    """
+    followed_ms = runs["step_ms"].where(runs["device_uuid"].notna(), runs["profiled_step_ms"])
+    device_ms = runs["step_ms"] * (runs["device_busy_ms"] / followed_ms).clip(upper=1)
+    return runs.assign(device_ms=device_ms, host_ms=runs["step_ms"] - device_ms)
+
+
+def why(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """One row of COLUMNS per block and pair of frameworks, the one with the longer steps first.
+
+    Of the rounds in which both have runs that are ok and that the profiler followed: means of each, and of the
+    differences of a round, with their t intervals at level `confidence`. `finding` says which of the PARTS differs,
+    by intervals that hold together at that level (Bonferroni): the `device`, as with other kernels; the `host`, as
+    with more Python; both, also where one gains what the other loses; or `not told apart`.
+    """
+    ok = split(measurements[measurements["status"] == "ok"]).dropna(subset="device_ms")
+    rows: list[dict] = []
+    for block, runs in ok.groupby(BLOCK):
+        steps = {framework: of.set_index("round")[["step_ms", *PARTS]] for framework, of in runs.groupby("framework")}
+        for pair in combinations(steps, 2):
+            shared = steps[pair[0]].index.intersection(steps[pair[1]].index)
+            if len(shared):
+                framework, reference = sorted(pair, key=lambda one: -steps[one].loc[shared, "step_ms"].mean())
+                names = dict(zip(BLOCK, block, strict=True)) | {"framework": framework, "reference": reference}
+                rows.append(names | _pair(steps[framework].loc[shared], steps[reference].loc[shared], confidence))
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return frame.sort_values([*BLOCK, "framework", "reference"], ignore_index=True)
+
+
+def _pair(longer: pd.DataFrame, shorter: pd.DataFrame, confidence: float) -> dict:
+    """What a row tells beside its names, from both frameworks' steps, of the same rounds."""
+    row: dict = longer.mean().to_dict() | shorter.mean().add_prefix("reference_").to_dict()
+    differences = longer - shorter
+    row |= mean_interval(differences["step_ms"].tolist(), confidence).columns("longer_ms")
+    shown = {}
+    for part in PARTS:
+        row |= mean_interval(differences[part].tolist(), confidence).columns(f"longer_{part}")
+        shown[part] = differs(mean_interval(differences[part].tolist(), (1 + confidence) / 2))
+    alone = DEVICE if shown["device_ms"] else HOST if shown["host_ms"] else UNTOLD
+    finding = BOTH if all(shown.values()) else alone
+    return row | {"rounds": len(differences), "confidence": confidence, "finding": finding}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read measurements, write the table; see framebench.analyse.command."""
+    command.run(why, __doc__.splitlines()[0], arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""How long of a step the device computes, and how long it waits for Python and the framework."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from framebench.analyse import why
+from framebench.figures import stacked
+from framebench.languages import Language
+
+STACK = stacked.Stack(
+    "split",
+    {"device_ms": ("split_device", 1.0), "host_ms": ("split_host", 0.35)},
+    untold="split_untold",
+    one_scale=False,
+)
+
+
+def draw(
+    measurements: pd.DataFrame, *, article_batch_sizes: Mapping[str, int], language: Language, labels: Mapping[str, str]
+) -> Figure:
+    """In milliseconds; the panels are those of `stacked`, each with a scale of its own."""
+    return stacked.draw(
+        why.split(measurements), STACK, article_batch_sizes=article_batch_sizes, language=language, labels=labels
+    )

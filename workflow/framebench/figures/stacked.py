@@ -1,0 +1,95 @@
+"""Bars of parts that add up, in the order in which a user waits for them: one bar per cell, a dot per run."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from framebench.figures import cells, drawing
+from framebench.languages import Language
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What a figure stacks; a language has its title, axis, note, and words for a whole bar, by its name."""
+
+    name: str
+    parts: Mapping[str, tuple[str, float]]  # column of the runs → text, opacity
+    untold: str  # text for a cell of which runs are ok and none has all parts
+    one_scale: bool  # whether a second is as long in every panel
+
+
+def summed(runs: pd.DataFrame, parts: Collection[str]) -> pd.DataFrame:
+    """One row per cell: its key, its state, and over its `ok` runs the median of each of the parts.
+
+    `sums` lists the sum of the parts of each of these runs that has them all.
+    """
+    key = [*cells.PANEL, "batch_size", "framework"]
+    rows = []
+    for cell, of_cell in runs.groupby(key):
+        told = of_cell.loc[of_cell["status"] == "ok", list(parts)]
+        sums = told.sum(axis=1, skipna=False).dropna().tolist()
+        rows.append(
+            dict(zip(key, cell, strict=True)) | {"state": cells.state(of_cell), "sums": sums} | told.median().to_dict()
+        )
+    return pd.DataFrame(rows)
+
+
+def draw(
+    measurements: pd.DataFrame,
+    stack: Stack,
+    *,
+    article_batch_sizes: Mapping[str, int],
+    language: Language,
+    labels: Mapping[str, str],
+) -> Figure:
+    """One panel per device, workload, input, track and precision; a bar per framework."""
+    runs = cells.at_article_size(measurements, article_batch_sizes)
+    rows = summed(runs, stack.parts)
+    panels = list(rows.groupby(cells.PANEL))
+    several_devices = runs["device"].nunique() > 1
+    titles = [drawing.panel_title(of_panel.iloc[0].to_dict(), language, several_devices) for _, of_panel in panels]
+    sizes = [0.3, *(0.22 * len(of_panel) for _, of_panel in panels)]
+    figure = drawing.new_figure(
+        body_in=0.3 + sum(sizes) + sum(0.35 + 0.16 * len(title.split("\n")) for title in titles),
+        title=language[f"title_{stack.name}"],
+        footer=f"{language[f'note_{stack.name}']}\n{drawing.provenance(runs, language, labels)}",
+    )
+    legend, *all_axes = figure.subplots(len(sizes), height_ratios=sizes)
+    parts_shown = [(drawing.tint(drawing.INK, opacity), language[text]) for text, opacity in stack.parts.values()]
+    drawing.legend_across(figure, legend, [Patch(color=colour, label=label) for colour, label in parts_shown])
+    for axes, title, (_, of_panel) in zip(all_axes, titles, panels, strict=True):
+        axes.set_title(title)
+        sums = (rows if stack.one_scale else of_panel)["sums"].explode().dropna()
+        axes.set_xlim(0, 1.12 * max([1e-3, *sums]))
+        _bars(axes, of_panel, stack, language, labels)
+        axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
+    all_axes[-1].set_xlabel(language[f"axis_{stack.name}"])
+    return figure
+
+
+def _bars(axes: Axes, rows: pd.DataFrame, stack: Stack, language: Language, labels: Mapping[str, str]) -> None:
+    """One stacked bar per row, top down, the whole of it in words at its right."""
+    styles = drawing.framework_styles(rows["framework"])
+    gap = 0.01 * axes.get_xlim()[1]
+    bars: list[dict] = rows.to_dict("records")
+    for place, cell in enumerate(bars):
+        if not cell["sums"]:
+            text = stack.untold if cell["state"] == "ok" else f"status_{cell['state']}"
+            axes.text(gap, place, language[text], va="center", fontsize=8)
+            continue
+        before = 0.0
+        for part, (_, opacity) in stack.parts.items():
+            colour = drawing.tint(styles[cell["framework"]][0], opacity)
+            axes.barh(place, cell[part], left=before, color=colour, height=0.75)
+            before += cell[part]
+        axes.plot(cell["sums"], np.full(len(cell["sums"]), place), ".", color=drawing.INK, markersize=3)
+        whole = language[f"{stack.name}_total"].format(**cell, total=before)
+        axes.text(max([before, *cell["sums"]]) + gap, place, whole, va="center", fontsize=8)
+    axes.set_yticks(range(len(rows)), [labels[framework] for framework in rows["framework"]], fontsize=8)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
