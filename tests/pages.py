@@ -28,7 +28,7 @@ EVERY = languages.languages()
 
 def left(folder: Path, tables: Tables, uncertified: Sequence[str] = ()) -> Path:
     """`folder` with tables, figures and certificates; noise.csv and power.csv are missing."""
-    for name, frame in vars(tables).items():
+    for name, frame in tables.by_name().items():
         write_table(frame, folder / f"{name}.csv")
     for language in EVERY:
         (folder / "figures" / language).mkdir(parents=True)

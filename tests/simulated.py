@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -50,18 +51,52 @@ PUBLISHED = pd.DataFrame(
 
 @dataclass(frozen=True)
 class Tables:
-    """What the commands make of a campaign."""
+    """What the commands make of a campaign, each when it is asked for."""
 
     measurements: pd.DataFrame
-    comparisons: pd.DataFrame
-    effects: pd.DataFrame
-    payback: pd.DataFrame
-    overhead: pd.DataFrame
-    why: pd.DataFrame
-    warmup: pd.DataFrame
-    order: pd.DataFrame
-    limits: pd.DataFrame
-    literature: pd.DataFrame
+    records: list[dict]
+    uncertified: Mapping[tuple[str, str, str, str], str]
+
+    def by_name(self) -> dict[str, pd.DataFrame]:
+        """Every table by its name."""
+        names = [name for name, one in vars(Tables).items() if isinstance(one, cached_property)]
+        return {name: getattr(self, name) for name in ["measurements", *names]}
+
+    @cached_property
+    def comparisons(self) -> pd.DataFrame:
+        return comparisons(self.measurements, CONFIDENCE, self.uncertified)
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        return effects(self.measurements, CONFIDENCE)
+
+    @cached_property
+    def payback(self) -> pd.DataFrame:
+        return payback(self.measurements, CONFIDENCE)
+
+    @cached_property
+    def overhead(self) -> pd.DataFrame:
+        return overhead(self.measurements, CONFIDENCE)
+
+    @cached_property
+    def why(self) -> pd.DataFrame:
+        return why(self.measurements, CONFIDENCE)
+
+    @cached_property
+    def warmup(self) -> pd.DataFrame:
+        return warmup(self.records)
+
+    @cached_property
+    def order(self) -> pd.DataFrame:
+        return order(self.measurements)
+
+    @cached_property
+    def limits(self) -> pd.DataFrame:
+        return limits(self.measurements, pd.read_csv(PEAKS))
+
+    @cached_property
+    def literature(self) -> pd.DataFrame:
+        return literature(self.measurements, PUBLISHED, CONFIDENCE)
 
 
 def campaign(
@@ -118,7 +153,6 @@ def campaign(
                 speed *= math.exp(noise * random.standard_normal())
                 run |= _measured(run, speed * (GAINS.get(framework, 1) if track == "tuned" else 1))
             records.append(record(**run))
-    measurements = table(records)
     missing = {
         (device, workload, framework, track): "none was made"
         for device in devices
@@ -126,18 +160,7 @@ def campaign(
         for framework in uncertified
         for track in ("default", "tuned")
     }
-    return Tables(
-        measurements,
-        comparisons(measurements, CONFIDENCE, missing),
-        effects(measurements, CONFIDENCE),
-        payback(measurements, CONFIDENCE),
-        overhead(measurements, CONFIDENCE),
-        why(measurements, CONFIDENCE),
-        warmup(records),
-        order(measurements),
-        limits(measurements, pd.read_csv(PEAKS)),
-        literature(measurements, PUBLISHED, CONFIDENCE),
-    )
+    return Tables(table(records), records, missing)
 
 
 def _measured(run: dict, images_per_s: float) -> dict:
