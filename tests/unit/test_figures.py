@@ -146,6 +146,17 @@ def test_the_article_form_is_sorted_by_the_gru_where_there_is_one():
     assert list(speeds["framework"].unique()) == ["keras-tensorflow", "pytorch", "tensorflow"]
 
 
+def test_a_problem_of_the_article_has_its_place_and_colour_in_every_chart_of_that_form():
+    sizes = {**WITH_GRU, "vgg-cnn": 64, "resnet50-features": 32}
+    tables = simulated.campaign(blocks=[(workload, "device", size) for workload, size in sizes.items()])
+    drawn = list(of_article(tables, sizes=sizes)["workload"].unique())
+    assert drawn == ["article-cnn", "vgg-cnn", "gru-imdb", "resnet50-features"]
+    colours = dict(zip(drawn, article.colours(drawn), strict=True))
+    assert [colours[workload] for workload in rosetta.WORKLOADS.values()] == list(drawing.PROBLEMS[:3])
+    assert len(set(colours.values())) == 4
+    assert article.colours(["article-cnn", "resnet50-features"])[1] == drawing.PROBLEMS[2]
+
+
 def test_the_article_form_keeps_failed_and_missing_cells():
     blocks = [("article-cnn", "device", 128), ("vgg-cnn", "device", 64)]
     tables = simulated.campaign(blocks=blocks, failed=[("pytorch", "article-cnn", 128)])

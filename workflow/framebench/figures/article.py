@@ -1,6 +1,6 @@
 """The article's chart from our own measurements: speed relative to a baseline, with intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from framebench import verdict
+from framebench.analyse import rosetta
 from framebench.analyse.table import BLOCK
 from framebench.figures import cells, drawing
 from framebench.languages import Language
@@ -17,15 +18,18 @@ from framebench.languages import Language
 def relative_speeds(runs: pd.DataFrame, comparisons: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """The chart's bars, one row per framework × workload of `runs`, which hold one block per workload.
 
-    In the order drawn: workloads by name; frameworks by the bar of the first workload whose name begins with
-    "gru", else of the first workload, descending, without a ratio last, ties by name.
+    In the order drawn: workloads by name, those of the article's charts last and in their order; frameworks by the bar
+    of the first workload whose name begins with "gru", else of the first workload, descending, without a ratio last,
+    ties by name.
     Columns: framework, workload, input, batch_size; ratio, ci_low, ci_high (NaN where there is none; the
     baseline is 1); obstacle (why a ratio is not comparable, else empty); state (`ok`, a failed status, or
     `not_measured`).
     """
+    of_article = list(rosetta.WORKLOADS.values())
+    blocks = {str(workload): of_workload for workload, of_workload in runs.groupby("workload")}
     against_baseline = comparisons[comparisons["reference"] == baseline]
     bars = []
-    for _, of_workload in runs.groupby("workload"):
+    for of_workload in [blocks[one] for one in [*sorted(set(blocks) - set(of_article)), *of_article] if one in blocks]:
         block = of_workload.iloc[0][BLOCK]
         in_block = against_baseline[(against_baseline[BLOCK] == block).all(axis=1)]
         for framework in sorted(set(runs["framework"])):
@@ -99,7 +103,7 @@ def draw(
     axes = figure.subplots()
     axes.set_ylabel(language["axis_relative_speed"].format(baseline=labels[baseline]))
     draw_bars(axes, speeds, language, labels)
-    drawing.problem_legend(axes, problems, language)
+    drawing.problem_legend(axes, problems, language, colours(speeds["workload"].unique()))
     axes.set_ylim(0, top(speeds))
     return figure
 
@@ -109,10 +113,11 @@ def draw_bars(axes: Axes, speeds: pd.DataFrame, language: Language, labels: Mapp
     frameworks, workloads = list(speeds["framework"].unique()), list(speeds["workload"].unique())
     drawing.relative_speed_axes(axes, [labels[framework] for framework in frameworks])
     width = 0.8 / len(workloads)
+    colour_of = dict(zip(workloads, colours(workloads), strict=True))
     for bar in speeds.to_dict("records"):
         i = workloads.index(bar["workload"])
         at = frameworks.index(bar["framework"]) + (i - (len(workloads) - 1) / 2) * width
-        colour = drawing.PROBLEMS[i]
+        colour = colour_of[bar["workload"]]
         if pd.isna(bar["ratio"]):
             gap = language["not_comparable"] if bar["state"] == "ok" else language[f"status_{bar['state']}"]
             axes.text(at, 0.02, gap, rotation=90, ha="center", va="bottom", fontsize=8, color=drawing.INK)
@@ -129,6 +134,16 @@ def draw_bars(axes: Axes, speeds: pd.DataFrame, language: Language, labels: Mapp
                 capsize=3,
                 linewidth=1.2,
             )
+
+
+def colours(workloads: Iterable[str]) -> list[drawing.Colour]:
+    """One for each, of drawing.PROBLEMS: those of the article's charts have the same here as there."""
+    of_article = list(rosetta.WORKLOADS.values())
+    others = iter(drawing.PROBLEMS[len(of_article) :])
+    return [
+        drawing.PROBLEMS[of_article.index(workload)] if workload in of_article else next(others)
+        for workload in workloads
+    ]
 
 
 def caption(speeds: pd.DataFrame, comparisons: pd.DataFrame, language: Language) -> list[str]:

@@ -50,7 +50,8 @@ FRAMEWORKS = {
 OTHERS = [("#000000", "X"), ("#999999", "*"), ("#8C510A", "<"), ("#5E3C99", ">")]
 
 # The article's blue, orange and green in shades that colour-blind readers tell apart; then others.
-PROBLEMS = seaborn.color_palette("colorblind")
+Colour = tuple[float, float, float]
+PROBLEMS: Sequence[Colour] = seaborn.color_palette("colorblind")
 
 
 class GlyphError(ValueError):
@@ -156,10 +157,12 @@ def slant(axes: Axes) -> None:
         label.set(ha="right", rotation_mode="anchor")
 
 
-def problem_legend(axes: Axes, problems: Iterable[str], language: Language) -> None:
-    """Which of PROBLEMS is which problem, above `axes`."""
+def problem_legend(
+    axes: Axes, problems: Iterable[str], language: Language, colours: Iterable[Colour] = PROBLEMS
+) -> None:
+    """Which colour is which problem, above `axes`."""
     axes.legend(
-        handles=problem_handles(problems),
+        handles=problem_handles(problems, colours),
         title=language["legend_problem"],
         loc="lower left",
         bbox_to_anchor=(0, 1),
@@ -167,12 +170,12 @@ def problem_legend(axes: Axes, problems: Iterable[str], language: Language) -> N
     )
 
 
-def problem_handles(problems: Iterable[str]) -> list[Patch]:
-    """What a legend shows of each problem: one of PROBLEMS and its words."""
-    return [Patch(color=colour, label=problem) for colour, problem in zip(PROBLEMS, problems, strict=False)]
+def problem_handles(problems: Iterable[str], colours: Iterable[Colour] = PROBLEMS) -> list[Patch]:
+    """What a legend shows of each problem: its colour and its words."""
+    return [Patch(color=colour, label=problem) for colour, problem in zip(colours, problems, strict=False)]
 
 
-def tint(colour: str, opacity: float) -> tuple[float, float, float]:
+def tint(colour: str, opacity: float) -> Colour:
     """What `colour` looks like at `opacity` on white; without grid lines shining through."""
     red, green, blue = (1 - opacity * (1 - part) for part in to_rgb(colour))
     return red, green, blue
