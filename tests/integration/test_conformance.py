@@ -14,11 +14,45 @@ pytestmark = pytest.mark.usefixtures("installed")
 BATCH_SIZE = 4
 # JAX compiles some 150 functions here, and this takes half as long where they need not be fast.
 XLA_FLAGS = "--xla_backend_optimization_level=0"
+# A trace as XLA's profiler writes it of a GPU: a kernel and a copy that overlap, a stretch over both and what lies
+# between, and an operator of the host. By their lines' clocks, in ns: 3000 to 6000 and 5000 to 9000.
+GPU_TRACE = """
+planes {
+  name: "/device:GPU:0"
+  lines {
+    name: "Stream #7(Kernel)"
+    timestamp_ns: 1000
+    events { metadata_id: 1 offset_ps: 2000000 duration_ps: 3000000 }
+  }
+  lines {
+    name: "Stream #9(MemcpyH2D)"
+    timestamp_ns: 4000
+    events { metadata_id: 2 offset_ps: 1000000 duration_ps: 4000000 }
+  }
+  lines {
+    name: "XLA Modules"
+    timestamp_ns: 0
+    events { metadata_id: 3 offset_ps: 0 duration_ps: 90000000 }
+  }
+  event_metadata { key: 1 value { id: 1 name: "kernel" } }
+  event_metadata { key: 2 value { id: 2 name: "MemcpyH2D" } }
+  event_metadata { key: 3 value { id: 3 name: "jit_step" } }
+}
+planes {
+  name: "/host:CPU"
+  lines {
+    name: "python"
+    timestamp_ns: 0
+    events { metadata_id: 1 offset_ps: 0 duration_ps: 90000000 }
+  }
+  event_metadata { key: 1 value { id: 1 name: "Conv2D:Conv2D" } }
+}
+"""
 # Runs under the framework's own interpreter; prints what it saw.
 SCRIPT = """
 import json, logging, resource, sys
 from contextlib import ExitStack
-from unittest.mock import patch
+from unittest.mock import MagicMock, Mock, patch
 import numpy as np
 from framebench import frameworks, workloads
 from framebench.certify import reference
@@ -26,7 +60,7 @@ from framebench.certify.arithmetic import Arithmetic
 from framebench.measure import ceiling, footprint, split, worker
 from framebench.workloads.layers import Dropout
 
-framework, batch_size, names = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+framework, batch_size, gpu_trace, names = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4:]
 adapter = frameworks.load(framework)
 
 
@@ -211,7 +245,6 @@ def of_profiler(workload):
 
 def of_jax(workload):
     # Whether every weight is there once the device was waited for, and how often the step is compiled over the epochs.
-    import jax
     trainer = adapter.Trainer(workload, workload.initial_weights(1), batch_size, 1, "float32")
     images = np.random.default_rng(1).random((3 * batch_size, *workload.input_shape), np.float32)
     trainer.feed(images, np.zeros(len(images), np.int64), "device")
@@ -229,6 +262,36 @@ def of_jax(workload):
     return {"ready": steps.losses, "compiled": compiled}
 
 
+def of_gpu_trace(text):
+    # What the adapter takes for the GPU's, of a trace that was written by hand.
+    if adapter.ENVIRONMENT == "jax":
+        from framebench.frameworks.jax import spans_in
+        return spans_in(jax.profiler.ProfileData.from_text_proto(text), "cuda")
+    if adapter.ENVIRONMENT == "tensorflow":
+        from google.protobuf import text_format
+        from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
+        from framebench.frameworks.tensorflow import spans_in
+        return spans_in(text_format.Parse(text, XSpace()), "cuda")
+    cuda, cpu = torch.autograd.DeviceType.CUDA, torch.autograd.DeviceType.CPU
+    events = [
+        ("a kernel", cuda, False, 3000, 6000),
+        ("Memcpy HtoD", cuda, False, 5000, 9000),
+        ("Optimizer.step#SGD.step", cuda, True, 0, 90000),
+        ("aten::conv2d", cpu, False, 0, 90000),
+        ("Torch-Compiled Region: 0/0", cpu, False, 0, 90000),
+    ]
+    names = ("name", "device_type", "is_user_annotation", "start_ns", "end_ns")
+    seen = MagicMock()
+    seen.__enter__.return_value.profiler.kineto_results.events.return_value = [
+        Mock(**{name: Mock(return_value=value) for name, value in zip(names, event)}) for event in events
+    ]
+    with patch.object(torch.profiler, "profile", return_value=seen) as profile:
+        with adapter.traced("cuda") as spans:
+            pass
+    assert profile.call_args.kwargs == {"activities": [torch.profiler.ProfilerActivity.CUDA]}
+    return spans
+
+
 def of_workload(workload):
     return of_training(workload) if workload.trains else of_inference(workload)
 
@@ -237,7 +300,11 @@ seen = {"versions": adapter.versions(), "workloads": {name: of_workload(workload
 workload = workloads.load(names[0])
 seen["profiler"] = of_profiler(workload)
 if adapter.ENVIRONMENT == "jax":
+    import jax
     seen["jax"] = of_jax(workload)
+if adapter.ENVIRONMENT == "pytorch":
+    import torch
+seen["gpu_trace"] = of_gpu_trace(gpu_trace)
 try:
     adapter.Trainer(workload, workload.initial_weights(1), batch_size, 1, "float32", device="cuda")
 except ValueError as error:
@@ -253,7 +320,6 @@ def caught(fail):
 
 # More than 2^47 bytes, which no process has addresses for, whatever the kernel lets it promise itself.
 if adapter.ENVIRONMENT == "pytorch":
-    import torch
     out_of_memory = [
         caught(lambda: torch.empty(2**50, dtype=torch.uint8)),
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
@@ -266,7 +332,6 @@ if adapter.ENVIRONMENT == "pytorch":
         RuntimeError("could not create a primitive"),
     ]
 elif adapter.ENVIRONMENT == "jax":
-    import jax
     import jax.numpy as jnp
     Error = jax.errors.JaxRuntimeError
     out_of_memory = [
@@ -311,7 +376,7 @@ def of_framework(request):
     """What the script saw of a framework, in one process, as most of the time goes into its import."""
     prefix = PROJECT / environments.prefix(environments.lock_of(request.param, "cpu"))
     result = subprocess.run(
-        [prefix / "bin" / "python", "-P", "-c", SCRIPT, request.param, str(BATCH_SIZE), *catalogue.workloads()],
+        [prefix / "bin" / "python", "-P", "-c", SCRIPT, request.param, str(BATCH_SIZE), GPU_TRACE, *catalogue.workloads()],
         env={
             "PYTHONPATH": str(PROJECT / "workflow"),
             "CUDA_VISIBLE_DEVICES": "-1",
@@ -379,6 +444,11 @@ def test_the_profiler_tells_how_long_of_a_step_the_device_computes(of_framework)
     found = saw["profiler"]["measured"]
     assert found["profiled_steps"] == 3
     assert 0 < found["device_busy_ms"] <= found["profiled_step_ms"]
+
+
+def test_of_a_trace_of_a_gpu_its_kernels_and_copies_are_taken(of_framework):
+    _, saw = of_framework
+    assert sorted(saw["gpu_trace"]) == [[3000, 6000], [5000, 9000]]
 
 
 def test_jax_waits_for_every_weight_and_compiles_its_step_once(of_framework):
