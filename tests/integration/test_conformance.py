@@ -376,7 +376,7 @@ def of_framework(request):
     """What the script saw of a framework, in one process, as most of the time goes into its import."""
     prefix = PROJECT / environments.prefix(environments.lock_of(request.param, "cpu"))
     result = subprocess.run(
-        [prefix / "bin" / "python", "-P", "-c", SCRIPT, request.param, str(BATCH_SIZE), GPU_TRACE, *catalogue.workloads()],
+        [prefix / "bin/python", "-P", "-c", SCRIPT, request.param, str(BATCH_SIZE), GPU_TRACE, *catalogue.workloads()],
         env={
             "PYTHONPATH": str(PROJECT / "workflow"),
             "CUDA_VISIBLE_DEVICES": "-1",
