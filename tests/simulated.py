@@ -175,11 +175,10 @@ def _measured(run: dict, images_per_s: float) -> dict:
         "images_per_j": images_per_s / 300,
     }
     step_ms = 1e3 * run["batch_size"] / images_per_s
-    slowed_ms = 1.25 * step_ms
-    followed_ms = step_ms if run["device_uuid"] else slowed_ms
+    busy_ms = step_ms * BUSY.get(run["framework"], 0)
     profile: dict = {"profile_reason": "ValueError: it does not tell"}
-    if share := BUSY.get(run["framework"]):
-        profile = {"profiled_steps": 5, "profiled_step_ms": slowed_ms, "device_busy_ms": share * followed_ms}
+    if busy_ms:
+        profile = {"profiled_steps": 5, "profiled_step_ms": step_ms, "device_busy_ms": busy_ms}
     return (
         (of_gpu if run["device_uuid"] else {})
         | profile

@@ -10,9 +10,10 @@ from runs import run
 
 
 def step(framework: str, number: int, device_ms: float | None, host_ms: float, **changes) -> dict:
-    """A run on a CPU whose steps take a quarter longer under the profiler, in both their parts."""
+    """A run on a CPU that computes for half as long while it is followed."""
     step_ms = (device_ms or 0) + host_ms
-    told = {} if device_ms is None else {"profiled_step_ms": 1.25 * step_ms, "device_busy_ms": 1.25 * device_ms}
+    busy_ms = None if device_ms is None else device_ms / 2
+    told = {} if busy_ms is None else {"profiled_step_ms": busy_ms + host_ms, "device_busy_ms": busy_ms}
     return run(framework, number, 1e3 / step_ms, **({"step_ms": step_ms} | told | changes))
 
 
@@ -26,7 +27,7 @@ def campaign(device_ms=0.0, host_ms=0.0, *, noise=0.0, rounds=5, seed=1) -> list
     ]
 
 
-def test_a_step_on_a_cpu_is_split_by_the_share_that_the_profiler_saw_and_on_a_gpu_by_its_time():
+def test_a_step_is_split_on_a_cpu_by_the_time_that_it_waits_and_on_a_gpu_by_the_time_that_it_computes():
     records = [
         step("pytorch", 1, 20, 5),
         # The host is slowed to 50 ms a step, and the GPU computes 20 all the same.
@@ -34,12 +35,15 @@ def test_a_step_on_a_cpu_is_split_by_the_share_that_the_profiler_saw_and_on_a_gp
         # More than the step took: the runs scatter.
         run("tensorflow", 1, 40, step_ms=25, profiled_step_ms=50, device_busy_ms=26, device_uuid="GPU-1"),
         step("keras-jax", 1, None, 25),
+        # On a CPU, no longer than the step.
+        step("keras-torch", 1, 20, 5) | {"step_ms": 4},
     ]
     parts = split(pd.DataFrame(records)).set_index("framework")[["device_ms", "host_ms"]]
     assert parts.loc["pytorch"].tolist() == pytest.approx([20, 5])
     assert parts.loc["jax"].tolist() == pytest.approx([20, 5])
     assert parts.loc["tensorflow"].tolist() == pytest.approx([25, 0])
     assert parts.loc["keras-jax"].isna().all()
+    assert parts.loc["keras-torch"].tolist() == [0, 4]
 
 
 def test_a_pair_has_a_row_with_the_longer_one_first_and_what_makes_it_longer():

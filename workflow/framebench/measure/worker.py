@@ -106,9 +106,9 @@ def observe(request: dict, observed: dict[str, object]) -> None:
         seen, flags = kernels_seen(trainer, first_batch[0], device)
         observed |= seen | {"flags": [*observed["flags"], *flags]}  # type: ignore[misc]
     if request.get("diagnosis"):
-        observed |= ceiling.measured(trainer, adapter.out_of_memory)
         if steps := request["protocol"]["profiled_steps"]:
             observed |= split.measured(trainer, adapter, workload, device, steps)
+        observed |= ceiling.measured(trainer, adapter.out_of_memory)
 
 
 def measure(
