@@ -56,7 +56,16 @@ def test_every_number_of_a_cell_is_that_of_its_rows(folder, document):
         assert value["number"] == pytest.approx(np.exp(np.log(runs["images_per_s"]).mean()))
         assert value["low"] < value["number"] < value["high"]
         assert cell["values"]["first_step"]["number"] == runs["time_to_first_step_s"].median()
+        waited_ms = runs["profiled_step_ms"] - runs["device_busy_ms"]
+        assert cell["values"]["host_wait"]["number"] == pytest.approx(waited_ms.median())
         assert cell["values"]["memory"]["text"] == "not recorded"
+
+
+def test_what_a_profiler_does_not_tell_is_said_in_its_words(tmp_path):
+    found = pages.document_of(pages.left(tmp_path, simulated.campaign(frameworks=["pytorch", "jax"], rounds=3)))
+    values = {cell["framework"]: cell["values"] for cell in blocks(found)[0]["cells"]}
+    assert values["JAX"]["host_wait"]["text"] == "ValueError: it does not tell"
+    assert values["PyTorch"]["host_wait"]["number"] > 0
 
 
 def test_a_ratio_is_that_of_the_comparisons_and_leads_to_them(folder, document):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from framebench.analyse import why
 from framebench.analyse.table import BLOCK, one_line
 from framebench.figures import cells as drawn
 from framebench.figures import drawing, over_batch_size
@@ -31,6 +32,7 @@ QUANTITIES = (
     Quantity("memory", 0, "measurements"),
     Quantity("energy", 2, "measurements"),
     Quantity("first_step", 2, "measurements"),
+    Quantity("host_wait", 2, "measurements"),
     Quantity("share_of_peak", 1, "limits"),
 )
 
@@ -81,20 +83,21 @@ def cells(results: Results, baseline: str, language: Language) -> list[Cell]:
                     "memory": _of_runs(runs, memory, language),
                     "energy": _of_summary(energies.loc[key], _no_energy(runs, language)),
                     "first_step": _of_runs(runs, "time_to_first_step_s", language),
+                    "host_wait": _host_wait(runs, language),
                     "share_of_peak": _share_of_peak(where, results.tables.get("limits"), language),
                 }
             else:
-                why = ": ".join([language[f"status_{state}"], *reasons[:1]])
-                values = {quantity.name: Value(None, remark=why) for quantity in QUANTITIES}
+                no_run = ": ".join([language[f"status_{state}"], *reasons[:1]])
+                values = {quantity.name: Value(None, remark=no_run) for quantity in QUANTITIES}
             flags = Counter(flag for flags in runs["flags"].dropna() for flag in flags.split(";") if flag)
             found.append(Cell(where, state, len(runs), int((runs["status"] == "ok").sum()), reasons, flags, values))
     return found
 
 
-def _of_summary(summary: pd.Series, why: str) -> Value:
+def _of_summary(summary: pd.Series, untold: str) -> Value:
     """The geometric mean over the runs and its interval, of a row of `over_batch_size.summary`."""
     if pd.isna(summary["mean"]):
-        return Value(None, remark=why)
+        return Value(None, remark=untold)
     return Value(summary["mean"], *_bounds(summary["low"], summary["high"]))
 
 
@@ -104,6 +107,15 @@ def _of_runs(runs: pd.DataFrame, column: str, language: Language) -> Value:
     if told.empty:
         return Value(None, remark=language["page_not_recorded"])
     return Value(told.median(), told.min(), told.max())
+
+
+def _host_wait(runs: pd.DataFrame, language: Language) -> Value:
+    """As `_of_runs`, of the part of a step in which the device waits for the host; else what the profiler says."""
+    value = _of_runs(why.split(runs), "host_ms", language)
+    reasons = runs["profile_reason"].dropna()
+    if value.number is None and len(reasons):
+        return Value(None, remark=one_line(reasons.iloc[0], 300))
+    return value
 
 
 def _ratio(where: Mapping[str, Any], comparisons: pd.DataFrame, baseline: str, language: Language) -> Value:
