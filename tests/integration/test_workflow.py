@@ -23,6 +23,7 @@ FIGURES = [
     "memory",
     "ratio",
     "share-of-peak",
+    "split",
     "throughput",
     "warmup",
 ]
@@ -35,7 +36,7 @@ def campaign(certified, tmp_path_factory) -> tuple[Workspace, str]:
     """A finished campaign and what it printed. Tests may change its folder only if they change it back."""
     workspace = copy_of(certified, tmp_path_factory.mktemp("campaign"))
     matrix = workspace_matrix(rounds=ROUNDS)
-    workspace.configure(matrix=matrix, languages=["en", "ko"])
+    workspace.configure(matrix=matrix, languages=["en", "ko"], protocol={"profiled_steps": 2})
     result = workspace.snakemake()
     assert result.returncode == 0, result.stdout + result.stderr
     return workspace, result.stdout + result.stderr
@@ -100,6 +101,16 @@ def test_every_pair_is_compared_in_every_block(campaign):
         assert float(row["ci_low"]) <= float(row["ratio"]) <= float(row["ci_high"])
         assert row["rounds"] == str(ROUNDS)
         assert row["verdict"] in ("faster", "slower", "no difference shown")
+
+
+def test_of_every_pair_it_is_told_how_long_device_and_host_take(campaign):
+    workspace, _ = campaign
+    told = rows(workspace, "why.csv")
+    assert len(told) == 2 * 3
+    for row in told:
+        assert row["rounds"] == str(ROUNDS)
+        assert float(row["device_ms"]) + float(row["host_ms"]) == pytest.approx(float(row["step_ms"]))
+        assert float(row["device_ms"]) > 0 and float(row["host_ms"]) > 0
 
 
 def test_every_figure_is_drawn_in_both_languages(campaign):
