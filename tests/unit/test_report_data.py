@@ -61,6 +61,12 @@ def test_every_number_of_a_cell_is_that_of_its_rows(folder, document):
         assert cell["values"]["memory"]["text"] == "not recorded"
 
 
+def test_runs_on_a_busy_machine_are_to_be_deleted_where_these_results_are(tmp_path):
+    found = pages.document_of(pages.left(tmp_path, simulated.campaign(busy_rounds=[1])))
+    (advice,) = [caveat["text"] for caveat in found["caveats"] if "busy_machine" in caveat["text"]]
+    assert f"grep -rl --null busy_machine {tmp_path / 'runs'} " in advice
+
+
 def test_what_a_profiler_does_not_tell_is_said_in_its_words(tmp_path):
     found = pages.document_of(pages.left(tmp_path, simulated.campaign(frameworks=["pytorch", "jax"], rounds=3)))
     values = {cell["framework"]: cell["values"] for cell in blocks(found)[0]["cells"]}

@@ -1,4 +1,4 @@
-"""Bars of parts that add up, in the order in which a user waits for them: one bar per cell, a dot per run."""
+"""Bars of parts that add up: one bar per cell, a dot for the whole of each run."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

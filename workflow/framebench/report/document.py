@@ -73,6 +73,7 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         language=language,
         labels=labels,
         baseline=making.baseline,
+        results=results.folder,
         agreements=results.tables.get("agreement"),
     )
     warning = language["stand_in"] if flagged(measurements, STAND_IN).any() else ""

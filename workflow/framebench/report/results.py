@@ -25,6 +25,7 @@ class ResultsError(Exception):
 class Results:
     """The tables by name, each typed and as the text that stands in its file; what is not there has no key."""
 
+    folder: Path
     tables: Mapping[str, pd.DataFrame]
     rows: Mapping[str, pd.DataFrame]
     certificates: Mapping[tuple[str, str, str], dict]  # by workload, framework and name of the file
@@ -64,7 +65,7 @@ def read(folder: Path, language: str) -> Results:
         for path in [*of.glob(f"{name}.json"), *of.glob(f"{name}{machines.AT}*.json")]:
             certificates[workload, framework, path.stem] = _certificate(path)
     drawn = sorted((folder / "figures" / language).glob("*.svg"))
-    return Results(tables, rows, certificates, {path.stem: path.read_text(encoding="utf-8") for path in drawn})
+    return Results(folder, tables, rows, certificates, {path.stem: path.read_text(encoding="utf-8") for path in drawn})
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
