@@ -244,7 +244,7 @@ def test_a_new_word_in_a_language_draws_only_that_language_again(restored):
 
 def test_changed_analysis_measures_nothing_and_computes_the_tables_again(restored):
     workspace, edit = restored
-    edit("workflow/framebench/analyse/statistics.py", '"""', '"""Changed: ')
+    edit("workflow/framebench/statistics.py", '"""', '"""Changed: ')
     plan = workspace.plan()
     assert plan.runs == {}
     assert plan.jobs["comparisons"] == 1

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framebench.analyse.comparisons import COLUMNS, comparisons, main
-from framebench.analyse.statistics import METHOD
-from framebench.analyse.table import BLOCK, table, write_table
+from framebench.analyse.table import table, write_table
+from framebench.record import BLOCK
+from framebench.statistics import METHOD
 from runs import run, runs
 
 SPEEDS = st.lists(st.floats(1, 1e6), min_size=3, max_size=8)

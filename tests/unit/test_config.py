@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from framebench import catalogue, config
-from framebench.analyse.statistics import MIN_ROUNDS
 from framebench.config import ConfigError, Part, Rounds
+from framebench.statistics import MIN_ROUNDS
 
 ORIGIN = "config.yaml"
 CORES = len(os.sched_getaffinity(0))

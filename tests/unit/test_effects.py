@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 
 from framebench.analyse.effects import COLUMNS, effects, main
-from framebench.analyse.statistics import METHOD, MIN_ROUNDS
-from framebench.analyse.table import BLOCK, table, write_table
+from framebench.analyse.table import table, write_table
+from framebench.record import BLOCK
+from framebench.statistics import METHOD, MIN_ROUNDS
 from runs import runs
 
 SPEEDS = {"pytorch": [100.0, 200.0, 150.0], "tensorflow": [300.0, 310.0, 290.0]}

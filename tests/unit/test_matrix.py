@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framebench import catalogue, config, matrix, record
-from framebench.analyse.table import BLOCK
 from framebench.config import Rounds
 from framebench.matrix import RECORD, Cell, Run
+from framebench.record import BLOCK
 
 DEFAULT = config.load(config.readable(catalogue.ROOT / "config.yaml"), "config.yaml")
 

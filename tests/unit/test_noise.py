@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from framebench.analyse.comparisons import comparisons
 from framebench.analyse.noise import COLUMNS, main, noise
-from framebench.analyse.table import BLOCK, table, write_table
-from framebench.record import write
+from framebench.analyse.table import table, write_table
+from framebench.record import BLOCK, write
 from runs import run, runs
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from conftest import PROJECT
 from framebench.analyse.power import COLUMNS, MOST_ROUNDS, main, power, power_table, report, rounds_to_find
-from framebench.analyse.statistics import geometric_mean_interval
 from framebench.analyse.table import read_record, table, write_table
+from framebench.statistics import geometric_mean_interval
 from runs import runs
 
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from framebench import catalogue, config, matrix
 from framebench.analyse.precision import asked, half_width, main
-from framebench.analyse.statistics import geometric_mean_interval, rounds_needed
-from framebench.analyse.table import BLOCK, table
+from framebench.analyse.table import table
 from framebench.config import Rounds
-from framebench.record import write
+from framebench.record import BLOCK, write
+from framebench.statistics import geometric_mean_interval, rounds_needed
 from runs import run, runs
 
 RULE = Rounds(at_least=5, at_most=20, ci_half_width=0.05)

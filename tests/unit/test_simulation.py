@@ -9,7 +9,7 @@ from scipy import stats
 
 from conftest import PROJECT
 from framebench.analyse import candidates, simulation
-from framebench.analyse.statistics import METHOD, MIN_ROUNDS, geometric_mean_interval
+from framebench.statistics import METHOD, MIN_ROUNDS, geometric_mean_interval
 
 SIDES = tuple(np.random.default_rng(2).standard_normal((2, 20, 10)) * 0.05)
 

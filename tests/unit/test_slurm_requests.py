@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from framebench import catalogue, config, matrix, slurm
-from framebench.analyse.table import BLOCK
+from framebench.record import BLOCK
 
 P100 = {"gpu_model": "p100", "partition": "gpu"}
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from framebench.analyse.statistics import (
+from framebench.statistics import (
     MIN_ROUNDS,
     Estimate,
     geometric_mean_interval,

@@ -3,9 +3,8 @@
 import pandas as pd
 import pytest
 
-from framebench.analyse.table import RUN
 from framebench.analyse.warmup import COLUMNS, main, warmup
-from framebench.record import write
+from framebench.record import RUN, write
 from runs import run
 
 INTERVALS = [

@@ -17,10 +17,10 @@ import yaml
 from jsonschema.protocols import Validator
 
 from framebench import catalogue, languages, slurm, workloads
-from framebench.analyse.statistics import MIN_ROUNDS
 from framebench.devices import DeviceError, Gpu, resolve
 from framebench.protocol import Blocks, Protocol, Warmup
 from framebench.sides import AGAIN, SIDE
+from framebench.statistics import MIN_ROUNDS
 
 SCHEMA = catalogue.ROOT / "workflow/schemas/config.schema.yaml"
 

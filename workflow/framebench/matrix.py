@@ -9,8 +9,8 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
-from framebench.analyse.table import BLOCK
 from framebench.config import Config, Rounds, against_itself, load
+from framebench.record import BLOCK
 
 # Where the record of a run stands in the results folder: for `format`, and for Snakemake as wildcards.
 RECORD = "runs/{device}/{workload}/{framework}/{track}/{precision}/{input}/batch-{batch_size}/round-{round}.json"

@@ -7,7 +7,9 @@ from framebench import files
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "record.schema.json"
 STAND_IN = "stand_in"  # flag of a run whose card was the tests', and no card
-FOLDERS = 7  # between the folder `runs` and a record, as framebench.matrix has it
+# What two runs have in common that are compared, and what names a run.
+BLOCK = ["device", "workload", "track", "precision", "input", "batch_size"]
+RUN = [*BLOCK, "framework", "round"]
 
 
 def record(**values: object) -> dict:
@@ -23,7 +25,7 @@ def record(**values: object) -> dict:
 
 def samples_path(record: Path) -> Path:
     """Where the samples of a run on a GPU stand: in `samples` beside `runs`, as its record in there."""
-    runs = record.parents[FOLDERS]
+    runs = record.parents[len(RUN) - 1]  # a folder for each but the round, as framebench.matrix has it
     return (runs.parent / "samples" / record.relative_to(runs)).with_suffix(".npz")
 
 

@@ -9,13 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from framebench import catalogue, languages, machines, workloads
-from framebench.analyse import agreement, overhead, why
+from framebench import catalogue, gains, languages, machines, workloads
+from framebench.analyse import agreement, cells, overhead, why
 from framebench.analyse.comparisons import ACROSS
-from framebench.analyse.table import BLOCK, flagged, one_line
-from framebench.figures import cells, gains
+from framebench.analyse.table import flagged, one_line
 from framebench.languages import Language
-from framebench.record import STAND_IN
+from framebench.record import BLOCK, STAND_IN
 
 # The order of the sentences: what one gets without tuning anything comes first.
 SPOKEN_OF = ["device", "track", "precision", "workload", "input"]

@@ -15,7 +15,8 @@ from framebench import files
 from framebench.analyse import markdown
 from framebench.analyse.comparisons import COLUMNS
 from framebench.analyse.power import power, power_table
-from framebench.analyse.table import BLOCK, TableError, read_table
+from framebench.analyse.table import TableError, read_table
+from framebench.record import BLOCK
 from framebench.sides import AGAIN, base, extra_step_every, side
 
 EXPECTED = 0.95  # share of campaigns that lie in the range said to be expected

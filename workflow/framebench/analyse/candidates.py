@@ -8,7 +8,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from framebench.analyse.statistics import METHOD, rounds_needed
+from framebench.statistics import METHOD, rounds_needed
 
 Array = NDArray[np.floating]
 Sides = tuple[Array, Array]  # log speeds of the two sides, each of shape (campaigns, rounds)

@@ -11,8 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from framebench import machines, sides
-from framebench.analyse.statistics import METHOD, MIN_ROUNDS, Estimate, geometric_mean_interval, holm, p_value
-from framebench.analyse.table import BLOCK, TableError, one_line, read_table, write_table
+from framebench.analyse.table import TableError, one_line, read_table, write_table
+from framebench.record import BLOCK
+from framebench.statistics import METHOD, MIN_ROUNDS, Estimate, geometric_mean_interval, holm, p_value
 
 COLUMNS = {
     "device": "str",

@@ -18,7 +18,8 @@ from framebench.analyse.comparisons import (
     read_first_rounds,
     rounds_apart,
 )
-from framebench.analyse.table import BLOCK, TableError, read_table, write_table
+from framebench.analyse.table import TableError, read_table, write_table
+from framebench.record import BLOCK
 
 COLUMNS = {
     "device": "str",

@@ -9,7 +9,8 @@ import pandas as pd
 
 from framebench import record
 from framebench.analyse import largest_batch
-from framebench.analyse.table import RUN, read_record, read_table
+from framebench.analyse.table import read_record, read_table
+from framebench.record import RUN
 
 # Running out of memory is a result: another attempt would only find it again.
 RETRIED = ("failed", "timeout", "invalid")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from framebench.analyse.table import BLOCK, TableError, read_table, write_table
+from framebench.analyse.table import TableError, read_table, write_table
+from framebench.record import BLOCK
 
 PEAKS = Path(__file__).parents[2] / "resources" / "gpu-peaks.csv"
 COLUMNS = dict.fromkeys([*BLOCK, "framework"], "str") | {

@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from framebench.analyse.precision import half_width
-from framebench.analyse.table import BLOCK, TableError, read_records, write_table
+from framebench.analyse.table import TableError, read_records, write_table
+from framebench.record import BLOCK
 
 CELL = [*BLOCK, "framework"]
 # Of what the records say about the machine stands the median over the runs.

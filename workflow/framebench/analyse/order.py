@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from framebench.analyse.table import BLOCK, TableError, read_table, write_table
+from framebench.analyse.table import TableError, read_table, write_table
+from framebench.record import BLOCK
 
 PERMUTATIONS = 1999  # p-values in steps of 1/2000
 SEED = 1

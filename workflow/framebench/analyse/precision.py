@@ -12,10 +12,11 @@ from typing import TypeVar
 import pandas as pd
 
 from framebench import files, matrix
-from framebench.analyse.statistics import geometric_mean_interval, rounds_needed
-from framebench.analyse.table import BLOCK, TableError, read_record, table
+from framebench.analyse.table import TableError, read_record, table
 from framebench.config import Config, Rounds, load
 from framebench.matrix import Block
+from framebench.record import BLOCK
+from framebench.statistics import geometric_mean_interval, rounds_needed
 
 Number = TypeVar("Number", float, pd.Series)
 

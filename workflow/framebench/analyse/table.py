@@ -11,10 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from framebench import files, machines
-from framebench.record import SCHEMA
-
-BLOCK = ["device", "workload", "track", "precision", "input", "batch_size"]
-RUN = [*BLOCK, "framework", "round"]
+from framebench.record import RUN, SCHEMA
 
 DTYPES = {"integer": "Int64", "number": "float64", "boolean": "boolean", "string": "str"}
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from framebench.analyse.table import RUN, TableError, read_records, write_table
+from framebench.analyse.table import TableError, read_records, write_table
+from framebench.record import RUN
 
 COLUMNS = dict.fromkeys(RUN, "str") | {
     "batch_size": "Int64",

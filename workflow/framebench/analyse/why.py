@@ -9,8 +9,8 @@ import pandas as pd
 
 from framebench.analyse import command
 from framebench.analyse.overhead import differs
-from framebench.analyse.statistics import mean_interval
-from framebench.analyse.table import BLOCK
+from framebench.record import BLOCK
+from framebench.statistics import mean_interval
 
 PARTS = ["device_ms", "host_ms"]
 COLUMNS = (
@@ -28,9 +28,8 @@ def split(runs: pd.DataFrame) -> pd.DataFrame:
 
     A GPU computes as long under the profiler as without it, while the host is slowed: it computes `device_busy_ms` of
     the step, and waits for the rest. On a CPU both are slowed, and what is computed takes another time with every state
-    of the process's memory (article-cnn in PyTorch 46 ms right after blocks of 70): it waits for as long as it did when
-    it was followed, `profiled_step_ms` - `device_busy_ms`, and computes for the rest. No part is longer than the step;
-    null where the profiler did not tell.
+    of the process's memory: it waits for as long as it did when it was followed, `profiled_step_ms` - `device_busy_ms`,
+    and computes for the rest. No part is longer than the step; null where the profiler did not tell.
     """
     step_ms, on_gpu = runs["step_ms"], runs["device_uuid"].notna()
     waited_ms = (runs["profiled_step_ms"] - runs["device_busy_ms"]).where(~on_gpu, step_ms - runs["device_busy_ms"])

@@ -12,11 +12,12 @@ from typing import Any
 import pandas as pd
 
 from framebench import files, machines, matrix
-from framebench.analyse.table import BLOCK, RUN, TableError, one_line, parsed, write_table
+from framebench.analyse.table import TableError, one_line, parsed, write_table
 from framebench.config import Part
 from framebench.exchange import archive
 from framebench.exchange.archive import ArchiveError
 from framebench.exchange.results import ROUNDS, evidence, is_certificate, is_run
+from framebench.record import BLOCK, RUN
 from framebench.record import record as complete
 
 PARTS = {"part": "str", "machine": "str", "runs": "Int64", "duplicates": "Int64", "left_out": "Int64"}

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from framebench import verdict
-from framebench.analyse import rosetta
-from framebench.analyse.table import BLOCK
-from framebench.figures import cells, drawing
+from framebench.analyse import cells, rosetta
+from framebench.figures import drawing
 from framebench.languages import Language
+from framebench.record import BLOCK
 
 
 def relative_speeds(runs: pd.DataFrame, comparisons: pd.DataFrame, baseline: str) -> pd.DataFrame:

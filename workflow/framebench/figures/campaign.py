@@ -7,9 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from framebench.analyse.table import BLOCK
-from framebench.figures import cells, drawing
+from framebench.analyse import cells
+from framebench.figures import drawing
 from framebench.languages import Language
+from framebench.record import BLOCK
 
 FLAGGED: dict[str, Any] = {"marker": "x", "markersize": 6, "markeredgewidth": 1.5}
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from framebench.figures import cells, drawing, over_batch_size
+from framebench.analyse import cells
+from framebench.figures import drawing, over_batch_size
 from framebench.languages import Language
 
 # What has a panel of its own: inside one, only device and framework differ.

@@ -25,10 +25,10 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from matplotlib.transforms import blended_transform_factory
 
-from framebench.analyse.table import BLOCK, flagged
-from framebench.figures import cells
+from framebench.analyse import cells
+from framebench.analyse.table import flagged
 from framebench.languages import Language
-from framebench.record import STAND_IN
+from framebench.record import BLOCK, STAND_IN
 
 WIDTH_IN = 7.0
 DPI = 200

@@ -7,10 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
-from framebench.analyse import payback
-from framebench.analyse.table import BLOCK
-from framebench.figures import cells, drawing, forest, gains
+from framebench import gains
+from framebench.analyse import cells, payback
+from framebench.figures import drawing, forest
 from framebench.languages import Language
+from framebench.record import BLOCK
 
 # Effects as effects.csv names them, in the order drawn → the text that heads their panel.
 EFFECTS = {gains.TUNED: "effect_tuned", "host ÷ device": "effect_host"}

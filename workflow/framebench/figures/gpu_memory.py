@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from framebench.figures import cells, drawing
+from framebench.analyse import cells
+from framebench.figures import drawing
 from framebench.languages import Language
 
 # Column of measurements.csv → text of the legend, marker and whether it is filled.

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from framebench.figures import cells, drawing
+from framebench.analyse import cells
+from framebench.figures import drawing
 from framebench.languages import Language
 
 # In the order in which a process passes them: column of measurements.csv → text, opacity of its rise.

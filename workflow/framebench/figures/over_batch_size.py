@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
+from framebench.analyse import cells
 from framebench.analyse.limits import CEILING
-from framebench.analyse.statistics import geometric_mean_interval
-from framebench.figures import cells, drawing
+from framebench.figures import drawing
 from framebench.languages import Language
+from framebench.statistics import geometric_mean_interval
 
 
 @dataclass(frozen=True)

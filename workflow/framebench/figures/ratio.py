@@ -6,9 +6,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from framebench import verdict
-from framebench.analyse.table import BLOCK
-from framebench.figures import cells, drawing, forest
+from framebench.analyse import cells
+from framebench.figures import drawing, forest
 from framebench.languages import Language
+from framebench.record import BLOCK
 
 # The question itself, drawn first: a value right of 1 means that PyTorch is the faster.
 QUESTION = ("pytorch", "keras-tensorflow")

@@ -11,7 +11,7 @@ from framebench.languages import Language
 
 STACK = stacked.Stack(
     "split",
-    {"device_ms": ("split_device", 1.0), "host_ms": ("split_host", 0.35)},
+    dict(zip(why.PARTS, [("split_device", 1.0), ("split_host", 0.35)], strict=True)),
     untold="split_untold",
     one_scale=False,
 )

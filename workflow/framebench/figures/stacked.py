@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from framebench.figures import cells, drawing
+from framebench.analyse import cells
+from framebench.figures import drawing
 from framebench.languages import Language
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from framebench.analyse import rosetta
-from framebench.figures import article, article_2018, cells, drawing
+from framebench.analyse import cells, rosetta
+from framebench.figures import article, article_2018, drawing
 from framebench.languages import Language
 
 WORKLOADS = list(rosetta.WORKLOADS.values())

@@ -7,9 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from framebench.analyse.table import RUN
-from framebench.figures import cells, drawing
+from framebench.analyse import cells
+from framebench.figures import drawing
 from framebench.languages import Language
+from framebench.record import RUN
 
 
 def draw(

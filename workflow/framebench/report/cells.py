@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from framebench.analyse import cells as drawn
 from framebench.analyse import why
-from framebench.analyse.table import BLOCK, one_line
-from framebench.figures import cells as drawn
+from framebench.analyse.table import one_line
 from framebench.figures import drawing, over_batch_size
 from framebench.languages import Language
+from framebench.record import BLOCK
 from framebench.report.results import Results
 from framebench.report.rows import CELL
 

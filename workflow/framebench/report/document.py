@@ -10,12 +10,12 @@ import yaml
 
 from framebench import catalogue, machines, verdict, workloads
 from framebench.analyse import agreement, overhead, why
-from framebench.analyse.table import BLOCK, flagged
+from framebench.analyse.cells import PANEL, device_name
+from framebench.analyse.table import flagged
 from framebench.certify.page import CIRCUMSTANCES, nearest
 from framebench.figures import campaign, drawing, names
-from framebench.figures.cells import PANEL, device_name
 from framebench.languages import Language
-from framebench.record import STAND_IN
+from framebench.record import BLOCK, STAND_IN
 from framebench.report import flips, gaps, illustrations, rows, surroundings
 from framebench.report.cells import QUANTITIES, Cell, Quantity, Value, cells, in_words
 from framebench.report.results import Results

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from framebench import verdict
-from framebench.figures.cells import PANEL
+from framebench.analyse.cells import PANEL
 
 WINNER = {"faster": "framework", "slower": "reference"}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from framebench.analyse.table import BLOCK
+from framebench.record import BLOCK
 
 CELL = [*BLOCK, "framework"]
 # What the rows of a group have in common; a table that is not listed is one group.

@@ -7,7 +7,7 @@ import pandas as pd
 
 from framebench import machines
 from framebench.analyse.comparisons import NOT_COMPARABLE
-from framebench.analyse.table import BLOCK
+from framebench.record import BLOCK
 
 # What has a panel of its own: inside one, only framework and batch size differ.
 PANEL = ["device", "workload", "input", "track", "precision"]
