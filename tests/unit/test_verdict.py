@@ -343,7 +343,7 @@ def test_korean_says_the_same(row, expected):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"finding": "fixed"}, "on TensorFlow 1.20 ms (0.80 to 1.60) whatever the batch, a cost of its API; no growth"),
+        ({"finding": "fixed"}, "on TensorFlow 1.20 ms (0.80 to 1.60) whatever the batch, so in its API; no part"),
         ({"finding": "grows"}, "on TensorFlow 30.0 µs a sample (20.0 to 40.0), growing with the batch"),
         ({"finding": "fixed and grows"}, "on TensorFlow 1.20 ms (0.80 to 1.60) whatever the batch and 30.0 µs a"),
         ({}, "on TensorFlow 5.00 ms (4.00 to 6.00), of which these batch sizes do not tell"),
