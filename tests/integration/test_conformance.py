@@ -1,6 +1,7 @@
 """Every adapter keeps the contract on every workload: one suite, over all that are found."""
 
 import json
+import os
 import subprocess
 
 import numpy as np
@@ -12,6 +13,7 @@ from framebench.workloads.layers import BatchNorm, Dropout
 
 pytestmark = pytest.mark.usefixtures("installed")
 BATCH_SIZE = 4
+STEPS = 10  # of every training: as many as one call takes at most in track `tuned`
 # JAX compiles some 150 functions here, and this takes half as long where they need not be fast.
 XLA_FLAGS = "--xla_backend_optimization_level=0"
 # A trace as XLA's profiler writes it of a GPU: a kernel and a copy that overlap, a stretch over both and what lies
@@ -60,18 +62,20 @@ from framebench.certify.arithmetic import Arithmetic
 from framebench.measure import ceiling, footprint, split, worker
 from framebench.workloads.layers import Dropout
 
-framework, batch_size, gpu_trace, names = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4:]
+framework, batch_size, steps_taken, gpu_trace = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+names = sys.argv[5:]
 adapter = frameworks.load(framework)
 
 
 class Steps:
-    # A pace that ends after some steps and notes every one.
-    def __init__(self, look, count=7):
-        self.look, self.count, self.losses = look, count, []
+    # A pace that ends after some steps and looks after every call.
+    def __init__(self, look, count=steps_taken):
+        self.look, self.left, self.losses = look, count, []
     def over(self, synchronise, steps=1):
         synchronise()
         self.losses.append(self.look())
-        return len(self.losses) == self.count
+        self.left -= steps
+        return self.left <= 0
 
 
 class Told:
@@ -116,6 +120,19 @@ def of_weights(workload, weights, images):
         except ValueError as error:
             seen[broken] = str(error)
     return seen, trainer
+
+
+def tuned(workload, weights, images, labels, size, run):
+    # What comes of a trainer with every setting of track tuned at once, as in the certificate; or why there is none.
+    settings = {name: value for name, value in frameworks.furthest(adapter, workload).items() if name != "allocator"}
+    try:
+        trainer = adapter.Trainer(workload, weights, size, 1, "float32", tuning=settings)
+    except ValueError as error:
+        return {"tuning": settings, "unavailable": str(error)}
+    trainer.feed(images, labels, "device")
+    came = run(trainer)
+    ran = trainer.kernels(images[:size])
+    return {"tuning": settings, "settings": trainer.settings(), "execution": ran["execution"]} | came
 
 
 def casts_left_out():
@@ -163,6 +180,13 @@ def of_inference(workload):
         }
     trainer, taken, _ = inferred("float32", "host")
     seen["host"] = taken[0][0, :8].tolist()
+
+    def came(trainer):
+        found = []
+        trainer.infer(Steps(lambda: None, count=2), found.append)
+        return {"first": found[0][0, :8].tolist()}
+
+    seen["tuned"] = tuned(workload, weights, images, labels, size, came)
     with casts_left_out():
         trainer = adapter.Trainer(workload, weights, 1, 1, "bfloat16")
         seen["planted"] = worker.outcome_of_inference(trainer, workload, taken[-1], "bfloat16")
@@ -188,6 +212,10 @@ def of_training(workload):
         trainer.train(steps)
         return trainer, steps.losses
 
+    def came(trainer):
+        trainer.train(Steps(lambda: None))
+        return {"loss": trainer.loss(*batch), "moved": moved(trainer)}
+
     def moved(trainer):
         changed = trainer.weights()
         return all((changed[key] != weights[key]).any() for key in weights)
@@ -205,7 +233,8 @@ def of_training(workload):
     if framework == "tensorflow":  # as on a GPU, where steps in one call take the batches by number
 
         def several(place):
-            trainer = adapter.Trainer(workload, weights, batch_size, 1, "float32", tuning={"steps_per_call": 7})
+            tuning = {"steps_per_call": steps_taken}
+            trainer = adapter.Trainer(workload, weights, batch_size, 1, "float32", tuning=tuning)
             trainer.place = place
             trainer.feed(images, labels, "device")
             trainer.train(Steps(lambda: None, count=1))
@@ -223,6 +252,7 @@ def of_training(workload):
             "outcome": worker.outcome(trainer, workload, weights, batch, precision),
             "ceiling": small_ceiling(trainer),
         }
+    seen["tuned"] = tuned(workload, weights, images, labels, batch_size, came)
     with casts_left_out():
         trainer = adapter.Trainer(workload, weights, batch_size, 1, "bfloat16")
         seen["planted"] = worker.outcome(trainer, workload, weights, batch, "bfloat16")
@@ -376,8 +406,12 @@ def of_framework(request):
     """What the script saw of a framework, in one process, as most of the time goes into its import."""
     prefix = PROJECT / environments.prefix(environments.lock_of(request.param, "cpu"))
     result = subprocess.run(
-        [prefix / "bin/python", "-P", "-c", SCRIPT, request.param, str(BATCH_SIZE), GPU_TRACE, *catalogue.workloads()],
+        [
+            *(prefix / "bin/python", "-P", "-c", SCRIPT, request.param),
+            *(str(BATCH_SIZE), str(STEPS), GPU_TRACE, *catalogue.workloads()),
+        ],
         env={
+            "PATH": os.environ["PATH"],  # on which torch.compile finds g++
             "PYTHONPATH": str(PROJECT / "workflow"),
             "CUDA_VISIBLE_DEVICES": "-1",
             "OMP_NUM_THREADS": "1",
@@ -454,7 +488,7 @@ def test_of_a_trace_of_a_gpu_its_kernels_and_copies_are_taken(of_framework):
 def test_jax_waits_for_every_weight_and_compiles_its_step_once(of_framework):
     _, saw = of_framework
     if "jax" in saw:
-        assert saw["jax"]["ready"] == [True] * 7
+        assert saw["jax"]["ready"] == [True] * STEPS
         assert len(saw["jax"]["compiled"]) == 1, saw["jax"]["compiled"]
 
 
@@ -483,8 +517,8 @@ def test_what_reaches_each_layer_is_what_the_reference_says(conformance):
 def test_training_goes_on_over_epochs_for_exactly_the_steps_asked_for(training):
     _, saw = training
     for losses in (saw["host"], saw["precisions"]["float32"]["losses"]):
-        assert len(losses) == 7  # 3 batches an epoch
-        assert len(set(losses)) == 7
+        assert len(losses) == STEPS  # 3 batches an epoch
+        assert len(set(losses)) == STEPS
     assert saw["moved"]
     assert saw["reloaded"] == pytest.approx(saw["loss"], abs=1e-6)
 
@@ -498,8 +532,8 @@ def test_both_inputs_train_on_the_same_batches_in_the_same_order(training):
 def test_dropout_draws_anew_in_every_step(training):
     (_, workload), saw = training
     rates = [layer.rate for layer in workloads.load(workload).layers if isinstance(layer, Dropout)]
-    assert len(saw["redrawn"]) == 6 * len(rates)
-    for share, rate in zip(saw["redrawn"], 6 * rates, strict=True):
+    assert len(saw["redrawn"]) == (STEPS - 1) * len(rates)
+    for share, rate in zip(saw["redrawn"], (STEPS - 1) * rates, strict=True):
         # Of some thousand units, and of two thousand of the last layer's in four images.
         assert share == pytest.approx(2 * rate * (1 - rate), abs=0.1)
 
@@ -555,7 +589,7 @@ def test_every_precision_of_a_cpu_trains_and_is_seen_in_the_numbers(training):
     for precision, of_it in saw["precisions"].items():
         assert of_it["stored"] == ["float32"]
         assert of_it["moved"]
-        assert len(set(of_it["losses"])) == 7
+        assert len(set(of_it["losses"])) == STEPS
         assert of_it["outcome"]["precision_found"] == precision
         assert "reason" not in of_it["outcome"]
 
@@ -609,6 +643,39 @@ def test_the_way_that_is_taken_is_seen_in_what_the_framework_runs(conformance):
     if BatchNorm in workload.kinds.values():
         expected["batch_norm"] = BATCH_NORM.get(framework, "elementwise")
     assert saw["kernels"] == expected
+
+
+# What track `tuned` cannot be had for, and the setting that its refusal begins with.
+UNAVAILABLE = {("keras-torch", "gru-imdb"): "jit_compile: "}
+
+
+def test_track_tuned_is_there_with_all_its_settings_or_says_why_not(conformance):
+    name, saw = conformance
+    assert saw["tuned"]["tuning"]
+    assert ("unavailable" in saw["tuned"]) == (name in UNAVAILABLE)
+    if name in UNAVAILABLE:
+        assert saw["tuned"]["unavailable"].startswith(UNAVAILABLE[name])
+    else:
+        assert saw["tuned"]["execution"] == "compiled"
+        images = not workloads.load(name[1]).tokens  # which alone have channels to be last
+        for setting, value in saw["tuned"]["tuning"].items():
+            if images or setting != "channels_last":
+                assert saw["tuned"]["settings"].get(setting, value) == value
+
+
+def test_track_tuned_trains_the_same_net(training):
+    (_, workload), saw = training
+    if "unavailable" not in saw["tuned"]:
+        assert saw["tuned"]["moved"]
+        if any(isinstance(layer, Dropout) for layer in workloads.load(workload).layers):
+            assert 0 < saw["tuned"]["loss"] < 2 * saw["loss"]
+        else:
+            assert saw["tuned"]["loss"] == pytest.approx(saw["precisions"]["float32"]["losses"][-1], abs=1e-4)
+
+
+def test_track_tuned_infers_the_same(inference):
+    _, saw = inference
+    assert saw["tuned"]["first"] == pytest.approx(saw["host"], abs=1e-5)
 
 
 def test_the_memory_of_a_gpu_is_not_told_where_there_is_none(conformance):

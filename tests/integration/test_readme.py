@@ -1,6 +1,7 @@
 """Every command that the README shows does what it says, on the smallest matrix."""
 
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -34,8 +35,10 @@ def newcomer(certified, tmp_path_factory):
     workspace.configure(**two, languages=["en"], merge=["results/framebench-results.zip"])
     small = {"matrix": TINY["matrix"], "languages": ["en"], "frameworks": ["pytorch"], "baseline": "pytorch"}
     for preset in (workspace.folder / "presets").glob("*.yaml"):
-        results = yaml.safe_load(preset.read_text())["results"]
-        preset.write_text(yaml.safe_dump({"results": results} | small))
+        results = workspace.folder / yaml.safe_load(preset.read_text())["results"]
+        preset.write_text(yaml.safe_dump({"results": str(results.relative_to(workspace.folder))} | small))
+        for made in ("certificates", "data"):
+            shutil.copytree(workspace.folder / "results" / made, results / made)
     return workspace
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from conftest import TINY, Workspace, make_workspace
+from conftest import TINY, Workspace, copy_of
 from framebench import catalogue
 
 pytestmark = pytest.mark.usefixtures("installed")
@@ -14,9 +14,9 @@ TRIALS = 2
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory) -> Workspace:
+def tuned(certified, tmp_path_factory) -> Workspace:
     """A campaign of both tracks in every framework, measured up to its tables."""
-    workspace = make_workspace(tmp_path_factory.mktemp("tuned"))
+    workspace = copy_of(certified, tmp_path_factory.mktemp("tuned"))
     (entry,) = TINY["matrix"]
     workspace.configure(matrix=[entry | {"tracks": ["default", "tuned"]}], tuning={"trials": TRIALS})
     result = workspace.snakemake("results/effects.csv")
