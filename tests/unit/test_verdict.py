@@ -88,6 +88,20 @@ def test_the_faster_one_is_the_subject():
     ]
 
 
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (comparison(0.84, 0.702, 0.9974, "no difference shown"), "interval 0.70–0.997, 5 rounds): its interval alone"),
+        (comparison(0.9, 0.8, 0.9996, "slower"), "1.11 times as fast as PyTorch"),
+        (comparison(0.9, 0.8, 0.9996, "slower"), "interval 1.0004–1.25"),
+        (comparison(1.1, 1.0, 1.2, "no difference shown"), "interval 1.00–1.20, 5 rounds)."),
+    ],
+)
+def test_a_bound_that_is_not_1_is_not_rounded_to_it(row, words):
+    (sentence,) = said([row], BOTH)
+    assert words in sentence
+
+
 @pytest.mark.parametrize(("language", "words"), [("en", "a stand-in for the NVIDIA driver"), ("ko", "테스트용 대역")])
 def test_the_first_line_says_that_a_run_was_made_with_a_stand_in(language, words):
     measurements = [runs("pytorch"), runs("keras-tensorflow") | {"flags": "warmup_not_converged;stand_in"}]

@@ -191,7 +191,7 @@ def _finding(
         return "verdict_too_few_rounds", values | {"rounds": row["rounds"]}
     if reason := cells.obstacle(row["verdict"]):
         return "verdict_not_comparable", values | {"reason": reason}
-    values |= {"ratio": row["ratio"], "low": row["ci_low"], "high": row["ci_high"]}
+    values |= _ratios(ratio=row["ratio"], low=row["ci_low"], high=row["ci_high"])
     values |= {"confidence": 100 * row["confidence"], "rounds": row["rounds"]}
     if row["verdict"] == NO_DIFFERENCE:
         if row["ci_low"] <= 1 <= row["ci_high"]:
@@ -199,8 +199,18 @@ def _finding(
         return "verdict_not_after_adjusting", values | {"comparisons": _number(comparisons)}
     if row["verdict"] == "slower":
         values |= {"framework": labels[reference], "reference": labels[framework]}
-        values |= {"ratio": 1 / row["ratio"], "low": 1 / row["ci_high"], "high": 1 / row["ci_low"]}
+        values |= _ratios(ratio=1 / row["ratio"], low=1 / row["ci_high"], high=1 / row["ci_low"])
     return "verdict_faster", values
+
+
+def _ratios(**ratios: float) -> dict[str, str]:
+    """Ratios as they are said: to two decimals, or to as many as show on which side of 1 one lies."""
+
+    def said(ratio: float) -> str:
+        texts = (f"{ratio:.{decimals}f}" for decimals in range(2, 17))
+        return next((text for text in texts if float(text) != 1), f"{ratio:.2f}")
+
+    return {name: said(ratio) for name, ratio in ratios.items()}
 
 
 def _compared(question: Question, comparisons: pd.DataFrame) -> pd.DataFrame:
@@ -274,12 +284,8 @@ def _gains(
 
 def _gain(row: Mapping[Any, Any], runs: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
     """What one framework gains, from its row of the effects and its runs of both tracks, and why if it does."""
-    values = {
-        "framework": labels[row["framework"]],
-        "ratio": row["ratio"],
-        "low": row["ci_low"],
-        "high": row["ci_high"],
-    }
+    values = {"framework": labels[row["framework"]]}
+    values |= _ratios(ratio=row["ratio"], low=row["ci_low"], high=row["ci_high"])
     if gains.chosen(runs) == {}:
         key = "verdict_gain_nothing"
     elif pd.isna(row["ci_low"]):
@@ -367,11 +373,9 @@ def _versions(agreements: pd.DataFrame, language: Language, labels: Mapping[str,
             framework=labels[row["framework"]],
             since=row["since"],
             cell=_cell(pd.Series(row), language),
-            ratio=row["ratio"],
+            **_ratios(ratio=row["ratio"], low=row["ci_low"], high=row["ci_high"]),
             before=row["reference_version"],
             confidence=100 * row["confidence"],
-            low=row["ci_low"],
-            high=row["ci_high"],
             runs=row["runs"],
             runs_before=row["reference_runs"],
         )
