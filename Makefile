@@ -31,9 +31,9 @@ path: $(workflow)/.complete
 
 test: lint
 	@$(test)/bin/snakemake --cores all environments
-	@# Four files at a time, as the cluster of tests/system mostly waits, each by one process from its start to its end: what
+	@# Three files at a time, as the cluster of tests/system mostly waits, each by one process from its start to its end: what
 	@# a file's tests share is made once, and the long ones, of tests/integration, come first.
-	$(test)/bin/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder tests
+	$(test)/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests
 
 lint: $(test)/.complete
 	$(test)/bin/ruff check .

@@ -15,20 +15,18 @@ from matplotlib.colors import to_rgba
 from matplotlib.text import Text
 
 import simulated
-from framebench import catalogue, config, languages
-from framebench.analyse import payback, rosetta
+from framebench import catalogue, config, gains, languages
+from framebench.analyse import cells, payback, rosetta
 from framebench.devices import Gpu
 from framebench.figures import __main__ as command
 from framebench.figures import (
     article,
     article_2018,
     campaign,
-    cells,
     devices,
     drawing,
     effects,
     first_step,
-    gains,
     gpu_memory,
     largest_batch,
     memory,
