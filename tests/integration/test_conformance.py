@@ -14,8 +14,8 @@ from framebench.workloads.layers import BatchNorm, Dropout
 pytestmark = pytest.mark.usefixtures("installed")
 BATCH_SIZE = 4
 STEPS = 10  # of every training: as many as one call takes at most in track `tuned`
-# What is compiled here, by JAX some 150 functions, need not be fast, and without optimizing takes half as long.
-UNOPTIMIZED = {"XLA_FLAGS": "--xla_backend_optimization_level=0", "TORCHINDUCTOR_DEBUG_COMPILE": "1"}
+# JAX compiles some 150 functions here, and this takes half as long where they need not be fast.
+XLA_FLAGS = "--xla_backend_optimization_level=0"
 # A trace as XLA's profiler writes it of a GPU: a kernel and a copy that overlap, a stretch over both and what lies
 # between, and an operator of the host. By their lines' clocks, in ns: 3000 to 6000 and 5000 to 9000.
 GPU_TRACE = """
@@ -415,7 +415,7 @@ def of_framework(request):
             "PYTHONPATH": str(PROJECT / "workflow"),
             "CUDA_VISIBLE_DEVICES": "-1",
             "OMP_NUM_THREADS": "1",
-            **UNOPTIMIZED,
+            "XLA_FLAGS": XLA_FLAGS,
         },
         capture_output=True,
         text=True,
