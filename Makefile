@@ -1,6 +1,6 @@
 # The two commands of a newcomer, `make run` and `make test`, and what keeps the project in shape.
 .DEFAULT_GOAL := help
-.PHONY: help run path test lint format lock bench clean
+.PHONY: help run path check test test-all rest ready environments lint format lock bench clean
 SHELL := /bin/bash
 
 # The newest Python that every framework has packages for, with the module that makes virtual environments.
@@ -14,7 +14,9 @@ export PYTHONPATH := workflow
 
 help:
 	@echo 'make run [PRESET=quick|article|publish|gpu]  set up, measure this machine, draw the figures, print the verdict'
-	@echo 'make test                        set up and run every check and test'
+	@echo 'make check                       set up; lint, types and unit tests: 4 minutes on 2 cores after setting up'
+	@echo 'make test                        the same, and that the project works here: 15 minutes with setting up'
+	@echo 'make test-all                    every test: 40 minutes after setting up'
 	@echo 'make bench                       what the harness itself costs, as ratios'
 	@echo 'make format, make lock, make clean'
 
@@ -29,11 +31,29 @@ run: $(workflow)/.complete
 path: $(workflow)/.complete
 	@echo $(CURDIR)/$(workflow)/bin
 
-test: lint
-	@$(test)/bin/snakemake --cores all environments
-	@# Three files at a time, as the cluster of tests/system mostly waits, each by one process from its start to its end: what
-	@# a file's tests share is made once, and the long ones, of tests/integration, come first.
-	$(test)/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests
+# Three tiers, each with all that the one before it has; a test's marker says in which it is (pyproject.toml). ARGS go to
+# pytest.
+pytest = $(test)/bin/python -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder tests
+
+check: lint
+	$(pytest) -m 'not test and not all' $(ARGS)
+
+test: ready
+	$(pytest) -m 'not all' $(ARGS)
+
+test-all: ready
+	$(pytest) $(ARGS)
+
+# What test-all adds to test.
+rest: ready
+	$(pytest) -m all $(ARGS)
+
+# At the same time: a network and a disk are waited for, and a type checker computes.
+ready: $(test)/.complete
+	@$(MAKE) --no-print-directory --jobs 2 lint environments
+
+environments: $(test)/.complete
+	@$(test)/bin/snakemake --cores all --quiet host progress reason rules -- environments
 
 lint: $(test)/.complete
 	$(test)/bin/ruff check .
@@ -51,22 +71,18 @@ bench: $(test)/.complete
 
 # Every lock anew, for all Pythons and platforms at once, from its .in file; with the extra indexes that it needs, and
 # without the default one, which is for who installs to choose.
-lock: $(test)/.complete
+lock: $(workflow)/.complete
 	for file in envs/*.in; do \
-		$(test)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --emit-index-url \
+		.venvs/uv-*/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --emit-index-url \
 			--no-header --no-annotate --quiet --output-file $${file%.in}.txt $$file \
 		&& sed --in-place '/^--index-url /,/^$$/d' $${file%.in}.txt || exit 1; done
 
 clean:
 	rm -rf .venvs .snakemake
 
-.venvs/workflow-%/.complete .venvs/test-%/.complete:
+# Looked at each time, as an environment may have been moved or have lost its Python; in no time where it is whole.
+.venvs/workflow-%/.complete .venvs/test-%/.complete: FORCE
 	@test -n '$(PYTHON)' || { echo 'Python 3.11, 3.12 or 3.13 with its venv module is needed' \
 		'(Debian, Ubuntu: apt install python3-venv), or name one: make PYTHON=/path/to/python3' >&2; exit 1; }
-	@echo 'setting up $(@D)' >&2
-	@mkdir -p .venvs
-	@{ $(PYTHON) -m venv --clear $(@D) && $(@D)/bin/python -m pip install --disable-pip-version-check --no-deps \
-		--require-hashes --requirement $(lock); } > $(@D).log 2>&1 \
-		|| { echo "$(lock): not installed: $$(grep ERROR: $(@D).log | tail -n 1)$$(grep -q 'connection broken' \
-		$(@D).log && echo '; a package index could not be reached: is there a network?') (log: $(@D).log)" >&2; exit 1; }
-	@touch $@
+	@$(PYTHON) -P -m framebench.installation --lock $(lock) --prefix $(@D) --log $(@D).log
+FORCE:

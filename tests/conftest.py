@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import standin
-from framebench import catalogue, environments
+from framebench import catalogue, environments, installation
 
 # On a machine that does something else too, any example may take long and be right.
 hypothesis.settings.register_profile(
@@ -24,6 +24,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("busy machine")
 
 PROJECT = Path(__file__).parents[1]
+TIERS = ("check", "test", "all")
 PARTS = ["Snakefile", "Makefile", "config.yaml", "workflow", "envs", "profiles", "presets", "CITATION.cff"]
 
 # The smallest campaign that still trains: a run takes little more than its framework's import.
@@ -54,6 +55,36 @@ TINY = {
         "timeout_s": 300,
     },
 }
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Refuse a test that no tier would run."""
+    if not any(metafunc.definition.get_closest_marker(tier) for tier in TIERS):
+        raise pytest.Collector.CollectError(
+            f"{metafunc.definition.nodeid} has no tier: mark it, or its file, as one of {', '.join(TIERS)}"
+        )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each file to one process, for what its tests share, and put the dearest first, so that all end together.
+
+    A mark `xdist_group` says otherwise, where a file's tests are of several frameworks.
+    """
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    dearest: dict[str, int] = {}
+    for item in items:
+        group = _group(item)
+        dearest[group] = max(
+            dearest.get(group, 0), *(TIERS.index(mark.name) for mark in item.iter_markers() if mark.name in TIERS)
+        )
+    items.sort(key=lambda item: -dearest[_group(item)])
+
+
+def _group(item: pytest.Item) -> str:
+    return item.get_closest_marker("xdist_group").args[0]
 
 
 @dataclass(frozen=True)
@@ -129,6 +160,11 @@ def make_workspace(folder: Path) -> Workspace:
     return workspace
 
 
+def append(path: Path, *statements: str) -> None:
+    """Plant these after all that a file of a workspace has."""
+    path.write_text("\n\n\n".join([path.read_text().rstrip(), *statements]) + "\n")
+
+
 def copy_of(workspace: Workspace, folder: Path) -> Workspace:
     """Everything with its times, so that Snakemake sees what it saw in the original."""
     shutil.copytree(workspace.folder, folder, symlinks=True, dirs_exist_ok=True)
@@ -153,20 +189,26 @@ def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 
 @pytest.fixture(scope="session")
 def certified(tmp_path_factory: pytest.TempPathFactory, installed: None) -> Workspace:
-    """A workspace with the certificates made and nothing measured, to take copies of.
+    """A workspace with the certificates made and nothing measured, to take copies of."""
 
-    For all of pytest's processes: the first that needs it makes it, and the others wait.
-    """
+    def make(folder: Path) -> None:
+        result = make_workspace(folder).snakemake("certificates")
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    return Workspace(made_once("certified", make, tmp_path_factory))
+
+
+def made_once(name: str, make: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the first of pytest's processes to need it makes, while the others wait."""
     folder = tmp_path_factory.getbasetemp()
-    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "certified"
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / name
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            made = make_workspace(tmp_path_factory.mktemp("certifying"))
-            result = made.snakemake("certificates")
-            assert result.returncode == 0, result.stdout + result.stderr
-            made.folder.rename(folder)
-    return Workspace(folder)
+            making = tmp_path_factory.mktemp("making")
+            make(making)
+            making.rename(folder)
+    return folder
 
 
 @pytest.fixture
@@ -177,16 +219,24 @@ def certified_workspace(certified: Workspace, tmp_path: Path) -> Workspace:
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The environments of all frameworks, those that config.yaml does not name among them."""
-    prefixes = {
-        PROJECT / environments.prefix(environments.lock_of(framework, "cpu")) for framework in catalogue.frameworks()
-    }
-    everything = tmp_path_factory.mktemp("everything") / "config.yaml"
-    everything.write_text(yaml.safe_dump({"frameworks": list(catalogue.frameworks()), "packages": "cpu"}))
+    """The environments of the frameworks that config.yaml names."""
+    _install(yaml.safe_load((PROJECT / "config.yaml").read_text())["frameworks"], tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def every_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The environments of all frameworks that there are."""
+    _install(catalogue.frameworks(), tmp_path_factory)
+
+
+def _install(frameworks: Iterable[str], tmp_path_factory: pytest.TempPathFactory) -> None:
+    prefixes = [PROJECT / environments.prefix(environments.lock_of(framework, "cpu")) for framework in frameworks]
+    these = tmp_path_factory.mktemp("installing") / "config.yaml"
+    these.write_text(yaml.safe_dump({"frameworks": list(frameworks), "packages": "cpu"}))
     with (PROJECT / ".venvs" / "tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not all((prefix / ".complete").exists() for prefix in prefixes):
-            made = Workspace(PROJECT).snakemake("--cores", "all", "environments", "--configfile", str(everything))
+        if not all(map(installation.usable, prefixes)):
+            made = Workspace(PROJECT).snakemake("--cores", "all", "environments", "--configfile", str(these))
             assert made.returncode == 0, made.stdout + made.stderr
 
 

@@ -3,7 +3,7 @@
 Run inside a framework's environment as `python -P planted.py FRAMEWORK FAULTS FOLDER…`: reads, from each folder, the
 problems <workload>.npz that are there and the samples to learn from, <kind>.npz, and writes into it
 <framework>/<workload>/<fault>.npz for the faults named, one a line, with or without `<workload>: ` before it, or, where
-there is none, for all that are known for the framework; `none` plants nothing.
+there is none, for all that are known for the framework but those named after a `-`; `none` plants nothing.
 Every fault goes through the real adapter: only what is named in its patches is replaced.
 """
 
@@ -468,11 +468,13 @@ def keras_faults(adapter: ModuleType) -> Iterator[tuple[str, str, list[Patch]]]:
 
 def main() -> None:
     framework, names, *folders = sys.argv[1:]
-    only = names.splitlines()
+    only = [name for name in names.splitlines() if not name.startswith("-")]
+    left_out = [name.removeprefix("-") for name in names.splitlines() if name.startswith("-")]
     for folder in map(Path, folders):
         for workload, name, patches in faults(framework):
-            named = not only or name in only or f"{workload}: {name}" in only
-            if named and (folder / f"{workload}.npz").exists():
+            called = {name, f"{workload}: {name}"}
+            named = not only or called & set(only)
+            if named and not called & set(left_out) and (folder / f"{workload}.npz").exists():
                 facts, arrays = observed(framework, workload, name, patches, folder)
                 observe.write(folder / framework / workload / f"{name}.npz", facts, arrays)
 

@@ -5,6 +5,8 @@ import stat
 
 import pytest
 
+pytestmark = pytest.mark.test
+
 
 @pytest.fixture(autouse=True)
 def nothing_installed(workspace):

@@ -1,25 +1,37 @@
 """Certificates made by the real frameworks: equal models pass, every planted fault is refused and named."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from conftest import TINY, Workspace, append, copy_of, made_once
 from framebench import catalogue
-from planted_faults import OF_NEWER, Outcome, outcomes, plant, plant_all, prepare
+from planted_faults import OF_NEWER, TRAINING, Outcome, outcomes, plant, prepare
+
+pytestmark = pytest.mark.test
 
 FRAMEWORKS = catalogue.frameworks()
 # Those of config.yaml.
 FIRST_THREE = sorted(set(FRAMEWORKS) - OF_NEWER.keys())
 
-# In PyTorch every fault is planted here, in the others one of each kind; `tests/planted_faults.py` plants the rest.
 CANNOT_BE_BUILT = ("a weight of the wrong shape", "a layer missing in the model file")
+# One fault for each kind of check that the judge makes.
+OF_EACH_KIND = (
+    *("article-cnn: none", "vgg-cnn: none", "a weight of the wrong shape", "`same` for `valid`", "a ReLU missing"),
+    *("softmax applied twice", "loss summed over the batch", "labels off by one", "learning rate × 1.01"),
+    *("momentum 0.901", "dropout rates 0.3", "article-cnn: shuffled labels of the lesson"),
+)
+# All others in PyTorch, and in every other framework one of each kind; `tests/planted_faults.py` plants the rest.
 PLANTED = {
+    "pytorch": (*(f"-{name}" for name in OF_EACH_KIND), "-resnet50-features: none", "-epsilon 1e-3 of a batch norm"),
     "tensorflow": ("none", "a ReLU missing", "momentum dropped", "dropout off in training", *CANNOT_BE_BUILT),
     "keras-tensorflow": (
         *("none", "momentum dropped", "epsilon where Keras has it", "rows of a gradient squared apart"),
         *CANNOT_BE_BUILT,
     ),
     "jax": ("article-cnn: none", "gru-imdb: none", "momentum dropped", *CANNOT_BE_BUILT),
+    # Of Keras on JAX, which compiles a GRU for minutes, the conformance suite has seen it compute.
     "keras-jax": ("article-cnn: none", "momentum dropped", *CANNOT_BE_BUILT),
     "keras-torch": ("article-cnn: none", "gru-imdb: none", "epsilon where Keras has it", *CANNOT_BE_BUILT),
 }
@@ -54,82 +66,114 @@ FIRST = {
 }
 
 
+@pytest.fixture(scope="session")
+def problem(tmp_path_factory) -> Callable[[str], Path]:
+    """The folder with a workload's problem, what the reference makes of it, and the samples to learn from."""
+
+    def made(workload: str, seed: int = 1) -> Path:
+        samples = TRAINING.get(workload, 0) if seed == 1 else 0
+        return made_once(
+            f"problem-{workload}-{seed}",
+            lambda folder: prepare(folder, workload, seed=seed, samples=samples),
+            tmp_path_factory,
+        )
+
+    return made
+
+
+def planted(framework: str, only: Sequence[str], folder: Path, *problems: Path) -> list[Outcome]:
+    """The judge's outcomes of these faults in a framework, observed in one process."""
+    for path in {path.name: path for problem in problems for path in problem.iterdir()}.values():
+        (folder / path.name).symlink_to(path)
+    plant(framework, folder, only=only)
+    return list(outcomes(folder, framework))
+
+
 @pytest.fixture(scope="module")
-def found(installed: None, tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
-    return plant_all(tmp_path_factory.mktemp("planted"), PLANTED)
+def of_each_kind(installed, problem, tmp_path_factory) -> list[Outcome]:
+    problems = problem("article-cnn"), problem("vgg-cnn")
+    return planted("pytorch", OF_EACH_KIND, tmp_path_factory.mktemp("of-each-kind"), *problems)
 
 
-def test_what_is_not_planted_passes(found):
-    unplanted = [one for one in found if one.fault == "none"]
-    assert [(one.workload, one.framework, one.reason) for one in unplanted if not one.passed] == []
-    assert {(one.workload, one.framework) for one in unplanted} == {
-        *(("article-cnn", framework) for framework in FRAMEWORKS),
-        # Of Keras on JAX, which compiles for minutes, the conformance suite has seen it compute.
-        *(("gru-imdb", framework) for framework in FRAMEWORKS if framework != "keras-jax"),
-        *(("vgg-cnn", framework) for framework in FIRST_THREE),
-    }
+def groups(frameworks: Sequence[str]) -> list:
+    """The frameworks as parameters, the tests of each for one process."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(f"{name} planted")) for name in frameworks]
 
 
-def test_every_planted_fault_is_refused(found):
-    assert [one for one in found if one.fault != "none" and one.passed] == []
+@pytest.fixture(scope="module", params=groups(FRAMEWORKS))
+def of_framework(request, every_environment, problem, tmp_path_factory) -> list[Outcome]:
+    problems = map(problem, ("article-cnn", "vgg-cnn", "gru-imdb"))
+    return planted(request.param, PLANTED[request.param], tmp_path_factory.mktemp("planted"), *problems)
 
 
-def test_every_fault_is_named_by_what_differs_first(found):
-    assert FIRST.keys() <= {one.fault for one in found}
+def assert_refused(found: list[Outcome]) -> None:
+    """Every fault is refused, and named by what differs first."""
     for one in found:
-        if one.fault in FIRST:
+        assert one.passed == (one.fault == "none"), one
+        if one.fault in CANNOT_BE_BUILT:
+            assert one.reason.startswith(f"article-cnn in {one.framework}: ValueError: layer conv2: ")
+            assert "\n" not in one.reason
+        elif one.fault in FIRST:
             assert one.check, one
             quantity, layer = f"{one.check['precision']} {one.check['quantity']}".strip(), one.check["layer"]
             assert (quantity, layer) == FIRST[one.fault], one
             assert one.reason.startswith(f"{quantity} of {layer}" if layer else quantity)
 
 
-def test_what_cannot_be_built_is_named_with_workload_framework_and_layer(found):
-    reasons = {(one.framework, one.fault): one.reason for one in found if one.fault in CANNOT_BE_BUILT}
-    assert len(reasons) == len(CANNOT_BE_BUILT) * len(FRAMEWORKS)
-    for (framework, _), reason in reasons.items():
-        assert reason.startswith(f"article-cnn in {framework}: ValueError: layer conv2: ")
-        assert "\n" not in reason
+def test_each_kind_of_check_refuses_its_fault(of_each_kind):
+    assert len(of_each_kind) == len(OF_EACH_KIND)
+    assert_refused(of_each_kind)
 
 
-@pytest.fixture(scope="module")
-def other_seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Folders with the problems of other seeds, of the small net."""
-    folders = []
+@pytest.mark.all
+def test_every_planted_fault_is_refused_and_named_by_what_differs_first(of_framework):
+    assert {one.fault for one in of_framework} > set(CANNOT_BE_BUILT) - set(OF_EACH_KIND)
+    assert_refused(of_framework)
+
+
+@pytest.mark.all
+@pytest.mark.parametrize("framework", groups(FIRST_THREE))
+def test_equal_models_pass_with_other_seeds(framework, installed, problem, tmp_path):
     for seed in (2, 3):
-        folders.append(tmp_path_factory.mktemp(f"seed-{seed}-"))
-        prepare(folders[-1], "article-cnn", seed, samples=0)
-    return folders
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        (found,) = planted(framework, ["none"], folder, problem("article-cnn", seed))
+        assert found.passed, (seed, found)
 
 
-@pytest.mark.parametrize("framework", FIRST_THREE)
-def test_equal_models_pass_with_other_seeds(framework, installed, other_seeds):
-    plant(framework, *other_seeds, only=["none"])
-    for folder in other_seeds:
-        (found,) = outcomes(folder, framework)
-        assert found.passed, (folder.name, found)
-
-
-def test_of_a_net_of_inference_the_same_passes_and_another_epsilon_is_refused(installed, tmp_path):
-    prepare(tmp_path, "resnet50-features", seed=1, samples=0)
-    plant("pytorch", tmp_path, only=["resnet50-features: none", "epsilon 1e-3 of a batch norm"])
-    same, other = sorted(outcomes(tmp_path, "pytorch"), key=lambda one: not one.passed)
+@pytest.mark.all
+@pytest.mark.xdist_group("resnet planted")
+def test_inference_certificate_rejects_another_epsilon(installed, problem, tmp_path):
+    faults = ["resnet50-features: none", "epsilon 1e-3 of a batch norm"]
+    same, other = sorted(
+        planted("pytorch", faults, tmp_path, problem("resnet50-features")), key=lambda one: not one.passed
+    )
     assert (same.fault, same.passed) == ("none", True)
     assert (other.fault, other.passed) == ("epsilon 1e-3 of a batch norm", False)
     assert other.reason.startswith("float64 evaluation input of layer1.0.conv1 differs by ")
 
 
-def test_the_workflow_writes_a_certificate_and_a_page_and_proves_again_only_what_changed(certified_workspace):
-    workspace = certified_workspace
-    pages = sorted((workspace.folder / "results" / "certificates" / "article-cnn").glob("*.md"))
+@pytest.mark.xdist_group("certificates of vgg-cnn")
+def test_the_default_frameworks_are_certified_on_the_vgg_net(certified, tmp_path):
+    workspace = copy_of(certified, tmp_path)
+    (entry,) = TINY["matrix"]
+    workspace.configure(matrix=[entry | {"workload": "vgg-cnn"}])
+    result = workspace.snakemake("certificates")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert_certified(workspace, "vgg-cnn")
+
+
+def assert_certified(workspace: Workspace, workload: str) -> None:
+    pages = sorted((workspace.folder / "results" / "certificates" / workload).glob("*.md"))
     assert [page.stem for page in pages] == FIRST_THREE
     for page in pages:
         assert "**passed**" in page.read_text(), page
+
+
+def test_the_workflow_writes_a_certificate_and_a_page_and_proves_again_only_what_changed(certified_workspace):
+    workspace = certified_workspace
+    assert_certified(workspace, "article-cnn")
     assert workspace.plan("certificates").jobs == {}
-    append(workspace.folder / "workflow/framebench/workloads/article_cnn/pytorch.py", "# as ever\n")
+    append(workspace.folder / "workflow/framebench/workloads/article_cnn/pytorch.py", "# as ever")
     planned = workspace.plan("certificates").jobs
     assert (planned["observe"], planned["certificate"], planned.get("expected")) == (1, 1, None)
-
-
-def append(path: Path, text: str) -> None:
-    path.write_text(path.read_text() + text)

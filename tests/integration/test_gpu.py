@@ -15,6 +15,8 @@ from conftest import PROJECT, TINY, Workspace
 from framebench import environments
 from standin import MIG_UUIDS, UUIDS
 
+pytestmark = pytest.mark.all
+
 Start = Callable[..., subprocess.Popen[str]]
 
 

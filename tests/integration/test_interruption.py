@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("installed")
+from conftest import append
+
+pytestmark = [pytest.mark.test, pytest.mark.usefixtures("installed")]
 # Every run, and the failure where one failed; what is drawn of them is nothing to most of these tests.
 MEASURED = "results/.complete"
 LONG_BLOCKS = {"blocks": {"count": 3, "min_s": 30.0, "min_steps": 2}}
@@ -100,10 +102,15 @@ def test_a_run_that_hangs_is_stopped_and_shown(workspace):
     assert workers(workspace.folder) == []
 
 
+@pytest.mark.all
 def test_a_model_of_the_wrong_size_is_a_failed_run_with_its_reason_and_not_compared(certified_workspace):
     workspace = certified_workspace
     model = workspace.folder / "workflow/framebench/workloads/article_cnn/pytorch.py"
-    model.write_text(model.read_text().replace("nn.Linear(16 * 6 * 6, 10)", "nn.Linear(16 * 6 * 6, 11)"))
+    append(
+        model,
+        "def _wider(net, init=Net.__init__):\n    init(net)\n    net.dense1 = nn.Linear(16 * 6 * 6, 11)",
+        "Net.__init__ = _wider",
+    )
     result = workspace.snakemake(MEASURED, "results/comparisons.csv")
     assert result.returncode != 0
     status, reason = statuses(workspace)["pytorch"]
@@ -117,7 +124,7 @@ def test_a_model_of_the_wrong_size_is_a_failed_run_with_its_reason_and_not_compa
 
 def test_a_model_that_does_not_learn_is_invalid(workspace):
     adapter = workspace.folder / "workflow/framebench/frameworks/pytorch.py"
-    adapter.write_text(adapter.read_text().replace("self.optimizer.step()", "pass"))
+    append(adapter, "torch.optim.SGD.step = lambda optimizer: None")
     workspace.configure(frameworks=["pytorch"], baseline="pytorch")
     assert workspace.snakemake(MEASURED).returncode != 0
     status, reason = statuses(workspace)["pytorch"]

@@ -1,5 +1,9 @@
 """Snakemake's own linter has one complaint, which is a decision of ours."""
 
+import pytest
+
+pytestmark = pytest.mark.test
+
 
 def test_the_linter_misses_conda_only(workspace):
     result = workspace.snakemake("--lint")

@@ -9,7 +9,7 @@ import yaml
 
 from conftest import PROJECT, TINY, copy_of
 
-pytestmark = pytest.mark.usefixtures("installed")
+pytestmark = [pytest.mark.all, pytest.mark.usefixtures("installed")]
 NOT_HERE = {
     "make test": "it is what runs this test",
     "snakemake largest-batch": "it needs a GPU, or a limit in config.yaml as in test_largest_batch",

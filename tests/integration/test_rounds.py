@@ -11,7 +11,7 @@ from test_interruption import wait_for, workers
 
 from conftest import TINY
 
-pytestmark = pytest.mark.usefixtures("installed")
+pytestmark = [pytest.mark.all, pytest.mark.usefixtures("installed")]
 
 # No interval is as narrow as this, so that every pair asks for as many rounds as there may be.
 RULE = {"at_least": 3, "at_most": 4, "ci_half_width": 1e-6}

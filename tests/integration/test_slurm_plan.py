@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.all
+
 DEVICES = {"p100": {"gpu_model": "p100", "partition": "gpu"}, "k80": {"gpu_model": "k80", "partition": "gpu"}}
 
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import TINY, Workspace, copy_of
 from framebench import catalogue
 
-pytestmark = pytest.mark.usefixtures("installed")
+pytestmark = [pytest.mark.all, pytest.mark.usefixtures("installed")]
 FRAMEWORKS = ("tensorflow", "keras-tensorflow", "pytorch")
 TRIALS = 2
 

@@ -28,7 +28,7 @@ FIGURES = [
     "warmup",
 ]
 ROUNDS = 3
-pytestmark = pytest.mark.usefixtures("installed")
+pytestmark = [pytest.mark.test, pytest.mark.usefixtures("installed")]
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +182,7 @@ def restored(campaign):
         path.write_text(text)
 
 
+@pytest.mark.all
 def test_a_fresh_checkout_measures_nothing_again(restored):
     workspace, _ = restored
     for path in workspace.folder.rglob("*"):
@@ -190,6 +191,7 @@ def test_a_fresh_checkout_measures_nothing_again(restored):
     assert workspace.plan().runs == {}
 
 
+@pytest.mark.all
 def test_a_comment_in_a_lock_measures_nothing_again(restored):
     workspace, edit = restored
     edit("envs/pytorch-cpu.txt", "torch==", "# a comment\ntorch==")
@@ -208,12 +210,14 @@ def test_new_pins_measure_the_frameworks_of_that_environment_only(restored):
 @pytest.mark.parametrize(
     "source", ["workflow/framebench/frameworks/pytorch.py", "workflow/framebench/workloads/article_cnn/pytorch.py"]
 )
+@pytest.mark.all
 def test_a_changed_adapter_or_model_measures_that_framework_only(restored, source):
     workspace, edit = restored
     edit(source, "import torch", "import torch  # changed")
     assert workspace.plan().runs == {"pytorch": 2 * ROUNDS}
 
 
+@pytest.mark.all
 def test_changed_shared_code_or_protocol_measures_everything(restored):
     workspace, edit = restored
     everything = dict.fromkeys(FRAMEWORKS, 2 * ROUNDS)
@@ -221,18 +225,21 @@ def test_changed_shared_code_or_protocol_measures_everything(restored):
     assert workspace.plan().runs == everything
 
 
+@pytest.mark.all
 def test_a_changed_protocol_measures_everything(restored):
     workspace, edit = restored
     edit("config.yaml", "synced_steps: 3", "synced_steps: 4")
     assert workspace.plan().runs == dict.fromkeys(FRAMEWORKS, 2 * ROUNDS)
 
 
+@pytest.mark.all
 def test_more_rounds_measure_only_the_new_ones(restored):
     workspace, edit = restored
     edit("config.yaml", f"rounds: {ROUNDS}", f"rounds: {ROUNDS + 1}")
     assert workspace.plan().runs == dict.fromkeys(FRAMEWORKS, 2)
 
 
+@pytest.mark.all
 def test_a_new_word_in_a_language_draws_only_that_language_again(restored):
     workspace, edit = restored
     edit("workflow/framebench/languages/ko.yaml", "배치 크기", "배치의 크기")
@@ -242,6 +249,7 @@ def test_a_new_word_in_a_language_draws_only_that_language_again(restored):
     assert plan.jobs["figure_2018"] == len(FIGURES_2018)
 
 
+@pytest.mark.all
 def test_changed_analysis_measures_nothing_and_computes_the_tables_again(restored):
     workspace, edit = restored
     edit("workflow/framebench/statistics.py", '"""', '"""Changed: ')
@@ -250,6 +258,7 @@ def test_changed_analysis_measures_nothing_and_computes_the_tables_again(restore
     assert plan.jobs["comparisons"] == 1
 
 
+@pytest.mark.all
 def test_environments_that_were_deleted_are_made_again_and_nothing_is_measured_again(restored):
     workspace, _ = restored
     venvs = workspace.folder / ".venvs"
@@ -272,6 +281,7 @@ def test_the_translators_target_needs_no_framework(workspace):
     assert not (workspace.folder / ".venvs").exists()
 
 
+@pytest.mark.all
 def test_a_sites_own_interpreter_measures_and_the_records_say_so(workspace):
     prefix = catalogue.ROOT / environments.prefix(environments.lock_of("pytorch", "cpu"))
     workspace.configure(
@@ -287,6 +297,7 @@ def test_a_sites_own_interpreter_measures_and_the_records_say_so(workspace):
     assert workspace.plan("results/measurements.csv").runs == {}
 
 
+@pytest.mark.all
 def test_real_images_through_the_line(workspace, cifar10_archive):
     workspace.configure(
         data={

@@ -15,8 +15,12 @@ import simulated
 from framebench import catalogue, languages
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt install chromium")
+pytestmark = [
+    pytest.mark.test,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt install chromium"),
+]
 
+PUBLISHED = catalogue.ROOT / "results" / "published"
 MOST_BYTES = 5 * 2**20
 HOSTILE = "<img src=x onerror=document.title='taken'></script><script>document.title='taken'</script>"
 
@@ -255,10 +259,10 @@ def test_hostile_names_and_reasons_are_shown_as_text(context, tmp_path):
     assert found.complaints == []
 
 
-def test_the_page_of_a_published_campaign_is_small_enough_and_opens(context, tmp_path):
-    published = sorted((catalogue.ROOT / "results" / "published").iterdir())[-1]
-    # The language whose figures are the largest.
-    file = pages.write_page(published, tmp_path, "ko")
+@pytest.mark.parametrize("name", pages.EVERY)
+@pytest.mark.parametrize("published", [path.name for path in sorted(PUBLISHED.iterdir())])
+def test_a_published_page_is_small_enough_and_opens(context, published, name):
+    file = PUBLISHED / published / f"report.{name}.html"
     assert file.stat().st_size < MOST_BYTES
     found = opened(context, file)
     images = found.page.locator("img").all()
@@ -266,3 +270,4 @@ def test_the_page_of_a_published_campaign_is_small_enough_and_opens(context, tmp
     for image in images:
         assert image.evaluate("image => { image.loading = 'eager'; return image.decode().then(() => true); }")
     assert found.complaints == []
+    assert found.requests == [file.as_uri()]

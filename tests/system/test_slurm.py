@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ from cluster import ANOTHER_VIEW, URGENT, Cluster
 from conftest import PROJECT, TINY, Workspace, make_workspace
 from framebench import config, environments, matrix, slurm
 from standin import UUIDS, StandIn
+from standin.sitecustomize import ASLEEP
 
-pytestmark = pytest.mark.usefixtures("installed")
+pytestmark = [pytest.mark.all, pytest.mark.usefixtures("installed")]
 
 # The model of each node's cards, as NVML names it; Slurm has its own name for it.
 MODELS = {"node01": "Tesla P100-PCIE-16GB", "node02": "Tesla K80"}
@@ -25,21 +27,11 @@ CARDS = {node: tuple(f"GPU-{number}{uuid[5:]}" for uuid in UUIDS) for number, no
 # Ask whether jobs have ended when most have, after 7, 24 and 51 seconds, and wait for no shared folder.
 SNAKEMAKE = ("--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "7", "--latency-wait", "5")
 RECORDS = "results/measurements.csv"
+ON_A_STAND_IN = PROJECT / "tests/standin/sitecustomize.py"
 SMALL = {"cpus_per_task": 2, "mem_mb": 4000}
 P100 = {"gpu_model": "p100", "partition": "gpu"} | SMALL
 K80 = {"gpu_model": "k80", "partition": "gpu"} | SMALL
 PROCESSOR = {"kind": "cpu", "partition": "cpu"} | SMALL
-# Before a measuring process begins: where its node has this variable, it waits while the file is there and the name in
-# it, or none, is that of its environment.
-ASLEEP = "FRAMEBENCH_TEST_ASLEEP"
-SLEEP = f"""
-import os, sys, time
-from pathlib import Path
-
-night = Path(os.environ.get("{ASLEEP}", "/nowhere"))
-while night.exists() and night.read_text() in Path(sys.prefix).name:
-    time.sleep(0.1)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +82,7 @@ def campaign(folder: Path, devices: dict, frameworks=("pytorch",), **changes) ->
         cuda.write_text(lock.read_text())
         for one in (lock, cuda):
             (folder / environments.prefix(one)).symlink_to(PROJECT / environments.prefix(lock))
-    worker = folder / "workflow/framebench/measure/worker.py"
-    trained = '"cuda" if uuid else "cpu"'
-    assert trained in worker.read_text()
-    worker.write_text(SLEEP + worker.read_text().replace(trained, '"cpu"'))
+    shutil.copy(ON_A_STAND_IN, folder / "workflow")
     workspace.configure(devices=devices, frameworks=list(frameworks), baseline=frameworks[0], packages="cuda")
     workspace.configure(**changes)
     return workspace

@@ -10,6 +10,8 @@ from framebench.analyse.power import power, power_table
 from framebench.analyse.table import table, write_table
 from runs import runs
 
+pytestmark = pytest.mark.check
+
 
 def campaign(cells: int, again: float = 1.0, handicap: str = "~5-more", slower: float = 5 / 6) -> pd.DataFrame:
     """Ten rounds of so many cells; the spread of a speed is 4 %."""

@@ -10,6 +10,8 @@ from framebench.analyse.comparisons import comparisons
 from framebench.analyse.table import read_table, table, write_table
 from runs import runs
 
+pytestmark = pytest.mark.check
+
 CARD = {"device_name": "Tesla P100", "lock_digest": "d", "framework_version": "1"}
 
 

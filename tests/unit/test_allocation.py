@@ -7,6 +7,8 @@ import pytest
 import standin
 from standin import UUIDS
 
+pytestmark = pytest.mark.check
+
 BOUND = "import json; from framebench.measure.devices import allocation; print(json.dumps(allocation.bound({asked!r})))"
 FACTS = "import json; from framebench.measure.devices import allocation; print(json.dumps(allocation.facts()))"
 JOB = {"SLURM_JOB_ID": "17", "SLURMD_NODENAME": "node02"}

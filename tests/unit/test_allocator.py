@@ -6,6 +6,8 @@ import pytest
 
 from framebench.measure import allocator
 
+pytestmark = pytest.mark.check
+
 
 def test_the_systems_allocator_needs_nothing():
     assert allocator.preload("system") == {}

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from framebench.exchange import archive
 from framebench.exchange.archive import MANIFEST, ArchiveError, packed, unpacked
 
+pytestmark = pytest.mark.check
+
 NAMES = st.from_regex(archive.NAME, fullmatch=True).filter(lambda name: name != MANIFEST)
 SMALL = {"runs/cpu/round-1.json": b'{"a": 1}' * 20, "certificates/x/y.json": b"{}"}
 

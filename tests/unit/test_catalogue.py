@@ -9,6 +9,8 @@ import pytest
 from framebench import catalogue
 from framebench.catalogue import AdapterError
 
+pytestmark = pytest.mark.check
+
 WHOLE = 'LABEL = "Torch"\nENVIRONMENT = "pytorch"\nMODEL_FILE = "pytorch"\nTRACKS = ("default", "tuned")\n'
 OPTIONS = 'OPTIONS = {"cpu": {"compile": (False, True)}, "cuda": {"graphs": (0, 1)}}'
 WHOLE += OPTIONS + '\nPRECISIONS = {"cpu": ("float32",), "cuda": ("float32", "tf32")}\n'

@@ -6,6 +6,8 @@ import pytest
 
 from framebench.measure import ceiling
 
+pytestmark = pytest.mark.check
+
 
 class Device:
     """Multiplies at a given speed, and copies at another, by the clock that it is timed with."""

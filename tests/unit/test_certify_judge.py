@@ -15,6 +15,8 @@ from framebench.certify.arithmetic import Arithmetic
 from framebench.certify.judge import LEARNING_CONFIDENCE, Check, judge, learning_checks
 from framebench.certify.page import page
 
+pytestmark = pytest.mark.check
+
 ARTICLE = workloads.load("article-cnn")
 
 

@@ -9,6 +9,8 @@ from framebench import workloads
 from framebench.certify import problem as given
 from framebench.workloads.layers import OF_BATCH_NORM
 
+pytestmark = pytest.mark.check
+
 ARTICLE, VGG = workloads.load("article-cnn"), workloads.load("vgg-cnn")
 
 

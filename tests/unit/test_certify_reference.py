@@ -24,6 +24,8 @@ from framebench.workloads.layers import (
     Workload,
 )
 
+pytestmark = pytest.mark.check
+
 MOMENTUM = SGD(0.1, 0.9)
 
 

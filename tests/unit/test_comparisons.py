@@ -14,6 +14,8 @@ from framebench.record import BLOCK
 from framebench.statistics import METHOD
 from runs import run, runs
 
+pytestmark = pytest.mark.check
+
 SPEEDS = st.lists(st.floats(1, 1e6), min_size=3, max_size=8)
 
 

@@ -15,6 +15,8 @@ from framebench import catalogue, config
 from framebench.config import ConfigError, Part, Rounds
 from framebench.statistics import MIN_ROUNDS
 
+pytestmark = pytest.mark.check
+
 ORIGIN = "config.yaml"
 CORES = len(os.sched_getaffinity(0))
 

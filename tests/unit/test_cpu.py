@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from framebench.measure.devices import cpu
 from framebench.measure.devices.cpu import Usage
 
+pytestmark = pytest.mark.check
+
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 QUIET = Usage(wall_s=100.0, busy_s=40.0, stolen_s=2.0, total_s=200.0, own_s=3.0)
 # Burns 0.2 s of CPU time, however long that takes.

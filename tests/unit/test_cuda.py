@@ -7,11 +7,13 @@ import pytest
 import standin
 from standin import MIG_UUIDS, UUIDS
 
+pytestmark = pytest.mark.check
+
 VISIBLE = "from framebench.measure.devices import cuda; print(cuda.visible_uuids())"
 CHECK = """
 from framebench.measure.devices import cuda
 try:
-    print(cuda.check({uuid!r}))
+    print(cuda.device({uuid!r}))
 except RuntimeError as error:
     print(error)
 """
@@ -29,7 +31,7 @@ def test_cuda_shows_the_cards_that_the_process_may_see(stand_in):
 @pytest.mark.parametrize("uuid", [*UUIDS, MIG_UUIDS[0]])
 def test_the_card_that_was_given_is_right(stand_in, uuid):
     stand_in.cards[0].mig_uuid = MIG_UUIDS[0].encode()
-    assert stand_in.child(CHECK.format(uuid=uuid), CUDA_VISIBLE_DEVICES=uuid) == "None"
+    assert stand_in.child(CHECK.format(uuid=uuid), CUDA_VISIBLE_DEVICES=uuid) == "cuda"
 
 
 def test_another_card_than_that_given_is_told_with_both_uuids(stand_in):

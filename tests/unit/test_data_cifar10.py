@@ -18,6 +18,8 @@ from framebench.data import cifar10
 from framebench.data.__main__ import main
 from framebench.data.download import md5_of
 
+pytestmark = pytest.mark.check
+
 ROOT = Path(__file__).parents[2]
 PER_BATCH = 4
 NAMES = b"airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n"

@@ -9,6 +9,8 @@ import pytest
 from framebench.data import DataError
 from framebench.data.download import download
 
+pytestmark = pytest.mark.check
+
 CONTENT = bytes(range(256)) * 8000
 MD5 = hashlib.md5(CONTENT).hexdigest()
 

@@ -14,6 +14,8 @@ from framebench.data.__main__ import main
 from framebench.data.imdb import FIRST_WORD, LENGTH, RARE, START, VOCABULARY, padded
 from framebench.data.synthetic_reviews import FAVOUR, TELLING, synthetic_reviews
 
+pytestmark = pytest.mark.check
+
 REVIEWS = {
     "aclImdb/train/pos/0_9.txt": "Good good GOOD,<br /><br />it's a film.",
     "aclImdb/train/neg/0_2.txt": "Bad film.",

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from framebench.data.__main__ import main
 from framebench.data.synthetic_images import large_images, synthetic_images
 
+pytestmark = pytest.mark.check
+
 ROOT = Path(__file__).parents[2]
 
 

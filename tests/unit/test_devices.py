@@ -11,6 +11,8 @@ from framebench.devices import Chosen, DeviceError, Gpu
 from framebench.measure.devices import nvml
 from standin import MIG_UUIDS, UUIDS
 
+pytestmark = pytest.mark.check
+
 NOTHING = Chosen({}, None)
 FACTS = {"memory_total_mib": 1.0, "power_limit_w": 1.0, "max_sm_mhz": 1, "max_memory_mhz": 1, "ecc": None}
 H200, L4 = (

@@ -9,6 +9,8 @@ from framebench.record import BLOCK
 from framebench.statistics import METHOD, MIN_ROUNDS
 from runs import runs
 
+pytestmark = pytest.mark.check
+
 SPEEDS = {"pytorch": [100.0, 200.0, 150.0], "tensorflow": [300.0, 310.0, 290.0]}
 TUNED = {"pytorch": [150.0, 330.0, 225.0], "tensorflow": [300.0, 310.0, None]}
 HOST = {"pytorch": [90.0, 180.0, 135.0]}

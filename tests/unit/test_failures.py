@@ -9,6 +9,8 @@ from framebench import record
 from framebench.analyse import failures
 from runs import run
 
+pytestmark = pytest.mark.check
+
 RECORD = "runs/h200/article-cnn/pytorch/default/float32/device/batch-32/round-1.json"
 
 

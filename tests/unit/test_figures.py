@@ -39,6 +39,8 @@ from framebench.figures import (
     warmup,
 )
 
+pytestmark = pytest.mark.check
+
 PUBLISHED = Path(__file__).parents[2] / "workflow/resources/rosetta-2018.csv"
 LABELS = {
     "tensorflow": "TensorFlow",

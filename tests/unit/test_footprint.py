@@ -11,6 +11,8 @@ from framebench.certify.arithmetic import Arithmetic
 from framebench.measure import footprint
 from framebench.workloads.layers import BatchNorm, Conv, GlobalAveragePool, Layer, MaxPool, Residual, Workload
 
+pytestmark = pytest.mark.check
+
 Rounding = Callable[[np.ndarray], np.ndarray]
 
 

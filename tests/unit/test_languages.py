@@ -7,6 +7,8 @@ import yaml
 
 from framebench import catalogue, languages
 
+pytestmark = pytest.mark.check
+
 EVERY = languages.languages()
 
 

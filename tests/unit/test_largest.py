@@ -23,6 +23,8 @@ from framebench.measure import largest, supervisor, worker
 from framebench.measure.devices import cpu
 from framebench.measure.largest import RESOLUTION, Found, Trial, search
 
+pytestmark = pytest.mark.check
+
 BATCH_SIZES = st.integers(1, 2**20)
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from framebench.measure.devices.lease import lease
 
+pytestmark = pytest.mark.check
+
 HOLD = """
 import sys
 from framebench.measure.devices.lease import lease

@@ -7,6 +7,8 @@ from framebench.analyse.limits import CEILING, PEAKS, limits, main
 from framebench.analyse.table import table, write_table
 from runs import run
 
+pytestmark = pytest.mark.check
+
 PUBLISHED = pd.read_csv(PEAKS)
 
 

@@ -9,6 +9,8 @@ from framebench.analyse.literature import COLUMNS, RESOURCES, is_model, literatu
 from framebench.analyse.table import table, write_table
 from runs import run
 
+pytestmark = pytest.mark.check
+
 PUBLISHED = pd.read_csv(RESOURCES / "literature.csv")
 OF_2018 = rosetta.points(pd.read_csv(RESOURCES / "rosetta-2018.csv"))
 POINT = {

@@ -4,6 +4,8 @@ import pytest
 
 from framebench.analyse.markdown import table, write_section
 
+pytestmark = pytest.mark.check
+
 
 def test_a_table_has_a_row_for_each_row():
     assert table(["name", "n"], [["a", 1], ["b", 2.5]]) == "| name | n |\n| --- | --: |\n| a | 1 |\n| b | 2.5 |\n"

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from framebench import catalogue, config, matrix, record
 from framebench.config import Rounds
 from framebench.matrix import RECORD, Cell, Run
 from framebench.record import BLOCK
+
+pytestmark = pytest.mark.check
 
 DEFAULT = config.load(config.readable(catalogue.ROOT / "config.yaml"), "config.yaml")
 

@@ -16,6 +16,8 @@ from framebench.analyse.table import table, write_table
 from framebench.record import BLOCK, write
 from runs import run, runs
 
+pytestmark = pytest.mark.check
+
 
 def blocks(speeds) -> list[dict]:
     """Timed blocks of 100 steps with these speeds in steps/s, one after the other."""

@@ -8,6 +8,8 @@ import pytest
 import standin
 from standin import UUIDS
 
+pytestmark = pytest.mark.check
+
 SESSION = "import json; from framebench.measure.devices import nvml\nwith nvml.session(): "
 CARDS = SESSION + "print(json.dumps([vars(card) for card in nvml.cards()]))"
 REASON = """

@@ -12,6 +12,8 @@ from framebench.analyse.order import COLUMNS, main, order, permutation_p
 from framebench.analyse.table import table, write_table
 from runs import run
 
+pytestmark = pytest.mark.check
+
 RUN_S = 12.0
 CELLS = 6
 NOISE = 0.05

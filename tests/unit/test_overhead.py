@@ -8,6 +8,8 @@ from framebench.analyse.overhead import BOTH, COLUMNS, FIXED, GROWS, UNTOLD, mai
 from framebench.analyse.table import table, write_table
 from runs import run
 
+pytestmark = pytest.mark.check
+
 SIZES = (32, 128, 512)
 
 

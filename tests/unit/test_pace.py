@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from framebench.measure.pace import Interval, MoreWork, Pace, is_steady
 from framebench.protocol import Blocks, Warmup
 
+pytestmark = pytest.mark.check
+
 WARMUP = Warmup(min_s=1.0, min_steps=5, max_s=6.0, group_s=0.1, tolerance=0.1)
 BLOCKS = Blocks(count=5, min_s=0.5, min_steps=5)
 

@@ -8,6 +8,8 @@ from framebench.analyse.payback import AFTER, AT_ONCE, COLUMNS, NEVER, NO_GAIN, 
 from framebench.analyse.table import table, write_table
 from runs import run
 
+pytestmark = pytest.mark.check
+
 BATCH = 32
 
 

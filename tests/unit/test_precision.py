@@ -17,6 +17,8 @@ from framebench.record import BLOCK, write
 from framebench.statistics import geometric_mean_interval, rounds_needed
 from runs import run, runs
 
+pytestmark = pytest.mark.check
+
 RULE = Rounds(at_least=5, at_most=20, ci_half_width=0.05)
 KERAS = "keras-tensorflow"
 

@@ -10,6 +10,8 @@ import standin
 from framebench import catalogue
 from framebench.measure.devices.sampler import PROCESSES, QUERIES
 
+pytestmark = pytest.mark.check
+
 ENERGY = "nvmlDeviceGetTotalEnergyConsumption"
 
 

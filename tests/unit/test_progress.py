@@ -7,6 +7,8 @@ import pytest
 
 from framebench.measure import progress
 
+pytestmark = pytest.mark.check
+
 REQUEST = {
     "workload": "article-cnn",
     "framework": "pytorch",

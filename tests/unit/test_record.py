@@ -8,6 +8,8 @@ import pytest
 
 from framebench import record
 
+pytestmark = pytest.mark.check
+
 IDENTITY = {
     "device": "cpu",
     "workload": "article-cnn",

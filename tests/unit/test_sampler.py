@@ -18,6 +18,8 @@ from framebench import catalogue
 from framebench.measure.devices import samples
 from framebench.measure.devices.sampler import PROCESSES_EVERY_S, QUERIES, ticks
 
+pytestmark = pytest.mark.check
+
 PACKAGE = {"PYTHONPATH": str(catalogue.ROOT / "workflow")}
 PERIOD_NS = 100
 DEADLINE_S = 60

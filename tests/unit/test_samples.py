@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from framebench.measure.devices import samples
 from framebench.measure.devices.samples import MIN_ENERGY_S, NO_END, Samples
 
+pytestmark = pytest.mark.check
+
 S = 10**9
 QUANTUM_S = 0.1  # in which the counters of real cards move
 PERIOD_S = 0.1

@@ -2,6 +2,8 @@ import pytest
 
 from framebench import sides
 
+pytestmark = pytest.mark.check
+
 
 @pytest.mark.parametrize(
     ("name", "base", "side", "every"),

@@ -11,6 +11,8 @@ from conftest import PROJECT
 from framebench.analyse import candidates, simulation
 from framebench.statistics import METHOD, MIN_ROUNDS, geometric_mean_interval
 
+pytestmark = pytest.mark.check
+
 SIDES = tuple(np.random.default_rng(2).standard_normal((2, 20, 10)) * 0.05)
 
 

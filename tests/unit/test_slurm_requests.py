@@ -10,6 +10,8 @@ import yaml
 from framebench import catalogue, config, matrix, slurm
 from framebench.record import BLOCK
 
+pytestmark = pytest.mark.check
+
 P100 = {"gpu_model": "p100", "partition": "gpu"}
 
 

@@ -13,6 +13,8 @@ from framebench import workloads
 from framebench.frameworks._xspace import on_cpu, on_gpu
 from framebench.measure import split
 
+pytestmark = pytest.mark.check
+
 TRAINING, INFERENCE = workloads.load("article-cnn"), workloads.load("resnet50-features")
 
 

@@ -19,6 +19,8 @@ from framebench.statistics import (
     rounds_needed,
 )
 
+pytestmark = pytest.mark.check
+
 RATIOS = st.lists(st.floats(0.01, 100), min_size=MIN_ROUNDS, max_size=12)
 
 

@@ -10,6 +10,8 @@ import standin
 from framebench import catalogue
 from framebench.measure.devices import samples, sampling
 
+pytestmark = pytest.mark.check
+
 # In place of the interpreter: samples as it would, and "trains" one block that ends when the process does.
 INTERPRETER = """#!{python}
 import json, os, sys, time

@@ -16,6 +16,8 @@ from framebench.figures import drawing, names, timeline
 from framebench.measure.devices import samples
 from runs import run
 
+pytestmark = pytest.mark.check
+
 S = 10**9
 LABELS = {"pytorch": "PyTorch"}
 

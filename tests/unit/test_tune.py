@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from framebench.measure.tune import Settings, Trial, search
 
+pytestmark = pytest.mark.check
+
 OPTIONS = {"allocator": ("system", "other"), "layout": (False, True), "steps": (1, 10, 100)}
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from framebench import catalogue
 
+pytestmark = pytest.mark.check
+
 PACKAGE = catalogue.ROOT / catalogue.PACKAGE
 FRAMEWORKS = {"tensorflow", "torch", "keras", "jax", "optax"}
 # What an environment of a framework holds beside it.

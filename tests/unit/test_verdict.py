@@ -11,6 +11,8 @@ import simulated
 from framebench import languages, record, verdict
 from framebench.analyse import agreement, why
 
+pytestmark = pytest.mark.check
+
 LABELS = {
     "tensorflow": "TensorFlow",
     "keras-tensorflow": "Keras (TensorFlow)",

@@ -7,6 +7,8 @@ from framebench.analyse.warmup import COLUMNS, main, warmup
 from framebench.record import RUN, write
 from runs import run
 
+pytestmark = pytest.mark.check
+
 INTERVALS = [
     {"t0_ns": 7_000_000_000, "t1_ns": 7_400_000_000, "steps": 1},
     {"t0_ns": 7_400_000_000, "t1_ns": 7_500_000_000, "steps": 20},

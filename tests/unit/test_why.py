@@ -8,6 +8,8 @@ from framebench.analyse.table import table, write_table
 from framebench.analyse.why import BOTH, COLUMNS, DEVICE, HOST, UNTOLD, main, split, why
 from runs import run
 
+pytestmark = pytest.mark.check
+
 
 def step(framework: str, number: int, device_ms: float | None, host_ms: float, **changes) -> dict:
     """A run on a CPU that computes for half as long while it is followed."""

@@ -14,6 +14,8 @@ from framebench.measure.devices import cuda, nvml
 from framebench.measure.largest import STEPS
 from framebench.measure.pace import Interval, Timeline
 
+pytestmark = pytest.mark.check
+
 TIMELINE = Timeline(
     first=Interval(1_000, 501_000, 1),
     warmup=[Interval(501_000, 701_000, 10), Interval(701_000, 801_000, 10)],

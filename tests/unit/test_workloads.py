@@ -6,6 +6,8 @@ import pytest
 from framebench import catalogue, workloads
 from framebench.workloads.layers import SGD, Conv, Dense, Flatten, MaxPool, Workload
 
+pytestmark = pytest.mark.check
+
 EVERY_WORKLOAD = catalogue.workloads()
 
 

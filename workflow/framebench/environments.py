@@ -1,24 +1,22 @@
-"""The isolated environment of each framework: which lock, where it is installed, and its installation.
+"""The isolated environment of each framework: its lock and the folder that it is installed in.
 
 A folder under .venvs/ is named by the digest of its lock's pins and of the Python version, so that new pins
 are a new environment, and a new comment in a lock is not. In place of one can stand a site's own interpreter, that of a
 module or a vendor's image, with whatever packages it has: they are listed, and their digest stands for the lock's.
 """
 
-import argparse
 import hashlib
 import json
 import platform
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from framebench import catalogue
+from framebench.installation import MARKER, pins
 
-HASHED = "--hash="
 DRIVER = Path("/proc/driver/nvidia/version")  # present wherever NVIDIA's kernel driver is loaded
 
 
@@ -62,7 +60,7 @@ def of(framework: str, packages: str, interpreters: Mapping[str, str], results: 
         except InterpreterError as error:
             raise InterpreterError(f"interpreters.{name}: {error}") from None
     lock = lock_of(framework, packages)
-    return Environment(f"{prefix(lock)}/bin/python", prefix(lock), digest(lock), f"{prefix(lock)}/.complete")
+    return Environment(f"{prefix(lock)}/bin/python", prefix(lock), digest(lock), f"{prefix(lock)}/{MARKER}")
 
 
 @cache
@@ -93,18 +91,6 @@ def lock_of(framework: str, packages: str) -> Path:
     return Path("envs", f"{catalogue.adapter(framework).environment}-{packages}.txt")
 
 
-def pins(lock: Path) -> list[str]:
-    """The requirements of a lock, one string each with its hashes; comments and options left out."""
-    logical_lines = lock.read_text().replace("\\\n", " ").splitlines()
-    lines = [" ".join(line.partition("#")[0].split()) for line in logical_lines]
-    return [line for line in lines if line and not line.startswith("-")]
-
-
-def options(lock: Path) -> list[str]:
-    """The pip options of a lock, such as an extra index."""
-    return [word for line in lock.read_text().splitlines() if line.startswith("-") for word in line.split()]
-
-
 def digest(lock: Path) -> str:
     """12 hex digits that change with a pin, a hash, or the Python version, and with nothing else."""
     return hashlib.sha256("\n".join([platform.python_version(), *pins(lock)]).encode()).hexdigest()[:12]
@@ -113,55 +99,3 @@ def digest(lock: Path) -> str:
 def prefix(lock: Path) -> str:
     """Folder that the lock is installed in, relative to the repository."""
     return f".venvs/{lock.stem}-{digest(lock)}"
-
-
-def install(lock: Path, prefix: Path, log: Path) -> None:
-    """Make a virtual environment at `prefix` with exactly the lock's packages.
-
-    Pins without a hash go in a call of their own, since pip checks hashes for all or none of one call: the CPU
-    build of torch is served from an index whose files for other Pythons are not known when the lock is made.
-    RuntimeError with pip's own reason where it fails.
-    """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    hashed = [pin for pin in pins(lock) if HASHED in pin]
-    unhashed = [pin for pin in pins(lock) if HASHED not in pin]
-    pip = [str(prefix / "bin" / "python"), "-m", "pip", "install", "--no-deps", "--disable-pip-version-check"]
-    with log.open("w") as output:
-        run([sys.executable, "-m", "venv", "--clear", str(prefix)], output)
-        run([*pip, "--require-hashes", "-r", "/dev/stdin"], output, "\n".join(hashed))
-        if unhashed:
-            run([*pip, *options(lock), "-r", "/dev/stdin"], output, "\n".join(unhashed))
-
-
-def run(command: list[str], output, text: str = "") -> None:
-    result = subprocess.run(command, input=text, stdout=output, stderr=subprocess.STDOUT, text=True, check=False)
-    if result.returncode:
-        raise RuntimeError(f"`{' '.join(command[:5])}` exited with code {result.returncode}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m framebench.environments", description=__doc__)
-    parser.add_argument("--lock", type=Path, required=True)
-    parser.add_argument("--prefix", type=Path, required=True, help="folder of the environment; replaced if there")
-    parser.add_argument("--log", type=Path, required=True)
-    arguments = parser.parse_args()
-    print(f"installing {len(pins(arguments.lock))} packages of {arguments.lock}", file=sys.stderr, flush=True)
-    try:
-        install(arguments.lock, arguments.prefix, arguments.log)
-    except RuntimeError as error:
-        reason = pip_reason(arguments.log.read_text()) or error
-        sys.exit(f"{arguments.lock}: not installed: {reason} (log: {arguments.log})")
-
-
-def pip_reason(log: str) -> str | None:
-    """Why pip failed, from what it printed: its last error, and whether it could not reach an index."""
-    errors = [line.removeprefix("ERROR: ") for line in log.splitlines() if line.startswith("ERROR: ")]
-    if not errors:
-        return None
-    # Without a connection, pip retries with a warning and then calls the package missing.
-    hint = "; a package index could not be reached: is there a network?" if "connection broken" in log else ""
-    return errors[-1] + hint
-
-
-if __name__ == "__main__":
-    main()

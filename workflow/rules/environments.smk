@@ -1,6 +1,6 @@
 # The isolated environment of each framework. It is a rule and not `conda:`, since pip's hashed locks are what
 # the frameworks publish; everything about it is in this file, should Snakemake learn to deploy them.
-from framebench import environments
+from framebench import environments, installation
 
 try:
     ENVIRONMENTS = {
@@ -14,6 +14,13 @@ try:
     }
 except environments.InterpreterError as error:
     sys.exit(f"{' + '.join(FILES)}: {error}")
+
+# An environment that was moved, or whose Python was removed, looks complete to Snakemake. Jobs do not look: on the node
+# of a cluster the same folder may have another path.
+if workflow.is_main_process:
+    for one in ENVIRONMENTS.values():
+        if not one.packages:
+            installation.forget_unusable(Path(one.prefix))
 
 
 rule environments:
@@ -41,7 +48,7 @@ rule site_packages:
 
 rule environment:
     output:
-        touch(".venvs/{lock}-{digest}/.complete"),
+        ".venvs/{lock}-{digest}/.complete",
     log:
         f"{RESULTS}/logs/environments/{{lock}}-{{digest}}.log",
     # Before any measuring: the order of the runs must not depend on which environment is there first.
@@ -49,4 +56,4 @@ rule environment:
     params:
         prefix=subpath(output[0], parent=True),
     shell:
-        "python -P -m framebench.environments --lock envs/{wildcards.lock}.txt --prefix {params.prefix} --log {log}"
+        "python -P -m framebench.installation --lock envs/{wildcards.lock}.txt --prefix {params.prefix:q} --log {log:q}"

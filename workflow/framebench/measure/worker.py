@@ -65,10 +65,9 @@ def observe(request: dict, observed: dict[str, object]) -> None:
     observed["host_rss_import_mib"] = cpu.resident_mib()
     observed |= adapter.versions()
     uuid = request["gpu"] and request["gpu"]["uuid"]
-    if uuid:
-        cuda.check(uuid)
+    device = cuda.device(uuid)
 
-    threads, precision, device = request["threads"], request["precision"], "cuda" if uuid else "cpu"
+    threads, precision = request["threads"], request["precision"]
     weights = workload.initial_weights(request["seed"])
     start = time.perf_counter()
     adapter.start(threads, precision, device)

@@ -7,11 +7,17 @@ import ctypes
 from uuid import UUID
 
 
-def check(uuid: str) -> None:
-    """RuntimeError where the card, or MIG device, of this UUID is not the one that CUDA shows this process."""
+def device(uuid: str | None) -> str:
+    """The frameworks' name of the place to train in: `cpu` without a UUID, else `cuda`.
+
+    RuntimeError where the card, or MIG device, of this UUID is not the one that CUDA shows this process.
+    """
+    if not uuid:
+        return "cpu"
     shown = visible_uuids()
     if shown != [_bare(uuid)]:
         raise RuntimeError(f"the run was given {uuid}, and CUDA shows it {', '.join(shown) or 'no device'}")
+    return "cuda"
 
 
 def visible_uuids() -> list[str]:

@@ -1,0 +1,430 @@
+"""One framework does everything that its contract asks for, and what was seen of it is written down.
+
+Run inside a framework's environment as `python -P conformance_probe.py FRAMEWORK OUTPUT PART…`. A part is the name of a
+workload, or `framework` for everything that does not depend on one. Writes JSON: part → what was seen.
+"""
+
+import json
+import logging
+import resource
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from unittest.mock import MagicMock, Mock, patch
+
+import numpy as np
+
+from framebench import frameworks, workloads
+from framebench.certify import reference
+from framebench.certify.arithmetic import Arithmetic
+from framebench.measure import ceiling, split, worker
+from framebench.workloads.layers import Dropout
+
+FRAMEWORK = "framework"
+SMALLEST = "article-cnn"
+BATCH_SIZE = 4
+STEPS = 10  # of every training: as many as one call takes at most in track `tuned`
+# A trace as XLA's profiler writes it of a GPU: a kernel and a copy that overlap, a stretch over both and what lies
+# between, and an operator of the host. By their lines' clocks, in ns: 3000 to 6000 and 5000 to 9000.
+GPU_TRACE = """
+planes {
+  name: "/device:GPU:0"
+  lines {
+    name: "Stream #7(Kernel)"
+    timestamp_ns: 1000
+    events { metadata_id: 1 offset_ps: 2000000 duration_ps: 3000000 }
+  }
+  lines {
+    name: "Stream #9(MemcpyH2D)"
+    timestamp_ns: 4000
+    events { metadata_id: 2 offset_ps: 1000000 duration_ps: 4000000 }
+  }
+  lines {
+    name: "XLA Modules"
+    timestamp_ns: 0
+    events { metadata_id: 3 offset_ps: 0 duration_ps: 90000000 }
+  }
+  event_metadata { key: 1 value { id: 1 name: "kernel" } }
+  event_metadata { key: 2 value { id: 2 name: "MemcpyH2D" } }
+  event_metadata { key: 3 value { id: 3 name: "jit_step" } }
+}
+planes {
+  name: "/host:CPU"
+  lines {
+    name: "python"
+    timestamp_ns: 0
+    events { metadata_id: 1 offset_ps: 0 duration_ps: 90000000 }
+  }
+  event_metadata { key: 1 value { id: 1 name: "Conv2D:Conv2D" } }
+}
+"""
+
+
+class Steps:
+    """A pace that ends after some steps and looks after every call."""
+
+    def __init__(self, look, count=STEPS):
+        self.look, self.left, self.seen = look, count, []
+
+    def over(self, synchronise, steps=1):
+        synchronise()
+        self.seen.append(self.look())
+        self.left -= steps
+        return self.left <= 0
+
+
+class Dropped:
+    """An observer of dropout: in every call, which units were alive before it and which of these it dropped."""
+
+    def __init__(self):
+        self.calls = []
+
+    def loss(self, value):
+        pass
+
+    def gradients(self, gradients):
+        pass
+
+    def dropout(self, before, after):
+        self.calls.append((before != 0, (before != 0) & (after == 0)))
+
+    def redrawn(self, layers):
+        """Shares of the units alive in two consecutive steps that were dropped in only one of them."""
+        pairs = zip(self.calls, self.calls[layers:], strict=False)
+        return [float((one != other)[alive & again].mean()) for (alive, one), (again, other) in pairs]
+
+
+def of_weights(adapter, workload, weights, images):
+    """The facts that every trainer tells of its weights and layers, and a trainer that has got them."""
+    seen = {}
+    trainer = adapter.Trainer(workload, weights, BATCH_SIZE, 1, "float32")
+    round_trip = trainer.weights()
+    seen["round_trip"] = all(np.array_equal(round_trip[key], weights[key]) for key in weights)
+    seen["names"] = sorted(round_trip)
+    seen["settings"] = trainer.settings()
+    seen["kernels"] = trainer.kernels(images)
+    there, exact = trainer.layer_inputs(images), {}
+    logits, _ = reference.forward(workload, weights, images, Arithmetic(), inputs=exact)
+    seen["reference"] = np.asarray(logits, np.float64).tolist()
+    seen["layer_inputs"] = {
+        layer: float(np.linalg.norm(there[layer] - array) / np.linalg.norm(array)) for layer, array in exact.items()
+    }
+    bad = dict(weights)
+    key = next(iter(bad))
+    for broken in ("shape", "missing"):
+        array = bad.pop(key)
+        if broken == "shape":
+            bad[key] = array[..., :-1]
+        try:
+            trainer.load(bad)
+            seen[broken] = "accepted"
+        except ValueError as error:
+            seen[broken] = str(error)
+    return seen, trainer
+
+
+def tuned(adapter, workload, weights, samples, *, size, run):
+    """The outcome of a trainer with every setting of track `tuned` at once, as in the certificate; or why none."""
+    settings = {name: value for name, value in frameworks.furthest(adapter, workload).items() if name != "allocator"}
+    try:
+        trainer = adapter.Trainer(workload, weights, size, 1, "float32", tuning=settings)
+    except ValueError as error:
+        return {"tuning": settings, "unavailable": str(error)}
+    trainer.feed(*samples, "device")
+    came = run(trainer)
+    ran = trainer.kernels(samples[0][:size])
+    return {"tuning": settings, "settings": trainer.settings(), "execution": ran["execution"]} | came
+
+
+def casts_left_out(adapter):
+    modules = [sys.modules[one.__module__] for one in adapter.Trainer.__mro__]
+    casting = next(module for module in modules if hasattr(module, "computed_type"))
+    return patch.object(casting, "computed_type", lambda precision: "float32")
+
+
+def small_ceiling(adapter, trainer):
+    with patch.multiple(ceiling, SIZES=(64,), COPY_MIB=1, BLOCK_S=0.001):
+        return ceiling.measured(trainer, adapter.out_of_memory)
+
+
+def of_inference(adapter, workload):
+    # Single images and few steps, as the one such net is large.
+    size = 1
+    weights = workload.initial_weights(1)
+    images = np.random.default_rng(1).random((2 * size, *workload.input_shape), np.float32)
+    labels = np.zeros(len(images), np.int64)
+    seen, _ = of_weights(adapter, workload, weights, images[:1])
+
+    def inferred(precision, source):
+        trainer = adapter.Trainer(workload, weights, size, 1, precision)
+        trainer.feed(images, labels, source)
+        taken = []
+        steps = Steps(lambda: len(taken), count=4)
+        trainer.infer(steps, taken.append)
+        return trainer, taken, steps.seen
+
+    seen["precisions"] = {}
+    # On a processor without instructions for it, PyTorch's convolution in bfloat16 takes half a minute an image.
+    for precision in adapter.PRECISIONS["cpu"][: 1 if adapter.ENVIRONMENT == "pytorch" else None]:
+        trainer, taken, told = inferred(precision, "device")
+        evaluated = trainer.logits(images)
+        seen["precisions"][precision] = {
+            "told": told,  # how many outputs had been taken when the pace was told of a step
+            "types": sorted({str(one.dtype) for one in taken}),
+            "again": float(np.abs(np.concatenate(taken[2:4]) - np.concatenate(taken[:2])).max()),
+            "off_evaluation": float(np.abs(np.concatenate(taken[:2]) - evaluated).max()),
+            "first": taken[0][0].tolist(),
+            "varies": bool((taken[0] != taken[1]).any()),
+            "allocator": trainer.allocator_peaks_mib(),
+            "outcome": worker.outcome_of_inference(trainer, workload, taken[-1], precision),
+            "ceiling": small_ceiling(adapter, trainer),
+        }
+    trainer, taken, _ = inferred("float32", "host")
+    seen["host"] = taken[0][0].tolist()
+
+    def came(trainer):
+        found = []
+        trainer.infer(Steps(lambda: None, count=2), found.append)
+        return {"first": found[0][0].tolist()}
+
+    seen["tuned"] = tuned(adapter, workload, weights, (images, labels), size=size, run=came)
+    with casts_left_out(adapter):
+        trainer = adapter.Trainer(workload, weights, 1, 1, "bfloat16")
+        seen["planted"] = worker.outcome_of_inference(trainer, workload, taken[-1], "bfloat16")
+    return seen
+
+
+def of_training(adapter, framework, workload):
+    weights = workload.initial_weights(1)
+    generator = np.random.default_rng(1)
+    if workload.tokens:
+        images = generator.integers(0, workload.tokens, (3 * BATCH_SIZE, *workload.input_shape))
+    else:
+        images = generator.random((3 * BATCH_SIZE, *workload.input_shape), np.float32)
+    labels = generator.integers(0, workload.shapes[-1][0], 3 * BATCH_SIZE)
+    batch = images[:BATCH_SIZE], labels[:BATCH_SIZE]
+
+    def trained(precision="float32", source="device", change=lambda trainer: None):
+        """A trainer after some steps, and the losses after each."""
+        trainer = adapter.Trainer(workload, weights, BATCH_SIZE, 1, precision)
+        change(trainer)
+        trainer.feed(images, labels, source)
+        steps = Steps(lambda: trainer.loss(*batch))
+        trainer.train(steps)
+        return trainer, steps.seen
+
+    def came(trainer):
+        trainer.train(Steps(lambda: None))
+        return {"loss": trainer.loss(*batch), "moved": moved(trainer)}
+
+    def moved(trainer):
+        changed = trainer.weights()
+        return all((changed[key] != weights[key]).any() for key in weights)
+
+    seen, trainer = of_weights(adapter, workload, weights, images[:BATCH_SIZE])
+    seen["loss"] = trainer.loss(*batch)
+    seen["labels"] = batch[1].tolist()
+    dropped = Dropped()
+    trainer, seen["host"] = trained(source="host", change=lambda trainer: trainer.watch(dropped))
+    seen["redrawn"] = dropped.redrawn(sum(isinstance(layer, Dropout) for layer in workload.layers))
+    seen["moved"] = moved(trainer)
+    trainer.load(weights)
+    seen["reloaded"] = trainer.loss(*batch)
+    if framework == "keras-tensorflow":  # as on a GPU, where `fit` is given the numbers of batches that are there
+        seen["by_number"] = trained(change=lambda trainer: setattr(trainer, "on_gpu", True))[1]
+    if framework == "tensorflow":  # as on a GPU, where steps in one call take the batches by number
+
+        def several(place):
+            trainer = adapter.Trainer(workload, weights, BATCH_SIZE, 1, "float32", tuning={"steps_per_call": STEPS})
+            trainer.place = place
+            trainer.feed(images, labels, "device")
+            trainer.train(Steps(lambda: None, count=1))
+            return trainer.loss(*batch)
+
+        seen["several"] = [several(place) for place in (adapter.CPU, "/device:CPU:0")]
+    seen["precisions"] = {}
+    for precision in adapter.PRECISIONS["cpu"]:
+        trainer, losses = trained(precision)
+        seen["precisions"][precision] = {
+            "losses": losses,
+            "stored": sorted({str(array.dtype) for array in trainer.weights().values()}),
+            "moved": moved(trainer),
+            "allocator": trainer.allocator_peaks_mib(),
+            "outcome": worker.outcome(trainer, workload, weights, batch, precision),
+            "ceiling": small_ceiling(adapter, trainer),
+        }
+    seen["tuned"] = tuned(adapter, workload, weights, (images, labels), size=BATCH_SIZE, run=came)
+    with casts_left_out(adapter):
+        trainer = adapter.Trainer(workload, weights, BATCH_SIZE, 1, "bfloat16")
+        seen["planted"] = worker.outcome(trainer, workload, weights, batch, "bfloat16")
+    return seen
+
+
+def of_profiler(adapter, workload):
+    """Number of operators that the profiler followed in so many steps, with the device waited for at both ends."""
+    trainer = adapter.Trainer(workload, workload.initial_weights(1), BATCH_SIZE, 1, "float32")
+    images = np.random.default_rng(1).random((12 * BATCH_SIZE, *workload.input_shape), np.float32)
+    trainer.feed(images, np.zeros(len(images), np.int64), "device")
+    seen = {"operators": {}, "measured": split.measured(trainer, adapter, workload, "cpu", 3)}
+    for steps in (3, 6):
+        with ExitStack() as context:
+            pace = split.Followed(adapter.traced("cpu"), steps, context)
+            trainer.train(pace)
+        seen["operators"][steps] = len(pace.spans)
+    return seen
+
+
+def of_jax(adapter, workload):
+    """For each step: every weight is there once the device was waited for; and each compilation of a step."""
+    import jax  # noqa: PLC0415
+
+    trainer = adapter.Trainer(workload, workload.initial_weights(1), BATCH_SIZE, 1, "float32")
+    images = np.random.default_rng(1).random((3 * BATCH_SIZE, *workload.input_shape), np.float32)
+    trainer.feed(images, np.zeros(len(images), np.int64), "device")
+    compiled: list[str] = []
+    log, handler = logging.getLogger("jax"), logging.Handler()
+    handler.emit = lambda record: compiled.append(record.getMessage())  # type: ignore[method-assign]
+    log.addHandler(handler)
+    with jax.log_compiles():
+        shapes = set(workload.weight_shapes.values())
+        steps = Steps(lambda: all(one.is_ready() for one in jax.live_arrays() if one.shape in shapes))
+        trainer.train(steps)
+    log.removeHandler(handler)
+    # Named as its function, `train_step` or `_step`.
+    compiled = [one for one in compiled if one.startswith("Compiling") and "_step" in one]
+    return {"ready": steps.seen, "compiled": compiled}
+
+
+def of_gpu_trace(adapter):
+    """The spans that the adapter takes for the GPU's, in a trace that was written by hand."""
+    if adapter.ENVIRONMENT == "jax":
+        import jax  # noqa: PLC0415
+
+        from framebench.frameworks.jax import spans_in  # noqa: PLC0415
+
+        return spans_in(jax.profiler.ProfileData.from_text_proto(GPU_TRACE), "cuda")
+    if adapter.ENVIRONMENT == "tensorflow":
+        from google.protobuf import text_format  # noqa: PLC0415
+        from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace  # noqa: PLC0415
+
+        from framebench.frameworks.tensorflow import spans_in  # noqa: PLC0415
+
+        return spans_in(text_format.Parse(GPU_TRACE, XSpace()), "cuda")
+    import torch  # noqa: PLC0415
+
+    cuda, cpu = torch.autograd.DeviceType.CUDA, torch.autograd.DeviceType.CPU
+    events = [
+        ("a kernel", cuda, False, 3000, 6000),
+        ("Memcpy HtoD", cuda, False, 5000, 9000),
+        ("Optimizer.step#SGD.step", cuda, True, 0, 90000),
+        ("aten::conv2d", cpu, False, 0, 90000),
+        ("Torch-Compiled Region: 0/0", cpu, False, 0, 90000),
+    ]
+    names = ("name", "device_type", "is_user_annotation", "start_ns", "end_ns")
+    seen = MagicMock()
+    seen.__enter__.return_value.profiler.kineto_results.events.return_value = [
+        Mock(**{name: Mock(return_value=value) for name, value in zip(names, event, strict=True)}) for event in events
+    ]
+    with patch.object(torch.profiler, "profile", return_value=seen) as profile, adapter.traced("cuda") as spans:
+        pass
+    assert profile.call_args.kwargs == {"activities": [torch.profiler.ProfilerActivity.CUDA]}
+    return spans
+
+
+def caught(fail: Callable) -> Exception | None:
+    try:
+        fail()
+    except Exception as error:
+        return error
+    return None
+
+
+def errors_of(environment: str) -> tuple[list, list]:
+    """Errors that the framework raises where memory runs out, and others, real ones first."""
+    # More than 2^47 bytes, which no process has addresses for, whatever the kernel lets it promise itself.
+    if environment == "pytorch":
+        import torch  # noqa: PLC0415
+
+        return [
+            caught(lambda: torch.empty(2**50, dtype=torch.uint8)),
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+            torch.AcceleratorError("CUDA error: out of memory"),
+            RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        ], [
+            caught(lambda: torch.ones(2) @ torch.ones(3)),
+            RuntimeError("CUDA error: invalid argument"),
+            RuntimeError("could not create a primitive"),
+        ]
+    if environment == "jax":
+        import jax  # noqa: PLC0415
+        import jax.numpy as jnp  # noqa: PLC0415
+
+        error = jax.errors.JaxRuntimeError
+        return [
+            caught(lambda: jnp.zeros(2**48)),
+            caught(jax.jit(lambda: 2 * jnp.ones(2**48))),
+            error("INTERNAL: Failed to create cuDNN handle: CUDNN_STATUS_ALLOC_FAILED"),
+            error("INTERNAL: Failed to allocate: CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
+        ], [
+            caught(lambda: jnp.ones(2) + jnp.ones(3)),
+            error("INTERNAL: Failed to launch a kernel"),
+            RuntimeError("RESOURCE_EXHAUSTED: of another library"),
+        ]
+    import tensorflow as tf  # noqa: PLC0415
+
+    return [
+        caught(lambda: tf.fill([2**48], 1.0)),
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
+        tf.errors.InternalError(None, None, "Failed to create cuDNN handle: CUDNN_STATUS_ALLOC_FAILED"),
+        tf.errors.InternalError(None, None, "Failed copying input tensor: Dst tensor is not initialized."),
+        RuntimeError("Error copying tensor to device: GPU:0. Dst tensor is not initialized."),
+    ], [
+        caught(lambda: tf.ones(2) + tf.ones(3)),
+        tf.errors.InternalError(None, None, "Blas GEMM launch failed"),
+        RuntimeError("Src tensor is not initialized."),
+    ]
+
+
+def of_framework(adapter):
+    """Everything that depends on no workload; the smallest stands for all."""
+    workload = workloads.load(SMALLEST)
+    seen = {"versions": adapter.versions(), "profiler": of_profiler(adapter, workload)}
+    if adapter.ENVIRONMENT == "jax":
+        seen["jax"] = of_jax(adapter, workload)
+    seen["gpu_trace"] = of_gpu_trace(adapter)
+    try:
+        adapter.Trainer(workload, workload.initial_weights(1), BATCH_SIZE, 1, "float32", device="cuda")
+    except ValueError as error:
+        seen["no_gpu"] = str(error)
+    out_of_memory, others = errors_of(adapter.ENVIRONMENT)
+    seen["errors"] = [type(error).__name__ for error in [*out_of_memory, *others]]
+    seen["out_of_memory"] = [adapter.out_of_memory(error) for error in [MemoryError(), *out_of_memory]]
+    seen["not_out_of_memory"] = [adapter.out_of_memory(error) for error in [ValueError("x"), *others]]
+    if adapter.ENVIRONMENT == "pytorch":
+        before = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (2**40, before[1]))
+        seen["limited"] = [
+            adapter.out_of_memory(RuntimeError(f"could not create a primitive{rest}")) for rest in ("", " descriptor")
+        ]
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+    return seen
+
+
+def main() -> None:
+    framework, output, *parts = sys.argv[1:]
+    adapter = frameworks.load(framework)
+    seen = {}
+    for part in parts:
+        if part == FRAMEWORK:
+            seen[part] = of_framework(adapter)
+        else:
+            workload = workloads.load(part)
+            seen[part] = (
+                of_training(adapter, framework, workload) if workload.trains else of_inference(adapter, workload)
+            )
+    Path(output).write_text(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main()
