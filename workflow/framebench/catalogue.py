@@ -3,7 +3,7 @@
 import ast
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -254,13 +254,16 @@ def _constants(file: Path, root: Path) -> dict[str, Any]:
     return constants
 
 
-def _imports(file: Path, root: Path) -> Iterator[Path]:
-    """The files of the package that a file imports by name."""
+@cache
+def _imports(file: Path, root: Path) -> tuple[Path, ...]:
+    """The files of the package that a file imports by name; kept, as some forty closures go through most of them."""
+    found = []
     for statement in ast.walk(_syntax(file, root)):
         for module in _modules(statement):
             if module.split(".")[0] == PACKAGE.name:
                 path = root / PACKAGE.parent / module.replace(".", "/")
-                yield from (p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file())
+                found += [p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()]
+    return tuple(found)
 
 
 def _modules(statement: ast.AST) -> list[str]:
