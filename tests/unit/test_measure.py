@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from framebench import __version__
 from framebench.measure import __main__ as command
 from framebench.measure import supervisor
 from framebench.measure.devices import cpu
+
+pytestmark = pytest.mark.check
 
 PYTHON = sys.executable
 # Stands in for the framework's interpreter: "measures" and leaves its own affinity where the reason is expected.
@@ -103,6 +106,23 @@ def test_a_run_that_is_stopped_is_watched_too(worker, tmp_path, monkeypatch):
     worker(sleep_s=60)
     run = supervisor.supervise(request(timeout_s=0.2), tmp_path / "log")
     assert (run["status"], run["others_cpu_cores"], run["flags"]) == ("timeout", 1.5, ["busy_machine"])
+
+
+def test_record_names_the_version_that_measured(worker, tmp_path):
+    assert supervisor.supervise(request(), tmp_path / "log")["framebench_version"] == __version__
+    refused = supervisor.supervise(request() | {"refused": "no such GPU"}, tmp_path / "log")
+    assert (refused["status"], refused["framebench_version"]) == ("failed", __version__)
+
+
+def test_version_is_known_where_there_is_no_git(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert supervisor.revision() == {"framebench_version": __version__}
+
+
+def test_version_is_known_outside_a_checkout(monkeypatch, tmp_path):
+    monkeypatch.setattr(supervisor, "__file__", str(tmp_path / "supervisor.py"))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert supervisor.revision() == {"framebench_version": __version__}
 
 
 def test_frequencies_are_read_while_the_process_lives(monkeypatch):

@@ -18,6 +18,8 @@ from framebench.report.cells import cells
 from framebench.report.page import page
 from framebench.report.results import ResultsError, read
 
+pytestmark = pytest.mark.check
+
 ENGLISH = languages.load("en")
 FAILED = ("pytorch", "article-cnn", 32)
 HOSTILE = "</script><script>document.title = 'taken'</script><img src=x onerror=alert(1)> {{ 7 * 7 }} &amp; \u2028"
@@ -325,6 +327,29 @@ def test_the_page_names_no_address_on_a_network_and_allows_itself_none(folder):
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', html)
     assert policy.startswith("default-src &#39;none&#39;")
     assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("name", pages.EVERY)
+def test_page_names_every_version_of_framebench_that_measured(tmp_path, name):
+    tables = simulated.campaign()
+    rounds = tables.measurements["round"]
+    tables.measurements["framebench_version"] = rounds.map({1: "0.1.0", 2: None}).where(rounds < 3, "0.2.0")
+    found = pages.document_of(pages.left(tmp_path, tables), name)
+    assert found["of_campaign"]["framebench_version"] == {"": ["0.1.0", "0.2.0"]}
+    html = page(found, languages.load(name))
+    assert "<dt><code>framebench_version</code></dt><dd>0.1.0, 0.2.0</dd>" in html
+    cited = html.partition("<cite>")[2].partition("</p>")[0]
+    assert "0.1.0, 0.2.0" in cited
+
+
+def test_page_of_records_without_a_version_says_that_it_is_unknown(tmp_path):
+    tables = simulated.campaign()
+    pages.left(tmp_path, tables)
+    write_table(tables.measurements.drop(columns="framebench_version"), tmp_path / "measurements.csv")
+    found = pages.document_of(tmp_path)
+    assert "framebench_version" not in found["of_campaign"]
+    assert found["missing_columns"] == ["framebench_version"]
+    assert "framebench ?, commit" in page(found, ENGLISH)
 
 
 def test_hostile_text_is_text_everywhere(tmp_path):

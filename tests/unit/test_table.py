@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from framebench.analyse.table import TableError, main, read_record, read_table, table, write_table
 from framebench.record import SCHEMA, record, write
 
+pytestmark = pytest.mark.check
+
 FIELDS = json.loads(SCHEMA.read_text())["properties"]
 
 
@@ -105,6 +107,14 @@ def test_types_are_those_of_the_schema(tmp_path):
     frame = read_table(tmp_path / "m.csv")
     types = frame[["git_dirty", "parameters", "threads", "images_per_s", "device", "batch_size"]].dtypes
     assert [str(kind) for kind in types] == ["boolean", "Int64", "Int64", "float64", "str", "Int64"]
+
+
+def test_version_of_framebench_is_a_column_and_null_in_older_records(tmp_path):
+    older = {name: value for name, value in run(round=2).items() if name != "framebench_version"}
+    path = written(tmp_path / "round-2.json", older)
+    write_table(table([run(framebench_version="0.1.0"), read_record(path)]), tmp_path / "m.csv")
+    versions = read_table(tmp_path / "m.csv")["framebench_version"]
+    assert versions[0] == "0.1.0" and pd.isna(versions[1])
 
 
 def test_words_that_look_like_nulls_stay_words(tmp_path):

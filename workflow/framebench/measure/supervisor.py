@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from framebench import record
+from framebench import __version__, record
 from framebench.measure.allocator import preload
 from framebench.measure.devices import allocation, cpu, nvml, samples
 from framebench.measure.devices.sampling import Sampling
@@ -232,7 +232,8 @@ def environment(threads: int, uuid: str | None) -> dict[str, str]:
 
 
 def revision() -> dict[str, object]:
-    """Commit of the code and whether it was changed since; nulls outside a git checkout."""
+    """Return the version of the code, its commit and whether it was changed since; no commit outside a git checkout."""
+    version: dict[str, object] = {"framebench_version": __version__}
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
@@ -240,7 +241,7 @@ def revision() -> dict[str, object]:
             [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
-        return {}
+        return version
     if commit.returncode or status.returncode:
-        return {}
-    return {"git_commit": commit.stdout.strip(), "git_dirty": bool(status.stdout)}
+        return version
+    return version | {"git_commit": commit.stdout.strip(), "git_dirty": bool(status.stdout)}

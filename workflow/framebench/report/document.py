@@ -445,5 +445,6 @@ def _citation(citation: Mapping[str, Any], measurements: pd.DataFrame, devices: 
         "title": citation["title"],
         "date": f"{datetime.fromtimestamp(starts.max(), UTC):%Y-%m-%d}" if len(starts) else "?",
         "devices": ", ".join(devices.values()),
+        "versions": ", ".join(measurements["framebench_version"].dropna().unique()) or "?",
         "commits": ", ".join(measurements["git_commit"].dropna().unique()) or "?",
     }

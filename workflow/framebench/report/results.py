@@ -35,7 +35,9 @@ class Results:
     def measurements(self) -> pd.DataFrame:
         """The runs, with every column that a table of this version has: empty where these results lack it."""
         measured = self.tables["measurements"]
-        return measured.reindex(columns=measured.columns.union(table([]).columns, sort=False))
+        whole = measured.reindex(columns=measured.columns.union(table([]).columns, sort=False))
+        # The copy joins the columns, which are apart after reading: pandas warns when one is added to a hundred.
+        return whole.copy()
 
     @property
     def missing_tables(self) -> list[str]:

@@ -29,7 +29,7 @@ OF_FRAMEWORK = (
     "interpreter",
     "lock_digest",
 )
-OF_CAMPAIGN = ("seed", "git_commit", "git_dirty")
+OF_CAMPAIGN = ("seed", "framebench_version", "git_commit", "git_dirty")
 
 
 def told(measurements: pd.DataFrame, by: str | None, columns: Sequence[str]) -> dict[str, dict[str, list[str]]]:
