@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from framebench import __version__
 from framebench.exchange.archive import unpacked
 from framebench.exchange.export import main
 from framebench.record import SCHEMA, record, write
 
+pytestmark = pytest.mark.check
+
 RUN = "runs/cpu/article-cnn/pytorch/default/float32/device/batch-32/round-1.json"
+TUNING = "tuning/cpu/article-cnn/pytorch/float32/device.json"
 
 
 def left(folder: Path) -> Path:
@@ -23,6 +27,8 @@ def left(folder: Path) -> Path:
         write(folder / Path(RUN).parent / name, {})
     for name in ("certificates/article-cnn/pytorch.json", "certificates/article-cnn/learned.json", "rounds.json"):
         write(folder / name, {})
+    write(folder / TUNING, {"chosen": {"layout": "channels_last"}, "trials": []})
+    (folder / "certificates/article-cnn/pytorch.md").write_text("# a page that the certificate can be made into again")
     return folder
 
 
@@ -30,9 +36,11 @@ def test_an_archive_holds_what_everything_else_is_made_of_and_nothing_else(tmp_p
     results, output = left(tmp_path / "results"), tmp_path / "made" / "results.zip"
     main(["--results", str(results), "--config", '{"results": "results"}', "--output", str(output)])
     files, manifest = unpacked(output)
-    assert sorted(files) == ["certificates/article-cnn/pytorch.json", "config.json", "rounds.json", RUN]
-    assert files[RUN] == (results / RUN).read_bytes()
+    assert sorted(files) == ["certificates/article-cnn/pytorch.json", "config.json", "rounds.json", RUN, TUNING]
+    for name in (RUN, TUNING):
+        assert files[name] == (results / name).read_bytes()
     assert json.loads(files["config.json"]) == {"results": "results"}
+    assert manifest["framebench_version"] == __version__
     assert manifest["git_commits"] == ["abc"]
     assert manifest["record_schema_sha256"] == hashlib.sha256(SCHEMA.read_bytes()).hexdigest()
     (machine,) = manifest["machine"]

@@ -14,10 +14,13 @@ from framebench import matrix
 from framebench.analyse.table import read_record, table
 from framebench.config import Part
 from framebench.exchange import complete
+from framebench.exchange.archive import unpacked
 from framebench.exchange.export import exported
 from framebench.exchange.merge import main, merged
 from framebench.record import write
 from runs import runs
+
+pytestmark = pytest.mark.check
 
 MACHINE = {"cpu_model": "AMD EPYC (R) 7", "cpu_cores": 2, "memory_total_mib": 8000, "device_name": "AMD EPYC (R) 7"}
 SPEEDS = {"pytorch": [200.0, 210.0, 190.0], "tensorflow": [100.0, 110.0, 90.0]}
@@ -106,9 +109,19 @@ def test_what_an_older_version_did_not_record_is_null(tmp_path):
     path.write_text(json.dumps(old))
     whole = together(tmp_path / "a")
     assert not whole.left_out and len(whole.records) == 6
+    assert {record["framebench_version"] for record in whole.records} == {None}
     # The same run, written by either version, is one run.
     left(tmp_path / "b")
     assert len(together(tmp_path / "a", tmp_path / "b").records) == 6
+
+
+def test_parts_of_two_versions_of_framebench_keep_theirs(tmp_path):
+    left(tmp_path / "a", framebench_version="0.1.0"), left(tmp_path / "b", framebench_version="0.2.0")
+    frame = table(together(("lab", tmp_path / "a"), ("home", tmp_path / "b")).records)
+    assert frame.groupby("device")["framebench_version"].unique().map(list).to_dict() == {
+        "cpu@home": ["0.2.0"],
+        "cpu@lab": ["0.1.0"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -156,6 +169,17 @@ def test_a_certificate_that_is_none_is_named(tmp_path):
     whole = together(part)
     assert len(whole.records) == 6 and len(whole.left_out) == 2
     assert [one["framework"] for one in whole.certificates] == ["tensorflow"]
+
+
+def test_a_search_for_tuned_settings_is_exported_and_not_merged(tmp_path):
+    search = left(tmp_path / "a") / "tuning/cpu/article-cnn/pytorch/float32/device.json"
+    write(search, {"chosen": {}, "trials": []})
+    archive = packed(tmp_path / "a", tmp_path / "a.zip")
+    assert search.relative_to(tmp_path / "a").as_posix() in unpacked(archive)[0]
+    for part in (tmp_path / "a", archive):
+        assert not together(part).left_out
+        main(["--parts", json.dumps([{"path": str(part)}]), "--output", str(tmp_path / f"merged-{part.name}")])
+        assert not (tmp_path / f"merged-{part.name}" / "tuning").exists()
 
 
 def test_how_many_rounds_came_first_goes_with_the_machine_and_without_it_a_part_is_left_out(tmp_path):

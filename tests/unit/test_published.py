@@ -1,31 +1,146 @@
-"""What is published, and what the README says of it, follows from the raw records beside it."""
+"""Every published table, verdict and page, and what the README says of them, follows from the archived raw records."""
 
-import csv
+import html
 import json
 import math
 import re
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-PROJECT = Path(__file__).parents[2]
-SETS = sorted(path for path in (PROJECT / "results" / "published").iterdir() if path.is_dir())
-# What is said of two frameworks, in every language; tuning and the number of comparisons are said otherwise.
-COMPARES = re.compile("times as fast as|no difference is shown|배의 속도를 보입니다|차이가 확인되지")
+from conftest import PROJECT
+from framebench import languages, matrix, sides
+from framebench.analyse import (
+    aa,
+    comparisons,
+    effects,
+    limits,
+    literature,
+    noise,
+    order,
+    overhead,
+    payback,
+    power,
+    table,
+    warmup,
+    why,
+)
+from framebench.exchange.archive import unpacked
+from framebench.exchange.results import is_certificate, is_run, is_tuning
+
+pytestmark = pytest.mark.check
+
+PUBLISHED = PROJECT / "results" / "published"
+ARCHIVE = "framebench-results.zip"
+SETS = sorted(path for path in PUBLISHED.iterdir() if path.is_dir())
+# The campaigns of the sets, and of the frameworks against themselves inside a set.
+CAMPAIGNS = sorted(path.parent for path in PUBLISHED.rglob(ARCHIVE))
+OF_AA = ("measurements", "comparisons")
+CONFIDENCE = ("--confidence", 0.95)
+RESOURCES = PROJECT / "workflow" / "resources"
 BLOCK = ("device", "workload", "track", "precision", "input", "batch_size")
+# Sentences that compare two frameworks, in every language; those on tuning and on the number of comparisons do not.
+COMPARES = re.compile("times as fast as|no difference is shown|배의 속도를 보입니다|차이가 확인되지")
+
+of_sets = pytest.mark.parametrize("folder", SETS, ids=lambda path: path.name)
+of_campaigns = pytest.mark.parametrize(
+    "folder", CAMPAIGNS, ids=lambda path: path.relative_to(PUBLISHED).as_posix().replace("/", "-")
+)
 
 
-@pytest.mark.parametrize("folder", SETS, ids=lambda path: path.name)
+@cache
+def archived(folder: Path) -> Mapping[str, bytes]:
+    return unpacked(folder / ARCHIVE)[0]
+
+
+def records(folder: Path) -> list[dict]:
+    """The raw records of a campaign in the order in which they were measured."""
+    found = [json.loads(content) for name, content in archived(folder).items() if is_run(name)]
+    return sorted(found, key=lambda record: record["order"])
+
+
+def certificates(folder: Path) -> dict[str, dict]:
+    """Certificates by path; a campaign of the frameworks against themselves counts under those of its set."""
+    of = archived(folder if folder in SETS else folder.parent)
+    return {name: json.loads(content) for name, content in of.items() if is_certificate(name)}
+
+
+def certificate_of(record: Mapping) -> str:
+    return f"certificates/{record['workload']}/{sides.base(record['framework'])}.json"
+
+
+def rows(folder: Path, name: str) -> list[dict]:
+    return pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False).to_dict("records")
+
+
+def numbers(text: str) -> list[str]:
+    return re.findall(r"\d[\d.,]*", text)
+
+
+@pytest.fixture(scope="module")
+def recomputed(tmp_path_factory):
+    """A function that makes the tables of a campaign from its archive, as workflow/rules/analyse.smk does."""
+
+    @cache
+    def made(folder: Path) -> Path:
+        results = tmp_path_factory.mktemp("results")
+        proofs = {certificate_of(record) for record in records(folder)}
+        inside = archived(folder) | {name: archived(folder.parent)[name] for name in proofs - archived(folder).keys()}
+        for name, content in inside.items():
+            (results / name).parent.mkdir(parents=True, exist_ok=True)
+            (results / name).write_bytes(content)
+        plan, measured = results / "plan.txt", ("--measurements", results / "measurements.csv")
+        plan.write_text("".join(f"{results / matrix.RECORD.format(**record)}\n" for record in records(folder)))
+        calls = {
+            "measurements": (table, "--records-list", plan),
+            "comparisons": (
+                *(comparisons, *measured, *CONFIDENCE),
+                *("--certificates", *(results / name for name in sorted(proofs))),
+            ),
+            "effects": (effects, *measured, *CONFIDENCE),
+            "payback": (payback, *measured, *CONFIDENCE),
+            "overhead": (overhead, *measured, *CONFIDENCE),
+            "why": (why, *measured, *CONFIDENCE),
+            "power": (power, *measured, *CONFIDENCE),
+            "noise": (noise, "--records-list", plan, "--comparisons", results / "comparisons.csv"),
+            "order": (order, *measured),
+            "warmup": (warmup, "--records-list", plan),
+            "limits": (limits, *measured, "--peaks", RESOURCES / "gpu-peaks.csv"),
+            "literature": (
+                *(literature, *measured, *CONFIDENCE),
+                *("--literature", RESOURCES / "literature.csv", "--rosetta-2018", RESOURCES / "rosetta-2018.csv"),
+            ),
+        }
+        for name in calls if folder in SETS else OF_AA:
+            module, *arguments = calls[name]
+            module.main([*map(str, arguments), "--output", str(results / f"{name}.csv")])
+        return results
+
+    return made
+
+
+@of_campaigns
+def test_every_published_table_is_made_again_from_the_archive(folder, recomputed):
+    made = recomputed(folder)
+    assert {path.name for path in folder.glob("*.csv")} == {path.name for path in made.glob("*.csv")}
+    for path in folder.glob("*.csv"):
+        published, again = pd.read_csv(path), pd.read_csv(made / path.name)
+        # An older table lacks the columns that came later.
+        pd.testing.assert_frame_equal(published, again[list(published.columns)], rtol=1e-9, obj=path.name)
+
+
+@of_campaigns
 def test_every_published_ratio_is_that_of_the_raw_records(folder):
+    """Ratios by hand: an error in the commands that make the tables would be in both sides of the test above."""
     speeds: dict[tuple, dict[int, float]] = {}
-    for path in (folder / "runs").rglob("round-*.json"):
-        record = json.loads(path.read_text())
+    for record in records(folder):
         cell = (*(str(record[key]) for key in BLOCK), record["framework"])
         speeds.setdefault(cell, {})[record["round"]] = record["images_per_s"]
-    with (folder / "comparisons.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert rows
-    for row in rows:
+    assert rows(folder, "comparisons")
+    for row in rows(folder, "comparisons"):
         block = tuple(row[key] for key in BLOCK)
         ours, theirs = speeds[*block, row["framework"]], speeds[*block, row["reference"]]
         logs = [math.log(ours[number] / theirs[number]) for number in ours.keys() & theirs.keys()]
@@ -33,30 +148,39 @@ def test_every_published_ratio_is_that_of_the_raw_records(folder):
         assert float(row["ratio"]) == pytest.approx(math.exp(sum(logs) / len(logs)))
 
 
-@pytest.mark.parametrize("folder", SETS, ids=lambda path: path.name)
+@of_campaigns
 def test_every_published_number_is_certified(folder):
-    with (folder / "measurements.csv").open() as file:
-        for row in csv.DictReader(file):
-            certificate = json.loads(
-                (folder / "certificates" / row["workload"] / f"{row['framework']}.json").read_text()
-            )
-            assert certificate["passed"]
-            assert certificate["id"] == row["certificate"]
+    proofs, measured = certificates(folder), rows(folder, "measurements")
+    assert measured
+    for row in measured:
+        certificate = proofs[certificate_of(row)]
+        assert certificate["passed"]
+        assert certificate["id"] == row["certificate"]
 
 
-@pytest.mark.parametrize("folder", SETS, ids=lambda path: path.name)
+@of_campaigns
 def test_nothing_published_was_made_with_a_stand_in_for_a_driver(folder):
-    records = [json.loads(path.read_text()) for path in (folder / "runs").rglob("round-*.json")]
-    assert records
-    assert not [record for record in records if "stand_in" in record["flags"]]
+    assert records(folder)
+    assert not [record for record in records(folder) if "stand_in" in record["flags"]]
 
 
-@pytest.mark.parametrize("folder", SETS, ids=lambda path: path.name)
+@of_campaigns
+def test_every_tuned_run_had_the_settings_that_its_archived_search_chose(folder):
+    searches = {name: json.loads(content) for name, content in archived(folder).items() if is_tuning(name)}
+    tuned = [record for record in records(folder) if record["track"] == "tuned"]
+    place = "tuning/{device}/{workload}/{framework}/{precision}/{input}.json"
+    assert {place.format(**record) for record in tuned} == searches.keys()
+    for record in tuned:
+        search = searches[place.format(**record)]
+        assert json.loads(record["tuning"]) == search["chosen"]
+        assert search["chosen"] in [trial["settings"] for trial in search["trials"]]
+
+
+@of_sets
 def test_every_published_verdict_says_the_numbers_of_the_comparisons(folder):
-    with (folder / "comparisons.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["ci_low"]]
-    compared = [[float(row[key]) for key in ("ratio", "ci_low", "ci_high")] for row in rows]
-    for language in ("en", "ko"):
+    with_interval = [row for row in rows(folder, "comparisons") if row["ci_low"]]
+    compared = [[float(row[key]) for key in ("ratio", "ci_low", "ci_high")] for row in with_interval]
+    for language in languages.languages():
         for sentence in (folder / f"verdict.{language}.txt").read_text().splitlines():
             if COMPARES.search(sentence):
                 said = re.findall(r"\d+\.\d\d+", sentence)[:3]
@@ -64,6 +188,46 @@ def test_every_published_verdict_says_the_numbers_of_the_comparisons(folder):
                 assert said in [[f"{one:.{n}f}" for one, n in zip(row, decimals, strict=True)] for row in compared]
 
 
+@of_sets
+def test_every_published_page_says_the_verdict_and_links_to_nothing_that_is_missing(folder):
+    for language in languages.languages():
+        page = (folder / f"report.{language}.html").read_text()
+        words = html.unescape(page)
+        for sentence in (folder / f"verdict.{language}.txt").read_text().splitlines():
+            assert sentence in words
+        for link in re.findall(r'<a\b[^>]* href="([^"#][^"]*)"', page):
+            # A page that was just made links to certificates beside it, which a published set has in its archive.
+            assert (folder / link).is_file(), f"report.{language}.html links to {link}: link to {ARCHIVE} instead"
+
+
+@pytest.mark.parametrize("folder", [path for path in CAMPAIGNS if path.name == "aa"], ids=lambda path: path.parent.name)
+def test_the_frameworks_against_themselves_are_reported_in_the_numbers_of_the_tables(folder, recomputed, tmp_path):
+    tables = [f"--{name}={recomputed(folder) / name}.csv" for name in OF_AA]
+    aa.main([*tables, f"--output={tmp_path / 'aa.md'}"])
+    assert numbers((folder / "aa.md").read_text()) == numbers((tmp_path / "aa.md").read_text())
+
+
 def test_the_readme_shows_the_verdict_of_a_published_set():
     readme = (PROJECT / "README.md").read_text()
     assert any((folder / "verdict.en.txt").read_text() in readme for folder in SETS)
+
+
+def test_whatever_the_documentation_names_of_the_published_sets_is_there():
+    named = {
+        page.name: re.findall(r"results/published/[\w./-]*\w", page.read_text())
+        for page in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]
+    }
+    assert named["README.md"] and named["statistics.md"]
+    assert not [(page, name) for page, names in named.items() for name in names if not (PROJECT / name).exists()]
+
+
+def test_a_published_set_is_its_archive_tables_verdicts_pages_and_the_figures_of_the_readme(recomputed):
+    expected = set(re.findall(r"results/published/([\w-]+/figures/[\w./-]*\w)", (PROJECT / "README.md").read_text()))
+    for folder in SETS:
+        names = [ARCHIVE, *(path.name for path in recomputed(folder).glob("*.csv"))]
+        names += [name for one in languages.languages() for name in (f"verdict.{one}.txt", f"report.{one}.html")]
+        if folder / "aa" in CAMPAIGNS:
+            names += [f"aa/{name}" for name in (ARCHIVE, "aa.md", *(f"{one}.csv" for one in OF_AA))]
+        expected |= {f"{folder.name}/{name}" for name in names}
+    kept = {path.relative_to(PUBLISHED).as_posix() for path in PUBLISHED.rglob("*") if path.is_file()}
+    assert kept == expected

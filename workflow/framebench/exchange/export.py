@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from framebench import files, machines
+from framebench import __version__, files, machines
 from framebench.analyse.table import TableError, read_record
 from framebench.exchange import archive
 from framebench.exchange.results import evidence, is_run
@@ -14,10 +14,11 @@ from framebench.record import SCHEMA
 
 
 def exported(results: Path, config: dict | None = None) -> bytes:
-    """The bytes of an archive of a results folder's evidence and of the configuration that it was measured by.
+    """Return the bytes of an archive of a results folder's evidence and of the configuration of its campaign.
 
-    Its manifest tells the machine, the commits and the digest of the records' schema. Raises TableError for a record
-    that cannot be used, and where there is none; ValueError as `archive.packed` does; OSError.
+    The manifest names the machine, the commits that measured, the version of framebench that exported, and the digest
+    of the records' schema. Raises TableError for a record that cannot be used and for a folder without records;
+    ValueError as `archive.packed` does; OSError.
     """
     kept = evidence(results)
     records = [read_record(results / name) for name in kept if is_run(name)]
@@ -26,6 +27,8 @@ def exported(results: Path, config: dict | None = None) -> bytes:
     if config:
         kept["config.json"] = json.dumps(config, indent=1).encode()
     about = {
+        # The version that measured is that of `git_commits`.
+        "framebench_version": __version__,
         "machine": machines.told(records),
         "git_commits": sorted({record["git_commit"] for record in records if record.get("git_commit")}),
         "record_schema_sha256": hashlib.sha256(SCHEMA.read_bytes()).hexdigest(),

@@ -52,7 +52,8 @@ def merged(parts: Sequence[Part]) -> Merged:
 
     A record that stands in two parts, whatever their names, counts once, in the first of them. Of records of the same
     run of the same machine with different contents none can be told to be the right one, so all are left out. A field
-    that a record of an earlier version lacks is null.
+    that a record of an earlier version lacks is null. Searches for tuned settings stay in their parts: a record of
+    track `tuned` holds the settings that were chosen.
     """
     whole, found = Merged(), list[_Found]()
     for part in parts:

@@ -1,4 +1,4 @@
-"""What of a results folder is evidence: records, certificates, and how many rounds came first where a rule set them."""
+"""The evidence in a results folder: records, certificates, searches for tuned settings, and rounds that a rule set."""
 
 from pathlib import Path, PurePosixPath
 
@@ -6,15 +6,16 @@ ROUNDS = "rounds.json"
 
 
 def evidence(results: Path) -> dict[str, bytes]:
-    """The files of a results folder from which everything else can be made anew, by their names from there.
+    """Return the evidence in a results folder: file contents by path within the folder.
 
-    Neither runs that were set aside nor samples. Raises OSError where one cannot be read.
+    Tables, figures, verdicts and pages can be made again from these files. A search for tuned settings is among them
+    because every trial in it was measured. Left out are failed runs that were set aside, the samples of GPUs, the
+    searches for the largest batch, and the pages of certificates (*.md), which follow from the JSON beside them.
+    Raises OSError for a file that cannot be read.
     """
-    paths = [*results.glob("runs/**/*.json"), *results.glob("certificates/*/*.json"), *results.glob(ROUNDS)]
-    names = sorted(path.relative_to(results).as_posix() for path in paths)
-    return {
-        name: (results / name).read_bytes() for name in names if is_run(name) or is_certificate(name) or name == ROUNDS
-    }
+    patterns = ("runs/**/*.json", "certificates/*/*.json", "tuning/**/*.json", ROUNDS)
+    names = sorted(path.relative_to(results).as_posix() for pattern in patterns for path in results.glob(pattern))
+    return {name: (results / name).read_bytes() for name in names if _is_evidence(name)}
 
 
 def is_run(name: str) -> bool:
@@ -25,3 +26,12 @@ def is_run(name: str) -> bool:
 def is_certificate(name: str) -> bool:
     """Whether a file is in the place of a certificate, and not of what one is made from."""
     return name.startswith("certificates/") and not name.endswith("/learned.json")
+
+
+def is_tuning(name: str) -> bool:
+    """Whether a file is in the place of a search for tuned settings."""
+    return name.startswith("tuning/")
+
+
+def _is_evidence(name: str) -> bool:
+    return is_run(name) or is_certificate(name) or is_tuning(name) or name == ROUNDS
