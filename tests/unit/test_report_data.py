@@ -321,6 +321,12 @@ def test_the_page_of_every_language_links_only_to_places_that_it_has_and_to_file
     assert not [link for link in beside if ":" in link or link.startswith("/")]
 
 
+def test_where_an_archive_has_the_certificates_links_lead_to_it(folder):
+    html = page(pages.document_of(folder, archive="results.zip"), ENGLISH)
+    assert 'href="results.zip"' in html
+    assert 'href="certificates/' not in html
+
+
 def test_the_page_names_no_address_on_a_network_and_allows_itself_none(folder):
     html = page(pages.document_of(folder), ENGLISH)
     assert not re.findall(r'(?:src|href)="(?!data:image/svg|#)[^"]*//', html)

@@ -43,6 +43,7 @@ class Making:
     command: str
     published: pd.DataFrame  # rosetta-2018.csv, as text
     citation: Mapping[str, Any]  # CITATION.cff
+    archive: str | None = None  # file beside the page that holds the certificates, where they are not there themselves
 
 
 def document(results: Results, language: Language, making: Making) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         "static": pictures(illustrations.named([*illustrations.STATIC, names.LARGEST_BATCH], language)),
         "cells": _cell_table(measured, tables, speaker),
         "certificates": [
-            _certificate(one, name, speaker.at(labels[framework], one.get("machine", "")))
+            _certificate(one, name, speaker.at(labels[framework], one.get("machine", "")), making.archive)
             for (_, framework, name), one in sorted(results.certificates.items())
         ],
         "uncertified": sorted(
@@ -351,12 +352,14 @@ def _ratio(row: Mapping[str, Any], language: Language) -> str:
     return language[key].format(ratio=row["ratio"], low=row["ci_low"], high=row["ci_high"])
 
 
-def _certificate(certificate: Mapping[str, Any], framework: str, label: str) -> dict[str, Any]:
+def _certificate(certificate: Mapping[str, Any], framework: str, label: str, archive: str | None) -> dict[str, Any]:
+    file = f"certificates/{certificate['workload']}/{framework}.json"
     return {
         "id": certificate["id"],
         "workload": certificate["workload"],
         "framework": label,
-        "file": f"certificates/{certificate['workload']}/{framework}.json",
+        "file": file,
+        "href": archive or file,
         "judged": _judged(certificate),
         "reasons": [certificate[key] for key in ("reason", "tuned_reason") if certificate.get(key)],
         "checks": [asdict(one) for one in nearest(certificate["checks"])],
