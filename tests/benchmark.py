@@ -2,7 +2,7 @@
 
 1. Images/s through the harness ÷ images/s of a plain script of the same loop, for each framework.
 2. Wall time of the whole workflow ÷ the sum of the runs' own process times, for the default config.yaml.
-3. Wall time and memory of planning 10,000 runs.
+3. Wall time and memory of planning many runs.
 4. Images/s of PyTorch on one core beside the sampler of a GPU (the tests' stand-in) ÷ without, at 1, 10 and 100 Hz.
 """
 
@@ -33,11 +33,12 @@ FRAMEWORKS = ["tensorflow", "keras-tensorflow", "pytorch"]
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=5, help="harness and plain runs per framework (default: 5)")
+    parser.add_argument("--runs", type=int, default=10_000, help="runs of the plan, at least (default: 10000)")
     parser.add_argument("--only", choices=["harness", "workflow", "plan", "sampler"], help="one of them")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if arguments.only in (None, "plan"):
-            plan(Path(folder, "plan"))
+            plan(Path(folder, "plan"), arguments.runs)
         if arguments.only in (None, "harness"):
             harness(Path(folder, "harness"), arguments.pairs)
         if arguments.only in (None, "workflow"):
@@ -90,11 +91,11 @@ def workflow(folder: Path) -> None:
     )
 
 
-def plan(folder: Path) -> None:
-    """A dry run over 10,000 runs."""
+def plan(folder: Path, runs: int) -> None:
+    """A dry run over so many runs, or a few more."""
     folder.mkdir()
     workspace = make_workspace(folder)
-    sizes = list(range(1, 10_000 // len(FRAMEWORKS) + 2))
+    sizes = list(range(1, runs // len(FRAMEWORKS) + 2))
     matrix = [TINY["matrix"][0] | {"batch_sizes": sizes}]
     workspace.configure(matrix=matrix, data={"samples": len(sizes)})
     start = time.perf_counter()
@@ -107,8 +108,8 @@ def plan(folder: Path) -> None:
     )
     wall_s = time.perf_counter() - start
     peak_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    (runs,) = re.findall(r"^measure +(\d+)$", planned.stdout + planned.stderr, re.MULTILINE)[:1]
-    print(f"planning {runs} runs: {wall_s:.1f} s, {peak_mib:.0f} MiB", flush=True)
+    (planned_runs,) = re.findall(r"^measure +(\d+)$", planned.stdout + planned.stderr, re.MULTILINE)[:1]
+    print(f"planning {planned_runs} runs: {wall_s:.1f} s, {peak_mib:.0f} MiB", flush=True)
 
 
 def sampler(folder: Path, pairs: int) -> None:

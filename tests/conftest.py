@@ -25,6 +25,8 @@ hypothesis.settings.load_profile("busy machine")
 
 PROJECT = Path(__file__).parents[1]
 TIERS = ("check", "test", "all")
+# The groups of tests that begin first: the longest, and of those that wait for the certificates only one.
+FIRST = ("test_readme", "test_workflow", "test_certify", "test_page")
 PARTS = ["Snakefile", "Makefile", "config.yaml", "workflow", "envs", "profiles", "presets", "CITATION.cff"]
 
 # The smallest campaign that still trains: a run takes little more than its framework's import.
@@ -65,8 +67,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+# A wrapper, so that it comes before xdist, which looks for groups.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Give each file to one process, for what its tests share, and put the dearest first, so that all end together.
 
     A mark `xdist_group` says otherwise, where a file's tests are of several frameworks.
@@ -80,7 +83,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         dearest[group] = max(
             dearest.get(group, 0), *(TIERS.index(mark.name) for mark in item.iter_markers() if mark.name in TIERS)
         )
-    items.sort(key=lambda item: -dearest[_group(item)])
+    early = {group: place for place, group in enumerate(FIRST)}
+    items.sort(key=lambda item: (early.get(_group(item), len(FIRST)), -dearest[_group(item)]))
+    return (yield)
 
 
 def _group(item: pytest.Item) -> str:

@@ -79,8 +79,7 @@ class Cluster:
 
     def stop(self) -> None:
         with contextlib.suppress(subprocess.SubprocessError):
-            self.run("scancel", f"--user={getpass.getuser()}")
-            self.until(lambda: not self.jobs(), "jobs do not end")
+            self.cancel_all()
         for daemon in self._daemons.values():
             daemon.terminate()
         for daemon in self._daemons.values():
@@ -88,6 +87,10 @@ class Cluster:
                 daemon.wait(10)
             except subprocess.TimeoutExpired:
                 daemon.kill()
+
+    def cancel_all(self) -> None:
+        self.run("scancel", f"--user={getpass.getuser()}")
+        self.until(lambda: not self.jobs(), "jobs do not end")
 
     def start_node(self, name: str, *within: str) -> None:
         self._start(name, *within, "slurmd", "-D", "-N", name)

@@ -50,6 +50,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             cluster.stop()
 
 
+@pytest.fixture(autouse=True)
+def empty_queue(cluster: Cluster) -> Iterator[None]:
+    """A test that fails leaves no job behind that the next would take for its own."""
+    yield
+    cluster.cancel_all()
+
+
 @pytest.fixture(scope="module")
 def drivers(cluster: Cluster, stand_in_libraries: Path) -> dict[str, StandIn]:
     """The stand-in of each node that has GPUs, with cards of its model only."""
