@@ -36,20 +36,22 @@ def workload(*layers, shape=(6, 6, 2), optimizer=MOMENTUM) -> Workload:
 @st.composite
 def specs(draw) -> Workload:
     """One or two convolutions, either padding, kernels and strides up to 3, pools between, one or two dense layers."""
-    layers = []
+    shape = (11, 10, 2)
+    layers: list[Conv | MaxPool | Dropout | Flatten | Dense] = []
     for i in range(draw(st.integers(1, 2))):
+        side = min((workload(*layers, shape=shape).shapes[-1] if layers else shape)[:2])
         layers.append(
             Conv(
                 f"conv{i}",
                 draw(st.integers(1, 3)),
-                draw(st.integers(1, 3)),
+                draw(st.integers(1, min(3, side))),
                 draw(st.sampled_from(["same", "valid"])),
                 stride=draw(st.integers(1, 3)),
                 bias=draw(st.booleans()),
                 relu=draw(st.booleans()),
             )
         )
-        if draw(st.booleans()) and min(workload(*layers, shape=(11, 10, 2)).shapes[-1]) > 1:
+        if draw(st.booleans()) and min(workload(*layers, shape=shape).shapes[-1]) > 1:
             layers.append(MaxPool(2))
         if draw(st.booleans()):
             layers.append(Dropout(0.5))
@@ -57,7 +59,7 @@ def specs(draw) -> Workload:
     if draw(st.booleans()):
         layers.append(Dense("hidden", 4, relu=True))
     layers.append(Dense("logits", 3, relu=False))
-    return workload(*layers, shape=(11, 10, 2))
+    return workload(*layers, shape=shape)
 
 
 @st.composite

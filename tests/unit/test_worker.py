@@ -181,7 +181,7 @@ def test_in_inference_the_last_output_is_looked_at_and_no_loss():
     assert seen["achieved_gflops"] == seen["images_per_s"] * resnet.forward_flops_per_sample / 1e9  # type: ignore[operator]
 
 
-@pytest.mark.parametrize(("gpu", "device"), [(None, "cpu"), ({"uuid": "GPU-1"}, "cuda")])
+@pytest.mark.parametrize(("gpu", "device"), [(None, "cpu"), ({"uuid": "GPU-00000001"}, "cuda")])
 def test_the_framework_is_told_to_use_the_gpu_that_the_run_was_given(gpu, device, monkeypatch):
     done = []
 
@@ -199,14 +199,14 @@ def test_the_framework_is_told_to_use_the_gpu_that_the_run_was_given(gpu, device
             raise ValueError(f"built on {device}")
 
     monkeypatch.setattr(frameworks, "load", lambda name: Adapter)
-    monkeypatch.setattr(cuda, "check", done.append)
+    monkeypatch.setattr(cuda, "visible_uuids", lambda: ["00000001"])
     monkeypatch.setattr(nvml, "session", nullcontext)
     monkeypatch.setattr(nvml, "handle", lambda uuid: uuid)
-    monkeypatch.setattr(nvml, "used_mib", lambda uuid: {"GPU-1": 480.5}[uuid])
+    monkeypatch.setattr(nvml, "used_mib", lambda uuid: {"GPU-00000001": 480.5}[uuid])
     request = {"workload": "article-cnn", "framework": "x", "batch_size": 2, "tuning": {}, "seed": 1, "threads": 1}
     observed: dict = {}
     with pytest.raises(ValueError, match=f"^built on {device}$"):
         worker.observe(request | {"precision": "float32", "gpu": gpu}, observed)
-    assert done == [*([gpu["uuid"]] if gpu else []), (1, "float32", device)]
+    assert done == [(1, "float32", device)]
     # Of the context alone: read after the framework's first number and before the model.
     assert observed.get("gpu_started_mib") == (480.5 if gpu else None)
