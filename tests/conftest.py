@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -25,8 +26,8 @@ hypothesis.settings.load_profile("busy machine")
 
 PROJECT = Path(__file__).parents[1]
 TIERS = ("check", "test", "all")
-# The groups of tests that begin first: the longest, and of those that wait for the certificates only one.
-FIRST = ("test_readme", "test_workflow", "test_certify", "test_page")
+# The groups of tests that begin first: the longest, and one alone of those in a tier that wait for the certificates.
+FIRST = ("test_readme", "test_slurm", "test_workflow", "test_certify", "test_page")
 PARTS = ["Snakefile", "Makefile", "config.yaml", "workflow", "envs", "profiles", "presets", "CITATION.cff"]
 
 # The smallest campaign that still trains: a run takes little more than its framework's import.
@@ -121,6 +122,8 @@ class Workspace:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            # A shell's background job, as these tests may be, ignores Ctrl-C, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:

@@ -372,6 +372,7 @@ def errors_of(environment: str) -> tuple[list, list]:
             RuntimeError("RESOURCE_EXHAUSTED: of another library"),
         ]
     import tensorflow as tf  # noqa: PLC0415
+    from google.protobuf.message import DecodeError  # noqa: PLC0415
 
     return [
         caught(lambda: tf.fill([2**48], 1.0)),
@@ -379,10 +380,12 @@ def errors_of(environment: str) -> tuple[list, list]:
         tf.errors.InternalError(None, None, "Failed to create cuDNN handle: CUDNN_STATUS_ALLOC_FAILED"),
         tf.errors.InternalError(None, None, "Failed copying input tensor: Dst tensor is not initialized."),
         RuntimeError("Error copying tensor to device: GPU:0. Dst tensor is not initialized."),
+        DecodeError("Error parsing message with type 'tensorflow.GraphDebugInfo': Arena alloc failed"),
     ], [
         caught(lambda: tf.ones(2) + tf.ones(3)),
         tf.errors.InternalError(None, None, "Blas GEMM launch failed"),
         RuntimeError("Src tensor is not initialized."),
+        DecodeError("Error parsing message with type 'tensorflow.GraphDebugInfo'"),
     ]
 
 

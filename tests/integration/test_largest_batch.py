@@ -63,7 +63,7 @@ def test_every_adapter_runs_out_of_a_limited_memory_and_its_largest_batch_is_fou
     result = limited.snakemake("results/largest_batch.csv")
     assert result.returncode == 0, result.stdout + result.stderr
     row = rows(limited)[framework]
-    assert (row["status"], row["bound"], row["flags"]) == ("ok", "out_of_memory", ""), row
+    assert (row["status"], row["bound"], row["flags"]) == ("ok", "out_of_memory", ""), row["reason"]
     assert row["host_memory_mib"] == str(LIMIT_MIB)
     path = limited.folder / f"results/largest-batch/cpu/article-cnn/{framework}/float32.json"
     trials = {trial["batch_size"]: trial["status"] for trial in json.loads(path.read_text())["trials"]}

@@ -4,14 +4,15 @@ import csv
 import hashlib
 import json
 import re
+import shutil
 import zipfile
 from itertools import pairwise
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import pytest
 
-from conftest import TINY, Workspace, copy_of
-from framebench import catalogue, environments
+from conftest import TINY, Workspace, append, copy_of
+from framebench import catalogue, environments, installation
 
 FRAMEWORKS = {"tensorflow", "keras-tensorflow", "pytorch"}
 FIGURES_2018 = ["article-2018-k80", "article-2018-p100"]
@@ -167,13 +168,19 @@ def test_a_second_invocation_has_nothing_to_do(campaign):
 
 @pytest.fixture
 def restored(campaign):
-    """The campaign's workspace; files changed through `edit` get their content back afterwards."""
+    """The campaign's workspace; files changed through `edit` get their content back afterwards.
+
+    Where nothing is to be replaced, a comment is added.
+    """
     workspace, _ = campaign
     originals = {}
 
-    def edit(name, old, new):
+    def edit(name, old="", new=""):
         path = workspace.folder / name
         originals.setdefault(path, path.read_text())
+        if not old:
+            append(path, "# changed")
+            return
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new, 1))
 
@@ -212,7 +219,7 @@ def test_new_pins_measure_the_frameworks_of_that_environment_only(restored):
 @pytest.mark.all
 def test_a_changed_adapter_or_model_measures_that_framework_only(restored, source):
     workspace, edit = restored
-    edit(source, "import torch", "import torch  # changed")
+    edit(source)
     assert workspace.plan().runs == {"pytorch": RUNS}
 
 
@@ -220,7 +227,7 @@ def test_a_changed_adapter_or_model_measures_that_framework_only(restored, sourc
 def test_changed_shared_code_or_protocol_measures_everything(restored):
     workspace, edit = restored
     everything = dict.fromkeys(FRAMEWORKS, RUNS)
-    edit("workflow/framebench/measure/pace.py", "import gc", "import gc  # changed")
+    edit("workflow/framebench/measure/pace.py")
     assert workspace.plan().runs == everything
 
 
@@ -251,7 +258,7 @@ def test_a_new_word_in_a_language_draws_only_that_language_again(restored):
 @pytest.mark.all
 def test_changed_analysis_measures_nothing_and_computes_the_tables_again(restored):
     workspace, edit = restored
-    edit("workflow/framebench/statistics.py", '"""', '"""Changed: ')
+    edit("workflow/framebench/statistics.py")
     plan = workspace.plan()
     assert plan.runs == {}
     assert plan.jobs["comparisons"] == 1
@@ -267,6 +274,30 @@ def test_environments_that_were_deleted_are_made_again_and_nothing_is_measured_a
         assert workspace.plan("environments").jobs["environment"] == 2
         assert workspace.plan().runs == {}
     finally:
+        venvs.symlink_to(shared)
+
+
+@pytest.mark.all
+def test_an_environment_that_was_moved_is_made_again_and_nothing_is_measured_again(restored):
+    workspace, _ = restored
+    venvs = workspace.folder / ".venvs"
+    shared = venvs.readlink()
+    venvs.unlink()
+    venvs.mkdir()
+    prefixes = [Path(environments.prefix(environments.lock_of(name, "cpu"))) for name in ("tensorflow", "pytorch")]
+    try:
+        for prefix in prefixes:
+            (venvs / prefix.name).symlink_to(shared / prefix.name)
+        assert "environment" not in workspace.plan("environments").jobs
+        moved = workspace.folder / prefixes[0]
+        moved.unlink()
+        (moved / "bin").mkdir(parents=True)
+        (moved / "bin" / "python").touch()
+        (moved / installation.MARKER).write_text("/where/it/was")
+        assert workspace.plan("environments").jobs["environment"] == 1
+        assert workspace.plan().runs == {}
+    finally:
+        shutil.rmtree(venvs)
         venvs.symlink_to(shared)
 
 

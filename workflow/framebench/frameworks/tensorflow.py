@@ -488,6 +488,10 @@ def out_of_memory(error: BaseException) -> bool:
         *("CUDA_ERROR_OUT_OF_MEMORY", "STATUS_ALLOC_FAILED", "RESOURCE_EXHAUSTED"),
         "Dst tensor is not initialized",
     )
-    return isinstance(error, MemoryError | tf.errors.ResourceExhaustedError) or (
-        isinstance(error, tf.errors.OpError | RuntimeError) and any(words in str(error) for words in said)
+    # Protocol buffers, in which TensorFlow keeps a graph, fail in a class of their own while a function is traced.
+    in_a_graph = type(error).__name__ == "DecodeError" and "Arena alloc failed" in str(error)
+    return (
+        isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
+        or in_a_graph
+        or (isinstance(error, tf.errors.OpError | RuntimeError) and any(words in str(error) for words in said))
     )
