@@ -72,8 +72,8 @@ bench: $(test)/.complete
 # Every lock anew, for all Pythons and platforms at once, from its .in file; with the extra indexes that it needs, and
 # without the default one, which is for who installs to choose.
 lock: $(workflow)/.complete
-	for file in envs/*.in; do \
-		.venvs/uv-*/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --emit-index-url \
+	uv=$$(ls -t .venvs/uv-*/bin/uv | head -n 1); for file in envs/*.in; do \
+		$$uv pip compile --universal --python-version 3.11 --generate-hashes --emit-index-url \
 			--no-header --no-annotate --quiet --output-file $${file%.in}.txt $$file \
 		&& sed --in-place '/^--index-url /,/^$$/d' $${file%.in}.txt || exit 1; done
 
