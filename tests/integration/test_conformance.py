@@ -24,7 +24,7 @@ XLA_FLAGS = "--xla_backend_optimization_level=0"
 
 @pytest.fixture(scope="module")
 def probe(tmp_path_factory) -> Callable[[str, str], dict]:
-    """What the probe sees of a framework in one of its parts; each is probed once."""
+    """The probe's observations of a framework in one of its parts; each part is probed once."""
 
     @cache
     def probed(framework: str, part: str) -> dict:

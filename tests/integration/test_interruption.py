@@ -70,7 +70,7 @@ def test_a_killed_measuring_process_costs_only_its_run(certified_workspace):
 
 
 def test_when_snakemake_is_killed_nothing_goes_on_and_nothing_is_half_written(workspace):
-    # Of one environment, and quickly imported.
+    # Both are in one environment, which is quickly imported.
     workspace.configure(frameworks=["keras-torch", "pytorch"], baseline="pytorch", protocol=LONG_BLOCKS)
     snakemake = workspace.start_snakemake(MEASURED)
     wait_for(lambda: workers(workspace.folder))

@@ -1,22 +1,13 @@
 """Environments: what counts as a change of a lock, and a site's own interpreters."""
 
 import sys
-from pathlib import Path
 
 import pytest
+from test_installation import LOCK
 
 from framebench import catalogue, environments, installation
 
 pytestmark = pytest.mark.check
-
-ENVS = Path("envs")
-LOCK = """--extra-index-url https://index.example/cpu
-numpy==2.4.6 ; python_full_version < '3.12' \\
-    --hash=sha256:aa \\
-    --hash=sha256:bb
-# a comment
-torch==2.13.0+cpu  # another
-"""
 
 
 @pytest.fixture

@@ -157,7 +157,7 @@ def locked(prefix: Path) -> Iterator[None]:
 
 
 def pip_settings(python: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """What the user's pip configuration and PIP_ variables say of indexes, proxy and certificates.
+    """The user's settings for indexes, proxy and certificates, from pip's configuration and PIP_ variables.
 
     `python`: an interpreter that has pip. Name of the setting, as in SETTINGS → value.
     """

@@ -29,7 +29,7 @@ def is_certificate(name: str) -> bool:
 
 
 def is_tuning(name: str) -> bool:
-    """Whether a file is in the place of a search for tuned settings."""
+    """True for a file in the place of a search for tuned settings."""
     return name.startswith("tuning/")
 
 
