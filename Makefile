@@ -84,5 +84,5 @@ clean:
 .venvs/workflow-%/.complete .venvs/test-%/.complete: FORCE
 	@test -n '$(PYTHON)' || { echo 'Python 3.11, 3.12 or 3.13 with its venv module is needed' \
 		'(Debian, Ubuntu: apt install python3-venv), or name one: make PYTHON=/path/to/python3' >&2; exit 1; }
-	@$(PYTHON) -P -m framebench.installation --lock $(lock) --prefix $(@D) --log $(@D).log
+	@$(PYTHON) -P -m framebench.plan.installation --lock $(lock) --prefix $(@D) --log $(@D).log
 FORCE:

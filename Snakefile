@@ -55,7 +55,7 @@ onstart:
     refuse_wrong_place()
     tell_failed_jobs()
     if not REQUESTS:
-        devices.keep(ASKED, DEVICES, RESULTS)
+        bindings.keep(ASKED, DEVICES, RESULTS)
 
 
 onsuccess:

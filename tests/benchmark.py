@@ -22,9 +22,9 @@ import yaml
 
 import standin
 from conftest import PROJECT, TINY, make_workspace
-from framebench import environments
+from framebench.analyse.statistics import geometric_mean_interval
 from framebench.measure.devices.sampling import Sampling
-from framebench.statistics import geometric_mean_interval
+from framebench.plan import environments
 
 BATCH_SIZE = 128
 FRAMEWORKS = ["tensorflow", "keras-tensorflow", "pytorch"]

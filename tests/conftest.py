@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 import standin
-from framebench import catalogue, environments, installation
+from framebench.plan import catalogue, environments, installation
 
 # On a machine that does something else too, any example may take long and be right.
 hypothesis.settings.register_profile(

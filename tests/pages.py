@@ -9,9 +9,10 @@ import pandas as pd
 import yaml
 
 import simulated
-from framebench import catalogue, languages
+from framebench import languages
 from framebench.analyse.agreement import agreement
 from framebench.analyse.table import write_table
+from framebench.plan import catalogue
 from framebench.report.document import Making, document
 from framebench.report.page import page
 from framebench.report.results import read

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from framebench import catalogue, environments, workloads
+from framebench import workloads
 from framebench.certify.__main__ import expectation, read
 from framebench.certify.judge import judge
 from framebench.data.synthetic_images import large_images, synthetic_images
 from framebench.data.synthetic_reviews import synthetic_reviews
+from framebench.plan import catalogue, environments
 
 SYNTHETIC = {"images": synthetic_images, "large-images": large_images, "reviews": synthetic_reviews}
 SAMPLES = 4000  # in ten classes, of which the lesson takes some

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from conftest import TINY, Workspace, append, copy_of, made_once
-from framebench import catalogue
+from framebench.plan import catalogue
 from planted_faults import OF_NEWER, TRAINING, Outcome, outcomes, plant, prepare
 
 pytestmark = pytest.mark.test

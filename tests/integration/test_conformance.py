@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from conftest import PROJECT
-from framebench import catalogue, environments, workloads
+from framebench import workloads
+from framebench.plan import catalogue, environments
 from framebench.workloads.layers import BatchNorm, Dropout
 
 pytestmark = [pytest.mark.all, pytest.mark.usefixtures("every_environment")]

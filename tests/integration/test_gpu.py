@@ -12,7 +12,7 @@ import pytest
 
 import standin
 from conftest import PROJECT, TINY, Workspace
-from framebench import environments
+from framebench.plan import environments
 from standin import MIG_UUIDS, UUIDS
 
 pytestmark = pytest.mark.all

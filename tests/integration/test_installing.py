@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from conftest import PROJECT
-from framebench import installation
+from framebench.plan import installation
 
 pytestmark = pytest.mark.test
 
@@ -59,7 +59,7 @@ def install(lock: Path, prefix: Path, wheels: Path, **variables: str) -> subproc
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
     return subprocess.run(
         [
-            *(sys.executable, "-P", "-m", "framebench.installation"),
+            *(sys.executable, "-P", "-m", "framebench.plan.installation"),
             *("--lock", lock, "--prefix", prefix, "--log", prefix.with_suffix(".log")),
         ],
         env=kept

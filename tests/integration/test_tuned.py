@@ -6,7 +6,7 @@ import json
 import pytest
 
 from conftest import TINY, Workspace, copy_of
-from framebench import catalogue
+from framebench.plan import catalogue
 
 pytestmark = [pytest.mark.all, pytest.mark.usefixtures("installed")]
 FRAMEWORKS = ("tensorflow", "keras-tensorflow", "pytorch")

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from conftest import TINY, Workspace, append, copy_of
-from framebench import catalogue, environments, installation
+from framebench.plan import catalogue, environments, installation
 
 FRAMEWORKS = {"tensorflow", "keras-tensorflow", "pytorch"}
 FIGURES_2018 = ["article-2018-k80", "article-2018-p100"]
@@ -258,7 +258,7 @@ def test_a_new_word_in_a_language_draws_only_that_language_again(restored):
 @pytest.mark.all
 def test_changed_analysis_measures_nothing_and_computes_the_tables_again(restored):
     workspace, edit = restored
-    edit("workflow/framebench/statistics.py")
+    edit("workflow/framebench/analyse/statistics.py")
     plan = workspace.plan()
     assert plan.runs == {}
     assert plan.jobs["comparisons"] == 1

@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 import pages
 import simulated
-from framebench import catalogue, languages
+from framebench import languages
+from framebench.plan import catalogue
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [

@@ -16,7 +16,7 @@ import pytest
 from cluster import ANOTHER_VIEW, URGENT, Cluster
 
 from conftest import PROJECT, TINY, Workspace, make_workspace
-from framebench import config, environments, matrix, slurm
+from framebench.plan import config, environments, matrix, slurm
 from standin import UUIDS, StandIn
 from standin.sitecustomize import ASLEEP
 

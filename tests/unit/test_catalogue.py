@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from framebench import catalogue
-from framebench.catalogue import AdapterError
+from framebench.plan import catalogue
+from framebench.plan.catalogue import AdapterError
 
 pytestmark = pytest.mark.check
 
@@ -62,7 +62,7 @@ def test_a_framework_that_takes_anothers_model_file_has_nothing_beneath(root):
 
 def test_no_framework_is_imported():
     script = (
-        "import sys; from framebench import catalogue\n"
+        "import sys; from framebench.plan import catalogue\n"
         "for name in catalogue.frameworks(): catalogue.sources(name, 'article-cnn')\n"
         "assert not {'tensorflow', 'keras', 'torch', 'jax', 'numpy'} & set(sys.modules)"
     )
@@ -233,9 +233,12 @@ def test_the_code_behind_a_command_is_found_through_its_imports(root):
     write(root, "figures/__main__.py", "from framebench.figures import ratio")
     write(root, "figures/ratio.py", "import math")
     write(root, "figures/memory.py")
-    write(root, "verdict.py", "from framebench import figures")
+    write(root, "answer/verdict.py", "from framebench import figures")
     write(root, "figures/__init__.py")
     package = catalogue.PACKAGE
     assert package / "figures/ratio.py" in catalogue.code("framebench.figures", root)
     assert package / "figures/memory.py" not in catalogue.code("framebench.figures", root)
-    assert catalogue.code("framebench.verdict", root) == (package / "figures/__init__.py", package / "verdict.py")
+    assert catalogue.code("framebench.answer.verdict", root) == (
+        package / "answer/verdict.py",
+        package / "figures/__init__.py",
+    )

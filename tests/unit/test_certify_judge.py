@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
-from framebench import catalogue, workloads
+from framebench import workloads
 from framebench.analyse.comparisons import comparisons, uncertified
 from framebench.certify import expected
 from framebench.certify import problem as given
 from framebench.certify.arithmetic import Arithmetic
 from framebench.certify.judge import LEARNING_CONFIDENCE, Check, judge, learning_checks
 from framebench.certify.page import page
+from framebench.plan import catalogue
 
 pytestmark = pytest.mark.check
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framebench.analyse.comparisons import COLUMNS, comparisons, main
+from framebench.analyse.statistics import METHOD
 from framebench.analyse.table import table, write_table
 from framebench.record import BLOCK
-from framebench.statistics import METHOD
 from runs import run, runs
 
 pytestmark = pytest.mark.check

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from framebench import catalogue, config
-from framebench.config import ConfigError, Part, Rounds
-from framebench.statistics import MIN_ROUNDS
+from framebench.measure.protocol import MIN_ROUNDS
+from framebench.plan import catalogue, config
+from framebench.plan.config import ConfigError, Part, Rounds
 
 pytestmark = pytest.mark.check
 

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 from framebench.analyse.effects import COLUMNS, effects, main
+from framebench.analyse.statistics import METHOD, MIN_ROUNDS
 from framebench.analyse.table import table, write_table
 from framebench.record import BLOCK
-from framebench.statistics import METHOD, MIN_ROUNDS
 from runs import runs
 
 pytestmark = pytest.mark.check

@@ -5,7 +5,7 @@ import sys
 import pytest
 from test_installation import LOCK
 
-from framebench import catalogue, environments, installation
+from framebench.plan import catalogue, environments, installation
 
 pytestmark = pytest.mark.check
 

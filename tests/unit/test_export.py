@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from framebench import __version__
-from framebench.exchange.archive import unpacked
 from framebench.exchange.export import main
+from framebench.exchange.sealed import unpacked
 from framebench.record import SCHEMA, record, write
 
 pytestmark = pytest.mark.check

@@ -15,9 +15,9 @@ from matplotlib.colors import to_rgba
 from matplotlib.text import Text
 
 import simulated
-from framebench import catalogue, config, gains, languages
-from framebench.analyse import cells, payback, rosetta
-from framebench.devices import Gpu
+from framebench import languages
+from framebench.analyse import payback, rosetta, selection
+from framebench.answer import gains
 from framebench.figures import __main__ as command
 from framebench.figures import (
     article,
@@ -38,6 +38,8 @@ from framebench.figures import (
     then_and_now,
     warmup,
 )
+from framebench.plan import catalogue, config
+from framebench.plan.bindings import Gpu
 
 pytestmark = pytest.mark.check
 
@@ -118,7 +120,7 @@ def test_some_ratios_of_the_articles_charts_by_hand():
 
 
 def of_article(tables, track="default", sizes=SIZES):
-    runs = cells.article_form(tables.measurements, track, sizes)
+    runs = selection.article_form(tables.measurements, track, sizes)
     return article.relative_speeds(runs, tables.comparisons, "tensorflow")
 
 
@@ -260,9 +262,9 @@ def test_then_and_now_draws_without_a_warning_and_nothing_sticks_out(situation, 
 def test_a_figure_speaks_of_the_batch_size_nearest_to_the_articles_in_every_panel(measured, chosen):
     blocks = [("article-cnn", input, size) for input in ("device", "host") for size in measured]
     runs = simulated.campaign(blocks=blocks, rounds=1, tracks=["default", "tuned"]).measurements
-    at_size = cells.at_article_size(runs, SIZES)
+    at_size = selection.at_article_size(runs, SIZES)
     assert set(at_size["batch_size"]) == {chosen}
-    assert at_size.groupby(cells.PANEL).ngroups == 4
+    assert at_size.groupby(selection.PANEL).ngroups == 4
 
 
 def test_throughput_sums_up_each_cell_and_leaves_failed_ones_without_numbers():
@@ -897,7 +899,7 @@ def test_the_footer_tells_the_rounds_of_cells_that_differ_in_them():
 
 def test_tuned_runs_stand_only_beside_default_runs_of_the_same_input():
     runs = simulated.campaign(tracks=["default", "tuned"], rounds=1).measurements
-    assert set(cells.both_tracks(runs, SIZES)["track"]) == {"default", "tuned"}
-    assert set(cells.both_tracks(runs, SIZES)["input"]) == {"device"}
+    assert set(selection.both_tracks(runs, SIZES)["track"]) == {"default", "tuned"}
+    assert set(selection.both_tracks(runs, SIZES)["input"]) == {"device"}
     only_host_tuned = runs[(runs["track"] == "default") | (runs["input"] == "host")]
-    assert set(cells.both_tracks(only_host_tuned, SIZES)["track"]) == {"default"}
+    assert set(selection.both_tracks(only_host_tuned, SIZES)["track"]) == {"default"}

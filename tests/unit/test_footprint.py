@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
-from framebench import catalogue, workloads
+from framebench import workloads
 from framebench.certify import reference
 from framebench.certify.arithmetic import Arithmetic
 from framebench.measure import footprint
+from framebench.plan import catalogue
 from framebench.workloads.layers import BatchNorm, Conv, GlobalAveragePool, Layer, MaxPool, Residual, Workload
 
 pytestmark = pytest.mark.check

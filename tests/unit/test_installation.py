@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from framebench import installation
+from framebench.plan import installation
 
 pytestmark = pytest.mark.check
 

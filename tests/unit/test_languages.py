@@ -5,7 +5,8 @@ import string
 import pytest
 import yaml
 
-from framebench import catalogue, languages
+from framebench import languages
+from framebench.plan import catalogue
 
 pytestmark = pytest.mark.check
 

@@ -15,13 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framebench import catalogue, config, matrix, record, workloads
+from framebench import record, workloads
 from framebench.analyse import failures, largest_batch
-from framebench.config import LargestBatch
-from framebench.devices import Gpu
 from framebench.measure import largest, supervisor, worker
 from framebench.measure.devices import cpu
 from framebench.measure.largest import RESOLUTION, Found, Trial, search
+from framebench.plan import catalogue, config, matrix
+from framebench.plan.bindings import Gpu
+from framebench.plan.config import LargestBatch
 
 pytestmark = pytest.mark.check
 

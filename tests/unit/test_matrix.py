@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framebench import catalogue, config, matrix, record
-from framebench.config import Rounds
-from framebench.matrix import RECORD, Cell, Run
+from framebench import record
+from framebench.plan import catalogue, config, matrix
+from framebench.plan.config import Rounds
+from framebench.plan.matrix import RECORD, Cell, Run
 from framebench.record import BLOCK
 
 pytestmark = pytest.mark.check

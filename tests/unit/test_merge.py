@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pages
-from framebench import matrix
 from framebench.analyse.table import read_record, table
-from framebench.config import Part
 from framebench.exchange import complete
-from framebench.exchange.archive import unpacked
 from framebench.exchange.export import exported
 from framebench.exchange.merge import main, merged
+from framebench.exchange.sealed import unpacked
+from framebench.plan import matrix
+from framebench.plan.config import Part
 from framebench.record import write
 from runs import runs
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framebench.measure.pace import Interval, MoreWork, Pace, is_steady
-from framebench.protocol import Blocks, Warmup
+from framebench.measure.protocol import Blocks, Warmup
 
 pytestmark = pytest.mark.check
 

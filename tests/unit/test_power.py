@@ -10,10 +10,10 @@ import pytest
 
 from conftest import PROJECT
 from framebench.analyse.power import COLUMNS, MOST_ROUNDS, main, power, power_table, report, rounds_to_find
+from framebench.analyse.statistics import geometric_mean_interval
 from framebench.analyse.table import parsed, table, write_table
-from framebench.exchange.archive import unpacked
 from framebench.exchange.results import is_run
-from framebench.statistics import geometric_mean_interval
+from framebench.exchange.sealed import unpacked
 from runs import runs
 
 pytestmark = pytest.mark.check

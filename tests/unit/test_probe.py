@@ -7,8 +7,8 @@ import sys
 import pytest
 
 import standin
-from framebench import catalogue
 from framebench.measure.devices.sampler import PROCESSES, QUERIES
+from framebench.plan import catalogue
 
 pytestmark = pytest.mark.check
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from conftest import PROJECT
-from framebench import languages, matrix, sides
+from framebench import languages
 from framebench.analyse import (
     aa,
     comparisons,
@@ -28,8 +28,10 @@ from framebench.analyse import (
     warmup,
     why,
 )
-from framebench.exchange.archive import unpacked
 from framebench.exchange.results import is_certificate, is_run, is_tuning
+from framebench.exchange.sealed import unpacked
+from framebench.frameworks import self_comparison
+from framebench.plan import matrix
 
 pytestmark = pytest.mark.check
 
@@ -69,7 +71,7 @@ def certificates(folder: Path) -> dict[str, dict]:
 
 
 def certificate_of(record: Mapping) -> str:
-    return f"certificates/{record['workload']}/{sides.base(record['framework'])}.json"
+    return f"certificates/{record['workload']}/{self_comparison.base(record['framework'])}.json"
 
 
 def rows(folder: Path, name: str) -> list[dict]:

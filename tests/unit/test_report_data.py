@@ -14,8 +14,8 @@ from framebench import languages
 from framebench.analyse.table import write_table
 from framebench.report import __main__ as command
 from framebench.report import flips, gaps, illustrations, rows
-from framebench.report.cells import cells
 from framebench.report.page import page
+from framebench.report.quantities import cells
 from framebench.report.results import ResultsError, read
 
 pytestmark = pytest.mark.check

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import standin
-from framebench import catalogue
 from framebench.measure.devices import samples
 from framebench.measure.devices.sampler import PROCESSES_EVERY_S, QUERIES, ticks
+from framebench.plan import catalogue
 
 pytestmark = pytest.mark.check
 

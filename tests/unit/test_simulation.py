@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+import candidates
+import simulation
 from conftest import PROJECT
-from framebench.analyse import candidates, simulation
-from framebench.statistics import METHOD, MIN_ROUNDS, geometric_mean_interval
+from framebench.analyse.statistics import METHOD, MIN_ROUNDS, geometric_mean_interval
 
 pytestmark = pytest.mark.check
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import yaml
 
-from framebench import catalogue, config, matrix, slurm
+from framebench.plan import catalogue, config, matrix, slurm
 from framebench.record import BLOCK
 
 pytestmark = pytest.mark.check

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from framebench.statistics import (
+from framebench.analyse.statistics import (
     MIN_ROUNDS,
     Estimate,
     geometric_mean_interval,

@@ -7,8 +7,8 @@ import time
 import pytest
 
 import standin
-from framebench import catalogue
 from framebench.measure.devices import samples, sampling
+from framebench.plan import catalogue
 
 pytestmark = pytest.mark.check
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from framebench import catalogue, config, languages, matrix, record
-from framebench.devices import Gpu
+from framebench import languages, record
 from framebench.figures import __main__ as command
 from framebench.figures import drawing, names, timeline
 from framebench.measure.devices import samples
+from framebench.plan import catalogue, config, matrix
+from framebench.plan.bindings import Gpu
 from runs import run
 
 pytestmark = pytest.mark.check

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from framebench import catalogue
+from framebench.plan import catalogue
 
 pytestmark = pytest.mark.check
 

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 import simulated
-from framebench import languages, record, verdict
+from framebench import languages, record
 from framebench.analyse import agreement, why
+from framebench.answer import verdict
 
 pytestmark = pytest.mark.check
 

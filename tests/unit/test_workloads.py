@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from framebench import catalogue, workloads
+from framebench import workloads
+from framebench.plan import catalogue
 from framebench.workloads.layers import SGD, Conv, Dense, Flatten, MaxPool, Workload
 
 pytestmark = pytest.mark.check

@@ -25,7 +25,7 @@ def record(**values: object) -> dict:
 
 def samples_path(record: Path) -> Path:
     """Where the samples of a run on a GPU stand: in `samples` beside `runs`, as its record in there."""
-    runs = record.parents[len(RUN) - 1]  # a folder for each but the round, as framebench.matrix has it
+    runs = record.parents[len(RUN) - 1]  # a folder for each but the round, as framebench.plan.matrix has it
     return (runs.parent / "samples" / record.relative_to(runs)).with_suffix(".npz")
 
 

@@ -1,6 +1,6 @@
 # The frameworks against themselves, through the rules of any campaign: is a difference claimed that is not there,
 # and is one found that is?
-from framebench import catalogue, matrix
+from framebench.plan import catalogue, matrix
 
 AA_RECORDS = [matrix.record_path(AA.results, run) for run in matrix.runs(AA)]
 AA_LOGS = f"{RESULTS}/logs/aa"
@@ -14,7 +14,7 @@ rule aa:
 
 use rule plan as aa_plan with:
     input:
-        code=catalogue.code("framebench.matrix"),
+        code=catalogue.code("framebench.plan.matrix"),
     output:
         f"{AA.results}/plan.txt",
     log:

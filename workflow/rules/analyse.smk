@@ -2,7 +2,7 @@
 import json
 from pathlib import Path
 
-from framebench import catalogue, matrix
+from framebench.plan import catalogue, matrix
 
 # How Snakemake's own report, `snakemake --report`, shows them.
 TABLE_IN_REPORT = {"caption": "../report/table.rst", "category": "Tables"}
@@ -14,7 +14,7 @@ checkpoint precision:
     """How many rounds the rules ask for, once the first ones were measured."""
     input:
         [matrix.record_path(RESULTS, run) for run in matrix.first_runs(CONFIG)],
-        code=catalogue.code("framebench.analyse.precision"),
+        code=catalogue.code("framebench.analyse.rounds_needed"),
     output:
         f"{RESULTS}/rounds.json",
     log:
@@ -25,7 +25,7 @@ checkpoint precision:
     params:
         config=json.dumps(config),
     shell:
-        "python -P -m framebench.analyse.precision --config {params.config:q} --output {output} 2>&1 | tee {log:q} >&2"
+        "python -P -m framebench.analyse.rounds_needed --config {params.config:q} --output {output} 2>&1 | tee {log:q} >&2"
 
 
 # Nothing where no entry has a rule: the checkpoint is then not part of the workflow.
@@ -35,7 +35,7 @@ ROUNDS = rules.precision.output if matrix.has_rule(CONFIG) else []
 rule plan:
     """The records of the campaign in the order in which they are measured."""
     input:
-        code=catalogue.code("framebench.matrix"),
+        code=catalogue.code("framebench.plan.matrix"),
         rounds=ROUNDS,
     output:
         f"{RESULTS}/plan.txt",
@@ -45,7 +45,7 @@ rule plan:
         config=json.dumps(config),
         options=["--rounds", *ROUNDS] if ROUNDS else [],
     shell:
-        "python -P -m framebench.matrix --config {params.config:q} {params.options:q} --output {output}"
+        "python -P -m framebench.plan.matrix --config {params.config:q} {params.options:q} --output {output}"
         " 2>&1 | tee {log:q} >&2"
 
 
@@ -286,7 +286,7 @@ rule tables:
 rule verdict:
     """The answer in two or three sentences."""
     input:
-        code=catalogue.code("framebench.verdict"),
+        code=catalogue.code("framebench.answer.verdict"),
         texts=texts,
         measurements=rules.measurements.output,
         comparisons=rules.comparisons.output,
@@ -301,7 +301,7 @@ rule verdict:
         baseline=CONFIG.baseline,
         agreements=[],
     shell:
-        "python -P -m framebench.verdict --measurements {input.measurements} --comparisons {input.comparisons}"
+        "python -P -m framebench.answer.verdict --measurements {input.measurements} --comparisons {input.comparisons}"
         " --effects {input.effects} --overheads {input.overheads} --whys {input.whys} {params.agreements:q}"
         " --language {wildcards.language} --baseline {params.baseline} --output {output} 2>&1 | tee {log:q} >&2"
 

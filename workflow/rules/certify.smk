@@ -1,5 +1,5 @@
 # The proof, per workload and framework, that the framework trains the function that the workload's spec says.
-from framebench import catalogue
+from framebench.plan import catalogue
 
 CERTIFICATES = f"{RESULTS}/certificates"
 CERTIFIED = sorted({entry.workload for entry in CONFIG.matrix})

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import psutil
 
-from framebench import catalogue, languages, matrix, sides, workloads
+from framebench import languages, workloads
+from framebench.frameworks import self_comparison
+from framebench.plan import catalogue, matrix
 from framebench.analyse import failures
 from framebench.analyse.table import read_records
 from framebench.figures import names
@@ -37,7 +39,7 @@ def data_of(wildcards):
 
 def environment_of(wildcards):
     """Where a framework, or the one behind a name, is found."""
-    return ENVIRONMENTS[sides.base(wildcards.framework)]
+    return ENVIRONMENTS[self_comparison.base(wildcards.framework)]
 
 
 def environment_options(wildcards):

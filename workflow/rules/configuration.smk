@@ -2,8 +2,8 @@
 import os
 from pathlib import Path
 
-from framebench import config as configuration
-from framebench import devices, matrix, slurm
+from framebench.plan import config as configuration
+from framebench.plan import bindings, matrix, slurm
 
 # Until `configfile:`, Snakemake lists only the files given by --configfile.
 FILES = list(
@@ -40,7 +40,7 @@ ASKED = config["devices"]
 # What a cluster is asked for says everything already: there, the GPU is known when a job has it.
 REQUESTS = {request.name: request for request in CONFIG.requests}
 if not REQUESTS:
-    config["devices"] = devices.bindings(DEVICES)
+    config["devices"] = bindings.bindings(DEVICES)
 # What track `tuned` found, by the wildcards of a cell.
 TUNING = f"{RESULTS}/tuning/{{device}}/{{workload}}/{{framework}}/{{precision}}/{{input}}.json"
 

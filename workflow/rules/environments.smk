@@ -1,6 +1,6 @@
 # The isolated environment of each framework. It is a rule and not `conda:`, since pip's hashed locks are what
 # the frameworks publish; everything about it is in this file, should Snakemake learn to deploy them.
-from framebench import environments, installation
+from framebench.plan import environments, installation
 
 try:
     ENVIRONMENTS = {
@@ -56,4 +56,4 @@ rule environment:
     params:
         prefix=subpath(output[0], parent=True),
     shell:
-        "python -P -m framebench.installation --lock envs/{wildcards.lock}.txt --prefix {params.prefix:q} --log {log:q}"
+        "python -P -m framebench.plan.installation --lock envs/{wildcards.lock}.txt --prefix {params.prefix:q} --log {log:q}"

@@ -1,7 +1,7 @@
 # A campaign as one archive, for another machine to merge.
 import json
 
-from framebench import catalogue
+from framebench.plan import catalogue
 
 
 rule export:

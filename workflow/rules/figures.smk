@@ -1,5 +1,5 @@
 # Every figure, from the tables alone; a timeline, from the samples of its run.
-from framebench import matrix
+from framebench.plan import matrix
 from framebench.figures import names
 
 FIGURE = f"{RESULTS}/figures/{{language}}/{{figure}}"

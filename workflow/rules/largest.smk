@@ -2,7 +2,7 @@
 import dataclasses
 import json
 
-from framebench import catalogue, matrix
+from framebench.plan import catalogue, matrix
 from framebench.figures import names
 
 LARGEST_BATCH = matrix.largest_batch_paths(CONFIG)

@@ -2,7 +2,9 @@
 import dataclasses
 import json
 
-from framebench import catalogue, matrix, sides, workloads
+from framebench import workloads
+from framebench.frameworks import self_comparison
+from framebench.plan import catalogue, matrix
 
 
 rule tune:

@@ -2,7 +2,7 @@
 # that nothing is compared across machines but equal cards, in agreement.csv.
 import json
 
-from framebench import catalogue
+from framebench.plan import catalogue
 
 MERGED = f"{RESULTS}/merged"
 MERGE_LOGS = f"{RESULTS}/logs/merged"
@@ -197,7 +197,7 @@ rule agreement:
 
 use rule verdict as merged_verdict with:
     input:
-        code=catalogue.code("framebench.verdict"),
+        code=catalogue.code("framebench.answer.verdict"),
         texts=texts,
         measurements=rules.merged_measurements.output,
         comparisons=rules.merged_comparisons.output,

@@ -2,7 +2,7 @@
 import json
 import shlex
 
-from framebench import catalogue
+from framebench.plan import catalogue
 
 PAGE = f"{RESULTS}/report.{{language}}.html"
 LAYOUT = [f"workflow/framebench/report/page.{kind}" for kind in ("html", "css", "js")]

@@ -1,7 +1,7 @@
 """What a campaign of frameworks against themselves shows: `python -m framebench.analyse.aa --help`.
 
 In it every framework stands beside itself under another name, and beside a side that does more work for the same
-count, so that the true ratio of every such pair is known (see `framebench.sides`).
+count, so that the true ratio of every such pair is known (see `framebench.frameworks.self_comparison`).
 """
 
 import argparse
@@ -16,8 +16,8 @@ from framebench.analyse import markdown
 from framebench.analyse.comparisons import COLUMNS
 from framebench.analyse.power import power, power_table
 from framebench.analyse.table import TableError, read_table
+from framebench.frameworks.self_comparison import AGAIN, base, extra_step_every, side
 from framebench.record import BLOCK
-from framebench.sides import AGAIN, base, extra_step_every, side
 
 EXPECTED = 0.95  # share of campaigns that lie in the range said to be expected
 

@@ -9,10 +9,9 @@ from typing import Any
 import pandas as pd
 from packaging.version import InvalidVersion, Version
 
-from framebench import machines
-from framebench.analyse import command
+from framebench.analyse import command, machines
+from framebench.analyse.statistics import holm, ratio_of_independent
 from framebench.record import BLOCK
-from framebench.statistics import holm, ratio_of_independent
 
 # What two cells share but for the device; of a CPU the cores too, as many machines call different ones by one name.
 SHARED = ["device_name", "cores", *(key for key in BLOCK if key != "device"), "framework"]

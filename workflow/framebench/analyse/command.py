@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from framebench.analyse.table import TableError, read_table, write_table
-from framebench.catalogue import AdapterError
+from framebench.plan.catalogue import AdapterError
 
 
 def run(

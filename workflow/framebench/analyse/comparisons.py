@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from framebench import machines, sides
+from framebench.analyse import machines
+from framebench.analyse.statistics import METHOD, MIN_ROUNDS, Estimate, geometric_mean_interval, holm, p_value
 from framebench.analyse.table import TableError, one_line, read_table, write_table
+from framebench.frameworks import self_comparison
 from framebench.record import BLOCK
-from framebench.statistics import METHOD, MIN_ROUNDS, Estimate, geometric_mean_interval, holm, p_value
 
 COLUMNS = {
     "device": "str",
@@ -97,12 +98,12 @@ def comparisons(
 def pairs(runs: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame, pd.DataFrame]]:
     """Every two frameworks of a block, once: their names in order, and the runs of each.
 
-    Where there are other sides of a framework (see `framebench.sides`), each is compared with the framework only.
+    Where a framework is compared with itself (see `self_comparison`), each of its sides is compared with it only.
     """
     of = {str(framework): some for framework, some in runs.groupby("framework")}
-    against_itself = any(map(sides.side, of))
+    against_itself = any(map(self_comparison.side, of))
     for first, second in combinations(of, 2):
-        if not against_itself or sides.base(second) == first:
+        if not against_itself or self_comparison.base(second) == first:
             yield (first, second), of[first], of[second]
 
 
@@ -179,7 +180,8 @@ def uncertified(measurements: pd.DataFrame, certificates: Iterable[dict]) -> dic
     """Why a framework has no valid certificate for a workload and track, for all that were measured without.
 
     A certificate is valid for the runs that carry its id: those of the same model files and environment; and for those
-    of its `machine`, where it names one. A framework under another name (see `framebench.sides`) has the framework's.
+    of its `machine`, where it names one. A framework under another name (see `self_comparison`) has the
+    framework's.
     """
     known: dict[tuple[str, str, str], list[dict]] = {}
     for one in certificates:
@@ -188,7 +190,7 @@ def uncertified(measurements: pd.DataFrame, certificates: Iterable[dict]) -> dic
     ok = measurements[measurements["status"] == "ok"]
     for key, runs in ok.groupby(["device", "workload", "framework", "track"]):
         device, workload, framework, track = map(str, key)
-        made = known.get((machines.machine(device), workload, sides.base(framework)), [])
+        made = known.get((machines.machine(device), workload, self_comparison.base(framework)), [])
         carried = set(runs["certificate"])
         refusals = [
             one["tuned_reason" if track == "tuned" else "reason"]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from framebench.analyse import rosetta
+from framebench.analyse.statistics import geometric_mean_interval
 from framebench.analyse.table import TableError, read_table, write_table
-from framebench.statistics import geometric_mean_interval
 
 RESOURCES = Path(__file__).parents[2] / "resources"
 COLUMNS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from framebench.analyse.precision import half_width
+from framebench.analyse.rounds_needed import half_width
 from framebench.analyse.table import TableError, read_records, write_table
 from framebench.record import BLOCK
 

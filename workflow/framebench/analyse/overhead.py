@@ -6,10 +6,10 @@
 import numpy as np
 import pandas as pd
 
-from framebench import catalogue
 from framebench.analyse import command
+from framebench.analyse.statistics import Estimate, mean_interval
+from framebench.plan import catalogue
 from framebench.record import BLOCK
-from framebench.statistics import Estimate, mean_interval
 
 PANEL = [key for key in BLOCK if key != "batch_size"]
 COLUMNS = dict.fromkeys([*BLOCK, "framework", "native"], "str") | {

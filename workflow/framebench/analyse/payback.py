@@ -9,8 +9,8 @@ import pandas as pd
 
 from framebench.analyse import command
 from framebench.analyse.comparisons import NOT_COMPARABLE, across, rounds_apart, why_not_paired
+from framebench.analyse.statistics import RATIO_METHOD, mean_interval, ratio_of_means
 from framebench.record import BLOCK
-from framebench.statistics import RATIO_METHOD, mean_interval, ratio_of_means
 
 SHARED = [key for key in [*BLOCK, "framework"] if key != "track"]
 COLUMNS = dict.fromkeys(SHARED, "str") | {

@@ -21,8 +21,8 @@ from scipy.special import nctdtr, stdtrit
 from framebench.analyse import markdown
 from framebench.analyse.comparisons import paired_ratios, pairs
 from framebench.analyse.table import TableError, read_table, write_table
+from framebench.measure.protocol import MIN_ROUNDS
 from framebench.record import BLOCK
-from framebench.statistics import MIN_ROUNDS
 
 DIFFERENCES = {"rounds_3": 0.03, "rounds_5": 0.05, "rounds_10": 0.1, "rounds_20": 0.2}
 TARGET = 0.8

@@ -10,7 +10,8 @@ import pandas as pd
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from framebench import files, machines
+from framebench import files
+from framebench.analyse import machines
 from framebench.record import RUN, SCHEMA
 
 DTYPES = {"integer": "Int64", "number": "float64", "boolean": "boolean", "string": "str"}

@@ -9,8 +9,8 @@ import pandas as pd
 
 from framebench.analyse import command
 from framebench.analyse.overhead import differs
+from framebench.analyse.statistics import mean_interval
 from framebench.record import BLOCK
-from framebench.statistics import mean_interval
 
 PARTS = ["device_ms", "host_ms"]
 COLUMNS = (

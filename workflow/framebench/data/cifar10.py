@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from framebench.data import DataError
-from framebench.data.archive import check_enough, check_md5, official
+from framebench.data.official import check_enough, check_md5, official
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 KEY = "data"  # of config.yaml

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from framebench.data import DataError
-from framebench.data.archive import check_enough, check_md5, official
+from framebench.data.official import check_enough, check_md5, official
 
 ADDRESS = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 KEY = "reviews"  # of config.yaml

@@ -6,9 +6,10 @@ import json
 import sys
 from pathlib import Path
 
-from framebench import __version__, files, machines
+from framebench import __version__, files
+from framebench.analyse import machines
 from framebench.analyse.table import TableError, read_record
-from framebench.exchange import archive
+from framebench.exchange import sealed
 from framebench.exchange.results import evidence, is_run
 from framebench.record import SCHEMA
 
@@ -33,7 +34,7 @@ def exported(results: Path, config: dict | None = None) -> bytes:
         "git_commits": sorted({record["git_commit"] for record in records if record.get("git_commit")}),
         "record_schema_sha256": hashlib.sha256(SCHEMA.read_bytes()).hexdigest(),
     }
-    return archive.packed(kept, about)
+    return sealed.packed(kept, about)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -11,12 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-from framebench import files, machines, matrix
+from framebench import files
+from framebench.analyse import machines
 from framebench.analyse.table import TableError, one_line, parsed, write_table
-from framebench.config import Part
-from framebench.exchange import archive
-from framebench.exchange.archive import ArchiveError
+from framebench.exchange import sealed
 from framebench.exchange.results import ROUNDS, evidence, is_certificate, is_run
+from framebench.exchange.sealed import ArchiveError
+from framebench.plan import matrix
+from framebench.plan.config import Part
 from framebench.record import BLOCK, RUN
 from framebench.record import record as complete
 
@@ -100,7 +102,7 @@ def merged(parts: Sequence[Part]) -> Merged:
 
 def _contents(path: Path) -> dict[str, bytes]:
     """The evidence of a part, by file."""
-    inside = evidence(path) if path.is_dir() else archive.unpacked(path)[0]
+    inside = evidence(path) if path.is_dir() else sealed.unpacked(path)[0]
     if not any(map(is_run, inside)):
         raise ValueError("holds no records")
     return inside

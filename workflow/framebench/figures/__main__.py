@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from framebench import catalogue, languages, record, workloads
+from framebench import languages, record, workloads
 from framebench.analyse import rosetta
 from framebench.analyse.table import TableError, read_record
 from framebench.figures import (
@@ -30,6 +30,7 @@ from framebench.figures import (
     timeline,
     warmup,
 )
+from framebench.plan import catalogue
 
 NAMES = [
     *names.ARTICLE_2018,

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from framebench import verdict
-from framebench.analyse import cells, rosetta
+from framebench.analyse import rosetta, selection
+from framebench.answer import verdict
 from framebench.figures import drawing
 from framebench.languages import Language
 from framebench.record import BLOCK
@@ -34,14 +34,14 @@ def relative_speeds(runs: pd.DataFrame, comparisons: pd.DataFrame, baseline: str
         in_block = against_baseline[(against_baseline[BLOCK] == block).all(axis=1)]
         for framework in sorted(set(runs["framework"])):
             compared = in_block[in_block["framework"] == framework]
-            state = cells.state(of_workload[of_workload["framework"] == framework])
+            state = selection.state(of_workload[of_workload["framework"] == framework])
             bar: dict[str, Any] = {"framework": framework, "state": state, "obstacle": ""}
             bar |= {key: block[key] for key in ("workload", "input", "batch_size")}
             if framework == baseline and state == "ok":
                 bar["ratio"] = 1.0
             elif len(compared):
                 bar |= {key: compared.iloc[0][key] for key in ("ratio", "ci_low", "ci_high")}
-                bar["obstacle"] = cells.obstacle(compared.iloc[0]["verdict"])
+                bar["obstacle"] = selection.obstacle(compared.iloc[0]["verdict"])
             bars.append(bar)
     columns = [
         "framework",
@@ -77,7 +77,7 @@ def draw(
 
     The answer in words opens the small print. ValueError where the device has no measurements of that form.
     """
-    runs = cells.article_form(measurements[measurements["device"] == device], track, article_batch_sizes)
+    runs = selection.article_form(measurements[measurements["device"] == device], track, article_batch_sizes)
     if runs.empty:
         raise ValueError(f"device '{device}' has no measurements of track {track} in float32 to draw")
     speeds = relative_speeds(runs, comparisons, baseline)
@@ -87,7 +87,7 @@ def draw(
     footer.append(drawing.provenance(runs, language, labels))
     figure = drawing.new_figure(
         body_in=4.2,
-        title=language[f"title_article_{track}"].format(device=cells.device_name(measurements, device)),
+        title=language[f"title_article_{track}"].format(device=selection.device_name(measurements, device)),
         footer="\n".join(footer),
     )
     problems = [

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from framebench.analyse import cells
+from framebench.analyse import selection
 from framebench.figures import drawing
 from framebench.languages import Language
 from framebench.record import BLOCK
@@ -41,7 +41,7 @@ def draw(
     runs = residuals(measurements)
     footer = [language["note_campaign"]]
     for row in order.to_dict("records"):
-        device = f"{cells.device_name(measurements, row['device'])}: " if len(order) > 1 else ""
+        device = f"{selection.device_name(measurements, row['device'])}: " if len(order) > 1 else ""
         footer.append(device + in_words(row, 1 - confidence, language))
     footer.append(drawing.provenance(measurements, language, labels))
 
@@ -59,7 +59,7 @@ def draw(
     styles = drawing.framework_styles(measurements["framework"])
     for axes, device in zip(all_axes, devices, strict=True):
         if len(devices) > 1:
-            axes.set_title(cells.device_name(measurements, device))
+            axes.set_title(selection.device_name(measurements, device))
         of_device = runs[runs["device"] == device]
         for start in of_device.groupby("round")["minutes"].min():
             axes.axvline(start, color="#D0D0D0", linewidth=0.8)

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from framebench.analyse import cells
+from framebench.analyse import selection
 from framebench.figures import drawing, over_batch_size
 from framebench.languages import Language
 
 # What has a panel of its own: inside one, only device and framework differ.
-PANEL = [key for key in cells.PANEL if key != "device"]
+PANEL = [key for key in selection.PANEL if key != "device"]
 
 
 def draw(
@@ -22,7 +22,7 @@ def draw(
     labels: Mapping[str, str],
 ) -> Figure:
     """One panel per workload, input, track and precision; a line per device and framework, device by device."""
-    chosen = cells.at_article_size(measurements, article_batch_sizes)
+    chosen = selection.at_article_size(measurements, article_batch_sizes)
     rows = over_batch_size.summary(chosen, confidence).sort_values([*PANEL, "device", "framework"])
     panels = list(rows.groupby(PANEL))
     sizes = [0.7 + 0.26 * len(of_panel) for _, of_panel in panels]

@@ -25,7 +25,7 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from matplotlib.transforms import blended_transform_factory
 
-from framebench.analyse import cells
+from framebench.analyse import selection
 from framebench.analyse.table import flagged
 from framebench.languages import Language
 from framebench.record import BLOCK, STAND_IN
@@ -251,7 +251,7 @@ def provenance(measurements: pd.DataFrame, language: Language, labels: Mapping[s
     lines = [language["stand_in"]] if flagged(measurements, STAND_IN).any() else []
     for device, rows in measurements.groupby("device"):
         threads = ", ".join(f"{threads:.0f}" for threads in sorted(rows["threads"].dropna().unique()))
-        name = cells.device_name(measurements, str(device))
+        name = selection.device_name(measurements, str(device))
         lines.append(language["footer_device"].format(device=name, threads=threads or "?"))
     versions = measurements[["framework", "framework_version"]].dropna().drop_duplicates().sort_values("framework")
     lines.append(", ".join(f"{labels[framework]} {version}" for framework, version in versions.itertuples(index=False)))

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
-from framebench import gains
-from framebench.analyse import cells, payback
+from framebench.analyse import payback, selection
+from framebench.answer import gains
 from framebench.figures import drawing, forest
 from framebench.languages import Language
 from framebench.record import BLOCK
@@ -31,7 +31,7 @@ def reasons(
 
     Of the cells at the article's batch size; workloads of which the same is to be said share a sentence.
     """
-    both = cells.both_tracks(measurements, article_batch_sizes)
+    both = selection.both_tracks(measurements, article_batch_sizes)
     tuned = effects[effects["effect"] == gains.TUNED]
     workloads: dict[tuple[str, str], list[str]] = {}
     for key, runs in both.groupby(cell := ["device", "framework", "workload", "batch_size"]):
@@ -64,7 +64,7 @@ def paybacks(
     """
     said = []
     shared = [key for key in BLOCK if key != "track"]
-    both = cells.both_tracks(measurements, article_batch_sizes)[shared].drop_duplicates()
+    both = selection.both_tracks(measurements, article_batch_sizes)[shared].drop_duplicates()
     for row in both.merge(paid, on=shared).sort_values(["device", "framework", "workload"]).to_dict("records"):
         if row["verdict"] in PAYBACKS:
             said.append(

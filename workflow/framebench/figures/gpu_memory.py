@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from framebench.analyse import cells
+from framebench.analyse import selection
 from framebench.figures import drawing
 from framebench.languages import Language
 
@@ -18,7 +18,7 @@ NUMBERS = {
     "allocator_reserved_peak_mib": ("gpu_memory_reserved", "o", False),
     "gpu_peak_delta_mib": ("gpu_memory_card", "D", False),
 }
-KEY = [*cells.PANEL, "batch_size", "framework"]
+KEY = [*selection.PANEL, "batch_size", "framework"]
 
 
 def numbers(measurements: pd.DataFrame) -> pd.DataFrame:
@@ -29,7 +29,7 @@ def numbers(measurements: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for cell, runs in measurements.groupby(KEY):
         medians = runs.loc[runs["status"] == "ok", list(NUMBERS)].median()
-        state = cells.state(runs)
+        state = selection.state(runs)
         if state == "ok" and medians.isna().all():
             state = "not_measured"
         rows.append(dict(zip(KEY, cell, strict=True)) | {"state": state} | medians.to_dict())
@@ -40,7 +40,7 @@ def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str,
     """One panel per device, workload, input, track and precision; a line per batch size and framework."""
     rows = numbers(measurements)
     styles = drawing.framework_styles(measurements["framework"])
-    panels = list(rows.groupby(cells.PANEL))
+    panels = list(rows.groupby(selection.PANEL))
     several_devices = measurements["device"].nunique() > 1
     sizes = [0.3] + [0.5 + 0.2 * len(of_panel) for _, of_panel in panels]
     figure = drawing.new_figure(
@@ -55,7 +55,7 @@ def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str,
     drawing.legend_across(figure, legend, handles)
     widest = 1.08 * max([1.0, *rows[list(NUMBERS)].max().dropna()])
     for axes, (key, of_panel) in zip(all_axes, panels, strict=True):
-        axes.set_title(drawing.panel_title(dict(zip(cells.PANEL, key, strict=True)), language, several_devices))
+        axes.set_title(drawing.panel_title(dict(zip(selection.PANEL, key, strict=True)), language, several_devices))
         names = []
         for place, cell in enumerate(of_panel.to_dict("records")):
             names.append(f"{labels[cell['framework']]}, {language['batch'].format(batch_size=cell['batch_size'])}")

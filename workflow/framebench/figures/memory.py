@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from framebench.analyse import cells
+from framebench.analyse import selection
 from framebench.figures import drawing
 from framebench.languages import Language
 
@@ -26,11 +26,11 @@ def levels(measurements: pd.DataFrame) -> pd.DataFrame:
     NaN where no run has the value. A level below the one before (memory that was given back) is raised to
     it, so that the rises between them are never negative.
     """
-    key = [*cells.PANEL, "batch_size", "framework"]
+    key = [*selection.PANEL, "batch_size", "framework"]
     rows = []
     for cell, runs in measurements.groupby(key):
         medians = runs.loc[runs["status"] == "ok", list(LEVELS)].median().cummax()
-        rows.append(dict(zip(key, cell, strict=True)) | {"state": cells.state(runs)} | medians.to_dict())
+        rows.append(dict(zip(key, cell, strict=True)) | {"state": selection.state(runs)} | medians.to_dict())
     return pd.DataFrame(rows)
 
 
@@ -38,7 +38,7 @@ def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str,
     """One panel per device, workload, input, track and precision; a bar per batch size and framework."""
     rows = levels(measurements)
     styles = drawing.framework_styles(measurements["framework"])
-    panels = list(rows.groupby(cells.PANEL))
+    panels = list(rows.groupby(selection.PANEL))
     sizes = [0.3] + [0.5 + 0.23 * (len(cell_rows) + 0.5 * cell_rows["batch_size"].nunique()) for _, cell_rows in panels]
     figure = drawing.new_figure(
         body_in=0.2 + sum(sizes),
@@ -51,7 +51,7 @@ def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str,
     widest = 1.12 * np.nanmax([rows["host_rss_training_peak_mib"].max(), 1])
     several_devices = measurements["device"].nunique() > 1
     for axes, (key, cell_rows) in zip(all_axes, panels, strict=True):
-        axes.set_title(drawing.panel_title(dict(zip(cells.PANEL, key, strict=True)), language, several_devices))
+        axes.set_title(drawing.panel_title(dict(zip(selection.PANEL, key, strict=True)), language, several_devices))
         places: list[float] = []
         names = []
         for group, (batch_size, of_batch) in enumerate(cell_rows.groupby("batch_size")):

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from framebench import matrix
 from framebench.analyse import rosetta
-from framebench.config import Config
+from framebench.plan import matrix
+from framebench.plan.config import Config
 
 ARTICLE_2018 = ["article-2018-p100", "article-2018-k80"]
 TRACKS = ["default", "tuned"]

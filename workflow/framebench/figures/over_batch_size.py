@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from framebench.analyse import cells
+from framebench.analyse import selection
 from framebench.analyse.limits import CEILING
+from framebench.analyse.statistics import geometric_mean_interval
 from framebench.figures import drawing
 from framebench.languages import Language
-from framebench.statistics import geometric_mean_interval
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ SHARE_OF_PEAK = Quantity("percent_of_peak", "share_of_peak")
 
 # What others published: a mark of a kind that no measurement has.
 STAR: dict[str, Any] = {"marker": "*", "markersize": 11, "markerfacecolor": "white", "linestyle": "none", "zorder": 3}
-NO_STARS = pd.DataFrame(columns=[*cells.PANEL, "framework", "year", "published_batch_size", "value"])
+NO_STARS = pd.DataFrame(columns=[*selection.PANEL, "framework", "year", "published_batch_size", "value"])
 
 
 def summary(measurements: pd.DataFrame, confidence: float, column: str = THROUGHPUT.column) -> pd.DataFrame:
@@ -41,10 +41,10 @@ def summary(measurements: pd.DataFrame, confidence: float, column: str = THROUGH
     as all three are where no run counts or tells the quantity.
     """
     rows = []
-    for key, runs in measurements.groupby([*cells.PANEL, "framework", "batch_size"]):
+    for key, runs in measurements.groupby([*selection.PANEL, "framework", "batch_size"]):
         values = runs.loc[runs["status"] == "ok", column].dropna()
-        row = dict(zip([*cells.PANEL, "framework", "batch_size"], key, strict=True))
-        row |= {"state": cells.state(runs), "mean": np.nan, "low": np.nan, "high": np.nan}
+        row = dict(zip([*selection.PANEL, "framework", "batch_size"], key, strict=True))
+        row |= {"state": selection.state(runs), "mean": np.nan, "low": np.nan, "high": np.nan}
         if row["state"] == "ok" and values.empty:
             row["state"] = "not_measured"
         if len(values):
@@ -83,7 +83,7 @@ def draw_share_of_peak(
     labels: Mapping[str, str],
 ) -> Figure:
     """As `draw`, of what each run achieved by the peak that limits.csv has for its cell."""
-    cell = [*cells.PANEL, "batch_size", "framework"]
+    cell = [*selection.PANEL, "batch_size", "framework"]
     peaks = measurements[cell].merge(limits[[*cell, "peak_gflops"]], on=cell, how="left")["peak_gflops"]
     shares = measurements.assign(percent_of_peak=100 * measurements["achieved_gflops"] / peaks.to_numpy())
     notes = notes_on_peaks(limits, language=language, labels=labels)
@@ -125,7 +125,7 @@ def draw(
     cell_rows = summary(measurements, confidence, quantity.column)
     stars = NO_STARS if published is None else in_panels(published)
     styles = drawing.framework_styles(measurements["framework"])
-    panels = list(cell_rows.groupby(cells.PANEL))
+    panels = list(cell_rows.groupby(selection.PANEL))
     sizes = [
         2.9 if rows["batch_size"].nunique() > 1 else 1.1 + 0.28 * rows["framework"].nunique() for _, rows in panels
     ]
@@ -145,10 +145,10 @@ def draw(
     several_devices = measurements["device"].nunique() > 1
     all_axes = figure.subplots(len(panels), squeeze=False, height_ratios=sizes)[:, 0]
     for axes, (key, rows) in zip(all_axes, panels, strict=True):
-        block = dict(zip(cells.PANEL, key, strict=True))
-        of_block = (measurements[cells.PANEL] == pd.Series(block)).all(axis=1)
+        block = dict(zip(selection.PANEL, key, strict=True))
+        of_block = (measurements[selection.PANEL] == pd.Series(block)).all(axis=1)
         runs = measurements[of_block & (measurements["status"] == "ok")].assign(value=measurements[quantity.column])
-        beside = stars[(stars[cells.PANEL] == pd.Series(block)).all(axis=1)]
+        beside = stars[(stars[selection.PANEL] == pd.Series(block)).all(axis=1)]
         if rows["batch_size"].nunique() > 1:
             axes.set_title(drawing.panel_title(block, language, several_devices))
             _over_batch_sizes(axes, rows, runs, beside, styles, language=language, labels=labels)

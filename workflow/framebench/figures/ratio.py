@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from framebench import verdict
-from framebench.analyse import cells
+from framebench.analyse import selection
+from framebench.answer import verdict
 from framebench.figures import drawing, forest
 from framebench.languages import Language
 from framebench.record import BLOCK
@@ -39,12 +39,12 @@ def draw(
 ) -> Figure:
     """One panel per track, in it one line per block and pair; the answer in words opens the small print."""
     rows = compared(comparisons, baseline)
-    reasons = rows["verdict"].map(cells.obstacle)
+    reasons = rows["verdict"].map(selection.obstacle)
     notes = {reason: i for i, reason in enumerate(filter(None, reasons.unique()), start=1)}
     several_devices = measurements["device"].nunique() > 1
     drawn = []
     for row in rows.to_dict("records"):
-        reason = cells.obstacle(row["verdict"])
+        reason = selection.obstacle(row["verdict"])
         colour = drawing.PALE if reason else drawing.INK
         drawn.append(
             row
@@ -62,7 +62,7 @@ def draw(
     lines = pd.DataFrame(drawn, columns=["track", *forest.COLUMNS])
     panels = list(lines.groupby("track")) or [("default", lines)]
 
-    chosen = cells.article_form(measurements, "default", article_batch_sizes)
+    chosen = selection.article_form(measurements, "default", article_batch_sizes)
     footer = verdict.answers(comparisons, chosen, language, labels, baseline)
     footer += verdict.adjustment(comparisons, language)
     footer += [f"({i}) {language['not_comparable']}: {reason}" for reason, i in notes.items()]

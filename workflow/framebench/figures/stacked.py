@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from framebench.analyse import cells
+from framebench.analyse import selection
 from framebench.figures import drawing
 from framebench.languages import Language
 
@@ -29,13 +29,15 @@ def summed(runs: pd.DataFrame, parts: Collection[str]) -> pd.DataFrame:
 
     `sums` lists the sum of the parts of each of these runs that has them all.
     """
-    key = [*cells.PANEL, "batch_size", "framework"]
+    key = [*selection.PANEL, "batch_size", "framework"]
     rows = []
     for cell, of_cell in runs.groupby(key):
         told = of_cell.loc[of_cell["status"] == "ok", list(parts)]
         sums = told.sum(axis=1, skipna=False).dropna().tolist()
         rows.append(
-            dict(zip(key, cell, strict=True)) | {"state": cells.state(of_cell), "sums": sums} | told.median().to_dict()
+            dict(zip(key, cell, strict=True))
+            | {"state": selection.state(of_cell), "sums": sums}
+            | told.median().to_dict()
         )
     return pd.DataFrame(rows)
 
@@ -49,9 +51,9 @@ def draw(
     labels: Mapping[str, str],
 ) -> Figure:
     """One panel per device, workload, input, track and precision; a bar per framework."""
-    runs = cells.at_article_size(measurements, article_batch_sizes)
+    runs = selection.at_article_size(measurements, article_batch_sizes)
     rows = summed(runs, stack.parts)
-    panels = list(rows.groupby(cells.PANEL))
+    panels = list(rows.groupby(selection.PANEL))
     several_devices = runs["device"].nunique() > 1
     titles = [drawing.panel_title(of_panel.iloc[0].to_dict(), language, several_devices) for _, of_panel in panels]
     sizes = [0.3, *(0.22 * len(of_panel) for _, of_panel in panels)]

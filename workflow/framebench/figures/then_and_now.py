@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from framebench.analyse import cells, rosetta
+from framebench.analyse import rosetta, selection
 from framebench.figures import article, article_2018, drawing
 from framebench.languages import Language
 
@@ -44,10 +44,10 @@ def draw(
     no measurements of a problem of the article in that form.
     """
     of_article = (measurements["device"] == device) & measurements["workload"].isin(WORKLOADS)
-    runs = cells.article_form(measurements[of_article], "default", article_batch_sizes)
+    runs = selection.article_form(measurements[of_article], "default", article_batch_sizes)
     if runs.empty:
         raise ValueError(f"device '{device}' has no measurements of {', '.join(WORKLOADS)} in float32 to draw")
-    name = cells.device_name(measurements, device)
+    name = selection.device_name(measurements, device)
     gpu = nearest(name)
     then = article_2018.relative_speeds(published, gpu)
     now = with_gaps(article.relative_speeds(runs, comparisons, baseline), WORKLOADS)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from framebench.analyse import cells
+from framebench.analyse import selection
 from framebench.figures import drawing
 from framebench.languages import Language
 from framebench.record import RUN
@@ -25,9 +25,9 @@ def draw(
 
     `intervals` is warmup.csv: its interval 0 is the first step, or the first call of several.
     """
-    runs = cells.at_article_size(measurements, article_batch_sizes)
+    runs = selection.at_article_size(measurements, article_batch_sizes)
     shown = intervals.merge(runs[[*RUN, "warmup_converged"]], on=RUN).sort_values([*RUN, "interval"])
-    panels = list(shown.groupby(cells.PANEL))
+    panels = list(shown.groupby(selection.PANEL))
     several_devices = runs["device"].nunique() > 1
     titles = [drawing.panel_title(rows.iloc[0].to_dict(), language, several_devices) for _, rows in panels]
     handles = drawing.framework_handles(shown["framework"], labels)

@@ -33,7 +33,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from framebench import sides
+from framebench.frameworks import self_comparison
 from framebench.workloads.layers import BatchNorm, Workload
 
 Span = tuple[float, float]  # start and end in ns
@@ -246,4 +246,4 @@ def furthest(adapter: Adapter, workload: Workload) -> dict[str, object]:
 
 def load(name: str) -> Adapter:
     """The adapter of framework `name`, or of the one behind it; importing it imports the framework."""
-    return importlib.import_module(f"framebench.frameworks.{sides.base(name).replace('-', '_')}")  # type: ignore[return-value]
+    return importlib.import_module(f"framebench.frameworks.{self_comparison.base(name).replace('-', '_')}")  # type: ignore[return-value]

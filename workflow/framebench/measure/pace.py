@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from statistics import median
 
-from framebench.protocol import Blocks, Warmup
+from framebench.measure.protocol import Blocks, Warmup
 
 GROUPS_COMPARED = 3  # warm-up: the median of the last three groups against that of the three before
 

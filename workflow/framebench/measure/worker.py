@@ -17,11 +17,12 @@ from statistics import median, quantiles
 
 import numpy as np
 
-from framebench import frameworks, sides, workloads
+from framebench import frameworks, workloads
+from framebench.frameworks import self_comparison
 from framebench.measure import allocator, ceiling, die_with, footprint, split
 from framebench.measure.devices import cpu, cuda, nvml
 from framebench.measure.pace import MoreWork, Pace, Timeline
-from framebench.protocol import Blocks, Warmup
+from framebench.measure.protocol import Blocks, Warmup
 from framebench.workloads.layers import Workload, parameters
 
 # Relative; the float32 noise of a loss is below 1e-6, and one step of the slowest workload moves it by more.
@@ -123,7 +124,7 @@ def measure(
     protocol = request["protocol"]
     clock = cpu.FaultClock()
     pace = Pace(Warmup(**protocol["warmup"]), Blocks(**protocol["blocks"]), protocol["synced_steps"], clock)
-    more_work_every = sides.extra_step_every(request["framework"])
+    more_work_every = self_comparison.extra_step_every(request["framework"])
     listener = MoreWork(pace, more_work_every) if more_work_every else pace
     outputs: deque[np.ndarray] = deque(maxlen=1)
     pace.start()

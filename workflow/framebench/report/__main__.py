@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from framebench import catalogue, files, languages
+from framebench import files, languages
+from framebench.plan import catalogue
 from framebench.report.document import Making, document
 from framebench.report.page import page
 from framebench.report.results import ResultsError, read

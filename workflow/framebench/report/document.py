@@ -8,16 +8,18 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from framebench import catalogue, machines, verdict, workloads
-from framebench.analyse import agreement, overhead, why
-from framebench.analyse.cells import PANEL, device_name
+from framebench import workloads
+from framebench.analyse import agreement, machines, overhead, why
+from framebench.analyse.selection import PANEL, device_name
 from framebench.analyse.table import flagged
+from framebench.answer import verdict
 from framebench.certify.page import CIRCUMSTANCES, nearest
 from framebench.figures import campaign, drawing, names
 from framebench.languages import Language
+from framebench.plan import catalogue
 from framebench.record import BLOCK, STAND_IN
 from framebench.report import flips, gaps, illustrations, rows, surroundings
-from framebench.report.cells import QUANTITIES, Cell, Quantity, Value, cells, in_words
+from framebench.report.quantities import QUANTITIES, Cell, Quantity, Value, cells, in_words
 from framebench.report.results import Results
 
 # matplotlib's markers by what Vega calls them.

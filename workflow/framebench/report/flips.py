@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from framebench import verdict
-from framebench.analyse.cells import PANEL
+from framebench.analyse.selection import PANEL
+from framebench.answer import verdict
 
 WINNER = {"faster": "framework", "slower": "reference"}
 

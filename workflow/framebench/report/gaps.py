@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import pandas as pd
 import yaml
 
-from framebench import catalogue, sides
-from framebench.config import SCHEMA
 from framebench.figures.names import TRACKS
+from framebench.frameworks import self_comparison
+from framebench.plan import catalogue
+from framebench.plan.config import SCHEMA
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def gaps(measurements: pd.DataFrame) -> list[Gap]:
     Of the precisions those that a framework of the campaign trains in, on the kind of device that was measured.
     """
     kinds = {"cpu" if one else "cuda" for one in measurements["device_uuid"].isna()}
-    frameworks = {sides.base(framework) for framework in measurements["framework"]}
+    frameworks = {self_comparison.base(framework) for framework in measurements["framework"]}
     trainable = {
         precision
         for framework in frameworks

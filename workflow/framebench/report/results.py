@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from framebench import machines, sides
+from framebench.analyse import machines
 from framebench.analyse.table import table
+from framebench.frameworks import self_comparison
 
 # Without these there is nothing to show; the others may be missing, from a campaign of an earlier version for one.
 NEEDED = ("measurements", "comparisons", "effects")
@@ -63,7 +64,7 @@ def read(folder: Path, language: str) -> Results:
     measured = tables["measurements"][["workload", "framework"]].drop_duplicates()
     certificates = {}
     for workload, framework in measured.itertuples(index=False):
-        of, name = folder / "certificates" / workload, sides.base(framework)
+        of, name = folder / "certificates" / workload, self_comparison.base(framework)
         for path in [*of.glob(f"{name}.json"), *of.glob(f"{name}{machines.AT}*.json")]:
             certificates[workload, framework, path.stem] = _certificate(path)
     drawn = sorted((folder / "figures" / language).glob("*.svg"))

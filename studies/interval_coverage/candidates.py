@@ -1,4 +1,4 @@
-"""Campaigns to simulate and the interval methods to choose from: see `framebench.analyse.simulation`."""
+"""Campaigns to simulate and the interval methods to choose from: see `studies/interval_coverage/simulation.py`."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from framebench.statistics import METHOD, rounds_needed
+from framebench.analyse.statistics import METHOD, rounds_needed
 
 Array = NDArray[np.floating]
 Sides = tuple[Array, Array]  # log speeds of the two sides, each of shape (campaigns, rounds)

@@ -1,4 +1,4 @@
-"""How many rounds the rules of config.yaml ask for: `python -m framebench.analyse.precision --help`."""
+"""How many rounds the rules of config.yaml ask for: `python -m framebench.analyse.rounds_needed --help`."""
 
 import argparse
 import json
@@ -11,12 +11,13 @@ from typing import TypeVar
 
 import pandas as pd
 
-from framebench import files, matrix
+from framebench import files
+from framebench.analyse.statistics import geometric_mean_interval, rounds_needed
 from framebench.analyse.table import TableError, read_record, table
-from framebench.config import Config, Rounds, load
-from framebench.matrix import Block
+from framebench.plan import matrix
+from framebench.plan.config import Config, Rounds, load
+from framebench.plan.matrix import Block
 from framebench.record import BLOCK
-from framebench.statistics import geometric_mean_interval, rounds_needed
 
 Number = TypeVar("Number", float, pd.Series)
 
@@ -68,7 +69,7 @@ def rules(config: Config) -> dict[Block, Rounds]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the records of the first rounds, write what is asked for, and say it in one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.precision", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.rounds_needed", description=__doc__)
     parser.add_argument("--config", required=True, type=json.loads, help="the configuration as JSON")
     parser.add_argument("--output", required=True, type=Path, metavar="rounds.json")
     options = parser.parse_args(arguments)

@@ -9,7 +9,7 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
-from framebench.config import Config, Rounds, against_itself, load
+from framebench.plan.config import Config, Rounds, against_itself, load
 from framebench.record import BLOCK
 
 # Where the record of a run stands in the results folder: for `format`, and for Snakemake as wildcards.
@@ -144,7 +144,7 @@ def first_runs(config: Config) -> list[Run]:
 
 
 def asked_rounds(path: Path) -> dict[Block, int]:
-    """What the rules asked for, by block, as `framebench.analyse.precision` wrote it."""
+    """What the rules asked for, by block, as `framebench.analyse.rounds_needed` wrote it."""
     rows = json.loads(path.read_text(encoding="utf-8"))
     return {tuple(row[key] for key in BLOCK): row["rounds"] for row in rows}
 
@@ -170,7 +170,7 @@ def run_of(wildcards: Mapping[str, str]) -> Run:
 
 def main() -> None:
     """Write the plan of a campaign: the paths of its records, one a line, in the order of measuring."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.matrix", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m framebench.plan.matrix", description=main.__doc__)
     parser.add_argument("--config", required=True, type=json.loads, help="the configuration as JSON")
     parser.add_argument("--rounds", type=Path, metavar="rounds.json", help="what the rules for rounds asked for")
     parser.add_argument("--aa", action="store_true", help="the campaign of the frameworks against themselves")

@@ -1,4 +1,4 @@
-"""How often each method's interval holds a true ratio that is known: `python -m framebench.analyse.simulation --help`.
+"""Coverage of interval methods on simulated campaigns: `python studies/interval_coverage/simulation.py --help`.
 
 Pairs of runs are drawn from each of SCENARIOS, every method of METHODS makes an interval at CONFIDENCE of each
 drawn campaign, and the share of intervals that hold the true ratio is that method's coverage.
@@ -29,8 +29,7 @@ import numpy as np
 import pandas as pd
 from numpy.random import Generator
 
-from framebench.analyse import markdown
-from framebench.analyse.candidates import (
+from candidates import (
     AT_LEAST,
     AT_MOST,
     CONFIDENCE,
@@ -41,6 +40,7 @@ from framebench.analyse.candidates import (
     Array,
     two_stage,
 )
+from framebench.analyse import markdown
 from framebench.analyse.table import TableError, write_table
 
 ROUNDS = (2, 3, 5, 10)
@@ -238,7 +238,7 @@ def _precision(together: pd.DataFrame) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Simulate and write; progress on stderr, one line of error and exit status 1 where that cannot be."""
     parser = argparse.ArgumentParser(
-        prog="python -m framebench.analyse.simulation",
+        prog="python studies/interval_coverage/simulation.py",
         description="Measure how often each interval method holds the true ratio, on simulated campaigns.",
     )
     parser.add_argument("--repetitions", type=int, default=10_000, help="campaigns per place (default: %(default)s)")

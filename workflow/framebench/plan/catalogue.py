@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from framebench import sides
+from framebench.frameworks import self_comparison
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 PACKAGE = Path("workflow/framebench")
 # Constant of an adapter → the type of its literal, and of what is in it; how to write it.
@@ -85,7 +85,7 @@ def workloads(root: Path = ROOT) -> tuple[str, ...]:
 @cache
 def adapter(framework: str, root: Path = ROOT) -> Adapter:
     """What a framework's adapter declares; AdapterError naming the file and the constant that it lacks."""
-    path = PACKAGE / "frameworks" / f"{_module(sides.base(framework))}.py"
+    path = PACKAGE / "frameworks" / f"{_module(self_comparison.base(framework))}.py"
     constants = _constants(root / path, root)
     wanted = CONSTANTS | (OF_TUNED if "tuned" in (constants.get("TRACKS") or ()) else {})
     for name, (kind, of, how) in wanted.items():
@@ -112,7 +112,7 @@ def beneath(framework: str, others: Iterable[str], root: Path = ROOT) -> str | N
 
 def framework_label(framework: str, root: Path = ROOT) -> str:
     """The framework's name as a reader knows it (`keras-tensorflow`: `Keras (TensorFlow)`)."""
-    side = sides.side(framework)
+    side = self_comparison.side(framework)
     return adapter(framework, root).label + (f" ({side})" if side else "")
 
 
@@ -182,7 +182,7 @@ def certificate_id(framework: str, workload: str, lock_digest: str, root: Path =
 
     A certificate has it and every record carries it; a record counts under no other certificate.
     """
-    return _digest([sides.base(framework), workload, lock_digest], certified(framework, workload, root), root)
+    return _digest([self_comparison.base(framework), workload, lock_digest], certified(framework, workload, root), root)
 
 
 @cache

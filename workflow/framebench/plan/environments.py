@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from framebench import catalogue
-from framebench.installation import MARKER, pins
+from framebench.plan import catalogue
+from framebench.plan.installation import MARKER, pins
 
 DRIVER = Path("/proc/driver/nvidia/version")  # present wherever NVIDIA's kernel driver is loaded
 

@@ -1,6 +1,6 @@
 import pytest
 
-from framebench import sides
+from framebench.frameworks import self_comparison
 
 pytestmark = pytest.mark.check
 
@@ -15,4 +15,8 @@ pytestmark = pytest.mark.check
     ],
 )
 def test_a_name_tells_its_framework_its_side_and_its_extra_work(name, base, side, every):
-    assert (sides.base(name), sides.side(name), sides.extra_step_every(name)) == (base, side, every)
+    assert (self_comparison.base(name), self_comparison.side(name), self_comparison.extra_step_every(name)) == (
+        base,
+        side,
+        every,
+    )

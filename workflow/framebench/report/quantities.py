@@ -7,8 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from framebench.analyse import cells as drawn
-from framebench.analyse import why
+from framebench.analyse import selection, why
 from framebench.analyse.table import one_line
 from framebench.figures import drawing, over_batch_size
 from framebench.languages import Language
@@ -74,7 +73,7 @@ def cells(results: Results, baseline: str, language: Language) -> list[Cell]:
             key = (*block, framework)
             where = dict(zip(CELL, key, strict=True))
             runs = of_block[of_block["framework"] == framework]
-            state = drawn.state(runs)
+            state = selection.state(runs)
             reasons = [one_line(reason, 300) for reason in runs["reason"].dropna().unique()]
             if state == "ok":
                 memory = "gpu_peak_delta_mib" if runs["device_uuid"].notna().any() else "host_rss_peak_mib"
@@ -137,7 +136,7 @@ def _ratio(where: Mapping[str, Any], comparisons: pd.DataFrame, baseline: str, l
 
 def in_words(verdict: str, language: Language) -> str:
     """A verdict of comparisons.csv in the page's language; the reason of one that is `not comparable` as recorded."""
-    if reason := drawn.obstacle(verdict):
+    if reason := selection.obstacle(verdict):
         return f"{language['not_comparable']}: {reason}"
     return language[f"page_{verdict.replace(' ', '_')}"]
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framebench import catalogue, config, matrix
-from framebench.analyse.precision import asked, half_width, main
+from framebench.analyse.rounds_needed import asked, half_width, main
+from framebench.analyse.statistics import geometric_mean_interval, rounds_needed
 from framebench.analyse.table import table
-from framebench.config import Rounds
+from framebench.plan import catalogue, config, matrix
+from framebench.plan.config import Rounds
 from framebench.record import BLOCK, write
-from framebench.statistics import geometric_mean_interval, rounds_needed
 from runs import run, runs
 
 pytestmark = pytest.mark.check

@@ -16,11 +16,11 @@ import jsonschema
 import yaml
 from jsonschema.protocols import Validator
 
-from framebench import catalogue, languages, slurm, workloads
-from framebench.devices import DeviceError, Gpu, resolve
-from framebench.protocol import Blocks, Protocol, Warmup
-from framebench.sides import AGAIN, SIDE
-from framebench.statistics import MIN_ROUNDS
+from framebench import languages, workloads
+from framebench.frameworks.self_comparison import AGAIN, SIDE
+from framebench.measure.protocol import MIN_ROUNDS, Blocks, Protocol, Warmup
+from framebench.plan import catalogue, slurm
+from framebench.plan.bindings import DeviceError, Gpu, resolve
 
 SCHEMA = catalogue.ROOT / "workflow/schemas/config.schema.yaml"
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from framebench import catalogue, gains, languages, machines, workloads
-from framebench.analyse import agreement, cells, overhead, why
+from framebench import languages, workloads
+from framebench.analyse import agreement, machines, overhead, selection, why
 from framebench.analyse.comparisons import ACROSS
 from framebench.analyse.table import flagged, one_line
+from framebench.answer import gains
 from framebench.languages import Language
+from framebench.plan import catalogue
 from framebench.record import BLOCK, STAND_IN
 
 # The order of the sentences: what one gets without tuning anything comes first.
@@ -75,7 +77,7 @@ def sentences(
     records in `results`.
     `labels` gives the display name of each framework.
     """
-    at_size = cells.at_article_size(measurements, article_batch_sizes)
+    at_size = selection.at_article_size(measurements, article_batch_sizes)
     said = [Sentence(language["stand_in"], "measurements")] if flagged(measurements, STAND_IN).any() else []
     for question in _questions(at_size, baseline):
         other = _other_sizes(question, comparisons, language, labels)
@@ -154,7 +156,7 @@ def _questions(runs: pd.DataFrame, baseline: str) -> Iterator[Question]:
 
 def _answer(question: Question, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
     key, values = _finding(question, comparisons, language, labels)
-    device = cells.device_name(question.runs, question.block["device"])
+    device = selection.device_name(question.runs, question.block["device"])
     return language[key].format(**values, device=device, cell=_cell(question.block, language))
 
 
@@ -180,7 +182,7 @@ def _finding(
     framework, reference = question.framework, question.reference
     values: dict[str, object] = {"framework": labels[framework], "reference": labels[reference]}
     sides = {side: question.runs[question.runs["framework"] == side] for side in (framework, reference)}
-    failures = [_side(runs, labels[side], language) for side, runs in sides.items() if cells.state(runs) != "ok"]
+    failures = [_side(runs, labels[side], language) for side, runs in sides.items() if selection.state(runs) != "ok"]
     compared = _compared(question, comparisons)
     compared = compared[compared["batch_size"] == question.block["batch_size"]]
     if failures or compared.empty:
@@ -189,7 +191,7 @@ def _finding(
     row = compared.iloc[0]
     if pd.notna(row["ratio"]) and pd.isna(row["ci_low"]):
         return "verdict_too_few_rounds", values | {"rounds": row["rounds"]}
-    if reason := cells.obstacle(row["verdict"]):
+    if reason := selection.obstacle(row["verdict"]):
         return "verdict_not_comparable", values | {"reason": reason}
     values |= _ratios(ratio=row["ratio"], low=row["ci_low"], high=row["ci_high"])
     values |= {"confidence": 100 * row["confidence"], "rounds": row["rounds"]}
@@ -215,14 +217,14 @@ def _ratios(**ratios: float) -> dict[str, str]:
 
 def _compared(question: Question, comparisons: pd.DataFrame) -> pd.DataFrame:
     """The comparisons of the question's pair at every batch size of its block, in their order."""
-    alike = (comparisons[cells.PANEL] == question.block[cells.PANEL]).all(axis=1)
+    alike = (comparisons[selection.PANEL] == question.block[selection.PANEL]).all(axis=1)
     pair = (comparisons["framework"] == question.framework) & (comparisons["reference"] == question.reference)
     return comparisons[alike & pair].sort_values("batch_size")
 
 
 def _side(runs: pd.DataFrame, label: str, language: Language) -> str:
     """What became of a framework without a single run that counts, with the first reason recorded."""
-    status = language[f"status_{cells.state(runs)}"]
+    status = language[f"status_{selection.state(runs)}"]
     reasons = runs["reason"].dropna()
     if reasons.empty:
         return language["verdict_side"].format(framework=label, status=status)
@@ -265,7 +267,7 @@ def _gains(
 ) -> Iterator[Sentence]:
     """One sentence per device and workload: how much faster than by default each tuned framework is, and why."""
     tuned = effects[(effects["effect"] == gains.TUNED) & effects["ratio"].notna()]
-    for _, runs in cells.both_tracks(measurements, article_batch_sizes).groupby(["device", "workload"]):
+    for _, runs in selection.both_tracks(measurements, article_batch_sizes).groupby(["device", "workload"]):
         by_default = runs.iloc[0][BLOCK]
         block = by_default.drop("track")
         rows = tuned[(tuned[block.index] == block).all(axis=1)].sort_values("framework")
@@ -274,7 +276,7 @@ def _gains(
         ]
         if found:
             text = language["verdict_gains"].format(
-                device=cells.device_name(runs, by_default["device"]),
+                device=selection.device_name(runs, by_default["device"]),
                 cell=_cell(by_default, language),
                 confidence=100 * rows["confidence"].iloc[0],
                 gains="; ".join(found),
@@ -300,7 +302,7 @@ def _gain(row: Mapping[Any, Any], runs: pd.DataFrame, language: Language, labels
 
 def _default_blocks(measurements: pd.DataFrame, article_batch_sizes: Mapping[str, int]) -> Iterator[pd.DataFrame]:
     """The runs of one block per device and workload, by default."""
-    at_size = cells.article_form(measurements, "default", article_batch_sizes)
+    at_size = selection.article_form(measurements, "default", article_batch_sizes)
     for _, runs in at_size.groupby(["device", "workload"]):
         yield runs
 
@@ -318,7 +320,7 @@ def _costs(
         rows = overheads[(overheads[BLOCK] == block).all(axis=1)].dropna(subset="extra_ms_low")
         if len(rows):
             text = language["verdict_costs"].format(
-                device=cells.device_name(runs, block["device"]),
+                device=selection.device_name(runs, block["device"]),
                 cell=_cell(block, language),
                 confidence=100 * rows["confidence"].iloc[0],
                 costs="; ".join(_cost(row, language, labels) for row in rows.to_dict("records")),
@@ -353,7 +355,7 @@ def _why(
             told.append(language["why_pair"].format_map(row | {"shown": language[REASONS[row["finding"]]]}))
     if told:
         text = language["verdict_whys"].format(
-            device=cells.device_name(runs, block["device"]),
+            device=selection.device_name(runs, block["device"]),
             cell=_cell(block, language),
             confidence=100 * rows[0]["confidence"],
             whys="; ".join(told),
@@ -387,7 +389,7 @@ def _versions(agreements: pd.DataFrame, language: Language, labels: Mapping[str,
 
 def main() -> None:
     """Write the sentences, one a line; one line of error and exit status 1 where that cannot be."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.verdict", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m framebench.answer.verdict", description=__doc__)
     parser.add_argument("--measurements", required=True, type=Path, metavar="CSV", help="measurements.csv")
     parser.add_argument("--comparisons", required=True, type=Path, metavar="CSV", help="comparisons.csv")
     parser.add_argument("--effects", required=True, type=Path, metavar="CSV", help="effects.csv")

@@ -5,7 +5,7 @@ from math import log
 
 import pandas as pd
 
-from framebench import machines
+from framebench.analyse import machines
 from framebench.analyse.comparisons import NOT_COMPARABLE
 from framebench.record import BLOCK
 

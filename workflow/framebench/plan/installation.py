@@ -232,7 +232,7 @@ def _run(command: list[str | Path], output: TextIO, environment: dict[str, str],
 
 def main(arguments: list[str] | None = None) -> None:
     """Make the environment, unless it is there and usable; ends with one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.installation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m framebench.plan.installation", description=__doc__)
     parser.add_argument("--lock", type=Path, required=True, metavar="FILE", help="pins with hashes: envs/NAME.txt")
     parser.add_argument("--prefix", type=Path, required=True, metavar="DIR", help="folder of the environment")
     parser.add_argument("--log", type=Path, required=True, metavar="FILE", help="takes the installer's output")

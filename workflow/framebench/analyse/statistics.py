@@ -7,9 +7,10 @@ from statistics import covariance, mean, stdev, variance
 
 from scipy.special import stdtr, stdtrit
 
+from framebench.measure.protocol import MIN_ROUNDS
+
 METHOD = "t interval on log ratios of rounds"
 RATIO_METHOD = "Fieller's interval of a ratio of means over rounds"
-MIN_ROUNDS = 3
 
 
 @dataclass(frozen=True)

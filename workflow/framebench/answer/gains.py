@@ -4,8 +4,8 @@ import json
 
 import pandas as pd
 
-from framebench import catalogue
 from framebench.languages import Language
+from framebench.plan import catalogue
 
 # The effect, as effects.csv names it.
 TUNED = "tuned ÷ default"

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+MIN_ROUNDS = 3  # the fewest of which an interval can be told: docs/statistics.md
+
 
 @dataclass(frozen=True)
 class Warmup:

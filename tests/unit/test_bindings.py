@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from framebench import devices
-from framebench.devices import Chosen, DeviceError, Gpu
 from framebench.measure.devices import nvml
+from framebench.plan import bindings
+from framebench.plan.bindings import Chosen, DeviceError, Gpu
 from standin import MIG_UUIDS, UUIDS
 
 pytestmark = pytest.mark.check
@@ -23,13 +23,13 @@ SECOND_H200 = dataclasses.replace(H200, uuid=UUIDS[1])
 WITH_MIG = dataclasses.replace(H200, mig=True, mig_uuids=MIG_UUIDS)
 
 
-def chosen(asked: devices.Asked, *cards: nvml.Card, before: Chosen = NOTHING) -> dict[str, str | None]:
+def chosen(asked: bindings.Asked, *cards: nvml.Card, before: Chosen = NOTHING) -> dict[str, str | None]:
     """Name → UUID of what was chosen on a machine with these cards."""
-    found = devices.choose(asked, before, "results/devices.json", lambda: cards)
+    found = bindings.choose(asked, before, "results/devices.json", lambda: cards)
     return {name: gpu and gpu.uuid for name, gpu in found.items()}
 
 
-def refusal(asked: devices.Asked, *cards: nvml.Card, before: Chosen = NOTHING) -> str:
+def refusal(asked: bindings.Asked, *cards: nvml.Card, before: Chosen = NOTHING) -> str:
     with pytest.raises(DeviceError) as caught:
         chosen(asked, *cards, before=before)
     assert "\n" not in str(caught.value)
@@ -76,7 +76,7 @@ def test_auto_is_the_cpu_where_there_is_no_card():
     ],
 )
 def test_a_label_is_short_and_holds_the_number_of_the_model(model, label):
-    assert devices.label(model) == label
+    assert bindings.label(model) == label
 
 
 @pytest.mark.parametrize(
@@ -94,14 +94,14 @@ def test_cards_that_cannot_be_seen_are_not_taken_for_none(error, asked):
         raise error("for this reason")
 
     with pytest.raises(DeviceError, match="for this reason"):
-        devices.choose(asked, NOTHING, "results/devices.json", cards)
+        bindings.choose(asked, NOTHING, "results/devices.json", cards)
 
 
 def test_without_a_driver_auto_is_the_cpu():
     def cards():
         raise nvml.NoDriverError("for this reason")
 
-    assert devices.choose("auto", NOTHING, "results/devices.json", cards) == {"cpu": None}
+    assert bindings.choose("auto", NOTHING, "results/devices.json", cards) == {"cpu": None}
 
 
 def test_a_part_of_a_word_is_no_model():
@@ -153,28 +153,28 @@ def test_a_name_that_stood_for_another_card_is_refused_with_the_way_out():
 
 
 def test_what_is_chosen_is_kept_and_read_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(devices, "_cards", lambda: (H200, L4))
-    first = devices.resolve("auto", str(tmp_path))
-    devices.keep("auto", first, str(tmp_path))
-    monkeypatch.setattr(devices, "_cards", lambda: ())
-    assert devices.resolve("auto", str(tmp_path)) == first
-    assert devices.resolve(["l4"], str(tmp_path)) == {"l4": first["l4"]}
+    monkeypatch.setattr(bindings, "_cards", lambda: (H200, L4))
+    first = bindings.resolve("auto", str(tmp_path))
+    bindings.keep("auto", first, str(tmp_path))
+    monkeypatch.setattr(bindings, "_cards", lambda: ())
+    assert bindings.resolve("auto", str(tmp_path)) == first
+    assert bindings.resolve(["l4"], str(tmp_path)) == {"l4": first["l4"]}
     kept = json.loads((tmp_path / "devices.json").read_text())
     assert (kept["devices"]["l4"]["uuid"], kept["auto"]) == (UUIDS[1], ["h200", "l4"])
 
 
 def test_a_new_name_joins_those_that_were_chosen(tmp_path, monkeypatch):
-    monkeypatch.setattr(devices, "_cards", lambda: (H200, L4))
+    monkeypatch.setattr(bindings, "_cards", lambda: (H200, L4))
     for asked in (["h200"], ["cpu", "l4"]):
-        devices.keep(asked, devices.resolve(asked, str(tmp_path)), str(tmp_path))
+        bindings.keep(asked, bindings.resolve(asked, str(tmp_path)), str(tmp_path))
     kept = json.loads((tmp_path / "devices.json").read_text())["devices"]
     assert {name: values["kind"] for name, values in kept.items()} == {"h200": "gpu", "cpu": "cpu", "l4": "gpu"}
 
 
 def test_for_the_cpu_alone_nothing_is_looked_at_and_nothing_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(devices, "_cards", lambda: pytest.fail("the cards were looked at"))
+    monkeypatch.setattr(bindings, "_cards", lambda: pytest.fail("the cards were looked at"))
     for asked in (["cpu"], {"cpu": {}}):
-        devices.keep(asked, devices.resolve(asked, str(tmp_path)), str(tmp_path))
+        bindings.keep(asked, bindings.resolve(asked, str(tmp_path)), str(tmp_path))
     assert not list(tmp_path.iterdir())
 
 
@@ -182,8 +182,8 @@ def test_for_the_cpu_alone_nothing_is_looked_at_and_nothing_kept(tmp_path, monke
 def test_a_record_of_the_devices_that_cannot_be_read_is_refused_with_the_way_out(tmp_path, content):
     (tmp_path / "devices.json").write_text(content)
     with pytest.raises(DeviceError, match=re.escape(f"{tmp_path}/devices.json: cannot be used: ")):
-        devices.resolve("auto", str(tmp_path))
+        bindings.resolve("auto", str(tmp_path))
 
 
 def test_the_devices_kept_are_said_as_a_configuration_says_them():
-    assert devices.bindings({"big": gpu("big", H200), "cpu": None}) == {"big": {"uuid": UUIDS[0]}, "cpu": {}}
+    assert bindings.bindings({"big": gpu("big", H200), "cpu": None}) == {"big": {"uuid": UUIDS[0]}, "cpu": {}}

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framebench.exchange import archive
-from framebench.exchange.archive import MANIFEST, ArchiveError, packed, unpacked
+from framebench.exchange import sealed
+from framebench.exchange.sealed import MANIFEST, ArchiveError, packed, unpacked
 
 pytestmark = pytest.mark.check
 
-NAMES = st.from_regex(archive.NAME, fullmatch=True).filter(lambda name: name != MANIFEST)
+NAMES = st.from_regex(sealed.NAME, fullmatch=True).filter(lambda name: name != MANIFEST)
 SMALL = {"runs/cpu/round-1.json": b'{"a": 1}' * 20, "certificates/x/y.json": b"{}"}
 
 
@@ -47,9 +47,7 @@ def forged(members: Mapping[str, bytes], **changes) -> bytes:
 
 
 def listing(files: Mapping[str, bytes]) -> bytes:
-    return json.dumps(
-        {"format": 1, "files": {name: archive._sums(content) for name, content in files.items()}}
-    ).encode()
+    return json.dumps({"format": 1, "files": {name: sealed._sums(content) for name, content in files.items()}}).encode()
 
 
 @settings(max_examples=50)
@@ -146,9 +144,9 @@ def test_a_file_that_stands_there_twice_is_refused(file):
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(file, monkeypatch):
-    monkeypatch.setattr(archive, "MOST_BYTES_OF_FILE", 1000)
-    monkeypatch.setattr(archive, "MOST_BYTES", 1500)
-    monkeypatch.setattr(archive, "MOST_FILES", 3)
+    monkeypatch.setattr(sealed, "MOST_BYTES_OF_FILE", 1000)
+    monkeypatch.setattr(sealed, "MOST_BYTES", 1500)
+    monkeypatch.setattr(sealed, "MOST_FILES", 3)
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("was unpacked"))
     assert "a: 1001 bytes are more than the 1000" in refusal(file, forged({"a": bytes(1001)}))
     assert "1600 bytes are more than the 1500" in refusal(file, forged({"a": bytes(800), "b": bytes(800)}))
@@ -157,7 +155,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(file, monkeypatch):
 
 
 def test_a_size_that_is_a_lie_is_found(file, monkeypatch):
-    monkeypatch.setattr(archive, "MOST_BYTES_OF_FILE", 1000)
+    monkeypatch.setattr(sealed, "MOST_BYTES_OF_FILE", 1000)
     content = forged({"a": bytes(100_000)})
     assert content.count((100_000).to_bytes(4, "little")) == 2
     lie = content.replace((100_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
