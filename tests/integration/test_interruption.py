@@ -124,7 +124,7 @@ def test_a_model_of_the_wrong_size_is_a_failed_run_with_its_reason_and_not_compa
 
 
 def test_a_model_that_does_not_learn_is_invalid(workspace):
-    adapter = workspace.folder / "workflow/framebench/frameworks/pytorch.py"
+    adapter = workspace.folder / "workflow/framebench/frameworks/pytorch/adapter.py"
     append(adapter, "torch.optim.SGD.step = lambda optimizer: None")
     workspace.configure(frameworks=["pytorch"], baseline="pytorch")
     assert workspace.snakemake(MEASURED).returncode != 0

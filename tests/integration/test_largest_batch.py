@@ -74,7 +74,7 @@ def test_every_adapter_runs_out_of_a_limited_memory_and_its_largest_batch_is_fou
 @pytest.mark.usefixtures("installed")
 def test_a_search_that_fails_is_drawn_as_a_gap_and_made_again_the_next_time(limited):
     limited.configure(frameworks=["pytorch"], baseline="pytorch", largest_batch={"start": 2, "at_most": 2})
-    adapter = limited.folder / "workflow/framebench/frameworks/pytorch.py"
+    adapter = limited.folder / "workflow/framebench/frameworks/pytorch/adapter.py"
     original = adapter.read_text()
     append(adapter, "torch.optim.SGD.step = lambda optimizer: {}['planted']")
     result = limited.snakemake("largest-batch")

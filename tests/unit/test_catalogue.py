@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ pytestmark = pytest.mark.check
 
 WHOLE = 'LABEL = "Torch"\nENVIRONMENT = "pytorch"\nMODEL_FILE = "pytorch"\nTRACKS = ("default", "tuned")\n'
 OPTIONS = 'OPTIONS = {"cpu": {"compile": (False, True)}, "cuda": {"graphs": (0, 1)}}'
+WHOLE += 'COLOUR = "#0072B2"\nMARKER = "s"\n'
 WHOLE += OPTIONS + '\nPRECISIONS = {"cpu": ("float32",), "cuda": ("float32", "tf32")}\n'
 
 
@@ -55,8 +57,8 @@ def test_beneath_keras_is_the_framework_of_its_environment_and_beneath_that_noth
 
 
 def test_a_framework_that_takes_anothers_model_file_has_nothing_beneath(root):
-    write(root, "frameworks/pytorch.py", WHOLE)
-    write(root, "frameworks/slow_torch.py", WHOLE)
+    write(root, "frameworks/pytorch/adapter.py", WHOLE)
+    write(root, "frameworks/slow_torch/adapter.py", WHOLE)
     assert catalogue.beneath("slow-torch", ["pytorch", "slow-torch"], root) is None
 
 
@@ -69,11 +71,10 @@ def test_no_framework_is_imported():
     subprocess.run([sys.executable, "-c", script], check=True, env={"PYTHONPATH": "workflow"}, cwd=catalogue.ROOT)
 
 
-def test_a_framework_is_a_file_with_a_label(root):
-    write(root, "frameworks/keras_torch.py", WHOLE)
-    write(root, "frameworks/_shared.py", WHOLE)
-    write(root, "frameworks/__init__.py", WHOLE)
-    write(root, "frameworks/loops.py", "STEPS = 3\n")
+def test_a_framework_is_a_folder_with_an_adapter(root):
+    write(root, "frameworks/keras_torch/adapter.py", WHOLE)
+    for other in ("_template/adapter.py", "contract.py", "adapter.py", "notes/inspector.py"):
+        write(root, f"frameworks/{other}", WHOLE)
     assert catalogue.frameworks(root) == ("keras-torch",)
 
 
@@ -85,7 +86,7 @@ def test_a_workload_is_a_folder_with_a_spec(root):
 
 
 def test_an_adapters_constants_are_read(root):
-    write(root, "frameworks/torch_x.py", "import no_such_framework\n" + WHOLE)
+    write(root, "frameworks/torch_x/adapter.py", "import no_such_framework\n" + WHOLE)
     adapter = catalogue.adapter("torch-x", root)
     assert (adapter.name, adapter.label) == ("torch-x", "Torch")
     assert (adapter.environment, adapter.model_file) == ("pytorch", "pytorch")
@@ -93,11 +94,37 @@ def test_an_adapters_constants_are_read(root):
     assert adapter.options == {"cpu": {"compile": (False, True)}, "cuda": {"graphs": (0, 1)}}
     assert adapter.defaults == {"compile": False, "graphs": 0}
     assert adapter.precisions == {"cpu": ("float32",), "cuda": ("float32", "tf32")}
-    assert adapter.path == Path("workflow/framebench/frameworks/torch_x.py")
+    assert adapter.path == Path("workflow/framebench/frameworks/torch_x/adapter.py")
+
+
+@pytest.mark.parametrize("line", ["", 'COLOUR = "blue"', 'COLOUR = "#0072B"', "COLOUR = 0x0072B2"])
+def test_an_adapter_must_have_a_colour(root, line):
+    write(root, "frameworks/x/adapter.py", WHOLE.replace('COLOUR = "#0072B2"', line))
+    with pytest.raises(AdapterError, match=r'frameworks/x/adapter\.py: the constant COLOUR .*such as "#0072B2"'):
+        catalogue.adapter("x", root)
+
+
+def test_every_framework_has_a_colour_and_a_marker_of_its_own():
+    every = [catalogue.adapter(framework) for framework in catalogue.frameworks()]
+    assert len({adapter.colour for adapter in every}) == len({adapter.marker for adapter in every}) == len(every)
+
+
+def test_a_framework_takes_part_in_the_workloads_that_it_has_a_model_file_of(root):
+    write(root, "frameworks/torch_x/adapter.py", WHOLE)
+    write(root, "workloads/tiny/pytorch.py")
+    write(root, "workloads/large/keras.py")
+    assert catalogue.takes_part("torch-x", "tiny", root)
+    assert not catalogue.takes_part("torch-x", "large", root)
+
+
+@pytest.mark.parametrize("framework", catalogue.frameworks())
+def test_no_measured_code_depends_on_what_the_tests_plant_and_show(framework):
+    for path in catalogue.sources(framework, "article-cnn"):
+        assert "frameworks" not in path.parts or path.name not in ("faults.py", "samples.py", "_planting.py")
 
 
 def test_inference_has_no_use_for_the_settings_of_a_training_loop(root):
-    write(root, "frameworks/x.py", WHOLE + 'TRAINING_OPTIONS = ("compile",)\n')
+    write(root, "frameworks/x/adapter.py", WHOLE + 'TRAINING_OPTIONS = ("compile",)\n')
     adapter = catalogue.adapter("x", root)
     assert adapter.options_of("cpu", trains=True) == {"compile": (False, True)}
     assert adapter.options_of("cpu", trains=False) == {}
@@ -109,8 +136,8 @@ def test_inference_has_no_use_for_the_settings_of_a_training_loop(root):
     ["", "TRACKS = ()", 'TRACKS = "default"', 'TRACKS = ["default"]', "TRACKS = tracks()", "TRACKS: tuple"],
 )
 def test_an_adapter_without_proper_tracks_is_named_with_the_constant(root, line):
-    write(root, "frameworks/x.py", f'LABEL = "X"\nENVIRONMENT = "x"\nMODEL_FILE = "x"\n{line}\n')
-    with pytest.raises(AdapterError, match=r"^workflow/framebench/frameworks/x\.py: the constant TRACKS .*tuple"):
+    write(root, "frameworks/x/adapter.py", WHOLE.replace('TRACKS = ("default", "tuned")', line))
+    with pytest.raises(AdapterError, match=r"^workflow/framebench/frameworks/x/adapter\.py: the constant TRACKS .*tuple"):
         catalogue.adapter("x", root)
 
 
@@ -120,8 +147,8 @@ def test_an_adapter_without_proper_tracks_is_named_with_the_constant(root, line)
 def test_an_adapter_must_say_in_what_it_trains(root, line):
     precisions = WHOLE.splitlines()[-1]
     assert precisions.startswith("PRECISIONS")
-    write(root, "frameworks/x.py", WHOLE.replace(precisions, line))
-    with pytest.raises(AdapterError, match=r"frameworks/x\.py: the constant PRECISIONS .*by kind of device"):
+    write(root, "frameworks/x/adapter.py", WHOLE.replace(precisions, line))
+    with pytest.raises(AdapterError, match=r"frameworks/x/adapter\.py: the constant PRECISIONS .*by kind of device"):
         catalogue.adapter("x", root)
 
 
@@ -129,15 +156,15 @@ def test_an_adapter_must_say_in_what_it_trains(root, line):
 def test_an_adapter_that_can_be_tuned_must_say_what_is_tried(root, line):
     write(
         root,
-        "frameworks/x.py",
+        "frameworks/x/adapter.py",
         WHOLE.replace(OPTIONS, line),
     )
-    with pytest.raises(AdapterError, match=r"frameworks/x\.py: the constant OPTIONS .*settings with their values"):
+    with pytest.raises(AdapterError, match=r"frameworks/x/adapter\.py: the constant OPTIONS .*settings with their values"):
         catalogue.adapter("x", root)
 
 
 def test_the_digest_of_the_sources_changes_with_any_of_them_and_with_no_other_file(root):
-    write(root, "frameworks/torch_x.py", WHOLE)
+    write(root, "frameworks/torch_x/adapter.py", WHOLE)
     for model in ("spec", "pytorch", "keras"):
         write(root, f"workloads/tiny/{model}.py")
     write(root, "record.py")
@@ -155,7 +182,7 @@ def test_the_digest_of_the_sources_changes_with_any_of_them_and_with_no_other_fi
 
 
 def test_another_side_of_a_framework_has_its_adapter_and_certificate_and_a_label_of_its_own(root):
-    write(root, "frameworks/torch_x.py", WHOLE)
+    write(root, "frameworks/torch_x/adapter.py", WHOLE)
     write(root, "workloads/tiny/spec.py")
     write(root, "workloads/tiny/pytorch.py")
     assert catalogue.adapter("torch-x~again", root).path == catalogue.adapter("torch-x", root).path
@@ -166,19 +193,19 @@ def test_another_side_of_a_framework_has_its_adapter_and_certificate_and_a_label
 
 @pytest.mark.parametrize("name", ["LABEL", "ENVIRONMENT", "MODEL_FILE"])
 def test_an_adapter_without_a_name_is_named_with_the_constant(root, name):
-    write(root, "frameworks/x.py", WHOLE.replace(f"{name} =", f"{name} = None #"))
-    with pytest.raises(AdapterError, match=rf"frameworks/x\.py: the constant {name} is missing or wrong"):
+    write(root, "frameworks/x/adapter.py", WHOLE.replace(f"{name} =", f"{name} = None #"))
+    with pytest.raises(AdapterError, match=rf"frameworks/x/adapter\.py: the constant {name} is missing or wrong"):
         catalogue.adapter("x", root)
 
 
 def test_an_adapter_that_is_not_python_is_named_with_the_line(root):
-    write(root, "frameworks/x.py", "LABEL = 'X'\ndef\n")
-    with pytest.raises(AdapterError, match=r"frameworks/x\.py: line 2: "):
-        catalogue.frameworks(root)
+    write(root, "frameworks/x/adapter.py", "LABEL = 'X'\ndef\n")
+    with pytest.raises(AdapterError, match=r"frameworks/x/adapter\.py: line 2: "):
+        catalogue.adapter("x", root)
 
 
 def test_a_framework_without_an_adapter_is_said_so():
-    with pytest.raises(AdapterError, match=r"^workflow/framebench/frameworks/no_such\.py: does not exist$"):
+    with pytest.raises(AdapterError, match=r"^workflow/framebench/frameworks/no_such/adapter\.py: does not exist$"):
         catalogue.adapter("no-such")
 
 
@@ -189,16 +216,17 @@ def test_sources_are_the_shared_code_and_one_framework_and_one_workload(root):
         "measure/devices/cpu.py",
         "frameworks/__init__.py",
         "frameworks/_loops.py",
+        "frameworks/x/inspector.py",
         "workloads/layers.py",
         "workloads/a_net/spec.py",
     }
-    others = ("frameworks/other.py", "frameworks/_other_loops.py", "workloads/a_net/keras.py")
+    others = ("frameworks/other/adapter.py", "frameworks/x/faults.py", "frameworks/_other_loops.py", "workloads/a_net/keras.py")
     for path in (*mine, *others, "workloads/b_net/pytorch.py"):
         write(root, path)
     write(root, "measure/worker.py", "from framebench import frameworks\n")
-    write(root, "frameworks/x.py", f"from framebench.frameworks._loops import loop\n{WHOLE}")
+    write(root, "frameworks/x/adapter.py", f"from framebench.frameworks._loops import loop\n{WHOLE}")
     write(root, "workloads/a_net/pytorch.py")
-    expected = [catalogue.PACKAGE / path for path in (*mine, "frameworks/x.py", "workloads/a_net/pytorch.py")]
+    expected = [catalogue.PACKAGE / path for path in (*mine, "frameworks/x/adapter.py", "workloads/a_net/pytorch.py")]
     expected.append(Path("workflow/schemas/record.schema.json"))
     assert list(catalogue.sources("x", "a-net", root)) == sorted(expected)
 
@@ -207,7 +235,7 @@ def test_sources_follow_imports_within_the_package(root):
     for path in ("record.py", "analyse.py", "workloads/a_net/spec.py", "frameworks/base_loop.py"):
         write(root, path)
     write(root, "workloads/a_net/pytorch.py", "import framebench.analyse\n")
-    write(root, "frameworks/x.py", f"from framebench.frameworks import base_loop\nimport torch\n{WHOLE}")
+    write(root, "frameworks/x/adapter.py", f"from framebench.frameworks import base_loop\nimport torch\n{WHOLE}")
     sources = catalogue.sources("x", "a-net", root)
     assert catalogue.PACKAGE / "frameworks/base_loop.py" in sources
     assert catalogue.PACKAGE / "analyse.py" in sources
@@ -215,7 +243,7 @@ def test_sources_follow_imports_within_the_package(root):
 
 def test_sources_of_the_repository_exist_and_tell_frameworks_apart():
     for framework in catalogue.frameworks():
-        for workload in catalogue.workloads():
+        for workload in filter(partial(catalogue.takes_part, framework), catalogue.workloads()):
             sources = catalogue.sources(framework, workload)
             assert all((catalogue.ROOT / source).is_file() for source in sources)
             others = {catalogue.adapter(other).path for other in catalogue.frameworks()} - set(sources)
@@ -224,7 +252,7 @@ def test_sources_of_the_repository_exist_and_tell_frameworks_apart():
 
 
 def test_what_the_keras_frameworks_share_is_measured_again_for_them_alone():
-    shared = catalogue.PACKAGE / "frameworks" / "_keras.py"
+    shared = catalogue.PACKAGE / "frameworks" / "_keras" / "trainer.py"
     for framework in catalogue.frameworks():
         assert (shared in catalogue.sources(framework, "article-cnn")) == framework.startswith("keras-")
 

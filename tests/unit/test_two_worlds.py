@@ -1,7 +1,9 @@
 """The measuring and the analysing side meet only in files: neither imports what the other needs."""
 
 import ast
+import re
 import sys
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -11,17 +13,35 @@ from framebench.plan import catalogue
 pytestmark = pytest.mark.check
 
 PACKAGE = catalogue.ROOT / catalogue.PACKAGE
-FRAMEWORKS = {"tensorflow", "torch", "keras", "jax", "optax"}
 # What an environment of a framework holds beside it.
 MEASURING = {"numpy", "psutil", "pynvml"}
+# In the folder of a framework, for the tests alone.
+FOR_TESTS = {PACKAGE / "frameworks" / "_planting.py", *(PACKAGE / "frameworks").glob("*/faults.py")}
+FOR_TESTS |= {*(PACKAGE / "frameworks").glob("*/samples.py"), *(PACKAGE / "frameworks/_template").glob("*.py")}
 
 
-def measured() -> list[Path]:
-    """Every file that runs under a framework's own interpreter."""
-    pairs = [(framework, workload) for framework in catalogue.frameworks() for workload in catalogue.workloads()]
-    files = {path for pair in pairs for path in catalogue.sources(*pair)}
-    files |= set(catalogue.code("framebench.certify.observe"))
-    return sorted(catalogue.ROOT / path for path in files if path.suffix == ".py")
+def packages(framework: str) -> set[str]:
+    """The modules that a framework's environment is made of, by the names of the packages that its .in file asks for."""
+    asked = (catalogue.ROOT / f"envs/{catalogue.adapter(framework).environment}-cpu.in").read_text()
+    names = re.findall(r"(?m)^[A-Za-z][\w.-]*", asked)
+    return {name.lower().removesuffix("-cpu").replace("-", "_") for name in names}
+
+
+# Every module that belongs to a framework.
+FRAMEWORKS = {name for framework in catalogue.frameworks() for name in catalogue.third_party(framework)} - MEASURING
+
+
+@cache
+def measured() -> dict[Path, set[str]]:
+    """Every file that runs under a framework's own interpreter, with the modules that all of these have."""
+    found: dict[Path, set[str]] = {}
+    for framework in catalogue.frameworks():
+        for workload in filter(partial(catalogue.takes_part, framework), catalogue.workloads()):
+            for path in {*catalogue.sources(framework, workload), *catalogue.code("framebench.certify.observe")}:
+                if path.suffix == ".py":
+                    file = catalogue.ROOT / path
+                    found[file] = found.get(file, packages(framework)) & packages(framework)
+    return dict(sorted(found.items()))
 
 
 def imported(path: Path) -> set[str]:
@@ -37,12 +57,12 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", measured(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_measured_code_imports_nothing_that_its_environment_lacks(path):
-    assert imported(path) <= MEASURING | FRAMEWORKS
+    assert imported(path) <= MEASURING | measured()[path]
 
 
 @pytest.mark.parametrize(
     "path",
-    sorted(set(PACKAGE.rglob("*.py")) - set(measured())),
+    sorted(set(PACKAGE.rglob("*.py")) - set(measured()) - FOR_TESTS),
     ids=lambda path: str(path.relative_to(PACKAGE)),
 )
 def test_analysing_code_imports_no_framework(path):
@@ -50,7 +70,7 @@ def test_analysing_code_imports_no_framework(path):
 
 
 def test_a_framework_is_imported_by_its_adapter_and_its_model_files_only():
-    allowed = {PACKAGE / "frameworks", *(PACKAGE / "workloads").glob("*/")}
+    allowed = {*(PACKAGE / "frameworks").glob("*/"), *(PACKAGE / "workloads").glob("*/")}
     for path in measured():
         if imported(path) & FRAMEWORKS:
             assert path.parent in allowed

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from framebench import frameworks, workloads
+from framebench.frameworks import contract
 from framebench.measure import footprint, worker
 from framebench.measure.devices import cuda, nvml
 from framebench.measure.largest import STEPS
@@ -79,7 +80,6 @@ def test_the_loss_of_a_trial_whose_memory_is_at_its_end_is_not_looked_at(
             def __init__(self, *_, **__) -> None:
                 self.given = workload.initial_weights(1)
 
-            kernels = staticmethod(lambda images: {})
             settings, feed = dict, staticmethod(lambda *_: None)
             allocator_peaks_mib = staticmethod(lambda: (None, None))
             loss = staticmethod(lambda images, labels: losses.pop())
@@ -102,6 +102,9 @@ def test_the_loss_of_a_trial_whose_memory_is_at_its_end_is_not_looked_at(
     observed: dict[str, object] = {}
     worker.observe(request | {"data": str(tmp_path / "data.npz"), "weights_only": weights_only}, observed)
     assert 2 - len(losses) == looked_at
+    assert observed.get("kernels") is None
+    reason = "workflow/framebench/frameworks/x/inspector.py does not exist, so nothing looks into x"
+    assert observed.get("profile_reason") == (None if weights_only else reason)
     # Its weights are: here they are as they were.
     assert observed.get("reason") == ("no weight has changed" if weights_only else None)
 
@@ -127,7 +130,7 @@ def test_a_trial_must_have_changed_its_weights_to_finite_ones(after, reason):
 )
 def test_which_kernels_ran_is_told_of_layers_that_have_several(workload, operations, found):
     loaded = workloads.load(workload)
-    assert frameworks.kernels(loaded, "graph", operations, cudnn="cudnn", fused=("other", "norm")) == found
+    assert contract.kernels(loaded, "graph", operations, cudnn="cudnn", fused=("other", "norm")) == found
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import numpy as np
 from framebench import files, frameworks, workloads
 from framebench.certify import problem as given
 from framebench.certify.problem import SNAPSHOTS, Lesson, Problem
-from framebench.frameworks import Adapter, Trainer, Weights
+from framebench.frameworks.contract import Framework, Trainer, Weights, furthest
 from framebench.workloads.layers import Workload
 
 Facts = dict[str, object]
@@ -66,7 +66,11 @@ class Seen:
 
 
 def observe(
-    adapter: Adapter, workload: Workload, problem: Problem, lesson: Lesson | None, threads: int
+    framework: Framework,
+    workload: Workload,
+    problem: Problem,
+    lesson: Lesson | None,
+    threads: int,
 ) -> tuple[Facts, dict[str, np.ndarray]]:
     """Everything that a certificate looks at: facts, and arrays under `<precision>/<quantity>`.
 
@@ -78,33 +82,35 @@ def observe(
 
     # First, as it names the layer where the model file does not fit.
     for precision in given.PRECISIONS:
-        seen = quantities(adapter, workload, problem, threads, precision)
+        seen = quantities(framework, workload, problem, threads, precision)
         arrays |= {f"{precision}/{name}": array for name, array in seen.items()}
-    trainer = adapter.Trainer(workload, problem.weights, given.BATCH_SIZE, threads, "float32")
+    trainer = framework.adapter.Trainer(workload, problem.weights, given.BATCH_SIZE, threads, "float32")
     images, _ = problem.batches("float32")[0]
     facts["shapes"] = {name: list(array.shape) for name, array in trainer.weights().items()}
     facts["settings"] = trainer.settings()
-    counted = trainer.counted_flops(images)
+    inspector = framework.inspector.Inspector(trainer)
+    counted = inspector.counted_flops(images)
     facts["counted_forward_flops_per_sample"] = None if counted is None else counted / given.BATCH_SIZE
-    own = trainer.own_initial_weights()
+    own = inspector.own_initial_weights()
     facts["own_initial_weights"] = own and {name: distribution(array) for name, array in own.items()}
-    facts["dropout"] = dropout(adapter, workload, problem, threads) if workload.trains else []
+    facts["dropout"] = dropout(framework, workload, problem, threads) if workload.trains else []
     if lesson:
         start = time.perf_counter()
-        facts["accuracies"] = [accuracy(adapter, workload, lesson, threads, seed) for seed in given.LEARNING_SEEDS]
+        facts["accuracies"] = [accuracy(framework, workload, lesson, threads, seed) for seed in given.LEARNING_SEEDS]
         facts["learned_in_s"] = time.perf_counter() - start
     return facts, arrays
 
 
 def quantities(
-    adapter: Adapter, workload: Workload, problem: Problem, threads: int, precision: str
+    framework: Framework, workload: Workload, problem: Problem, threads: int, precision: str
 ) -> dict[str, np.ndarray]:
     """The arrays named by `problem.quantities`, computed in one precision, dropout off in training."""
     weights = {name: array.astype(precision) for name, array in problem.weights.items()}
     batches = problem.batches(precision)
-    trainer = adapter.Trainer(workload, weights, given.BATCH_SIZE, threads, precision)
+    trainer = framework.adapter.Trainer(workload, weights, given.BATCH_SIZE, threads, precision)
+    inspector = framework.inspector.Inspector(trainer)
     # Evaluation first, while the dropout layers are as the model file has them.
-    reaching = trainer.layer_inputs(batches[0][0][:1])
+    reaching = inspector.layer_inputs(batches[0][0][:1])
     for layer in given.layers(workload.weight_shapes):
         if layer not in reaching:
             raise ValueError(f"layer {layer}: the model file does not use it")
@@ -118,8 +124,8 @@ def quantities(
         "evaluation loss": np.array([trainer.loss(images, labels) for images, labels in batches]),
     }
     told = Seen()
-    trainer.without_dropout()
-    trainer.watch(told)
+    inspector.without_dropout()
+    inspector.watch(told)
 
     def snapshot(step: int) -> None:
         if step in SNAPSHOTS:
@@ -138,23 +144,23 @@ def output(trainer: Trainer, batches: int) -> np.ndarray:
     return np.concatenate(found)
 
 
-def tuned(adapter: Adapter, workload: Workload, problem: Problem, threads: int) -> dict[str, np.ndarray]:
+def tuned(framework: Framework, workload: Workload, problem: Problem, threads: int) -> dict[str, np.ndarray]:
     """What comes of all steps, with every setting of track `tuned` away from its default at once.
 
     Arrays under `<problem.tuned(precision)>/<quantity>`. Not watched, since what is fused or taken many steps at a time
     cannot be looked into. An allocator is no part of it: it belongs to the process and computes nothing.
     """
     workload = given.certified(workload)
-    settings = {name: value for name, value in frameworks.furthest(adapter, workload).items() if name != "allocator"}
+    settings = {name: value for name, value in furthest(framework.adapter, workload).items() if name != "allocator"}
     found = {}
     for precision, input in given.INPUTS.items():
         weights = {name: array.astype(precision) for name, array in problem.weights.items()}
-        trainer = adapter.Trainer(workload, weights, given.BATCH_SIZE, threads, precision, tuning=settings)
+        trainer = framework.adapter.Trainer(workload, weights, given.BATCH_SIZE, threads, precision, tuning=settings)
         if not workload.trains:
             trainer.feed(given.typed(problem.images, precision), problem.labels, input)
             found[f"{given.tuned(precision)}/output"] = output(trainer, len(problem.batches(precision)))
             continue
-        trainer.without_dropout()
+        framework.inspector.Inspector(trainer).without_dropout()
         trainer.feed(given.typed(problem.images, precision), problem.labels, input)
         trainer.train(Steps(given.STEPS))
         for name, array in trainer.weights().items():
@@ -163,21 +169,21 @@ def tuned(adapter: Adapter, workload: Workload, problem: Problem, threads: int) 
     return found
 
 
-def dropout(adapter: Adapter, workload: Workload, problem: Problem, threads: int) -> list[dict[str, float]]:
+def dropout(framework: Framework, workload: Workload, problem: Problem, threads: int) -> list[dict[str, float]]:
     """What the dropout layers do in training steps as they are measured, layer by layer and step by step."""
-    trainer = adapter.Trainer(workload, problem.weights, given.DROPOUT_BATCH_SIZE, threads, "float32")
+    trainer = framework.adapter.Trainer(workload, problem.weights, given.DROPOUT_BATCH_SIZE, threads, "float32")
     told = Seen()
-    trainer.watch(told)
+    framework.inspector.Inspector(trainer).watch(told)
     count = len(problem.labels) // given.DROPOUT_BATCH_SIZE * given.DROPOUT_BATCH_SIZE
     trainer.feed(problem.images[:count], problem.labels[:count], "device")
     trainer.train(Steps(given.DROPOUT_STEPS))
     return told.dropouts
 
 
-def accuracy(adapter: Adapter, workload: Workload, lesson: Lesson, threads: int, seed: int) -> float:
+def accuracy(framework: Framework, workload: Workload, lesson: Lesson, threads: int, seed: int) -> float:
     """Share of held-out images that are told rightly after learning from the seed's weights."""
     weights = given.learning_weights(workload, seed)
-    trainer: Trainer = adapter.Trainer(workload, weights, given.LEARNING_BATCH_SIZE, threads, "float32")
+    trainer: Trainer = framework.adapter.Trainer(workload, weights, given.LEARNING_BATCH_SIZE, threads, "float32")
     trainer.feed(lesson.images, lesson.labels, "device")
     trainer.train(Steps(lesson.steps))
     return given.accuracy(trainer.logits(lesson.held_out_images), lesson.held_out_labels)
@@ -210,9 +216,10 @@ def main() -> None:
     arrays: dict[str, np.ndarray] = {}
     try:
         workload, problem = workloads.load(options.workload), given.read_problem(options.problem)
-        adapter = frameworks.load(options.framework)
+        adapter, lesson = frameworks.load(options.framework), given.lesson(workload, options.data)
         facts |= adapter.versions()
-        observed, arrays = observe(adapter, workload, problem, given.lesson(workload, options.data), options.threads)
+        framework = Framework(adapter, frameworks.inspector(options.framework))
+        observed, arrays = observe(framework, workload, problem, lesson, options.threads)
         facts |= observed
     except Exception as error:
         traceback.print_exc()
@@ -220,7 +227,7 @@ def main() -> None:
     else:
         if "tuned" in adapter.TRACKS:
             try:
-                arrays |= tuned(adapter, workload, problem, options.threads)
+                arrays |= tuned(framework, workload, problem, options.threads)
             except Exception as error:
                 traceback.print_exc()
                 facts["tuned_failed"] = failure(options.workload, options.framework, error)

@@ -28,6 +28,7 @@ from matplotlib.transforms import blended_transform_factory
 from framebench.analyse import selection
 from framebench.analyse.table import flagged
 from framebench.languages import Language
+from framebench.plan import catalogue
 from framebench.record import BLOCK, STAND_IN
 
 WIDTH_IN = 7.0
@@ -37,16 +38,8 @@ INK = "#222222"
 PALE = "#999999"
 LEGEND_COLUMNS = 4
 
-# Okabe and Ito's colours, told apart by colour-blind readers, with a marker each for print without colour.
-# A framework keeps its own in every figure; one that is not listed takes the next of OTHERS.
-FRAMEWORKS = {
-    "tensorflow": ("#56B4E9", "o"),
-    "keras-tensorflow": ("#0072B2", "s"),
-    "pytorch": ("#D55E00", "D"),
-    "keras-torch": ("#E69F00", "^"),
-    "jax": ("#009E73", "v"),
-    "keras-jax": ("#CC79A7", "P"),
-}
+# For a framework that is not here, as in merged results, or is compared with itself; the others' adapters say theirs,
+# Okabe and Ito's colours, which colour-blind readers tell apart.
 OTHERS = [("#000000", "X"), ("#999999", "*"), ("#8C510A", "<"), ("#5E3C99", ">")]
 
 # The article's blue, orange and green in shades that colour-blind readers tell apart; then others.
@@ -61,8 +54,9 @@ class GlyphError(ValueError):
 def framework_styles(frameworks: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Framework → (colour, marker), sorted by framework."""
     names = sorted(set(frameworks))
-    unlisted = [name for name in names if name not in FRAMEWORKS]
-    styles = FRAMEWORKS | {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(unlisted)}
+    own = {name: (one.colour, one.marker) for name in catalogue.frameworks() for one in [catalogue.adapter(name)]}
+    unlisted = [name for name in names if name not in own]
+    styles = own | {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(unlisted)}
     return {name: styles[name] for name in names}
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from framebench.frameworks import Trainer
+from framebench.frameworks.contract import Inspector
 
 # The smallest of these sizes of which one product takes long enough for its launch not to matter, else the largest,
 # of which three matrices in float32 take 0.8 GiB.
@@ -20,16 +20,16 @@ BLOCKS = 3
 BLOCK_S = 0.05
 
 
-def measured(trainer: Trainer, out_of_memory: Callable[[BaseException], bool]) -> dict[str, object]:
+def measured(inspector: Inspector, out_of_memory: Callable[[BaseException], bool]) -> dict[str, object]:
     """Record fields; null where there is no memory left for it."""
     try:
-        size, product = large_product(trainer)
+        size, product = large_product(inspector)
         return {
             "ceiling_matrix_size": size,
             # A multiply-add counts as two operations, as in the spec.
             "ceiling_gflops": rate(product, 2 * size**3) / 1e9,
             # Each byte is read and written.
-            "ceiling_copy_gb_per_s": rate(trainer.copy(COPY_MIB), 2 * COPY_MIB * 2**20) / 1e9,
+            "ceiling_copy_gb_per_s": rate(inspector.copy(COPY_MIB), 2 * COPY_MIB * 2**20) / 1e9,
         }
     except Exception as error:
         if out_of_memory(error):
@@ -37,10 +37,10 @@ def measured(trainer: Trainer, out_of_memory: Callable[[BaseException], bool]) -
         raise
 
 
-def large_product(trainer: Trainer) -> tuple[int, Callable[[int], None]]:
+def large_product(inspector: Inspector) -> tuple[int, Callable[[int], None]]:
     """A size and its product; the product has been made."""
     for size in SIZES:
-        product = trainer.product(size)
+        product = inspector.product(size)
         product(1)
         if seconds(product, 1) >= PRODUCT_S:
             break

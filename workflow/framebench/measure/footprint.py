@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from framebench.frameworks import Trainer, Weights
+from framebench.frameworks.contract import Trainer, Weights
 from framebench.workloads.layers import GRU, BatchNorm, Conv, Dense, Embedding, Layer, Residual, Workload
 
 # What a layer multiplies two ones by: to be passed on; kept by 11 bits and not by 8, by 24 and not by 11, by range.

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 
-from framebench.frameworks import Adapter, Span, Trainer
+from framebench.frameworks.contract import Inspecting, Span, Trainer
 from framebench.workloads.layers import Workload
 
 
@@ -36,11 +36,11 @@ class Followed:
         return True
 
 
-def measured(trainer: Trainer, adapter: Adapter, workload: Workload, device: str, steps: int) -> dict[str, object]:
+def measured(trainer: Trainer, inspector: Inspecting, workload: Workload, device: str, steps: int) -> dict[str, object]:
     """Record fields of a trainer that has been measured, on `device`, `cpu` or `cuda`; why there are none."""
     try:
         with ExitStack() as context:
-            pace = Followed(adapter.traced(device), steps, context)
+            pace = Followed(inspector.traced(device), steps, context)
             if workload.trains:
                 trainer.train(pace)
             else:

@@ -19,6 +19,7 @@ import numpy as np
 
 from framebench import frameworks, workloads
 from framebench.frameworks import self_comparison
+from framebench.frameworks.contract import Adapter, Inspector, Trainer, Weights
 from framebench.measure import allocator, ceiling, die_with, footprint, split
 from framebench.measure.devices import cpu, cuda, nvml
 from framebench.measure.pace import MoreWork, Pace, Timeline
@@ -103,17 +104,11 @@ def observe(request: dict, observed: dict[str, object]) -> None:
     else:
         observed |= outcome(trainer, workload, weights, first_batch, precision)
     if not request.get("weights_only"):
-        seen, flags = kernels_seen(trainer, first_batch[0], device)
+        seen, flags = looked_into(trainer, adapter, request, workload=workload, images=first_batch[0], device=device)
         observed |= seen | {"flags": [*observed["flags"], *flags]}  # type: ignore[misc]
-    if request.get("diagnosis"):
-        if steps := request["protocol"]["profiled_steps"]:
-            observed |= split.measured(trainer, adapter, workload, device, steps)
-        observed |= ceiling.measured(trainer, adapter.out_of_memory)
 
 
-def measure(
-    trainer: frameworks.Trainer, request: dict, workload: Workload
-) -> tuple[dict[str, object], np.ndarray | None]:
+def measure(trainer: Trainer, request: dict, workload: Workload) -> tuple[dict[str, object], np.ndarray | None]:
     """Train, or infer, as `request` asks for; record fields on the time and the memory that it took.
 
     The second value is what came out of the last batch in inference, None in training.
@@ -149,9 +144,9 @@ def measure(
 
 
 def outcome(
-    trainer: frameworks.Trainer,
+    trainer: Trainer,
     workload: Workload,
-    weights: frameworks.Weights,
+    weights: Weights,
     batch: tuple[np.ndarray, np.ndarray],
     precision: str,
 ) -> dict[str, object]:
@@ -169,7 +164,7 @@ def outcome(
 
 
 def outcome_of_inference(
-    trainer: frameworks.Trainer, workload: Workload, output: np.ndarray, precision: str | None
+    trainer: Trainer, workload: Workload, output: np.ndarray, precision: str | None
 ) -> dict[str, object]:
     """Record fields from what came out of the last batch, (n, size), and from the net, unless `precision` is None."""
     seen = {} if precision is None else precision_seen(trainer, workload, len(output), precision)
@@ -178,16 +173,31 @@ def outcome_of_inference(
     return seen
 
 
-def kernels_seen(trainer: frameworks.Trainer, images: np.ndarray, device: str) -> tuple[dict[str, object], list[str]]:
+def looked_into(
+    trainer: Trainer, adapter: Adapter, request: dict, *, workload: Workload, images: np.ndarray, device: str
+) -> tuple[dict[str, object], list[str]]:
+    """Record fields and flags from the framework's inspector; where it has none, the reason."""
+    try:
+        module = frameworks.inspector(request["framework"])
+    except frameworks.NoInspectorError as error:
+        return {"profile_reason": str(error)}, []
+    inspector = module.Inspector(trainer)
+    seen, flags = kernels_seen(inspector, images, device)
+    if request.get("diagnosis"):
+        if steps := request["protocol"]["profiled_steps"]:
+            seen |= split.measured(trainer, module, workload, device, steps)
+        seen |= ceiling.measured(inspector, adapter.out_of_memory)
+    return seen, flags
+
+
+def kernels_seen(inspector: Inspector, images: np.ndarray, device: str) -> tuple[dict[str, object], list[str]]:
     """Record fields from what the framework runs for a batch, and flags."""
-    ran = trainer.kernels(images)
+    ran = inspector.kernels(images)
     fallback = device == "cuda" and ran.get("recurrent") == "loop"
     return {"kernels": json.dumps(ran)}, [LOOP] * fallback
 
 
-def precision_seen(
-    trainer: frameworks.Trainer, workload: Workload, batch_size: int, precision: str
-) -> dict[str, object]:
+def precision_seen(trainer: Trainer, workload: Workload, batch_size: int, precision: str) -> dict[str, object]:
     """Record fields from the numbers that the net gives: it must compute in that precision."""
     precisions = footprint.found(trainer, workload, batch_size)
     seen: dict[str, object] = {"precision_found": footprint.described(precisions)}
@@ -196,7 +206,7 @@ def precision_seen(
     return seen
 
 
-def outcome_by_weights(weights: frameworks.Weights, initial: frameworks.Weights) -> dict[str, object]:
+def outcome_by_weights(weights: Weights, initial: Weights) -> dict[str, object]:
     """Record fields from the weights alone: to look at the loss may need more memory than training did."""
     if not all(np.isfinite(array).all() for array in weights.values()):
         return {"status": "invalid", "reason": "a weight is not finite"}

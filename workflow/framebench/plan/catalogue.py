@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,11 +15,15 @@ from framebench.frameworks import self_comparison
 ROOT = Path(__file__).resolve().parents[3]
 
 PACKAGE = Path("workflow/framebench")
+ADAPTER, INSPECTOR = "adapter.py", "inspector.py"
+COLOUR = re.compile("#[0-9A-Fa-f]{6}")
 # Constant of an adapter → the type of its literal, and of what is in it; how to write it.
 CONSTANTS: dict[str, tuple[type, type, str]] = {
     "LABEL": (str, str, "a name in quotes"),
     "ENVIRONMENT": (str, str, "a name in quotes"),
     "MODEL_FILE": (str, str, "a name in quotes"),
+    "COLOUR": (str, str, 'a colour such as "#0072B2"'),
+    "MARKER": (str, str, 'a marker of Matplotlib, such as "o"'),
     "TRACKS": (tuple, str, 'a tuple of track names, such as ("default",)'),
     "PRECISIONS": (
         dict,
@@ -47,6 +52,8 @@ class Adapter:
     label: str
     environment: str
     model_file: str
+    colour: str  # `#` and six hex digits
+    marker: str  # of Matplotlib
     tracks: tuple[str, ...]
     precisions: Mapping[str, tuple[str, ...]]  # by kind of device, `cpu` or `cuda`
     path: Path  # relative to the repository
@@ -67,12 +74,12 @@ class Adapter:
 
 @cache
 def frameworks(root: Path = ROOT) -> tuple[str, ...]:
-    """The frameworks that have an adapter, sorted; `frameworks/keras_tensorflow.py` is `keras-tensorflow`.
+    """The folders that hold an adapter, sorted; `frameworks/keras_tensorflow/` is `keras-tensorflow`.
 
-    A file that declares no LABEL is no adapter. AdapterError naming a file that is not Python.
+    One whose name begins with `_` is no framework.
     """
-    files = sorted((root / PACKAGE / "frameworks").glob("[!_]*.py"))
-    return tuple(file.stem.replace("_", "-") for file in files if "LABEL" in _constants(file, root))
+    adapters = sorted((root / PACKAGE / "frameworks").glob(f"[!_]*/{ADAPTER}"))
+    return tuple(adapter.parent.name.replace("_", "-") for adapter in adapters)
 
 
 @cache
@@ -85,16 +92,30 @@ def workloads(root: Path = ROOT) -> tuple[str, ...]:
 @cache
 def adapter(framework: str, root: Path = ROOT) -> Adapter:
     """What a framework's adapter declares; AdapterError naming the file and the constant that it lacks."""
-    path = PACKAGE / "frameworks" / f"{_module(self_comparison.base(framework))}.py"
-    constants = _constants(root / path, root)
+    path = folder(framework) / ADAPTER
+    constants = declared(path, root)
     wanted = CONSTANTS | (OF_TUNED if "tuned" in (constants.get("TRACKS") or ()) else {})
     for name, (kind, of, how) in wanted.items():
         value = constants.get(name)
         inside = value.values() if isinstance(value, dict) else value or ()
         if not inside or not isinstance(value, kind) or not all(isinstance(item, of) for item in inside):
             raise AdapterError(f"{path}: the constant {name} is missing or wrong; it must be {how}")
-    declared = {name.lower(): constants[name] for name in wanted}
-    return Adapter(framework, path=path, training_options=constants.get("TRAINING_OPTIONS", ()), **declared)
+    if not COLOUR.fullmatch(constants["COLOUR"]):
+        raise AdapterError(
+            f"{path}: the constant COLOUR is {constants['COLOUR']!r}; it must be {CONSTANTS['COLOUR'][2]}"
+        )
+    found = {name.lower(): constants[name] for name in wanted}
+    return Adapter(framework, path=path, training_options=constants.get("TRAINING_OPTIONS", ()), **found)
+
+
+def folder(framework: str) -> Path:
+    """The folder of a framework, or of the one behind it, relative to the repository."""
+    return PACKAGE / "frameworks" / _module(self_comparison.base(framework))
+
+
+def takes_part(framework: str, workload: str, root: Path = ROOT) -> bool:
+    """True where the framework has a model file of the workload."""
+    return (root / model_path(framework, workload, root)).is_file()
 
 
 def beneath(framework: str, others: Iterable[str], root: Path = ROOT) -> str | None:
@@ -130,8 +151,8 @@ def model_path(framework: str, workload: str, root: Path = ROOT) -> Path:
 def sources(framework: str, workload: str, root: Path = ROOT) -> tuple[Path, ...]:
     """The files that measuring a workload in a framework depends on, relative to the repository, sorted.
 
-    They are the measured world's shared code, the framework's adapter, the workload's spec, the one model
-    file that the framework uses, and whatever of the package these import. Files of other frameworks are left
+    They are the measured world's shared code, the framework's adapter and inspector, the workload's spec, the one
+    model file that the framework uses, and whatever of the package these import. Files of other frameworks are left
     out, so that a change to one framework measures only that framework again.
     """
     package = root / PACKAGE
@@ -143,7 +164,7 @@ def sources(framework: str, workload: str, root: Path = ROOT) -> tuple[Path, ...
             *(package / "workloads").glob("*.py"),
             root / spec_path(workload),
             root / model_path(framework, workload, root),
-            root / adapter(framework, root).path,
+            *_own(framework, root),
         ],
         root,
     )
@@ -154,17 +175,10 @@ def sources(framework: str, workload: str, root: Path = ROOT) -> tuple[Path, ...
 def certified(framework: str, workload: str, root: Path = ROOT) -> tuple[Path, ...]:
     """The files that decide what function a framework trains, relative to the repository, sorted.
 
-    They are the workload's spec, the framework's model file and adapter, and whatever these import.
+    They are the workload's spec, the framework's model file, adapter and inspector, and whatever these import.
     """
-    spec = root / spec_path(workload)
-    return tuple(
-        sorted(
-            _closure(
-                [spec, root / model_path(framework, workload, root), root / adapter(framework, root).path],
-                root,
-            )
-        )
-    )
+    files = [root / spec_path(workload), root / model_path(framework, workload, root), *_own(framework, root)]
+    return tuple(sorted(_closure(files, root)))
 
 
 @cache
@@ -198,7 +212,7 @@ def code(command: str, root: Path = ROOT) -> tuple[Path, ...]:
 
 def third_party(framework: str, root: Path = ROOT) -> tuple[str, ...]:
     """The modules that measuring in a framework imports, and that neither Python nor this package has, sorted."""
-    measured = [*(root / PACKAGE / "measure").glob("**/*.py"), root / adapter(framework, root).path]
+    measured = [*(root / PACKAGE / "measure").glob("**/*.py"), *_own(framework, root)]
     names = {
         module.partition(".")[0]
         for file in _closure(measured, root)
@@ -206,6 +220,13 @@ def third_party(framework: str, root: Path = ROOT) -> tuple[str, ...]:
         for module in _modules(statement)
     }
     return tuple(sorted(names - {PACKAGE.name} - sys.stdlib_module_names))
+
+
+def _own(framework: str, root: Path) -> list[Path]:
+    """The framework's adapter, and its inspector where it has one."""
+    path = root / adapter(framework, root).path
+    inspector = path.with_name(INSPECTOR)
+    return [path, inspector] if inspector.is_file() else [path]
 
 
 def _digest(words: Iterable[str], paths: Iterable[Path], root: Path) -> str:
@@ -241,10 +262,10 @@ def _syntax(file: Path, root: Path) -> ast.Module:
         raise AdapterError(f"{file.relative_to(root)}: line {error.lineno}: {error.msg}") from None
 
 
-def _constants(file: Path, root: Path) -> dict[str, Any]:
-    """What a file binds to names at its top level; None where that is not a literal."""
+def declared(path: Path, root: Path = ROOT) -> dict[str, Any]:
+    """Names that a file of the repository binds at its top level → their literals, or None where it is no literal."""
     constants: dict[str, Any] = {}
-    for statement in _syntax(file, root).body:
+    for statement in _syntax(root / path, root).body:
         match statement:
             case ast.Assign(targets=[ast.Name(name)]) | ast.AnnAssign(target=ast.Name(name)):
                 try:

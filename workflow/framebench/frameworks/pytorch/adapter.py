@@ -2,25 +2,21 @@
 
 import resource
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import count
 
 import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset, default_collate
-from torch.utils.flop_counter import FlopCounterMode
 
 from framebench import workloads
-from framebench.frameworks import (
+from framebench.frameworks.contract import (
     NOT_TUNED,
-    Observer,
     Pace,
-    Span,
     Tuning,
     check_fit,
     computed_type,
-    kernels,
     nothing,
     stored_type,
 )
@@ -29,6 +25,8 @@ from framebench.workloads.layers import GRU, SGD, Adam, BatchNorm, Workload
 LABEL = "PyTorch"
 ENVIRONMENT = "pytorch"
 MODEL_FILE = "pytorch"
+COLOUR = "#D55E00"
+MARKER = "D"
 TRACKS = ("default", "tuned")
 # From docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html:
 OPTIONS = {
@@ -69,11 +67,6 @@ NAMES: dict[type, dict[str, tuple[str, ...]]] = {
         "moving_variance": ("running_var",),
     },
 }
-# What runs the one way of several, as the profiler has it.
-CUDNN_RNN = "aten::_cudnn_rnn"
-BATCH_NORMS = ("aten::cudnn_batch_norm", "aten::native_batch_norm")
-
-COMPILED = "Torch-Compiled Region"  # the profiler's name for what torch.compile made
 COUNTER = "num_batches_tracked"  # of a batch norm in training: no weight
 
 
@@ -166,24 +159,6 @@ class Trainer:
         with self._evaluating():
             return self._logits(self.model, self._channels_first(images).to(self.device)).numpy(force=True)
 
-    def layer_inputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        found: dict[str, np.ndarray] = {}
-        hooks = [
-            module.register_forward_pre_hook(
-                lambda module, inputs, name=name: found.update({name: inputs[0].numpy(force=True).copy()})
-            )
-            for name, module in self.model.named_modules()
-            if f"{name}/kernel" in self.workload.weight_shapes
-        ]
-        try:
-            self.logits(images)
-        except RuntimeError as error:
-            raise ValueError(f"layer {next(reversed(found), 'input')}: {error}") from error
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return {name: self._neutral_input(name, array) for name, array in found.items()}
-
     @torch.no_grad()
     def loss(self, images: np.ndarray, labels: np.ndarray) -> float:
         x, y = self._tensors(images, labels)
@@ -224,48 +199,8 @@ class Trainer:
             "loss_scaling": self.scaler.is_enabled(),
         }
 
-    def kernels(self, images: np.ndarray) -> dict[str, str]:
-        # As it is measured, so that nothing is compiled anew.
-        x = self._channels_first(images).to(self.device)
-        self.model.train(self.workload.trains)
-        with nullcontext() if self.workload.trains else torch.inference_mode():
-            ran = operations(lambda: self._logits(self.net, x))
-        return kernels(self.workload, "eager" if self.net is self.model else "compiled", ran, CUDNN_RNN, BATCH_NORMS)
-
     def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
         return allocator_peaks_mib(self.device)
-
-    def product(self, size: int) -> Callable[[int], None]:
-        return product(self.device, self.computed, size)
-
-    def copy(self, mib: int) -> Callable[[int], None]:
-        return copy(self.device, mib)
-
-    def watch(self, observer: Observer) -> None:
-        def before_update(optimizer: torch.optim.Optimizer, *_) -> None:
-            parameters = self.model.named_parameters()
-            gradients = {name: one.grad for name, one in parameters if one.grad is not None}
-            observer.gradients(self._neutral_weights(gradients))
-
-        self.loss_fn.register_forward_hook(lambda module, inputs, loss: observer.loss(loss.numpy(force=True)))
-        self.optimizer.register_step_pre_hook(before_update)
-
-        def dropped(dropout: nn.Dropout, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
-            if dropout.training:
-                observer.dropout(inputs[0].numpy(force=True), output.numpy(force=True))
-
-        for dropout in self._dropouts():
-            dropout.register_forward_hook(dropped)
-
-    def without_dropout(self) -> None:
-        for dropout in self._dropouts():
-            dropout.p = 0.0
-
-    def own_initial_weights(self) -> dict[str, np.ndarray]:
-        return self._neutral_weights(self._net().state_dict())
-
-    def counted_flops(self, images: np.ndarray) -> int | None:
-        return None if self.workload.recurrent else counted_flops(lambda: self.logits(images))
 
     def _collated(self, samples: list[tuple[torch.Tensor, torch.Tensor]]) -> list[torch.Tensor]:
         x, y = default_collate(samples)
@@ -282,9 +217,6 @@ class Trainer:
 
     def _net(self) -> nn.Module:
         return workloads.model_file(self.workload.name, MODEL_FILE).Net()
-
-    def _dropouts(self) -> list[nn.Dropout]:
-        return [module for module in self.model.modules() if isinstance(module, nn.Dropout)]
 
     def _neutral_weights(self, native: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
         found = {}
@@ -332,16 +264,6 @@ class Trainer:
                 h, w, c = hwc
                 array = array.reshape(c, h, w, -1).transpose(1, 2, 0, 3).reshape(array.shape)
         return array
-
-    def _neutral_input(self, layer: str, array: np.ndarray) -> np.ndarray:
-        """NCHW → NHWC; (n, units) re-counted from C, H, W to H, W, C after a flatten."""
-        shape = array.shape
-        if hwc := self.workload.flattened_from(layer):
-            h, w, c = hwc
-            array = array.reshape(-1, c, h, w)
-        if array.ndim == 4:
-            array = array.transpose(0, 2, 3, 1)
-        return array.reshape(shape) if len(shape) == 2 else array
 
 
 class ToGpu:
@@ -393,63 +315,6 @@ def start(threads: int, precision: str, device: str) -> str:
         torch.backends.cudnn.conv.fp32_precision = products
     torch.zeros(1, device=device)
     return device
-
-
-def product(device: str, computed: str, size: int) -> Callable[[int], None]:
-    """As the contract has it, on the device that PyTorch calls so."""
-    a, b = (torch.rand(size, size, device=device).to(getattr(torch, computed)) for _ in range(2))
-    result = torch.empty_like(a)
-    return _repeated(lambda: torch.matmul(a, b, out=result), device)
-
-
-def copy(device: str, mib: int) -> Callable[[int], None]:
-    """As the contract has it, on the device that PyTorch calls so."""
-    source = torch.rand(mib * 2**18, device=device)
-    copied = torch.empty_like(source)
-    return _repeated(lambda: copied.copy_(source), device)
-
-
-def _repeated(work: Callable[[], object], device: str) -> Callable[[int], None]:
-    def repeat(times: int) -> None:
-        for _ in range(times):
-            work()
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    return repeat
-
-
-def operations(compute: Callable[[], object]) -> set[str]:
-    """The names of what PyTorch runs while it computes."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
-        compute()
-    return {event.key for event in seen.key_averages()}
-
-
-@contextmanager
-def traced(device: str) -> Iterator[list[Span]]:
-    """As the contract has it: docs.pytorch.org/docs/stable/profiler.html"""
-    on_gpu, activities = device == "cuda", torch.profiler.ProfilerActivity
-    spans: list[Span] = []
-    # Of a GPU nothing else is followed: every operator of the host that is would slow the host.
-    with torch.profiler.profile(activities=[activities.CUDA if on_gpu else activities.CPU]) as seen:
-        yield spans
-    # What `events` makes objects and trees of, which of a recurrent net takes longer than the steps did.
-    for event in seen.profiler.kineto_results.events():
-        if not on_gpu and event.name().startswith(COMPILED):
-            raise ValueError("PyTorch's profiler does not see the kernels that torch.compile makes for a CPU")
-        # Beside the operators, whose inner ones lie within them, stand the optimizer's Python and autograd's engine;
-        # beside a GPU's kernels and copies, annotations over stretches of the host's time.
-        of_gpu = event.device_type() == torch.autograd.DeviceType.CUDA and not event.is_user_annotation()
-        if of_gpu if on_gpu else event.name().startswith("aten::"):
-            spans.append((event.start_ns(), event.end_ns()))
-
-
-def counted_flops(compute: Callable[[], object]) -> int:
-    """Floating-point operations that PyTorch counts while it computes."""
-    with FlopCounterMode(display=False) as counter:
-        compute()
-    return counter.get_total_flops()
 
 
 def runtime_settings() -> dict[str, object]:

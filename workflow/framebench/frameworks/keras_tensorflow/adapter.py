@@ -4,20 +4,21 @@ import os
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from framebench.frameworks import tensorflow
-from framebench.frameworks._keras import KerasTrainer
-from framebench.frameworks.tensorflow import graph_flops, out_of_memory, start, traced
+from framebench.frameworks._keras.trainer import KerasTrainer
+from framebench.frameworks.tensorflow import adapter as tensorflow_adapter
+from framebench.frameworks.tensorflow.adapter import out_of_memory, start
 
 __all__ = [
+    "COLOUR",
     "ENVIRONMENT",
     "LABEL",
+    "MARKER",
     "MODEL_FILE",
     "OPTIONS",
     "PRECISIONS",
@@ -26,13 +27,14 @@ __all__ = [
     "Trainer",
     "out_of_memory",
     "start",
-    "traced",
     "versions",
 ]
 
 LABEL = "Keras (TensorFlow)"
 ENVIRONMENT = "tensorflow"
 MODEL_FILE = "keras"
+COLOUR = "#0072B2"
+MARKER = "s"
 TRACKS = ("default", "tuned")
 OPTIONS = {
     "cpu": {
@@ -55,7 +57,7 @@ PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloa
 
 
 class Trainer(KerasTrainer):
-    backend = tensorflow
+    backend = tensorflow_adapter
 
     def _batches(self, images: np.ndarray, labels: np.ndarray, input: str) -> tf.data.Dataset:
         if input == "device":
@@ -85,20 +87,11 @@ class Trainer(KerasTrainer):
     def _synchronise(self) -> None:
         tf.test.experimental.sync_devices()
 
-    def _tell(self, function: Callable, *tensors: Any) -> None:
-        tf.numpy_function(function, [self._dense(tensor) for tensor in tensors], [])
-
     def _dense(self, gradient: Any) -> tf.Tensor:
         return tf.convert_to_tensor(gradient)
 
-    def _operations(self, images: np.ndarray) -> set[str]:
-        return tensorflow.operations(lambda x: self.model(x, training=self.workload.trains), images)
-
     def _device(self) -> str:
         return self.model.weights[0].value.device
-
-    def _counted_flops(self, images: np.ndarray) -> int:
-        return graph_flops(lambda x: self.model(x, training=False), images)
 
 
 def versions() -> dict[str, str]:

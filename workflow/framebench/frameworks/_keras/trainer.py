@@ -4,7 +4,7 @@ An adapter names its backend to Keras (KERAS_BACKEND) before it imports this, an
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import cycle
 from types import ModuleType
@@ -15,15 +15,13 @@ import numpy as np
 from keras.src.backend.common.dtypes import BIT64_TO_BIT32_DTYPE
 
 from framebench import workloads
-from framebench.frameworks import (
+from framebench.frameworks.contract import (
     NOT_TUNED,
-    Observer,
     Pace,
     Tuning,
     Weights,
     check_fit,
     computed_type,
-    kernels,
     nothing,
     stored_type,
 )
@@ -89,43 +87,11 @@ class KerasTrainer(ABC):
         """Wait for the device, between two steps of `fit`."""
 
     @abstractmethod
-    def _tell(self, function: Callable, *tensors: Any) -> None:
-        """Inside a training step: call `function` with these as NumPy arrays when the step runs, in order."""
-
-    @abstractmethod
-    def _counted_flops(self, images: np.ndarray) -> int:
-        """As `counted_flops`, where the backend has a counter for the net."""
-
-    def counted_flops(self, images: np.ndarray) -> int | None:
-        # No backend counts all of a loop.
-        return None if self.workload.recurrent else self._counted_flops(images)
-
-    @abstractmethod
-    def _operations(self, images: np.ndarray) -> Collection[str]:
-        """The names of what the backend runs for a batch."""
-
-    def kernels(self, images: np.ndarray) -> dict[str, str]:
-        ran = self._operations(images)
-        backend = self.backend
-        return kernels(self.workload, self._execution(), ran, backend.CUDNN_RNN, backend.BATCH_NORMS)
-
-    def _execution(self) -> str:
-        if self.model.jit_compile:
-            return "compiled"
-        return "eager" if self.model.run_eagerly or keras.backend.backend() == "torch" else "graph"
-
-    @abstractmethod
     def _device(self) -> str:
         """Where the backend has the weights."""
 
     def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
         return self.backend.allocator_peaks_mib(self.place)
-
-    def product(self, size: int) -> Callable[[int], None]:
-        return self.backend.product(self.place, self.computed, size)
-
-    def copy(self, mib: int) -> Callable[[int], None]:
-        return self.backend.copy(self.place, mib)
 
     def _optimizer(self, optimizer: SGD | Adam) -> keras.optimizers.Optimizer:
         match optimizer:
@@ -172,16 +138,6 @@ class KerasTrainer(ABC):
         self._update_variables()
         return self.model.predict(images, batch_size=len(images), verbose=0).astype(self.stored)
 
-    def layer_inputs(self, images: np.ndarray) -> Weights:
-        own = {layer.name: layer for layer in self.model.layers}
-        reaching = {
-            layer: _before_padding(own[_own_name(layer)].input)
-            for layer in self.workload.kinds
-            if f"{layer}/kernel" in self.workload.weight_shapes and _own_name(layer) in own
-        }
-        found = keras.Model(self.model.inputs, reaching)([images], training=False)
-        return {name: keras.ops.convert_to_numpy(tensor) for name, tensor in found.items()}
-
     def loss(self, images: np.ndarray, labels: np.ndarray) -> float:
         self._update_variables()
         return float(self.model.evaluate(images, labels, batch_size=len(images), verbose=0))
@@ -191,7 +147,7 @@ class KerasTrainer(ABC):
         return self._values(self.model)
 
     def load(self, weights: Weights) -> None:
-        names = {_own_name(layer): layer for layer in self.workload.kinds}
+        names = {own_name(layer): layer for layer in self.workload.kinds}
         variables = {
             f"{names.get(layer.name, layer.name)}/{one.name}": one
             for layer in self.model.layers
@@ -212,69 +168,21 @@ class KerasTrainer(ABC):
             "optimizer": type(self.model.optimizer).__name__ if self.workload.trains else None,
         }
 
-    def watch(self, observer: Observer) -> None:
-        compute_loss, apply = self.model.compute_loss, self.model.optimizer.apply
-        names = {id(_variable(self.model, name)): name for name in self.workload.weight_shapes}
-
-        # Keras calls both outside of training steps too, in evaluation and to learn the shapes.
-        def watched_loss(*args, training: bool = True) -> Any:
-            loss = compute_loss(*args, training=training)
-            if training:
-                self._tell(observer.loss, loss)
-            return loss
-
-        def watched_apply(gradients: list, *others) -> None:
-            # Where the net does not use a variable, some backends have no gradient.
-            pairs = zip(self.model.trainable_variables, gradients, strict=True)
-            known = {names[id(variable)]: one for variable, one in pairs if one is not None}
-            self._tell(lambda *arrays: observer.gradients(dict(zip(known, arrays, strict=True))), *known.values())
-            apply(gradients, *others)
-
-        self.model.compute_loss = watched_loss
-        self.model.optimizer.apply = watched_apply
-        for layer in self._dropouts():
-            layer.call = self._watched_dropout(layer.call, observer)
-
-    def _watched_dropout(self, dropout: Callable, observer: Observer) -> Callable:
-        def watched(x: Any, training: bool = False) -> Any:
-            y = dropout(x, training=training)
-            if training:
-                self._tell(observer.dropout, x, y)
-            return y
-
-        return watched
-
-    def without_dropout(self) -> None:
-        for layer in self._dropouts():
-            layer.rate = 0.0
-
-    def own_initial_weights(self) -> Weights:
-        return self._values(self._build())
-
     def _build(self) -> keras.Model:
         return workloads.model_file(self.workload.name, "keras").build()
 
-    def _dropouts(self) -> list[keras.layers.Dropout]:
-        return [layer for layer in self.model.layers if isinstance(layer, keras.layers.Dropout)]
-
     def _values(self, model: keras.Model) -> Weights:
-        return {name: keras.ops.convert_to_numpy(_variable(model, name)) for name in self.workload.weight_shapes}
+        return {name: keras.ops.convert_to_numpy(variable_of(model, name)) for name in self.workload.weight_shapes}
 
 
-def _before_padding(tensor: keras.KerasTensor) -> keras.KerasTensor:
-    """A layer's input, which in the spec has its padding within it."""
-    operation = tensor._keras_history.operation
-    return operation.input if isinstance(operation, keras.layers.ZeroPadding2D) else tensor
-
-
-def _own_name(layer: str) -> str:
+def own_name(layer: str) -> str:
     """Keras's name of a layer of the spec: on PyTorch it may have no dots."""
     return layer.replace(".", "_")
 
 
-def _variable(model: keras.Model, name: str) -> keras.Variable:
+def variable_of(model: keras.Model, name: str) -> keras.Variable:
     layer, weight = name.split("/")
-    return next(one for one in model.get_layer(_own_name(layer)).weights if one.name == weight)
+    return next(one for one in model.get_layer(own_name(layer)).weights if one.name == weight)
 
 
 def _adam(spec: Adam, dense: Callable) -> keras.optimizers.Optimizer:

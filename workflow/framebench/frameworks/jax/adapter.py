@@ -5,40 +5,34 @@ framework of its own. The optimizer and the loss are Optax's, to which JAX's doc
 """
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import count, cycle
-from math import prod
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 from framebench import workloads
-from framebench.frameworks import (
+from framebench.frameworks.contract import (
     NOT_TUNED,
-    Observer,
     Pace,
-    Span,
     Tuning,
     Weights,
     check_fit,
     computed_type,
-    kernels,
     nothing,
     stored_type,
 )
-from framebench.frameworks._xspace import XLA_INSTRUCTION, on_cpu, on_gpu
 from framebench.workloads.layers import OF_BATCH_NORM, SGD, Adam, Dropout, Workload
 
 LABEL = "JAX"
 ENVIRONMENT = "jax"
 MODEL_FILE = "jax"
+COLOUR = "#009E73"
+MARKER = "v"
 TRACKS = ("default", "tuned")
 OPTIONS = {
     "cpu": {
@@ -54,9 +48,6 @@ OPTIONS = {
         "steps_per_call": (1, 10),
     },
 }
-# What runs the one way of several, as a trace has it: of jax.experimental.rnn; a batch norm has no kernel of its own.
-CUDNN_RNN = "rnn_fwd"
-BATCH_NORMS = ()
 TRAINING_OPTIONS = ("donate", "steps_per_call")
 # No float16: the loss scaling that it needs is neither JAX's nor Optax's.
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16")}
@@ -165,32 +156,6 @@ class Trainer:
     def logits(self, images: np.ndarray) -> np.ndarray:
         return np.array(self.evaluate(self.state[0], jax.device_put(images, self.place)))
 
-    def layer_inputs(self, images: np.ndarray) -> Weights:
-        weights = self.state[0]
-        read: list[str] = []
-
-        def net(weights: Weights, x: jax.Array) -> jax.Array:
-            return self.model.net(Noting(weights, read), x)
-
-        try:
-            traced = jax.make_jaxpr(net)(weights, images)
-        except KeyError as error:
-            layer, _, weight = error.args[0].partition("/")
-            raise ValueError(f"layer {layer}: the model file has its {weight}, but none is given") from error
-        except (TypeError, ValueError) as error:
-            layer, _, _ = read[-1].partition("/") if read else ("input", "", "")
-            raise ValueError(f"layer {layer}: {error}") from error
-        # A tree's leaves come in the order of their names.
-        names = {id(variable): name for variable, name in zip(traced.jaxpr.invars, sorted(weights), strict=False)}
-        found = {}
-        for equation in traced.jaxpr.eqns:
-            name = names.get(id(equation.invars[-1]), "")
-            if len(equation.invars) == 2 and name.endswith("/kernel"):
-                found[name.removesuffix("/kernel")] = equation.invars[0]
-        reaching = traced.replace(jaxpr=traced.jaxpr.replace(outvars=list(found.values())))
-        arrays = jax.extend.core.jaxpr_as_fun(reaching)(*jax.tree.leaves((weights, images)))
-        return {layer: np.array(array) for layer, array in zip(found, arrays, strict=True)}
-
     def loss(self, images: np.ndarray, labels: np.ndarray) -> float:
         return float(_mean_loss(self.evaluate(self.state[0], jax.device_put(images, self.place)), labels))
 
@@ -216,62 +181,8 @@ class Trainer:
             "computed_in": self.computed,
         }
 
-    def kernels(self, images: np.ndarray) -> dict[str, str]:
-        ran = operations(self.model.net, self.state[0], images)
-        return kernels(self.workload, "compiled", ran, CUDNN_RNN, BATCH_NORMS)
-
     def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
         return allocator_peaks_mib(self.place)
-
-    def product(self, size: int) -> Callable[[int], None]:
-        return product(self.place, self.computed, size)
-
-    def copy(self, mib: int) -> Callable[[int], None]:
-        return copy(self.place, mib)
-
-    def watch(self, observer: Observer) -> None:
-        loss, optimizer = self._loss, self.optimizer
-
-        def watched_loss(weights: Weights, x: jax.Array, y: jax.Array, key: jax.Array | None = None) -> jax.Array:
-            # A function of the model file, which is another while the step is traced that calls it.
-            functions = vars(self.model)
-            own = dict(functions)
-            if "dropout" in own:
-                functions["dropout"] = watched_dropout(own["dropout"], observer)
-            try:
-                value = loss(weights, x, y, key)
-            finally:
-                functions.update(own)
-            tell(observer.loss, value)
-            return value
-
-        def watched_update(gradients: Weights, *others: Any) -> tuple:
-            tell(lambda *arrays: observer.gradients(dict(zip(gradients, arrays, strict=True))), *gradients.values())
-            return optimizer.update(gradients, *others)
-
-        self._loss = watched_loss  # type: ignore[method-assign]
-        self.optimizer = optimizer._replace(update=watched_update)
-
-    def without_dropout(self) -> None:
-        self.state = *self.state[:2], None
-
-    def own_initial_weights(self) -> None:
-        return None
-
-    def counted_flops(self, images: np.ndarray) -> int:
-        return traced_flops(self.model.net, self.state[0], images)
-
-
-class Noting(dict):
-    """Weights by name, that notes in a list which ones were read."""
-
-    def __init__(self, weights: Weights, read: list[str]) -> None:
-        super().__init__(weights)
-        self.read = read
-
-    def __getitem__(self, name: str) -> Any:
-        self.read.append(name)
-        return super().__getitem__(name)
 
 
 def _optimizer(optimizer: SGD | Adam) -> optax.GradientTransformation:
@@ -285,86 +196,6 @@ def _optimizer(optimizer: SGD | Adam) -> optax.GradientTransformation:
 
 def _mean_loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
-
-
-def tell(function: Callable, *arrays: jax.Array) -> None:
-    """Inside a traced step: call `function` with these as NumPy arrays when the step runs, in order."""
-    jax.debug.callback(lambda *given: function(*map(np.asarray, given)), *arrays, ordered=True)
-
-
-def watched_dropout(dropout: Callable, observer: Observer) -> Callable:
-    """`dropout`, a function of an array and more, that tells the observer of it whenever it runs."""
-
-    def watched(x: jax.Array, *others: Any) -> jax.Array:
-        y = dropout(x, *others)
-        tell(observer.dropout, x, y)
-        return y
-
-    return watched
-
-
-def operations(function: Callable, *arguments: Any) -> set[str]:
-    """The names of what JAX traces in a function."""
-    return set(_primitives(jax.make_jaxpr(function)(*arguments).jaxpr))
-
-
-def _primitives(jaxpr: Any) -> Iterator[str]:
-    for equation in jaxpr.eqns:
-        yield equation.primitive.name
-        for inner in equation.params.values():
-            if isinstance(inner, jax.extend.core.ClosedJaxpr):
-                yield from _primitives(inner.jaxpr)
-
-
-@contextmanager
-def traced(device: str) -> Iterator[list[Span]]:
-    """As the contract has it: docs.jax.dev/en/latest/profiling.html"""
-    options = jax.profiler.ProfileOptions()
-    options.python_tracer_level = 0
-    # Of a GPU nothing else is followed: what is slows the host.
-    options.host_tracer_level = 1 if device == "cuda" else 2
-    spans: list[Span] = []
-    with tempfile.TemporaryDirectory() as folder:
-        with jax.profiler.trace(folder, profiler_options=options):
-            yield spans
-        (file,) = Path(folder).rglob("*.xplane.pb")
-        spans += spans_in(jax.profiler.ProfileData.from_file(str(file)), device)
-
-
-def spans_in(profile: jax.profiler.ProfileData, device: str) -> list[Span]:
-    """When something was computed on the device."""
-    return [
-        (event.start_ns, event.end_ns)
-        for plane in profile.planes
-        for line in plane.lines
-        if device == "cpu" or on_gpu(plane.name, line.name)
-        for event in line.events
-        if device == "cuda" or on_cpu(event.name, any(name == XLA_INSTRUCTION for name, _ in event.stats))
-    ]
-
-
-def traced_flops(function: Callable, *arguments: Any) -> int:
-    """Floating-point operations of the convolutions and matrix products that JAX traces in a function.
-
-    The counter of its compiler takes elementwise ones too, and leaves out those on the zeros of a `same` convolution.
-    """
-    return 2 * _multiply_adds(jax.make_jaxpr(function)(*arguments).jaxpr)
-
-
-def _multiply_adds(jaxpr: Any) -> int:
-    total = 0
-    for equation in jaxpr.eqns:
-        results = prod(equation.outvars[0].aval.shape)
-        if equation.primitive.name == "conv_general_dilated":
-            kernel = equation.invars[1].aval.shape
-            total += results * prod(kernel) // kernel[equation.params["dimension_numbers"].rhs_spec[0]]
-        elif equation.primitive.name == "dot_general":
-            (summed, _), _ = equation.params["dimension_numbers"]
-            total += results * prod(equation.invars[0].aval.shape[axis] for axis in summed)
-        for inner in equation.params.values():
-            if isinstance(inner, jax.extend.core.ClosedJaxpr):
-                total += equation.params.get("length", 1) * _multiply_adds(inner.jaxpr)  # that of a scan, in steps
-    return total
 
 
 def start(threads: int, precision: str, device: str) -> jax.Device:
@@ -408,30 +239,6 @@ def xla_threads() -> int:
 def device_name(device: jax.Device) -> str:
     """Such as `cpu:0`."""
     return f"{device.platform}:{device.id}"
-
-
-def product(place: jax.Device, computed: str, size: int) -> Callable[[int], None]:
-    """As the contract has it, on this device."""
-    a, b = (jax.device_put(jax.random.uniform(jax.random.key(0), (size, size), computed), place) for _ in range(2))
-    multiplied = jax.jit(jnp.matmul)
-    return _repeated(lambda: multiplied(a, b))
-
-
-def copy(place: jax.Device, mib: int) -> Callable[[int], None]:
-    """As the contract has it, on this device."""
-    source = jax.device_put(jax.random.uniform(jax.random.key(0), (mib * 2**18,), "float32"), place)
-    # New memory each time, whose page faults are part of it on a CPU; the ceiling is that of the framework which
-    # copies fastest.
-    return _repeated(lambda: jnp.copy(source))
-
-
-def _repeated(work: Callable[[], jax.Array]) -> Callable[[int], None]:
-    def repeat(times: int) -> None:
-        for _ in range(times):
-            result = work()
-        jax.block_until_ready(result)
-
-    return repeat
 
 
 def runtime_settings() -> dict[str, object]:

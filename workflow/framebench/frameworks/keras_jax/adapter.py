@@ -4,7 +4,6 @@ import os
 
 os.environ["KERAS_BACKEND"] = "jax"
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,13 +11,15 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from framebench.frameworks import jax as of_jax
-from framebench.frameworks._keras import KerasTrainer
-from framebench.frameworks.jax import device_name, out_of_memory, start, tell, traced, traced_flops
+from framebench.frameworks._keras.trainer import KerasTrainer
+from framebench.frameworks.jax import adapter as jax_adapter
+from framebench.frameworks.jax.adapter import device_name, out_of_memory, start
 
 __all__ = [
+    "COLOUR",
     "ENVIRONMENT",
     "LABEL",
+    "MARKER",
     "MODEL_FILE",
     "OPTIONS",
     "PRECISIONS",
@@ -27,13 +28,14 @@ __all__ = [
     "Trainer",
     "out_of_memory",
     "start",
-    "traced",
     "versions",
 ]
 
 LABEL = "Keras (JAX)"
 ENVIRONMENT = "jax"
 MODEL_FILE = "keras"
+COLOUR = "#CC79A7"
+MARKER = "P"
 TRACKS = ("default", "tuned")
 OPTIONS = {
     "cpu": {
@@ -71,7 +73,7 @@ class Batches(keras.utils.PyDataset):
 
 
 class Trainer(KerasTrainer):
-    backend = of_jax
+    backend = jax_adapter
 
     def _batches(self, images: np.ndarray, labels: np.ndarray, input: str) -> Batches:
         x: Any = images.reshape(-1, self.batch_size, *images.shape[1:])
@@ -89,18 +91,8 @@ class Trainer(KerasTrainer):
         # `fit` on JAX keeps their values to itself, but for whom asks for them so.
         self.model.jax_state_sync()
 
-    def _tell(self, function: Callable, *tensors: Any) -> None:
-        tell(function, *tensors)
-
-    def _operations(self, images: np.ndarray) -> set[str]:
-        # Not in training: a dropout layer would keep what is only traced as its next seed.
-        return of_jax.operations(lambda x: self.model(x, training=False), images)
-
     def _device(self) -> str:
         return device_name(self.model.weights[0].value.device)
-
-    def _counted_flops(self, images: np.ndarray) -> int:
-        return traced_flops(lambda x: self.model(x, training=False), images)
 
 
 def versions() -> dict[str, str]:

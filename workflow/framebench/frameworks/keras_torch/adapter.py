@@ -4,7 +4,6 @@ import os
 
 os.environ["KERAS_BACKEND"] = "torch"
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,14 +11,17 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from framebench.frameworks import NOT_TUNED, Tuning, pytorch
-from framebench.frameworks._keras import KerasTrainer
-from framebench.frameworks.pytorch import counted_flops, out_of_memory, start, traced
+from framebench.frameworks._keras.trainer import KerasTrainer
+from framebench.frameworks.contract import NOT_TUNED, Tuning
+from framebench.frameworks.pytorch import adapter as pytorch_adapter
+from framebench.frameworks.pytorch.adapter import out_of_memory, start
 from framebench.workloads.layers import Workload
 
 __all__ = [
+    "COLOUR",
     "ENVIRONMENT",
     "LABEL",
+    "MARKER",
     "MODEL_FILE",
     "OPTIONS",
     "PRECISIONS",
@@ -27,13 +29,14 @@ __all__ = [
     "Trainer",
     "out_of_memory",
     "start",
-    "traced",
     "versions",
 ]
 
 LABEL = "Keras (PyTorch)"
 ENVIRONMENT = "pytorch"
 MODEL_FILE = "keras"
+COLOUR = "#E69F00"
+MARKER = "^"
 TRACKS = ("default", "tuned")
 OPTIONS = {
     "cpu": {
@@ -52,7 +55,7 @@ PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloa
 
 
 class Trainer(KerasTrainer):
-    backend = pytorch
+    backend = pytorch_adapter
 
     def __init__(self, workload: Workload, *others: Any, tuning: Tuning = NOT_TUNED, **options: Any) -> None:
         if workload.recurrent and tuning.get("jit_compile") is True:
@@ -68,17 +71,8 @@ class Trainer(KerasTrainer):
         if self.on_gpu:
             torch.cuda.synchronize()
 
-    def _tell(self, function: Callable, *tensors: Any) -> None:
-        function(*(keras.ops.convert_to_numpy(tensor) for tensor in tensors))
-
-    def _operations(self, images: np.ndarray) -> set[str]:
-        return pytorch.operations(lambda: self.model(images, training=self.workload.trains))
-
     def _device(self) -> str:
         return str(self.model.weights[0].value.device)
-
-    def _counted_flops(self, images: np.ndarray) -> int:
-        return counted_flops(lambda: self.logits(images))
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,263 @@
+"""The two contracts of a framework: an adapter, by which it is measured, and an inspector, by which it is proved.
+
+A framework is a folder, `frameworks/<name>/`:
+    adapter.py    all that measuring needs: see `Adapter` and `Trainer`
+    inspector.py  all that the certificate and the diagnosis after a run need: see `Inspecting` and `Inspector`. A
+                  framework without it is measured, its diagnosis is null, and its certificate is refused
+    faults.py, samples.py  what the tests plant in it and show to it; no measured code imports them
+
+A precision is the same thing in every framework:
+    float32   weights, images and every computation in float32, TF32 switched off
+    tf32      the same, but convolutions and matrix products may round their factors to TF32's 11 bits wherever the
+              GPU's libraries have such a kernel
+    bfloat16, float16
+              mixed precision: weights, optimizer and loss in float32; convolutions and matrix products, forwards and
+              backwards, in the lower precision, and so is what stands between them (ReLU, pooling, dropout);
+              float16 with the framework's own loss scaling
+    float64   for the certificate alone
+The numbers of a batch norm stay in float32 in mixed precision, and so does what is computed with them.
+Which of them is in effect is seen in numbers after every run: `framebench.measure.footprint`.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from framebench.workloads.layers import BatchNorm, Workload
+
+Span = tuple[float, float]  # start and end in ns
+Weights = dict[str, np.ndarray]  # neutral name → neutral array, see Workload.weight_shapes
+Tuning = Mapping[str, Any]  # settings of an adapter's OPTIONS; one that is missing is as in "default"
+NOT_TUNED: Tuning = MappingProxyType({})
+MIXED_PRECISIONS = ("bfloat16", "float16")
+
+
+class Pace(Protocol):
+    """Listens to the training loop, which belongs to the framework."""
+
+    def over(self, synchronise: Callable[[], object], steps: int = 1) -> bool:
+        """Told of every step, or of the steps that were taken in one call.
+
+        May call `synchronise`, which waits for the device. True: stop training.
+        """
+
+
+class Observer(Protocol):
+    """Told what happens inside every training step; for the certificate, never while measuring."""
+
+    def loss(self, value: np.ndarray) -> None:
+        """The loss that the step minimises, a scalar."""
+
+    def gradients(self, gradients: Weights) -> None:
+        """The gradients that the optimizer is given, in the neutral layout."""
+
+    def dropout(self, before: np.ndarray, after: np.ndarray) -> None:
+        """Input and output of one dropout layer; called layer by layer."""
+
+
+class Trainer(Protocol):
+    """A model of one workload, in one framework, that can be fed, trained and asked what it computes."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        weights: Weights,
+        batch_size: int,
+        threads: int,
+        precision: str,
+        *,
+        tuning: Tuning = NOT_TUNED,
+        device: str = "cpu",
+    ) -> None:
+        """Build the model with these initial weights on `device`, `cpu` or `cuda`, using `threads` CPU threads.
+
+        Weights and images are float64 where `precision` is that, else float32. `cuda` is the one GPU that the
+        process can see, whose memory is taken as it is needed.
+        ValueError naming the layer where the weights do not fit the workload's model file; ValueError where the
+        framework sees no GPU.
+        """
+
+    def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
+        """Take the data: (n, height, width, channels) in [0, 1] and int64 (n,), n a multiple of the batch.
+
+        `device`: cut into batches on the device now; `host`: left in host memory for the framework's pipeline.
+        """
+
+    def train(self, pace: Pace) -> None:
+        """Train on the batches in order, again and again, until `pace` says that the run is over."""
+
+    def infer(self, pace: Pace, take: Callable[[np.ndarray], object]) -> None:
+        """Take the batches through a net of inference in order, again and again, until `pace` says that it is over.
+
+        `take` is given what came out of each, (batch size, size) in the host's memory, before the pace is told.
+        """
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Logits (n, classes), or what else the net gives, in evaluation mode."""
+
+    def loss(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """Loss in evaluation mode, shapes and types as in `feed`."""
+
+    def weights(self) -> Weights:
+        """The present weights in the neutral layout."""
+
+    def load(self, weights: Weights) -> None:
+        """Replace the weights; ValueError naming the layer where a name or a shape does not fit."""
+
+    def settings(self) -> dict[str, object]:
+        """Settings in effect, as the framework itself reports them; `device`, where its weights are, is one of them."""
+
+    def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
+        """Most memory of the GPU that tensors took at a time, and that the framework held for them; None: unknown."""
+
+
+class Adapter(Protocol):
+    """The module `frameworks/<name>/adapter.py`. It imports its framework at the top: that import is timed.
+
+    Its constants are literals, as they are read without importing it. With track "tuned" come two more: OPTIONS, for a
+    "cpu" and for "cuda" the settings that the framework's own performance guide recommends, each with its values, the
+    first as in "default"; and TRAINING_OPTIONS, those that inference has no use for, which need not be there.
+    """
+
+    LABEL: str  # the framework's name as a reader knows it
+    ENVIRONMENT: str  # which of envs/ it is installed by
+    MODEL_FILE: str  # which file of a workload's folder it builds its model from
+    TRACKS: tuple[str, ...]  # "default", the code that its own documentation shows; "tuned", the fastest settings
+    PRECISIONS: Mapping[str, tuple[str, ...]]  # what it computes in on a "cpu" and on a GPU, "cuda"
+    COLOUR: str  # in every figure, such as "#0072B2": one that no other framework has
+    MARKER: str  # of Matplotlib, for print without colour
+    Trainer: type[Trainer]
+
+    @staticmethod
+    def start(threads: int, precision: str, device: str) -> object:
+        """Set what the framework must know before it computes, and put a first number on `device`.
+
+        Every Trainer does so too. ValueError where the framework sees no GPU.
+        """
+
+    @staticmethod
+    def versions() -> dict[str, str]:
+        """`framework_version`, and `backend`: what computes under the framework, with its version."""
+
+    @staticmethod
+    def out_of_memory(error: BaseException) -> bool:
+        """True if the error says that memory ran out, the host's or the GPU's."""
+
+
+class Inspector(Protocol):
+    """Looks into a trainer of its framework: for the certificate and, after a run, for its diagnosis."""
+
+    def __init__(self, trainer: Any) -> None:
+        """Take the trainer to look into."""
+
+    def layer_inputs(self, images: np.ndarray) -> Weights:
+        """The input of every convolution and dense layer of the spec in evaluation mode, by the layer's name.
+
+        Neutral: channels last; (n, units) in H, W, C order after a flatten. A layer that the model file does
+        not use is missing. ValueError naming the layer that does not fit the one before it.
+        """
+
+    def watch(self, observer: Observer) -> None:
+        """Tell `observer` of every training step from now on; before the first one."""
+
+    def without_dropout(self) -> None:
+        """Make the dropout layers pass everything in training too; before the first training step."""
+
+    def own_initial_weights(self) -> Weights | None:
+        """Weights that the model file draws by itself when none are copied into it; None where it draws none."""
+
+    def counted_flops(self, images: np.ndarray) -> int | None:
+        """Floating-point operations of `logits` on these images, by the framework's own counter or what it traces.
+
+        Convolutions and matrix products only, as in the spec; None where there is no counter. Forward only,
+        since TensorFlow's takes a `valid` convolution's way back to be as large as its padded input.
+        """
+
+    def kernels(self, images: np.ndarray) -> dict[str, str]:
+        """The way that the framework takes for a batch where there are several: see the function `kernels`."""
+
+    def product(self, size: int) -> Callable[[int], None]:
+        """A function that multiplies two matrices (size, size) n times in the trainer's precision, and waits for it."""
+
+    def copy(self, mib: int) -> Callable[[int], None]:
+        """A function that copies so many MiB n times within the memory of the device, and waits for it."""
+
+
+class Inspecting(Protocol):
+    """The module `frameworks/<name>/inspector.py`."""
+
+    Inspector: type[Inspector]
+
+    @staticmethod
+    def traced(device: str) -> AbstractContextManager[list[Span]]:
+        """Follow what is computed on `device`, `cpu` or `cuda`, with the framework's own profiler.
+
+        When the context ends, the list has every kernel and copy of the GPU, or every operator on the CPU, with its
+        start and end on a clock of the profiler; they may overlap. It is entered and left while the device is idle.
+        ValueError at its end where the profiler cannot tell.
+        """
+
+
+class Framework(NamedTuple):
+    """Both modules of a framework that can be proved."""
+
+    adapter: Adapter
+    inspector: Inspecting
+
+
+def kernels(
+    workload: Workload, execution: str, operations: Collection[str], cudnn: str, fused: Collection[str]
+) -> dict[str, str]:
+    """The ways that a framework takes where there are several, told by the names of its operations.
+
+    execution   `eager`, `graph` or `compiled`
+    recurrent   of a net with a GRU: `cudnn` where its kernel is among the framework's `operations`, or `loop`
+    batch_norm  of a net with one: `fused` where a kernel of its own is, or `elementwise`
+    """
+    found = {"execution": execution}
+    if workload.recurrent:
+        found["recurrent"] = "cudnn" if cudnn in operations else "loop"
+    if BatchNorm in workload.kinds.values():
+        found["batch_norm"] = "elementwise" if set(fused).isdisjoint(operations) else "fused"
+    return found
+
+
+def nothing() -> None:
+    """Synchronises a device with which the host is in step: what came of the last step is in its memory."""
+
+
+def stored_type(precision: str) -> str:
+    """The type of weights, images and loss."""
+    return "float64" if precision == "float64" else "float32"
+
+
+def computed_type(precision: str) -> str:
+    """The type that convolutions and matrix products are given."""
+    return precision if precision in MIXED_PRECISIONS else stored_type(precision)
+
+
+def check_fit(given: Mapping[str, Sequence[int]], model: Mapping[str, Sequence[int]]) -> None:
+    """ValueError naming the layer where weights that are given are not those of a model: `layer/weight` → shape."""
+    for name in [*given, *model]:
+        layer, _, weight = name.rpartition("/")
+        if name not in model:
+            raise ValueError(f"layer {layer}: its {weight} is given, but the model file has none")
+        if name not in given:
+            raise ValueError(f"layer {layer}: the model file has its {weight}, but none is given")
+        ours, theirs = tuple(given[name]), tuple(model[name])
+        if ours != theirs:
+            raise ValueError(f"layer {layer}: the {weight} given has shape {ours}, that of the model file {theirs}")
+
+
+def furthest(adapter: Adapter, workload: Workload) -> dict[str, object]:
+    """Every setting of track `tuned` for a workload, on whatever device, as far from `default` as it goes.
+
+    Where both kinds of device have it, with the last value of the CPU.
+    """
+    without = () if workload.trains else getattr(adapter, "TRAINING_OPTIONS", ())
+    offered = getattr(adapter, "OPTIONS", {})
+    options = {**offered.get("cuda", {}), **offered.get("cpu", {})}
+    return {name: values[-1] for name, values in options.items() if name not in without}

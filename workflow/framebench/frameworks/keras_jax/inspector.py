@@ -1,0 +1,26 @@
+"""Keras on JAX, looked into."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from framebench.frameworks._keras.inspector import KerasInspector
+from framebench.frameworks.jax import inspector as backend
+from framebench.frameworks.jax.inspector import traced
+
+__all__ = ["Inspector", "traced"]
+
+
+class Inspector(KerasInspector):
+    backend = backend
+
+    def _tell(self, function: Callable, *tensors: Any) -> None:
+        backend.tell(function, *tensors)
+
+    def _operations(self, images: np.ndarray) -> set[str]:
+        # Not in training: a dropout layer would keep what is only traced as its next seed.
+        return backend.operations(lambda x: self.trainer.model(x, training=False), images)
+
+    def _counted_flops(self, images: np.ndarray) -> int:
+        return backend.traced_flops(lambda x: self.trainer.model(x, training=False), images)

@@ -1,0 +1,26 @@
+"""Keras on PyTorch, looked into."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from framebench.frameworks._keras.inspector import KerasInspector
+from framebench.frameworks.pytorch import inspector as backend
+from framebench.frameworks.pytorch.inspector import traced
+
+__all__ = ["Inspector", "traced"]
+
+
+class Inspector(KerasInspector):
+    backend = backend
+
+    def _tell(self, function: Callable, *tensors: Any) -> None:
+        function(*(keras.ops.convert_to_numpy(tensor) for tensor in tensors))
+
+    def _operations(self, images: np.ndarray) -> set[str]:
+        return backend.operations(lambda: self.trainer.model(images, training=self.trainer.workload.trains))
+
+    def _counted_flops(self, images: np.ndarray) -> int:
+        return backend.counted_flops(lambda: self.trainer.logits(images))
