@@ -28,22 +28,6 @@ SAMPLES = 4000  # in ten classes, of which the lesson takes some
 # Workload → samples to learn from. gru-imdb learns nothing here: that takes a minute in each framework.
 TRAINING = {"article-cnn": SAMPLES, "vgg-cnn": SAMPLES, "gru-imdb": 0}
 PLANTED = Path(__file__).parent / "integration" / "planted.py"
-# A fault takes a second or two, but ten and more where it is compiled anew, as by JAX, or has a sequence to read. So of
-# the newer frameworks one of each kind, unless everything is asked for.
-ANYWHERE = (
-    "article-cnn: none",
-    "gru-imdb: none",
-    "resnet50-features: none",
-    "epsilon 1e-3 of a batch norm",
-    "labels off by one",
-    "a weight of the wrong shape",
-    "a layer missing in the model file",
-)
-OF_NEWER = {
-    "jax": (*ANYWHERE, "a ReLU missing", "loss summed over the batch", "momentum dropped", "dropout off in training"),
-    "keras-jax": (*ANYWHERE, "momentum dropped"),
-    "keras-torch": (*ANYWHERE, "momentum dropped", "dropout off in training", "epsilon where Keras has it"),
-}
 HEADING = """# Planted faults: each is refused by the certificate
 
 Made by `PYTHONPATH=workflow python tests/planted_faults.py --output docs/planted-faults.md` in the test environment:
@@ -86,6 +70,12 @@ def prepare(folder: Path, workload: str, seed: int, samples: int) -> None:
             env=os.environ | {"PYTHONPATH": str(catalogue.ROOT / "workflow"), "OPENBLAS_NUM_THREADS": "1"},
             check=True,
         )
+
+
+def declared(framework: str, constant: str) -> tuple[str, ...]:
+    """Names that a framework's faults.py declares; none where it does not, or where there is no such file."""
+    path = catalogue.folder(framework) / "faults.py"
+    return catalogue.declared(path).get(constant, ()) if (catalogue.ROOT / path).is_file() else ()
 
 
 def plant(framework: str, *folders: Path, only: Sequence[str] = ()) -> None:
@@ -158,7 +148,7 @@ def main() -> None:
     parser.add_argument("--everything", action="store_true", help="every fault in every framework")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        only = {} if options.everything else OF_NEWER
+        only = {} if options.everything else {name: declared(name, "IN_TABLE") for name in catalogue.frameworks()}
         found = plant_all(Path(name), only, TRAINING | {"resnet50-features": 0})
     lines = [
         "| fault | framework | workload | differs first | in | size | bound |",

@@ -4,61 +4,29 @@ Run inside a framework's environment as `python -P conformance_probe.py FRAMEWOR
 workload, or `framework` for everything that does not depend on one. Writes JSON: part → what was seen.
 """
 
+import importlib
 import json
 import logging
 import resource
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from unittest.mock import MagicMock, Mock, patch
+from unittest.mock import patch
 
 import numpy as np
 
 from framebench import frameworks, workloads
 from framebench.certify import reference
 from framebench.certify.arithmetic import Arithmetic
+from framebench.frameworks.contract import Framework, furthest
 from framebench.measure import ceiling, split, worker
+from framebench.plan import catalogue
 from framebench.workloads.layers import Dropout
 
 FRAMEWORK = "framework"
 SMALLEST = "article-cnn"
 BATCH_SIZE = 4
 STEPS = 10  # of every training: as many as one call takes at most in track `tuned`
-# A trace as XLA's profiler writes it of a GPU: a kernel and a copy that overlap, a stretch over both and what lies
-# between, and an operator of the host. By their lines' clocks, in ns: 3000 to 6000 and 5000 to 9000.
-GPU_TRACE = """
-planes {
-  name: "/device:GPU:0"
-  lines {
-    name: "Stream #7(Kernel)"
-    timestamp_ns: 1000
-    events { metadata_id: 1 offset_ps: 2000000 duration_ps: 3000000 }
-  }
-  lines {
-    name: "Stream #9(MemcpyH2D)"
-    timestamp_ns: 4000
-    events { metadata_id: 2 offset_ps: 1000000 duration_ps: 4000000 }
-  }
-  lines {
-    name: "XLA Modules"
-    timestamp_ns: 0
-    events { metadata_id: 3 offset_ps: 0 duration_ps: 90000000 }
-  }
-  event_metadata { key: 1 value { id: 1 name: "kernel" } }
-  event_metadata { key: 2 value { id: 2 name: "MemcpyH2D" } }
-  event_metadata { key: 3 value { id: 3 name: "jit_step" } }
-}
-planes {
-  name: "/host:CPU"
-  lines {
-    name: "python"
-    timestamp_ns: 0
-    events { metadata_id: 1 offset_ps: 0 duration_ps: 90000000 }
-  }
-  event_metadata { key: 1 value { id: 1 name: "Conv2D:Conv2D" } }
-}
-"""
 
 
 class Steps:
@@ -95,16 +63,17 @@ class Dropped:
         return [float((one != other)[alive & again].mean()) for (alive, one), (again, other) in pairs]
 
 
-def of_weights(adapter, workload, weights, images):
+def of_weights(framework, workload, weights, images):
     """The facts that every trainer tells of its weights and layers, and a trainer that has got them."""
     seen = {}
-    trainer = adapter.Trainer(workload, weights, BATCH_SIZE, 1, "float32")
+    trainer = framework.adapter.Trainer(workload, weights, BATCH_SIZE, 1, "float32")
+    inspector = framework.inspector.Inspector(trainer)
     round_trip = trainer.weights()
     seen["round_trip"] = all(np.array_equal(round_trip[key], weights[key]) for key in weights)
     seen["names"] = sorted(round_trip)
     seen["settings"] = trainer.settings()
-    seen["kernels"] = trainer.kernels(images)
-    there, exact = trainer.layer_inputs(images), {}
+    seen["kernels"] = inspector.kernels(images)
+    there, exact = inspector.layer_inputs(images), {}
     logits, _ = reference.forward(workload, weights, images, Arithmetic(), inputs=exact)
     seen["reference"] = np.asarray(logits, np.float64).tolist()
     seen["layer_inputs"] = {
@@ -124,16 +93,18 @@ def of_weights(adapter, workload, weights, images):
     return seen, trainer
 
 
-def tuned(adapter, workload, weights, samples, *, size, run):
+def tuned(framework, workload, weights, samples, *, size, run):
     """The outcome of a trainer with every setting of track `tuned` at once, as in the certificate; or why none."""
-    settings = {name: value for name, value in frameworks.furthest(adapter, workload).items() if name != "allocator"}
+    if "tuned" not in framework.adapter.TRACKS:
+        return None
+    settings = {name: value for name, value in furthest(framework.adapter, workload).items() if name != "allocator"}
     try:
-        trainer = adapter.Trainer(workload, weights, size, 1, "float32", tuning=settings)
+        trainer = framework.adapter.Trainer(workload, weights, size, 1, "float32", tuning=settings)
     except ValueError as error:
         return {"tuning": settings, "unavailable": str(error)}
     trainer.feed(*samples, "device")
     came = run(trainer)
-    ran = trainer.kernels(samples[0][:size])
+    ran = framework.inspector.Inspector(trainer).kernels(samples[0][:size])
     return {"tuning": settings, "settings": trainer.settings(), "execution": ran["execution"]} | came
 
 
@@ -143,18 +114,27 @@ def casts_left_out(adapter):
     return patch.object(casting, "computed_type", lambda precision: "float32")
 
 
-def small_ceiling(adapter, trainer):
+def small_ceiling(framework, trainer):
     with patch.multiple(ceiling, SIZES=(64,), COPY_MIB=1, BLOCK_S=0.001):
-        return ceiling.measured(trainer, adapter.out_of_memory)
+        return ceiling.measured(framework.inspector.Inspector(trainer), framework.adapter.out_of_memory)
 
 
-def of_inference(adapter, workload):
+def planted(framework, outcome):
+    """The outcome of a net that is asked for in bfloat16 and casts nothing; None where it does not offer bfloat16."""
+    if "bfloat16" not in framework.adapter.PRECISIONS["cpu"]:
+        return None
+    with casts_left_out(framework.adapter):
+        return outcome()
+
+
+def of_inference(framework, workload):
+    adapter = framework.adapter
     # Single images and few steps, as the one such net is large.
     size = 1
     weights = workload.initial_weights(1)
     images = np.random.default_rng(1).random((2 * size, *workload.input_shape), np.float32)
     labels = np.zeros(len(images), np.int64)
-    seen, _ = of_weights(adapter, workload, weights, images[:1])
+    seen, _ = of_weights(framework, workload, weights, images[:1])
 
     def inferred(precision, source):
         trainer = adapter.Trainer(workload, weights, size, 1, precision)
@@ -178,7 +158,7 @@ def of_inference(adapter, workload):
             "varies": bool((taken[0] != taken[1]).any()),
             "allocator": trainer.allocator_peaks_mib(),
             "outcome": worker.outcome_of_inference(trainer, workload, taken[-1], precision),
-            "ceiling": small_ceiling(adapter, trainer),
+            "ceiling": small_ceiling(framework, trainer),
         }
     trainer, taken, _ = inferred("float32", "host")
     seen["host"] = taken[0][0].tolist()
@@ -188,14 +168,18 @@ def of_inference(adapter, workload):
         trainer.infer(Steps(lambda: None, count=2), found.append)
         return {"first": found[0][0].tolist()}
 
-    seen["tuned"] = tuned(adapter, workload, weights, (images, labels), size=size, run=came)
-    with casts_left_out(adapter):
+    seen["tuned"] = tuned(framework, workload, weights, (images, labels), size=size, run=came)
+
+    def without_casts():
         trainer = adapter.Trainer(workload, weights, 1, 1, "bfloat16")
-        seen["planted"] = worker.outcome_of_inference(trainer, workload, taken[-1], "bfloat16")
+        return worker.outcome_of_inference(trainer, workload, taken[-1], "bfloat16")
+
+    seen["planted"] = planted(framework, without_casts)
     return seen
 
 
-def of_training(adapter, framework, workload):
+def of_training(framework, name, workload):
+    adapter = framework.adapter
     weights = workload.initial_weights(1)
     generator = np.random.default_rng(1)
     if workload.tokens:
@@ -222,18 +206,20 @@ def of_training(adapter, framework, workload):
         changed = trainer.weights()
         return all((changed[key] != weights[key]).any() for key in weights)
 
-    seen, trainer = of_weights(adapter, workload, weights, images[:BATCH_SIZE])
+    seen, trainer = of_weights(framework, workload, weights, images[:BATCH_SIZE])
     seen["loss"] = trainer.loss(*batch)
     seen["labels"] = batch[1].tolist()
     dropped = Dropped()
-    trainer, seen["host"] = trained(source="host", change=lambda trainer: trainer.watch(dropped))
+    trainer, seen["host"] = trained(
+        source="host", change=lambda trainer: framework.inspector.Inspector(trainer).watch(dropped)
+    )
     seen["redrawn"] = dropped.redrawn(sum(isinstance(layer, Dropout) for layer in workload.layers))
     seen["moved"] = moved(trainer)
     trainer.load(weights)
     seen["reloaded"] = trainer.loss(*batch)
-    if framework == "keras-tensorflow":  # as on a GPU, where `fit` is given the numbers of batches that are there
+    if name == "keras-tensorflow":  # as on a GPU, where `fit` is given the numbers of batches that are there
         seen["by_number"] = trained(change=lambda trainer: setattr(trainer, "on_gpu", True))[1]
-    if framework == "tensorflow":  # as on a GPU, where steps in one call take the batches by number
+    if name == "tensorflow":  # as on a GPU, where steps in one call take the batches by number
 
         def several(place):
             trainer = adapter.Trainer(workload, weights, BATCH_SIZE, 1, "float32", tuning={"steps_per_call": STEPS})
@@ -252,24 +238,29 @@ def of_training(adapter, framework, workload):
             "moved": moved(trainer),
             "allocator": trainer.allocator_peaks_mib(),
             "outcome": worker.outcome(trainer, workload, weights, batch, precision),
-            "ceiling": small_ceiling(adapter, trainer),
+            "ceiling": small_ceiling(framework, trainer),
         }
-    seen["tuned"] = tuned(adapter, workload, weights, (images, labels), size=BATCH_SIZE, run=came)
-    with casts_left_out(adapter):
+    seen["tuned"] = tuned(framework, workload, weights, (images, labels), size=BATCH_SIZE, run=came)
+
+    def without_casts():
         trainer = adapter.Trainer(workload, weights, BATCH_SIZE, 1, "bfloat16")
-        seen["planted"] = worker.outcome(trainer, workload, weights, batch, "bfloat16")
+        return worker.outcome(trainer, workload, weights, batch, "bfloat16")
+
+    seen["planted"] = planted(framework, without_casts)
     return seen
 
 
-def of_profiler(adapter, workload):
+def of_profiler(framework, workload):
     """Number of operators that the profiler followed in so many steps, with the device waited for at both ends."""
-    trainer = adapter.Trainer(workload, workload.initial_weights(1), BATCH_SIZE, 1, "float32")
+    trainer = framework.adapter.Trainer(workload, workload.initial_weights(1), BATCH_SIZE, 1, "float32")
     images = np.random.default_rng(1).random((12 * BATCH_SIZE, *workload.input_shape), np.float32)
     trainer.feed(images, np.zeros(len(images), np.int64), "device")
-    seen = {"operators": {}, "measured": split.measured(trainer, adapter, workload, "cpu", 3)}
+    seen = {"operators": {}, "measured": split.measured(trainer, framework.inspector, workload, "cpu", 3)}
+    if "profile_reason" in seen["measured"]:
+        return seen
     for steps in (3, 6):
         with ExitStack() as context:
-            pace = split.Followed(adapter.traced("cpu"), steps, context)
+            pace = split.Followed(framework.inspector.traced("cpu"), steps, context)
             trainer.train(pace)
         seen["operators"][steps] = len(pace.spans)
     return seen
@@ -296,114 +287,22 @@ def of_jax(adapter, workload):
     return {"ready": steps.seen, "compiled": compiled}
 
 
-def of_gpu_trace(adapter):
-    """The spans that the adapter takes for the GPU's, in a trace that was written by hand."""
-    if adapter.ENVIRONMENT == "jax":
-        import jax  # noqa: PLC0415
-
-        from framebench.frameworks.jax import spans_in  # noqa: PLC0415
-
-        return spans_in(jax.profiler.ProfileData.from_text_proto(GPU_TRACE), "cuda")
-    if adapter.ENVIRONMENT == "tensorflow":
-        from google.protobuf import text_format  # noqa: PLC0415
-        from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace  # noqa: PLC0415
-
-        from framebench.frameworks.tensorflow import spans_in  # noqa: PLC0415
-
-        return spans_in(text_format.Parse(GPU_TRACE, XSpace()), "cuda")
-    import torch  # noqa: PLC0415
-
-    cuda, cpu = torch.autograd.DeviceType.CUDA, torch.autograd.DeviceType.CPU
-    events = [
-        ("a kernel", cuda, False, 3000, 6000),
-        ("Memcpy HtoD", cuda, False, 5000, 9000),
-        ("Optimizer.step#SGD.step", cuda, True, 0, 90000),
-        ("aten::conv2d", cpu, False, 0, 90000),
-        ("Torch-Compiled Region: 0/0", cpu, False, 0, 90000),
-    ]
-    names = ("name", "device_type", "is_user_annotation", "start_ns", "end_ns")
-    seen = MagicMock()
-    seen.__enter__.return_value.profiler.kineto_results.events.return_value = [
-        Mock(**{name: Mock(return_value=value) for name, value in zip(names, event, strict=True)}) for event in events
-    ]
-    with patch.object(torch.profiler, "profile", return_value=seen) as profile, adapter.traced("cuda") as spans:
-        pass
-    assert profile.call_args.kwargs == {"activities": [torch.profiler.ProfilerActivity.CUDA]}
-    return spans
-
-
-def caught(fail: Callable) -> Exception | None:
-    try:
-        fail()
-    except Exception as error:
-        return error
-    return None
-
-
-def errors_of(environment: str) -> tuple[list, list]:
-    """Errors that the framework raises where memory runs out, and others, real ones first."""
-    # More than 2^47 bytes, which no process has addresses for, whatever the kernel lets it promise itself.
-    if environment == "pytorch":
-        import torch  # noqa: PLC0415
-
-        return [
-            caught(lambda: torch.empty(2**50, dtype=torch.uint8)),
-            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
-            torch.AcceleratorError("CUDA error: out of memory"),
-            RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
-        ], [
-            caught(lambda: torch.ones(2) @ torch.ones(3)),
-            RuntimeError("CUDA error: invalid argument"),
-            RuntimeError("could not create a primitive"),
-        ]
-    if environment == "jax":
-        import jax  # noqa: PLC0415
-        import jax.numpy as jnp  # noqa: PLC0415
-
-        error = jax.errors.JaxRuntimeError
-        return [
-            caught(lambda: jnp.zeros(2**48)),
-            caught(jax.jit(lambda: 2 * jnp.ones(2**48))),
-            error("INTERNAL: Failed to create cuDNN handle: CUDNN_STATUS_ALLOC_FAILED"),
-            error("INTERNAL: Failed to allocate: CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
-        ], [
-            caught(lambda: jnp.ones(2) + jnp.ones(3)),
-            error("INTERNAL: Failed to launch a kernel"),
-            RuntimeError("RESOURCE_EXHAUSTED: of another library"),
-        ]
-    import tensorflow as tf  # noqa: PLC0415
-    from google.protobuf.message import DecodeError  # noqa: PLC0415
-
-    return [
-        caught(lambda: tf.fill([2**48], 1.0)),
-        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
-        tf.errors.InternalError(None, None, "Failed to create cuDNN handle: CUDNN_STATUS_ALLOC_FAILED"),
-        tf.errors.InternalError(None, None, "Failed copying input tensor: Dst tensor is not initialized."),
-        RuntimeError("Error copying tensor to device: GPU:0. Dst tensor is not initialized."),
-        DecodeError("Error parsing message with type 'tensorflow.GraphDebugInfo': Arena alloc failed"),
-    ], [
-        caught(lambda: tf.ones(2) + tf.ones(3)),
-        tf.errors.InternalError(None, None, "Blas GEMM launch failed"),
-        RuntimeError("Src tensor is not initialized."),
-        DecodeError("Error parsing message with type 'tensorflow.GraphDebugInfo'"),
-    ]
-
-
-def of_framework(adapter):
+def of_framework(framework, name):
     """Everything that depends on no workload; the smallest stands for all."""
-    workload = workloads.load(SMALLEST)
-    seen = {"versions": adapter.versions(), "profiler": of_profiler(adapter, workload)}
+    workload, adapter = workloads.load(SMALLEST), framework.adapter
+    seen = {"versions": adapter.versions(), "profiler": of_profiler(framework, workload)}
     if adapter.ENVIRONMENT == "jax":
         seen["jax"] = of_jax(adapter, workload)
-    seen["gpu_trace"] = of_gpu_trace(adapter)
     try:
         adapter.Trainer(workload, workload.initial_weights(1), BATCH_SIZE, 1, "float32", device="cuda")
     except ValueError as error:
         seen["no_gpu"] = str(error)
-    out_of_memory, others = errors_of(adapter.ENVIRONMENT)
-    seen["errors"] = [type(error).__name__ for error in [*out_of_memory, *others]]
-    seen["out_of_memory"] = [adapter.out_of_memory(error) for error in [MemoryError(), *out_of_memory]]
-    seen["not_out_of_memory"] = [adapter.out_of_memory(error) for error in [ValueError("x"), *others]]
+    path = catalogue.folder(name) / "samples.py"
+    if (catalogue.ROOT / path).is_file():
+        samples = importlib.import_module(f"framebench.frameworks.{path.parent.name}.samples")
+        seen["gpu_trace"] = samples.gpu_spans() if hasattr(samples, "gpu_spans") else None
+        seen["out_of_memory"] = [adapter.out_of_memory(error) for error in [MemoryError(), *samples.out_of_memory()]]
+        seen["not_out_of_memory"] = [adapter.out_of_memory(error) for error in [ValueError(), *samples.other_errors()]]
     if adapter.ENVIRONMENT == "pytorch":
         before = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (2**40, before[1]))
@@ -415,16 +314,16 @@ def of_framework(adapter):
 
 
 def main() -> None:
-    framework, output, *parts = sys.argv[1:]
-    adapter = frameworks.load(framework)
+    name, output, *parts = sys.argv[1:]
+    framework = Framework(frameworks.load(name), frameworks.inspector(name))
     seen = {}
     for part in parts:
         if part == FRAMEWORK:
-            seen[part] = of_framework(adapter)
+            seen[part] = of_framework(framework, name)
         else:
             workload = workloads.load(part)
             seen[part] = (
-                of_training(adapter, framework, workload) if workload.trains else of_inference(adapter, workload)
+                of_training(framework, name, workload) if workload.trains else of_inference(framework, workload)
             )
     Path(output).write_text(json.dumps(seen))
 

@@ -214,7 +214,8 @@ def test_new_pins_measure_the_frameworks_of_that_environment_only(restored):
 
 
 @pytest.mark.parametrize(
-    "source", ["workflow/framebench/frameworks/pytorch/adapter.py", "workflow/framebench/workloads/article_cnn/pytorch.py"]
+    "source",
+    ["workflow/framebench/frameworks/pytorch/adapter.py", "workflow/framebench/workloads/article_cnn/pytorch.py"],
 )
 @pytest.mark.all
 def test_a_changed_adapter_or_model_measures_that_framework_only(restored, source):

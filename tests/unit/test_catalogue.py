@@ -120,7 +120,12 @@ def test_a_framework_takes_part_in_the_workloads_that_it_has_a_model_file_of(roo
 @pytest.mark.parametrize("framework", catalogue.frameworks())
 def test_no_measured_code_depends_on_what_the_tests_plant_and_show(framework):
     for path in catalogue.sources(framework, "article-cnn"):
-        assert "frameworks" not in path.parts or path.name not in ("faults.py", "samples.py", "_planting.py")
+        assert "frameworks" not in path.parts or path.name not in (
+            "faults.py",
+            "samples.py",
+            "_planting.py",
+            "_samples.py",
+        )
 
 
 def test_inference_has_no_use_for_the_settings_of_a_training_loop(root):
@@ -137,7 +142,9 @@ def test_inference_has_no_use_for_the_settings_of_a_training_loop(root):
 )
 def test_an_adapter_without_proper_tracks_is_named_with_the_constant(root, line):
     write(root, "frameworks/x/adapter.py", WHOLE.replace('TRACKS = ("default", "tuned")', line))
-    with pytest.raises(AdapterError, match=r"^workflow/framebench/frameworks/x/adapter\.py: the constant TRACKS .*tuple"):
+    with pytest.raises(
+        AdapterError, match=r"^workflow/framebench/frameworks/x/adapter\.py: the constant TRACKS .*tuple"
+    ):
         catalogue.adapter("x", root)
 
 
@@ -159,7 +166,9 @@ def test_an_adapter_that_can_be_tuned_must_say_what_is_tried(root, line):
         "frameworks/x/adapter.py",
         WHOLE.replace(OPTIONS, line),
     )
-    with pytest.raises(AdapterError, match=r"frameworks/x/adapter\.py: the constant OPTIONS .*settings with their values"):
+    with pytest.raises(
+        AdapterError, match=r"frameworks/x/adapter\.py: the constant OPTIONS .*settings with their values"
+    ):
         catalogue.adapter("x", root)
 
 
@@ -220,7 +229,12 @@ def test_sources_are_the_shared_code_and_one_framework_and_one_workload(root):
         "workloads/layers.py",
         "workloads/a_net/spec.py",
     }
-    others = ("frameworks/other/adapter.py", "frameworks/x/faults.py", "frameworks/_other_loops.py", "workloads/a_net/keras.py")
+    others = (
+        "frameworks/other/adapter.py",
+        "frameworks/x/faults.py",
+        "frameworks/_other_loops.py",
+        "workloads/a_net/keras.py",
+    )
     for path in (*mine, *others, "workloads/b_net/pytorch.py"):
         write(root, path)
     write(root, "measure/worker.py", "from framebench import frameworks\n")

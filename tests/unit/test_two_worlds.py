@@ -16,12 +16,15 @@ PACKAGE = catalogue.ROOT / catalogue.PACKAGE
 # What an environment of a framework holds beside it.
 MEASURING = {"numpy", "psutil", "pynvml"}
 # In the folder of a framework, for the tests alone.
-FOR_TESTS = {PACKAGE / "frameworks" / "_planting.py", *(PACKAGE / "frameworks").glob("*/faults.py")}
-FOR_TESTS |= {*(PACKAGE / "frameworks").glob("*/samples.py"), *(PACKAGE / "frameworks/_template").glob("*.py")}
+FOR_TESTS = {
+    path
+    for pattern in ("_planting.py", "_samples.py", "*/faults.py", "*/samples.py")
+    for path in (PACKAGE / "frameworks").glob(pattern)
+}
 
 
 def packages(framework: str) -> set[str]:
-    """The modules that a framework's environment is made of, by the names of the packages that its .in file asks for."""
+    """The modules of a framework's environment, by the names of the packages that its .in file asks for."""
     asked = (catalogue.ROOT / f"envs/{catalogue.adapter(framework).environment}-cpu.in").read_text()
     names = re.findall(r"(?m)^[A-Za-z][\w.-]*", asked)
     return {name.lower().removesuffix("-cpu").replace("-", "_") for name in names}

@@ -1,0 +1,29 @@
+"""Ways to plant a fault in a framework, for the tests: measured code imports none of this.
+
+A framework's `faults.py` holds
+    faults(adapter)  its own faults, beside those that `tests/integration/planted.py` plants in every framework
+    PLANTED          names of the faults that `make test-all` plants, or with a `-` before it of one that it does not;
+                     where it is missing, all
+    IN_TABLE         names of those in docs/planted-faults.md; where it is missing, all
+    LEARNS           True: also those that are planted in learning alone, which takes time
+The three constants are literals, as they are read without importing the framework.
+"""
+
+from collections.abc import Callable
+from types import ModuleType
+
+Patch = tuple[object, str, object]  # of an object, the attribute, its replacement
+Fault = tuple[str, str, list[Patch]]  # workload, name of the fault, patches
+
+EPSILON = "epsilon 1e-3 of a batch norm"  # Keras's own
+
+
+def built(adapter: ModuleType, change: Callable) -> list[Patch]:
+    """An adapter that changes itself when it is built."""
+    init = adapter.Trainer.__init__
+
+    def changed(self, *arguments: object) -> None:
+        init(self, *arguments)
+        change(self)
+
+    return [(adapter.Trainer, "__init__", changed)]

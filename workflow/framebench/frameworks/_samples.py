@@ -1,0 +1,59 @@
+"""Samples to show to a framework, for the tests: measured code imports none of this.
+
+A framework's `samples.py` holds
+    out_of_memory(), other_errors()  errors that it raises, or would raise on a GPU: where memory runs out, and others
+    gpu_spans()   the spans that its inspector takes for the GPU's in a trace written by hand, where a kernel from 3000
+                  to 6000 ns and a copy from 5000 to 9000 ns are all that the GPU does; where there is no such function,
+                  it is not tested
+    EXECUTION     how it runs a net in track `default`: `eager`, `graph` or `compiled`
+    BATCH_NORM    `fused` where it has a kernel of its own for a batch norm in evaluation; not there where it has none
+    THREADS       under which of its settings it tells the number of its threads; not there where it does not
+    UNAVAILABLE   workload → how its refusal begins, for the workloads for which it has no track `tuned`
+The constants are literals, as they are read without importing the framework.
+"""
+
+from collections.abc import Callable
+
+# A trace as XLA's profiler writes it of a GPU: a kernel and a copy that overlap, a stretch over both and what lies
+# between, and an operator of the host. By their lines' clocks, in ns: 3000 to 6000 and 5000 to 9000.
+GPU_TRACE = """
+planes {
+  name: "/device:GPU:0"
+  lines {
+    name: "Stream #7(Kernel)"
+    timestamp_ns: 1000
+    events { metadata_id: 1 offset_ps: 2000000 duration_ps: 3000000 }
+  }
+  lines {
+    name: "Stream #9(MemcpyH2D)"
+    timestamp_ns: 4000
+    events { metadata_id: 2 offset_ps: 1000000 duration_ps: 4000000 }
+  }
+  lines {
+    name: "XLA Modules"
+    timestamp_ns: 0
+    events { metadata_id: 3 offset_ps: 0 duration_ps: 90000000 }
+  }
+  event_metadata { key: 1 value { id: 1 name: "kernel" } }
+  event_metadata { key: 2 value { id: 2 name: "MemcpyH2D" } }
+  event_metadata { key: 3 value { id: 3 name: "jit_step" } }
+}
+planes {
+  name: "/host:CPU"
+  lines {
+    name: "python"
+    timestamp_ns: 0
+    events { metadata_id: 1 offset_ps: 0 duration_ps: 90000000 }
+  }
+  event_metadata { key: 1 value { id: 1 name: "Conv2D:Conv2D" } }
+}
+"""
+
+
+def caught(fail: Callable[[], object]) -> BaseException:
+    """The error that a function raises; AssertionError where it raises none."""
+    try:
+        fail()
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised")

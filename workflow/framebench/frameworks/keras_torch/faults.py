@@ -1,0 +1,26 @@
+"""Faults of Keras on PyTorch, for the tests."""
+
+from framebench.frameworks._keras.faults import faults
+
+__all__ = ["faults"]
+
+PLANTED = (
+    "article-cnn: none",
+    "gru-imdb: none",
+    "epsilon where Keras has it",
+    "a weight of the wrong shape",
+    "a layer missing in the model file",
+)
+# Each fault is compiled anew: so one of each kind.
+IN_TABLE = (
+    "article-cnn: none",
+    "gru-imdb: none",
+    "resnet50-features: none",
+    "epsilon 1e-3 of a batch norm",
+    "labels off by one",
+    "a weight of the wrong shape",
+    "a layer missing in the model file",
+    "momentum dropped",
+    "dropout off in training",
+    "epsilon where Keras has it",
+)

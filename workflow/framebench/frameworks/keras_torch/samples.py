@@ -1,0 +1,9 @@
+"""Samples to show to Keras on PyTorch, and what is expected of it, for the tests."""
+
+from framebench.frameworks.pytorch.samples import gpu_spans, other_errors, out_of_memory
+
+__all__ = ["gpu_spans", "other_errors", "out_of_memory"]
+
+EXECUTION = "eager"
+THREADS = "num_threads"
+UNAVAILABLE = {"gru-imdb": "jit_compile: "}
