@@ -1,6 +1,6 @@
 # The two commands of a newcomer, `make run` and `make test`, and what keeps the project in shape.
 .DEFAULT_GOAL := help
-.PHONY: help run path check test test-all rest ready environments lint format lock bench clean
+.PHONY: help run new-framework path check test test-all rest ready environments lint format lock bench clean
 SHELL := /bin/bash
 
 # The newest Python that every framework has packages for, with the module that makes virtual environments.
@@ -18,6 +18,7 @@ help:
 	@echo 'make test                        the same, and that the project works here: 15 minutes with setting up'
 	@echo 'make test-all                    every test: 40 minutes after setting up'
 	@echo 'make bench                       what the harness itself costs, as ratios'
+	@echo 'make new-framework NAME=my-net   the files of a framework of your own, from a template that works as it stands'
 	@echo 'make format, make lock, make clean'
 
 run: $(workflow)/.complete
@@ -26,6 +27,10 @@ run: $(workflow)/.complete
 	@# First and apart: an environment that is made in the same invocation as a run makes all its old runs stale.
 	@$(workflow)/bin/snakemake --cores all --quiet host progress reason rules -- environments
 	@$(workflow)/bin/snakemake --cores all $(if $(PRESET),--configfile presets/$(PRESET).yaml)
+
+# Needs nothing but Python.
+new-framework:
+	@$(PYTHON) -P -m framebench.plan.new_framework '$(NAME)'
 
 # Where snakemake is, for a shell's PATH.
 path: $(workflow)/.complete

@@ -44,8 +44,8 @@ def test_auto_follows_the_nvidia_driver(tmp_path, monkeypatch, driver, packages)
 
 
 @pytest.mark.parametrize("framework", catalogue.frameworks())
-def test_every_framework_has_a_lock_for_the_cpu_and_for_cuda(framework):
-    for packages in ("cpu", "cuda"):
+def test_every_framework_has_a_lock_for_each_kind_of_device(framework):
+    for packages in catalogue.adapter(framework).precisions:
         assert installation.pins(environments.lock_of(framework, packages))
 
 

@@ -87,8 +87,9 @@ def packages(choice: str) -> str:
 
 
 def lock_of(framework: str, packages: str) -> Path:
-    """The lock that installs `framework`, relative to the repository."""
-    return Path("envs", f"{catalogue.adapter(framework).environment}-{packages}.txt")
+    """The lock that installs `framework`, relative to the repository: the CPU's for one that computes on no GPU."""
+    adapter = catalogue.adapter(framework)
+    return Path("envs", f"{adapter.environment}-{packages if packages in adapter.precisions else 'cpu'}.txt")
 
 
 def digest(lock: Path) -> str:
