@@ -217,7 +217,7 @@ def main() -> None:
     try:
         workload, problem = workloads.load(options.workload), given.read_problem(options.problem)
         adapter, lesson = frameworks.load(options.framework), given.lesson(workload, options.data)
-        facts |= adapter.versions()
+        facts |= adapter.versions() | {"tracks": adapter.TRACKS}
         framework = Framework(adapter, frameworks.inspector(options.framework))
         observed, arrays = observe(framework, workload, problem, lesson, options.threads)
         facts |= observed
