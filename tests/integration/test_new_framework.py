@@ -15,6 +15,7 @@ import yaml
 
 from conftest import TINY, Workspace, copy_of, make_workspace
 from framebench.plan import catalogue
+from planted_faults import outcomes
 
 pytestmark = [pytest.mark.all, pytest.mark.usefixtures("installed")]
 NAME = "my-net"
@@ -85,6 +86,39 @@ def test_it_is_compared_named_and_drawn_in_a_colour_of_its_own(workspace, campai
     assert adapter.colour.lower() in (workspace.folder / "results/figures/en/throughput.svg").read_text().lower()
 
 
+def test_its_certificate_refuses_every_fault_that_its_folder_plants(workspace, campaign, tmp_path):
+    link_tests(workspace)
+    results = workspace.folder / "results"
+    (tmp_path / "article-cnn.npz").symlink_to(results / "certificates/article-cnn/problem.npz")
+    (tmp_path / "article-cnn.json").symlink_to(results / "certificates/article-cnn/learned.json")
+    (tmp_path / "images.npz").symlink_to(results / "data/images.npz")
+    command = (sys.executable, "-P", "tests/integration/planted.py", NAME, "", str(tmp_path))
+    planted = workspace.run("env", "PYTHONPATH=workflow", "OPENBLAS_NUM_THREADS=1", *command)
+    assert planted.returncode == 0, planted.stderr
+    found = {one.fault: one.passed for one in outcomes(tmp_path, NAME)}
+    assert found.pop("none")
+    assert {"momentum dropped", "loss summed over the batch", "labels off by one"} < found.keys()
+    assert not any(found.values()), found
+
+
+def test_the_conformance_suite_sees_it_keep_its_contract(workspace, tmp_path):
+    link_tests(workspace)
+    seen = tmp_path / "seen.json"
+    parts = (NAME, str(seen), "framework", "article-cnn")
+    command = (sys.executable, "-P", "tests/integration/conformance_probe.py", *parts)
+    probed = workspace.run("env", "PYTHONPATH=workflow", "OPENBLAS_NUM_THREADS=1", *command)
+    assert probed.returncode == 0, probed.stderr
+    framework, article = (json.loads(seen.read_text())[part] for part in ("framework", "article-cnn"))
+    assert (set(framework["out_of_memory"]), set(framework["not_out_of_memory"])) == ({True}, {False})
+    assert " sees none " in framework["no_gpu"]
+    assert framework["profiler"]["measured"] == {"profile_reason": "ValueError: NumPy has no profiler"}
+    assert article["round_trip"]
+    assert article["moved"]
+    assert max(article["layer_inputs"].values()) < 1e-5
+    assert article["precisions"]["float32"]["outcome"]["precision_found"] == "float32"
+    assert article["tuned"] is article["planted"] is None
+
+
 @pytest.mark.parametrize("suite", ["unit/test_catalogue.py", "unit/test_two_worlds.py", "unit/test_languages.py"])
 def test_no_test_of_the_project_asks_for_a_central_edit(workspace, suite):
     link_tests(workspace)
@@ -118,7 +152,7 @@ def test_without_an_inspector_it_is_measured_and_not_certified(tmp_path):
     workspace.configure(frameworks=[NAME], baseline=NAME, interpreters={"my_net": sys.executable})
     inspector = "workflow/framebench/frameworks/my_net/inspector.py"
     (workspace.folder / inspector).unlink()
-    result = workspace.snakemake("results/measurements.csv")
+    result = workspace.snakemake("results/measurements.csv", "certificates")
     assert result.returncode == 0, result.stdout + result.stderr
     missing = f"{inspector} does not exist, so nothing looks into {NAME}"
     (path,) = workspace.records()
