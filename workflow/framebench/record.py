@@ -9,7 +9,8 @@ SCHEMA = Path(__file__).parents[1] / "schemas" / "record.schema.json"
 STAND_IN = "stand_in"  # flag of a run whose card was the tests', and no card
 # What two runs have in common that are compared, and what names a run.
 BLOCK = ["device", "workload", "track", "precision", "input", "batch_size"]
-RUN = [*BLOCK, "framework", "round"]
+CELL = [*BLOCK, "framework"]
+RUN = [*CELL, "round"]
 
 
 def record(**values: object) -> dict:

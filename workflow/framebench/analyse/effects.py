@@ -1,11 +1,4 @@
-"""What tuning gains and what the data pipeline costs, of each framework alone.
-
-`python -m framebench.analyse.effects --help`
-"""
-
-import argparse
-import sys
-from pathlib import Path
+"""What tuning gains and what the data pipeline costs, of each framework alone."""
 
 import pandas as pd
 
@@ -13,12 +6,12 @@ from framebench.analyse.comparisons import (
     FirstRounds,
     across,
     estimate,
+    first_rounds,
     method,
     paired_ratios,
-    read_first_rounds,
     rounds_apart,
 )
-from framebench.analyse.table import TableError, read_table, write_table
+from framebench.analyse.tables import Table
 from framebench.record import BLOCK
 
 COLUMNS = {
@@ -74,25 +67,9 @@ def effects(measurements: pd.DataFrame, confidence: float, first_rounds: FirstRo
     return frame.sort_values(list(COLUMNS)[:8], ignore_index=True)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read measurements, write effects; ends the process with one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.effects", description=__doc__.splitlines()[0])
-    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
-    parser.add_argument("--rounds", type=Path, metavar="rounds.json", help="as for framebench.analyse.comparisons")
-    parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
-    parser.add_argument("--output", required=True, type=Path, metavar="effects.csv")
-    options = parser.parse_args(arguments)
-    try:
-        measurements = read_table(options.measurements)
-        first_rounds = read_first_rounds(options.rounds) if options.rounds else {}
-        try:
-            frame = effects(measurements, options.confidence, first_rounds)
-        except ValueError as error:
-            raise TableError(f"{options.measurements}: {error}") from error
-        write_table(frame, options.output)
-    except TableError as error:
-        sys.exit(str(error))
+def _of_campaign(measurements: pd.DataFrame, rounds: list[dict], confidence: float) -> pd.DataFrame:
+    """Compare each framework's tracks, and its inputs."""
+    return effects(measurements, confidence, first_rounds(rounds))
 
 
-if __name__ == "__main__":
-    main()
+TABLE = Table("effects", _of_campaign, keys=["device", "workload", "precision", "batch_size"])

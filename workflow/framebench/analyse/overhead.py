@@ -1,13 +1,10 @@
-"""What Keras itself costs in a step, above the framework that computes under it, and whether that grows with the batch.
-
-`python -m framebench.analyse.overhead --help`
-"""
+"""Overhead of Keras in a step over the framework that computes under it, and whether it grows with the batch."""
 
 import numpy as np
 import pandas as pd
 
-from framebench.analyse import command
 from framebench.analyse.statistics import Estimate, mean_interval
+from framebench.analyse.tables import Table
 from framebench.plan import catalogue
 from framebench.record import BLOCK
 
@@ -101,10 +98,4 @@ def differs(estimate: Estimate) -> bool:
     return estimate.low is not None and estimate.high is not None and not estimate.low <= 0 <= estimate.high
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read measurements, write the table; see framebench.analyse.command."""
-    command.run(overhead, __doc__.splitlines()[0], arguments)
-
-
-if __name__ == "__main__":
-    main()
+TABLE = Table("overhead", overhead, keys=BLOCK)

@@ -1,15 +1,12 @@
-"""Whether two frameworks differ in what the device computes or in how long it waits for Python and the framework.
-
-`python -m framebench.analyse.why --help`
-"""
+"""Whether two frameworks differ in what the device computes or in how long it waits for Python and the framework."""
 
 from itertools import combinations
 
 import pandas as pd
 
-from framebench.analyse import command
 from framebench.analyse.overhead import differs
 from framebench.analyse.statistics import mean_interval
+from framebench.analyse.tables import Table
 from framebench.record import BLOCK
 
 PARTS = ["device_ms", "host_ms"]
@@ -73,10 +70,4 @@ def _pair(longer: pd.DataFrame, shorter: pd.DataFrame, confidence: float) -> dic
     return row | {"rounds": len(differences), "confidence": confidence, "finding": finding}
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read measurements, write the table; see framebench.analyse.command."""
-    command.run(why, __doc__.splitlines()[0], arguments)
-
-
-if __name__ == "__main__":
-    main()
+TABLE = Table("why", why, keys=BLOCK)

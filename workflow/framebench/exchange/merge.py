@@ -1,4 +1,4 @@
-"""Makes one results folder of many machines' results: `python -m framebench.exchange.merge --help`."""
+"""Makes one results folder of many machines' results: `python -m framebench merge --help`."""
 
 import argparse
 import hashlib
@@ -232,7 +232,7 @@ def _files(whole: Merged, folder: Path) -> Iterator[tuple[Path, object]]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Write the folder and say what was left out; ends the process with one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.exchange.merge", description=__doc__.partition(":")[0])
+    parser = argparse.ArgumentParser(prog="python -m framebench merge", description=__doc__.partition(":")[0])
     parser.add_argument("--parts", required=True, type=json.loads, metavar="JSON", help="a list of {path, name}")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="results folder to make")
     options = parser.parse_args(arguments)
@@ -250,7 +250,3 @@ def main(arguments: list[str] | None = None) -> None:
             f"stand in another part too, {row['left_out']} files left out",
             file=sys.stderr,
         )
-
-
-if __name__ == "__main__":
-    main()

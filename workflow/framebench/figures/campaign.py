@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from framebench.analyse import selection
-from framebench.figures import drawing
+from framebench.figures import drawing, registry
 from framebench.languages import Language
 from framebench.record import BLOCK
 
@@ -29,8 +29,8 @@ def residuals(measurements: pd.DataFrame) -> pd.DataFrame:
 def draw(
     measurements: pd.DataFrame,
     order: pd.DataFrame,
-    confidence: float,
     *,
+    confidence: float,
     language: Language,
     labels: Mapping[str, str],
 ) -> Figure:
@@ -96,3 +96,6 @@ def _known(p: float, level: float) -> str:
     if pd.isna(p):
         return "unknown"
     return "shown" if p < level else "chance"
+
+
+FIGURE = registry.Figure("campaign", draw, section="steadiness", place=40)

@@ -236,6 +236,22 @@ def _unusual(block: Mapping[Any, Any], language: Language, several_devices: bool
     return words + ([block["device"]] if several_devices else [])
 
 
+def on_gpus(measurements: pd.DataFrame) -> pd.DataFrame:
+    """The measurements that were made on GPUs; ValueError where there is none."""
+    found = measurements[measurements["device_uuid"].notna()]
+    if found.empty:
+        raise ValueError("this figure shows GPUs, and none was measured")
+    return found
+
+
+def check_measured(measurements: pd.DataFrame, **wanted: str) -> None:
+    """ValueError where nothing was measured with one of the `wanted` values, by their columns."""
+    for column, value in wanted.items():
+        measured = sorted(measurements[column].unique())
+        if value not in measured:
+            raise ValueError(f"no measurements of {column} '{value}'; there is: {', '.join(measured)}")
+
+
 def confidence_of(comparisons: pd.DataFrame) -> float:
     """Level of the intervals, as the comparisons have it; 0.95 where there is nothing to compare."""
     levels = comparisons["confidence"].dropna()

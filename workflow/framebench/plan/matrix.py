@@ -3,7 +3,7 @@
 import argparse
 import json
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -168,21 +168,17 @@ def run_of(wildcards: Mapping[str, str]) -> Run:
     return Run(cell, int(wildcards["round"]))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the plan of a campaign: the paths of its records, one a line, in the order of measuring."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.plan.matrix", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m framebench plan", description=main.__doc__)
     parser.add_argument("--config", required=True, type=json.loads, help="the configuration as JSON")
     parser.add_argument("--rounds", type=Path, metavar="rounds.json", help="what the rules for rounds asked for")
     parser.add_argument("--aa", action="store_true", help="the campaign of the frameworks against themselves")
     parser.add_argument("--output", required=True, type=Path)
-    arguments = parser.parse_args()
-    config = load(arguments.config, "--config")
-    if arguments.aa:
+    options = parser.parse_args(arguments)
+    config = load(options.config, "--config")
+    if options.aa:
         config = against_itself(config)
-    asked = asked_rounds(arguments.rounds) if arguments.rounds else {}
+    asked = asked_rounds(options.rounds) if options.rounds else {}
     paths = [record_path(config.results, run) for run in runs(config, asked)]
-    arguments.output.write_text("".join(f"{path}\n" for path in paths))
-
-
-if __name__ == "__main__":
-    main()
+    options.output.write_text("".join(f"{path}\n" for path in paths))

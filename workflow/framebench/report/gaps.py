@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import pandas as pd
 import yaml
 
-from framebench.figures.names import TRACKS
 from framebench.frameworks import self_comparison
 from framebench.plan import catalogue
 from framebench.plan.config import SCHEMA
@@ -39,7 +38,8 @@ def gaps(measurements: pd.DataFrame) -> list[Gap]:
         *_gap("workload", catalogue.workloads(), measurements["workload"]),
         *_gap("device", ["cpu", "gpu"], ["cpu" if kind == "cpu" else "gpu" for kind in kinds]),
     ]
-    possible = {"track": TRACKS, "precision": sorted(trainable), "input": _inputs()}
+    tracks = sorted({track for framework in frameworks for track in catalogue.adapter(framework).tracks})
+    possible = {"track": tracks, "precision": sorted(trainable), "input": _inputs()}
     for workload, runs in measurements.groupby("workload"):
         for key, values in possible.items():
             found += _gap(key, values, runs[key], str(workload))
