@@ -7,6 +7,14 @@ CERTIFIED = sorted({entry.workload for entry in CONFIG.matrix})
 HALF_OF_THE_CORES = max(1, workflow.cores // 2)
 
 
+def certificate_id(wildcards):
+    return catalogue.certificate_id(
+        wildcards.framework,
+        wildcards.workload,
+        environment_of(wildcards).digest,
+    )
+
+
 rule certificates:
     input:
         certificates=expand(
@@ -115,4 +123,4 @@ rule certificate:
         "python -P -m framebench.certify --workload {wildcards.workload} --framework {wildcards.framework}"
         " --id {params.id} --lock-digest {params.digest} --sources {params.certified}"
         " --problem {input.problem} --learned {input.learned} --observed {input.observed}"
-        " --output {output.certificate} --page {output.page} 2>&1 | tee {log:q} >&2"
+        " --output {output.certificate} --page {output.page}" + SHOWN

@@ -1,5 +1,6 @@
 # The isolated environment of each framework. It is a rule and not `conda:`, since pip's hashed locks are what
 # the frameworks publish; everything about it is in this file, should Snakemake learn to deploy them.
+from framebench.frameworks import self_comparison
 from framebench.plan import environments, installation
 
 try:
@@ -21,6 +22,11 @@ if workflow.is_main_process:
     for one in ENVIRONMENTS.values():
         if not one.packages:
             installation.forget_unusable(Path(one.prefix))
+
+
+def environment_of(wildcards):
+    """Where a framework, or the one behind a name, is found."""
+    return ENVIRONMENTS[self_comparison.base(wildcards.framework)]
 
 
 rule environments:

@@ -2,9 +2,14 @@
 import dataclasses
 import json
 
-from framebench import workloads
-from framebench.frameworks import self_comparison
-from framebench.plan import catalogue, matrix
+
+def environment_options(wildcards):
+    """What a measuring command is told of the environment that it must find itself in."""
+    environment = environment_of(wildcards)
+    site = " --site" if environment.packages else ""
+    return (
+        f"--environment {environment.prefix} --lock-digest {environment.digest}{site}"
+    )
 
 
 rule tune:
@@ -48,6 +53,16 @@ rule tune:
         " {params.trials} {params.seed} {params.thread_count}"
         " --protocol {params.protocol:q} {params.environment} --data {input.data}"
         " --parent $PPID --log {log} --output {output}"
+
+
+def tuning_of(wildcards):
+    """The settings found for a cell of track `tuned`; nothing for one of track `default`."""
+    return expand(TUNING, **wildcards) if wildcards.track == "tuned" else []
+
+
+def place(wildcards):
+    """Where a run stands in its campaign."""
+    return PLACES[wildcards.campaign][matrix.run_of(wildcards)]
 
 
 rule measure:

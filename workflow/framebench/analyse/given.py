@@ -6,7 +6,7 @@ A name that is not among FILES is a table of the campaign, or one of the publish
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,17 @@ def add_options(parser: argparse.ArgumentParser, needs: Iterable[str], settings:
             parser.add_argument(_option(name), type=float, required=True, help="level of the intervals, such as 0.95")
         else:
             parser.add_argument(_option(name), required=True, help="framework that others are compared with")
+
+
+def words(values: Mapping[str, Any]) -> list[str]:
+    """The options that give these values, by name: paths, a list of them, or a setting; of a flag, whether it is set."""
+    found = []
+    for name, value in values.items():
+        if value is True:
+            found.append(_option(name))
+        elif value is not False:
+            found += [_option(name), *map(str, value if isinstance(value, list) else [value])]
+    return found
 
 
 def read(

@@ -35,7 +35,7 @@ NOT_MEASURED = "not measured here: "
 def literature(measurements: pd.DataFrame, points: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """One row of COLUMNS per point and device of its GPU model; of a point that nothing here is beside, one row.
 
-    `points` has the columns of published-speeds.csv. Beside a point stand the `default` runs that are ok of its problem,
+    `points` has the columns of published-speeds.csv. Beside a point are the `default` runs that are ok of its problem,
     framework and precision, of input `device` where it was measured, at the batch size nearest to the published one by
     ratio, at the largest where none is known. `images_per_s` is their geometric mean, `ratio` that by the published
     speed, with its interval at level `confidence`. `differs` is why the ratio need not be 1, or what is not measured

@@ -1,17 +1,20 @@
 """The figures: each is declared, as FIGURE or FIGURES, by the module that draws it, and listed nowhere else."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from inspect import signature
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from framebench.analyse import tables
 from framebench.languages import Language
 from framebench.plan.matrix import Cell
+from framebench.record import CELL
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -29,6 +32,14 @@ class Scope:
     gpus: Sequence[str] = ()  # the devices that are GPUs
     sampled: Sequence[str] = ()  # those of them whose samples are here
     searched: bool = False  # for the largest batch
+
+
+def scope_of(rows: Iterable[Mapping], **other: Any) -> Scope:
+    """The scope of runs, of which each row has a cell's columns and `device_uuid`; `other` attributes as given."""
+    measured = list(rows)
+    cells = dict.fromkeys(Cell(**{name: row[name] for name in CELL}) for row in measured)
+    gpus = dict.fromkeys(row["device"] for row in measured if pd.notna(row["device_uuid"]))
+    return Scope(list(cells), list(gpus), **other)
 
 
 def if_measured(scope: Scope) -> list[Fields]:

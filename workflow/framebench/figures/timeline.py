@@ -10,9 +10,6 @@ from matplotlib.patches import Patch
 from framebench.analyse.table import read_record, table
 from framebench.figures import drawing, registry
 from framebench.languages import Language
-from framebench.plan import matrix
-from framebench.plan.config import Config
-from framebench.plan.matrix import Run
 from framebench.record import samples_path
 
 # Text of a panel's axis → columns of the samples; the first that the card told is drawn.
@@ -72,12 +69,6 @@ def draw(run: dict, columns: Mapping[str, np.ndarray], *, language: Language, la
     figure.align_ylabels(all_axes)
     all_axes[-1].set_xlabel(language["axis_timeline"])
     return figure
-
-
-def run_of(config: Config, device: str) -> Run:
-    """The run of which a device's timeline is: the baseline's first, at the largest of its batch sizes."""
-    runs = [run for run in matrix.runs(config) if (run.cell.device, run.cell.framework) == (device, config.baseline)]
-    return max(runs, key=lambda run: (run.cell.batch_size, -run.round))
 
 
 def draw_file(record: Path, device: str, *, language: Language, labels: Mapping[str, str]) -> Figure:

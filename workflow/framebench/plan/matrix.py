@@ -149,6 +149,12 @@ def asked_rounds(path: Path) -> dict[Block, int]:
     return {tuple(row[key] for key in BLOCK): row["rounds"] for row in rows}
 
 
+def timeline_run(config: Config, device: str) -> Run:
+    """The run of which a GPU's timeline is: the baseline's first, at the largest of its batch sizes."""
+    of_device = [run for run in runs(config) if (run.cell.device, run.cell.framework) == (device, config.baseline)]
+    return max(of_device, key=lambda run: (run.cell.batch_size, -run.round))
+
+
 def record_path(results: str, run: Run) -> str:
     """The file of a run's record under the folder `results`."""
     return f"{results}/{RECORD.format(**vars(run.cell), round=run.round)}"

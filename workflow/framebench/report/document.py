@@ -17,8 +17,7 @@ from framebench.certify.page import CIRCUMSTANCES, nearest
 from framebench.figures import campaign, drawing, registry
 from framebench.languages import Language
 from framebench.plan import catalogue
-from framebench.plan.matrix import Cell
-from framebench.record import BLOCK, CELL, STAND_IN
+from framebench.record import BLOCK, STAND_IN
 from framebench.report import flips, gaps, illustrations, rows, surroundings
 from framebench.report.quantities import QUANTITIES, Measured, Quantity, Value, cells, in_words
 from framebench.report.results import Results
@@ -61,12 +60,8 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
     tables = {name: rows.grouped(name, text) for name, text in text_of.items() if rows.fits(text)}
     measured = cells(results, making.baseline, language)
 
-    scope = registry.Scope(
-        cells=[Cell(**cell) for cell in measurements[CELL].drop_duplicates().to_dict("records")],
-        gpus=measurements.loc[measurements["device_uuid"].notna(), "device"].unique().tolist(),
-        sampled=list(devices),
-        searched=True,
-    )
+    # What was not drawn has no file: any device may have a timeline, and any campaign a search.
+    scope = registry.scope_of(measurements.to_dict("records"), sampled=list(devices), searched=True)
     pictures = {
         section: [
             asdict(one) | {"sources": [(table, rows.link(tables, table, {})) for table in one.sources]} for one in drawn
