@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framebench import record, workloads
-from framebench.analyse import failures, largest_batch
+from framebench.analyse import command, failures
 from framebench.measure import largest, supervisor, worker
 from framebench.measure.devices import cpu
 from framebench.measure.largest import RESOLUTION, Found, Trial, search
@@ -251,11 +251,15 @@ def made(framework: str = "pytorch", **changes: object) -> dict:
     } | changes
 
 
+def made_table(output, *searches):
+    command.main(["largest_batch", "--searches", *map(str, searches), "--output", str(output)])
+
+
 def test_the_table_has_a_row_per_search_with_the_memory_of_its_largest_batch(tmp_path):
     failed = made("keras-tensorflow", status="failed", largest=None, bound=None, reason="batch 64: x", trials=[])
     for number, one in enumerate([made(), failed]):
         (tmp_path / f"{number}.json").write_text(json.dumps(one))
-    largest_batch.main([*map(str, sorted(tmp_path.glob("*.json"))), "--output", str(tmp_path / "table.csv")])
+    made_table(tmp_path / "table.csv", *sorted(tmp_path.glob("*.json")))
     head, first, second = (line.split(",") for line in (tmp_path / "table.csv").read_text().splitlines())
     rows = [dict(zip(head, values, strict=True)) for values in (first, second)]
     assert [(row["framework"], row["status"], row["largest"], row["trials"]) for row in rows] == [
@@ -271,26 +275,25 @@ def test_the_table_has_a_row_per_search_with_the_memory_of_its_largest_batch(tmp
 
 
 def test_where_nothing_is_searched_the_table_says_why_and_what_to_do(tmp_path):
-    with pytest.raises(SystemExit, match=r"^largest-batch: there is no GPU .* largest_batch\.host_memory_mib of"):
-        largest_batch.main(["--output", str(tmp_path / "table.csv")])
+    with pytest.raises(SystemExit, match=r"^largest_batch: there is no GPU .* largest_batch\.host_memory_mib of"):
+        made_table(tmp_path / "table.csv")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"device": "cpu"}'])
 def test_a_damaged_search_is_named(tmp_path, content):
     (tmp_path / "float32.json").write_text(content)
     with pytest.raises(SystemExit, match=r"float32\.json: .*delete it to have the batch searched again$"):
-        largest_batch.main([str(tmp_path / "float32.json"), "--output", str(tmp_path / "table.csv")])
+        made_table(tmp_path / "table.csv", tmp_path / "float32.json")
 
 
 @pytest.mark.parametrize("status", failures.RETRIED)
-def test_a_failed_search_is_said_and_set_aside_for_the_next_attempt(tmp_path, status, monkeypatch):
+def test_a_failed_search_is_said_and_set_aside_for_the_next_attempt(tmp_path, status):
     path, table = tmp_path / "h200/float32.json", tmp_path / "table.csv"
     path.parent.mkdir()
     path.write_text(json.dumps(made(status=status, largest=None, bound=None, reason="batch 64: x")))
-    largest_batch.main([str(path), "--output", str(table)])
-    monkeypatch.setattr(sys, "argv", ["failures", "--largest-batch", str(table)])
+    made_table(table, path)
     with pytest.raises(SystemExit) as told:
-        failures.main()
+        failures.main(["--largest-batch", str(table)])
     assert str(told.value) == (
         f"1 of 1 searches for the largest batch failed:\nh200 · article-cnn · pytorch · float32: {status}: batch 64: x"
     )
@@ -299,11 +302,10 @@ def test_a_failed_search_is_said_and_set_aside_for_the_next_attempt(tmp_path, st
 
 
 @pytest.mark.parametrize("status", ["ok", "out_of_memory"])
-def test_a_search_that_came_to_an_end_stays(tmp_path, status, monkeypatch):
+def test_a_search_that_came_to_an_end_stays(tmp_path, status):
     path, table = tmp_path / "float32.json", tmp_path / "table.csv"
     path.write_text(json.dumps(made(status=status)))
-    largest_batch.main([str(path), "--output", str(table)])
-    monkeypatch.setattr(sys, "argv", ["failures", "--largest-batch", str(table)])
-    failures.main()
+    made_table(table, path)
+    failures.main(["--largest-batch", str(table)])
     assert failures.set_aside([], [path]) == []
     assert path.exists()

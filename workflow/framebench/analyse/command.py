@@ -24,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             frame = table.make(**values)
         except ValueError as error:
-            raise TableError(f"{table.name}: {error}") from error
+            source = next(iter(getattr(options, table.needs[0])), table.name)
+            raise TableError(f"{source}: {error}") from error
         write_table(frame, options.output)
     except (TableError, AdapterError) as error:
         sys.exit(str(error))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from framebench.analyse import machines
 from framebench.analyse.statistics import METHOD, MIN_ROUNDS, Estimate, geometric_mean_interval, holm, p_value
-from framebench.analyse.table import one_line
+from framebench.analyse.table import TableError, one_line
 from framebench.analyse.tables import Table
 from framebench.frameworks import self_comparison
 from framebench.record import BLOCK
@@ -213,11 +213,11 @@ def _first_uncertified(block: pd.Series, frameworks: Iterable[str], reasons: Map
 
 
 def first_rounds(rows: Iterable[Mapping]) -> dict[tuple, int]:
-    """The FirstRounds in the rows of rounds.json. Raises ValueError where they have none."""
+    """The FirstRounds in the rows of rounds.json. Raises TableError where they have none."""
     try:
         return {tuple(row[key] for key in BLOCK): row["at_least"] for row in rows}
     except (KeyError, TypeError) as error:
-        raise ValueError(f"rounds.json does not tell how many rounds came first: {error!r}: make it anew") from error
+        raise TableError(f"rounds.json: does not tell how many rounds came first: {error!r}: make it anew") from error
 
 
 def _verdict(ratio: float, p_adjusted: float, confidence: float) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from framebench.analyse.largest_batch import read_search
 from framebench.analyse.table import TableError, read_records, read_table
+from framebench.plan.catalogue import ROOT
 
 RESOURCES = Path("workflow/resources")  # relative to the repository
 
@@ -25,7 +26,7 @@ def resource(name: str) -> Path:
 
 def table_of(name: str) -> str:
     """The table behind a name, without the end of its file: `rosetta-2018`, `measurements`."""
-    return resource(name).stem if resource(name).exists() else name
+    return resource(name).stem if _is_resource(name) else name
 
 
 def read_rounds(path: Path) -> list[dict]:
@@ -69,9 +70,9 @@ def add_options(parser: argparse.ArgumentParser, needs: Iterable[str], settings:
     for name in needs:
         options: dict[str, Any] = {"nargs": "*", "default": []} if name in SEVERAL else {"nargs": 1, "required": True}
         told = FILES[name][1] if name in FILES else f"{name}.csv"
-        if (path := resource(name)).exists():
-            options = {"nargs": 1, "default": [path]}
-            told = f"{path.name} (default: {path})"
+        if _is_resource(name):
+            options = {"nargs": 1, "default": [ROOT / resource(name)]}
+            told = f"(default: {resource(name)})"
         parser.add_argument(_option(name), type=Path, metavar="FILE", help=told, **options)
     for name in settings:
         if name == "across_cards":
@@ -83,7 +84,7 @@ def add_options(parser: argparse.ArgumentParser, needs: Iterable[str], settings:
 
 
 def words(values: Mapping[str, Any]) -> list[str]:
-    """The options that give these values, by name: paths, a list of them, or a setting; of a flag, whether it is set."""
+    """The options that give these values, by name: a path, a list of paths, a setting, or a flag that is set or not."""
     found = []
     for name, value in values.items():
         if value is True:
@@ -106,6 +107,10 @@ def read(
         is_table = name not in FILES or (name == "measurements" and not typed)
         values[name] = read_csv(*paths) if is_table else FILES[name][0](paths)
     return values | {name: getattr(options, name) for name in settings}
+
+
+def _is_resource(name: str) -> bool:
+    return (ROOT / resource(name)).exists()
 
 
 def _option(name: str) -> str:

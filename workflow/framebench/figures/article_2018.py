@@ -43,6 +43,8 @@ def relative_speeds(published: pd.DataFrame, gpu: str) -> pd.DataFrame:
 def draw(rosetta_2018: pd.DataFrame, gpu: str, language: Language) -> Figure:
     """The chart for `gpu`, one of rosetta.GPUS in any case."""
     gpu = gpu.upper()
+    if gpu not in rosetta.GPUS:
+        raise ValueError(f"nothing was published of '{gpu}'; there is: {', '.join(rosetta.GPUS)}")
     speeds = relative_speeds(rosetta_2018, gpu)
     figure = drawing.new_figure(
         body_in=4.5,
