@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framebench.data.__main__ import main
+from framebench.data.command import main
 from framebench.data.synthetic_images import large_images, synthetic_images
 
 pytestmark = pytest.mark.check

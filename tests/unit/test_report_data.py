@@ -317,7 +317,7 @@ def test_the_page_of_every_language_links_only_to_places_that_it_has_and_to_file
     links = set(re.findall(r'href="([^"]+)"', html))
     assert {link[1:] for link in links if link.startswith("#")} <= ids
     beside = {link for link in links if not link.startswith("#")}
-    assert {"warmup.csv", "certificates/article-cnn/pytorch.json"} <= beside
+    assert "certificates/article-cnn/pytorch.json" in beside
     assert not [link for link in beside if ":" in link or link.startswith("/")]
 
 

@@ -192,10 +192,17 @@ def test_a_missing_record_list_or_folder_is_named(tmp_path):
         options = ["--records", str(tmp_path / listing), "--output", str(tmp_path / "m.csv")]
         with pytest.raises(SystemExit, match=r"none.*cannot be read"):
             command.main(["measurements", *options])
+    (tmp_path / "file").touch()
+    (tmp_path / "list").write_text("")
+    with pytest.raises(SystemExit, match=r"file/m\.csv: cannot be written"):
+        command.main(
+            ["measurements", "--records", str(tmp_path / "list"), "--output", str(tmp_path / "file" / "m.csv")]
+        )
 
 
 def test_no_records_make_a_table_without_rows(tmp_path):
-    main(["--output", str(tmp_path / "m.csv")])
+    (tmp_path / "list").touch()
+    command.main(["measurements", "--records", str(tmp_path / "list"), "--output", str(tmp_path / "m.csv")])
     pd.testing.assert_frame_equal(read_table(tmp_path / "m.csv"), table([]))
 
 

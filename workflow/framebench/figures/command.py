@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from framebench import languages, workloads
@@ -38,11 +37,9 @@ def draw(name: str, values: Mapping[str, Any], language: languages.Language) -> 
     ValueError where there is no such figure, or nothing to draw it of.
     """
     figure, fields = registry.find(name)
-    read = [value for value in values.values() if isinstance(value, pd.DataFrame)]
-    frameworks = {
-        *catalogue.frameworks(),
-        *(one for table in read if "framework" in table for one in table["framework"]),
-    }
+    # Those that were published may have no adapter, and then stand under the name that they were published by.
+    tables = [values[name] for name in ("measurements", "largest_batch") if name in values]
+    frameworks = {*catalogue.frameworks(), *(name for table in tables for name in table["framework"])}
     measured = values["measurements"]["workload"].unique() if "measurements" in values else []
     context = {
         "language": language,

@@ -1,7 +1,7 @@
 """Everything of Snakemake that is no public interface, with the reason for each use.
 
-`workflow` is the object of that name in a Snakefile. A new Snakemake that changes any of it fails the tests of plans, of
-bad input or of a cluster.
+`workflow` is the object of that name in a Snakefile. A new Snakemake that changes any of it fails the tests of plans,
+of bad input or of a cluster.
 """
 
 import logging

@@ -54,7 +54,7 @@ def read(folder: Path, language: str) -> Results:
     Raises ResultsError where a table that is NEEDED is missing, or a file cannot be read.
     """
     text, typed = {}, {}
-    for name in [*tables.tables(), *OF_MERGE]:
+    for name in dict.fromkeys([*NEEDED, *tables.tables(), *OF_MERGE]):
         path = folder / f"{name}.csv"
         if not path.exists() and name in NEEDED:
             raise ResultsError(f"{path}: does not exist; a page needs {', '.join(f'{one}.csv' for one in NEEDED)}")
