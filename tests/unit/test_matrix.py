@@ -28,7 +28,7 @@ def configuration(seed: int, rounds: Sequence[int | Rounds], batch_sizes: int = 
         dataclasses.replace(
             DEFAULT.matrix[0],
             batch_sizes=tuple(range(1 + i * batch_sizes, 1 + (i + 1) * batch_sizes)),
-            rounds=count if isinstance(count, Rounds) else Rounds(count, count),
+            rounds=Rounds.of(count),
         )
         for i, count in enumerate(rounds)
     )
