@@ -7,7 +7,7 @@ from framebench.measure.devices import cuda, nvml
 
 CPU = "cpu"
 JOB, NODE = "SLURM_JOB_ID", "SLURMD_NODENAME"
-# Before the name of a variable that the job has and its step that measures has not; see workflow/rules/common.smk.
+# Before the name of a variable that the job has and its step that measures has not; see workflow/rules/cluster.smk.
 OF_JOB = "FRAMEBENCH_"
 # What the job could use beside its GPU, and where; Slurm sets those that apply. LOADEDMODULES is Environment Modules'.
 TOLD = (
