@@ -14,16 +14,9 @@ from framebench.analyse import machines
 from framebench.analyse.statistics import METHOD, MIN_ROUNDS, Estimate, geometric_mean_interval, holm, p_value
 from framebench.analyse.table import TableError, one_line, read_table, write_table
 from framebench.frameworks import self_comparison
-from framebench.record import BLOCK
+from framebench.record import BLOCK, CELL_DTYPES
 
-COLUMNS = {
-    "device": "str",
-    "workload": "str",
-    "track": "str",
-    "precision": "str",
-    "input": "str",
-    "batch_size": "Int64",
-    "framework": "str",
+COLUMNS = CELL_DTYPES | {
     "reference": "str",
     "ratio": "float64",
     "ci_low": "float64",

@@ -7,10 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from framebench.analyse.table import TableError, read_records, write_table
-from framebench.record import RUN
+from framebench.record import CELL_DTYPES, RUN
 
-COLUMNS = dict.fromkeys(RUN, "str") | {
-    "batch_size": "Int64",
+COLUMNS = CELL_DTYPES | {
     "round": "Int64",
     "interval": "Int64",
     "t_s": "float64",

@@ -19,7 +19,7 @@ from framebench.exchange.results import ROUNDS, evidence, is_certificate, is_run
 from framebench.exchange.sealed import ArchiveError
 from framebench.plan import matrix
 from framebench.plan.config import Part
-from framebench.record import BLOCK, RUN
+from framebench.record import BLOCK, RUN, TYPES
 from framebench.record import record as complete
 
 PARTS = {"part": "str", "machine": "str", "runs": "Int64", "duplicates": "Int64", "left_out": "Int64"}
@@ -173,7 +173,7 @@ def _rounds(content: bytes) -> list[dict]:
     needed = {*BLOCK, "rounds", "at_least", "ci_half_width"}
     if not isinstance(rows, list) or not all(isinstance(row, dict) and needed <= row.keys() for row in rows):
         raise ValueError(f"{ROUNDS} does not tell how many rounds came first")
-    if not all(isinstance(row[key], int if key == "batch_size" else str) for row in rows for key in BLOCK):
+    if not all(isinstance(row[key], TYPES[key]) for row in rows for key in BLOCK):
         raise ValueError(f"{ROUNDS} does not tell of which cells")
     return rows
 
