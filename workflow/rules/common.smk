@@ -1,5 +1,7 @@
 # What the rules call. Numbers among `params` stand there with their option, since Snakemake compares params as a set of
 # values, to which two numbers that change places are the same.
+import dataclasses
+import json
 import os
 import shlex
 import time
@@ -13,6 +15,7 @@ from framebench.plan import catalogue, matrix
 from framebench.analyse import failures
 from framebench.analyse.table import read_records
 from framebench.figures import names
+from framebench.record import CELL
 
 # Rules whose jobs are for the nodes of a cluster, which may have no network; its login node may have no GPU.
 MEASURING = ("measure", "tune", "search_largest_batch")
@@ -42,13 +45,21 @@ def environment_of(wildcards):
     return ENVIRONMENTS[self_comparison.base(wildcards.framework)]
 
 
-def environment_options(wildcards):
-    """What a measuring command is told of the environment that it must find itself in."""
+def request_options(wildcards, protocol=CONFIG.protocol):
+    """What every command that measures is told: the cell, as far as the rule names it, where to measure, and how."""
     environment = environment_of(wildcards)
-    site = " --site" if environment.packages else ""
-    return (
-        f"--environment {environment.prefix} --lock-digest {environment.digest}{site}"
-    )
+    options = [
+        f"--{name.replace('_', '-')} {wildcards[name]}"
+        for name in CELL
+        if name in wildcards.keys()
+    ]
+    options += [
+        place_of(wildcards),
+        f"--environment {environment.prefix} --lock-digest {environment.digest}",
+        "--site" if environment.packages else "",
+        f"--protocol {shlex.quote(json.dumps(dataclasses.asdict(protocol)))}",
+    ]
+    return " ".join(filter(None, options))
 
 
 def place_of(wildcards):

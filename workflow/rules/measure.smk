@@ -1,37 +1,17 @@
 # What measures: every run, each trial of a search too, is one fresh process of one cell.
-import dataclasses
 import json
 
 from framebench import workloads
 from framebench.measure.protocol import few_steps
 from framebench.plan import catalogue, matrix
-from framebench.record import CELL
+from framebench.record import RUN
 
-
-def request_options(wildcards, protocol=CONFIG.protocol):
-    """What every command that measures is told: the cell, as far as the rule names it, and where and how to measure."""
-    cell = [
-        f"--{name.replace('_', '-')} {wildcards[name]}"
-        for name in CELL
-        if name in wildcards.keys()
-    ]
-    return (
-        f"{' '.join(cell)} {place_of(wildcards)} {environment_options(wildcards)}"
-        f" --protocol {shlex.quote(json.dumps(dataclasses.asdict(protocol)))}"
-    )
-
-
-# What the rules below have in common. `exec`: the measuring process is Snakemake's own child and so dies with it.
-BEGIN = "{params.modules} exec {params.python} -P -m framebench.measure"
-END = (
-    " {params.request} --data {input.data} --parent $PPID --log {log} --output {output}"
-)
-INPUT = {
+# What the rules that measure have in common.
+MEASURING_INPUT = {
     "environment": lambda wildcards: ancient(environment_of(wildcards).ready),
     "data": data_of,
 }
-PARAMS = {
-    "request": lambda wildcards: request_options(wildcards),
+MEASURING_PARAMS = {
     "modules": modules_of,
     "python": lambda wildcards: environment_of(wildcards).python,
     "sources": lambda wildcards: catalogue.sources_digest(
@@ -44,7 +24,7 @@ HOST_MEMORY = f"--host-memory-mib {CONFIG.largest_batch.host_memory_mib}"
 
 rule measure:
     input:
-        **INPUT,
+        **MEASURING_INPUT,
         tuning=lambda wildcards: tuning_of(wildcards),
     output:
         ensure(f"{RESULTS}/{{campaign}}{matrix.RECORD}", non_empty=True),
@@ -66,23 +46,25 @@ rule measure:
         order=lambda wildcards: place(wildcards),
         planned=lambda wildcards: len(PLACES[wildcards.campaign]),
     params:
-        **PARAMS,
+        **MEASURING_PARAMS,
+        request=lambda wildcards: request_options(wildcards),
         tuning=lambda wildcards, input: (
             f"--tuning {input.tuning}" if input.tuning else ""
         ),
         certificate=lambda wildcards: certificate_id(wildcards),
-        runs=subpath(output[0], ancestor=8),
+        runs=subpath(output[0], ancestor=len(RUN)),
     shell:
-        BEGIN
-        + " --round {wildcards.round} --certificate {params.certificate} {params.tuning}"
+        # `exec`: the measuring process is Snakemake's own child and so dies with it.
+        "{params.modules} exec {params.python} -P -m framebench.measure {params.request}"
+        " --round {wildcards.round} --certificate {params.certificate} {params.tuning}"
         " --order {resources.order} --planned {resources.planned} --runs {params.runs}"
-        + END
+        " --data {input.data} --parent $PPID --log {log} --output {output}"
 
 
 rule tune:
     """The settings of track `tuned`, found by a search in which every trial is a run."""
     input:
-        **INPUT,
+        **MEASURING_INPUT,
         code=catalogue.code("framebench.measure.tune"),
     output:
         TUNING,
@@ -95,7 +77,8 @@ rule tune:
         **slurm_resources(runs=CONFIG.tuning_trials),
         measuring=1,
     params:
-        **PARAMS,
+        **MEASURING_PARAMS,
+        request=lambda wildcards: request_options(wildcards),
         options=lambda wildcards: json.dumps(
             catalogue.adapter(wildcards.framework).options_of(
                 kind="cuda" if wildcards.device in CONFIG.on_gpus else "cpu",
@@ -104,13 +87,15 @@ rule tune:
         ),
         trials=f"--trials {CONFIG.tuning_trials}",
     shell:
-        BEGIN + ".tune --options {params.options:q} {params.trials}" + END
+        "{params.modules} exec {params.python} -P -m framebench.measure.tune {params.request}"
+        " --options {params.options:q} {params.trials}"
+        " --data {input.data} --parent $PPID --log {log} --output {output}"
 
 
 rule search_largest_batch:
     """The largest batch that trains, found by a search in which every trial is a fresh process, as a run is."""
     input:
-        **INPUT,
+        **MEASURING_INPUT,
         code=catalogue.code("framebench.measure.largest"),
     output:
         f"{RESULTS}/{matrix.LARGEST_BATCH}",
@@ -123,15 +108,13 @@ rule search_largest_batch:
         **slurm_resources(runs=CONFIG.largest_batch.most_trials),
         measuring=1,
     params:
+        **MEASURING_PARAMS,
         # What of the protocol does not bear on a search is no reason to search again.
-        **PARAMS
-        | {
-            "request": lambda wildcards: request_options(
-                wildcards, few_steps(CONFIG.protocol)
-            )
-        },
+        request=lambda wildcards: request_options(wildcards, few_steps(CONFIG.protocol)),
         host_memory=lambda wildcards: "" if place_of(wildcards) else HOST_MEMORY,
         start=f"--start {CONFIG.largest_batch.start}",
         at_most=f"--at-most {CONFIG.largest_batch.at_most}",
     shell:
-        BEGIN + ".largest {params.host_memory} {params.start} {params.at_most}" + END
+        "{params.modules} exec {params.python} -P -m framebench.measure.largest {params.request}"
+        " {params.host_memory} {params.start} {params.at_most}"
+        " --data {input.data} --parent $PPID --log {log} --output {output}"
