@@ -16,7 +16,8 @@ STAND_IN = "stand_in"  # flag of a run whose card was the tests', and no card
 class Cell:
     """What is measured, in the order of paths and options; the cells that differ only in framework are compared.
 
-    No other place says what makes a cell: a field added here is a folder, an option and a column.
+    A field added here is a folder of RECORD, an option of the commands that measure and a column of the tables; which
+    values it takes, framebench.plan.matrix says, and that records have it, their schema.
     """
 
     device: str
@@ -29,7 +30,7 @@ class Cell:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Cell":
-        """The cell of a record, or of a path's wildcards, where a number is text; KeyError for a field that lacks."""
+        """The cell of a record, or of a path's wildcards, where a number is text; KeyError for a missing field."""
         return cls(**{name: type(values[name]) for name, type in TYPES.items()})
 
     @property
@@ -44,7 +45,7 @@ Block = tuple[str | int, ...]
 BLOCK = [name for name in TYPES if name != "framework"]
 CELL = [*BLOCK, "framework"]
 RUN = [*CELL, "round"]
-# The columns of a cell as pandas has them.
+# As pandas has them.
 CELL_DTYPES = {name: {str: "str", int: "Int64"}[TYPES[name]] for name in CELL}
 
 

@@ -27,7 +27,7 @@ def parser(module: str, description: str | None, decided: Container[str] = ()) -
     parser.add_argument("--uuid", help="of the GPU to measure on")
     parser.add_argument("--allocated", metavar="MODEL", help="measure on what Slurm allocated: this GPU, or `cpu`")
     parser.add_argument(
-        "--protocol", type=lambda text: Protocol.of(json.loads(text)), required=True, help="JSON, as in config.yaml"
+        "--protocol", type=lambda text: Protocol.of(json.loads(text)), required=True, help="JSON of a Protocol"
     )
     parser.add_argument("--data", required=True, help="npz with samples and labels")
     parser.add_argument("--environment", type=Path, required=True, help="prefix that this interpreter must have")

@@ -12,7 +12,7 @@ from pathlib import Path
 from framebench.plan.config import Config, Rounds, against_itself, load
 from framebench.record import BLOCK, TYPES, Block, Cell
 
-# Where the record of a run stands in the results folder: for `format`, and for Snakemake as wildcards. A folder each.
+# Where the record of a run stands in the results folder: for `format`, and for Snakemake as wildcards.
 _FOLDERS = "/".join(f"{{{name}}}" for name in TYPES).replace("{batch_size}", "batch-{batch_size}")
 RECORD = f"runs/{_FOLDERS}/round-{{round}}.json"
 # Where stands what a search for the largest batch found.
