@@ -11,13 +11,15 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 
 include: "workflow/rules/configuration.smk"
+include: "workflow/rules/measuring.smk"
+include: "workflow/rules/cluster.smk"
 include: "workflow/rules/environments.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/certify.smk"
-include: "workflow/rules/cluster.smk"
 include: "workflow/rules/measure.smk"
-include: "workflow/rules/largest.smk"
+include: "workflow/rules/plan.smk"
 include: "workflow/rules/merge.smk"
+include: "workflow/rules/results.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"

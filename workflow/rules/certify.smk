@@ -1,18 +1,9 @@
 # The proof, per workload and framework, that the framework trains the function that the workload's spec says.
 from framebench.plan import catalogue
 
-CERTIFICATES = f"{RESULTS}/certificates"
 CERTIFIED = sorted({entry.workload for entry in CONFIG.matrix})
 # Two frameworks are proved at a time, as each imports, traces and compiles on one core; nothing is measured beside.
 HALF_OF_THE_CORES = max(1, workflow.cores // 2)
-
-
-def certificate_id(wildcards):
-    return catalogue.certificate_id(
-        wildcards.framework,
-        wildcards.workload,
-        environment_of(wildcards).digest,
-    )
 
 
 rule certificates:
@@ -123,4 +114,4 @@ rule certificate:
         "python -P -m framebench.certify --workload {wildcards.workload} --framework {wildcards.framework}"
         " --id {params.id} --lock-digest {params.digest} --sources {params.certified}"
         " --problem {input.problem} --learned {input.learned} --observed {input.observed}"
-        " --output {output.certificate} --page {output.page}" + SHOWN
+        " --output {output.certificate} --page {output.page} 2>&1 | tee {log:q} >&2"

@@ -1,26 +1,11 @@
 # Jobs on the nodes of a cluster, which may have no network; its login node may have no GPU.
 import os
-import shlex
 from pathlib import Path
 
 from framebench.plan import slurm
 
 # Rules whose jobs are for the nodes.
 MEASURING = ("measure", "tune", "search_largest_batch")
-
-
-def place_of(wildcards):
-    """The GPU that a device is, or what a job of a cluster is to have been given; nothing for this machine's CPU."""
-    if request := REQUESTS.get(wildcards.device):
-        return f"--allocated {shlex.quote(request.model or slurm.CPU)}"
-    gpu = DEVICES[wildcards.device]
-    return f"--uuid {gpu.uuid}" if gpu else ""
-
-
-def modules_of(wildcards):
-    """What loads the environment modules of a device; nothing where it names none."""
-    request = REQUESTS.get(wildcards.device)
-    return slurm.load_modules(request.modules) if request else ""
 
 
 def slurm_resources(runs=1):

@@ -3,7 +3,7 @@ import os
 from pathlib import Path
 
 from framebench.plan import config as configuration
-from framebench.plan import bindings, catalogue, internals, matrix
+from framebench.plan import bindings, catalogue, environments, internals, matrix
 
 FILES = list(
     dict.fromkeys(
@@ -53,8 +53,28 @@ PLACES = {name: matrix.order(campaign) for name, campaign in CAMPAIGNS.items()}
 # The results of many machines, merged.
 MERGED = f"{RESULTS}/merged"
 
-# What ends a command: its output is seen, and kept.
-SHOWN = " 2>&1 | tee {log:q} >&2"
+# What is trained on, by the kind that a workload names.
+DATA = {
+    "images": CONFIG.data,
+    "reviews": CONFIG.reviews,
+    "large-images": CONFIG.large_images,
+}
+SAMPLES = f"{RESULTS}/data/{{kind}}.npz"
+CERTIFICATES = f"{RESULTS}/certificates"
+
+# The isolated environment of each framework, or the interpreter that a site has for it.
+try:
+    ENVIRONMENTS = {
+        framework: environments.of(
+            framework,
+            environments.packages(CONFIG.packages),
+            dict(CONFIG.interpreters),
+            RESULTS,
+        )
+        for framework in CONFIG.frameworks
+    }
+except environments.InterpreterError as error:
+    sys.exit(f"{' + '.join(FILES)}: {error}")
 
 # Every command's `python` is that of the workflow's own environment, and finds the package.
 shell.prefix(

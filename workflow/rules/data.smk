@@ -1,18 +1,10 @@
 # The samples that every framework is trained on.
-from framebench import workloads
-
-# What is trained on, by the kind that a workload names.
-DATA = {
-    "images": CONFIG.data,
-    "reviews": CONFIG.reviews,
-    "large-images": CONFIG.large_images,
-}
 
 
 rule data:
     """All samples of a kind, in one file."""
     output:
-        f"{RESULTS}/data/{{kind}}.npz",
+        SAMPLES,
     log:
         f"{RESULTS}/logs/data-{{kind}}.log",
     wildcard_constraints:
@@ -32,9 +24,4 @@ rule data:
         ),
     shell:
         "python -P -m framebench data --kind {wildcards.kind} --source {params.source} --samples {params.samples}"
-        " {params.seed} {params.archive:q} {params.md5:q} --output {output:q}" + SHOWN
-
-
-def data_of(wildcards):
-    """The samples of a workload."""
-    return expand(rules.data.output, kind=workloads.load(wildcards.workload).data)
+        " {params.seed} {params.archive:q} {params.md5:q} --output {output:q} 2>&1 | tee {log:q} >&2"

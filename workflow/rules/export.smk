@@ -18,7 +18,7 @@ rule results_archive:
         results=subpath(output[0], parent=True),
     shell:
         "python -P -m framebench export --results {params.results:q} --config {params.config:q}"
-        " --output {output:q}" + SHOWN
+        " --output {output:q} 2>&1 | tee {log:q} >&2"
 
 
 rule export:

@@ -1,46 +1,4 @@
 # Every figure of any folder of results, from the tables that it needs. A figure is one module of framebench/figures.
-from framebench import languages
-from framebench.figures import registry
-
-
-def texts(wildcards):
-    """The words of a language, and those that say which it must have."""
-    return sorted(
-        f"workflow/framebench/languages/{name}.yaml"
-        for name in {wildcards.language, languages.REFERENCE}
-    )
-
-
-def scope_of(folder):
-    """What there is to draw in a folder."""
-    if folder == MERGED:
-        plan = checkpoints.merged_records.get().output.plan
-        return registry.scope_of(read_records(Path(plan)))
-    return registry.Scope(
-        matrix.cells(CONFIG), CONFIG.on_gpus, CONFIG.on_gpus, bool(LARGEST_BATCH)
-    )
-
-
-def pictures(folder, figures, languages=CONFIG.languages, formats=("svg", "png")):
-    return expand(
-        f"{folder}/figures/{{language}}/{{figure}}.{{format}}",
-        language=languages,
-        figure=figures,
-        format=formats,
-    )
-
-
-def files_of_figure(wildcards):
-    """The tables that a figure needs, by their names; of a timeline the record of its run."""
-    figure, fields = registry.find(wildcards.figure)
-    return {
-        need: (
-            matrix.record_path(RESULTS, matrix.timeline_run(CONFIG, fields["device"]))
-            if need == "record"
-            else files_of(need, wildcards.folder)
-        )
-        for need in figure.needs
-    }
 
 
 rule figure:
@@ -73,7 +31,7 @@ rule figure:
         ),
     shell:
         "python -P -m framebench figure {wildcards.figure} --language {wildcards.language} {params.options:q}"
-        " --output-svg {output.svg} --output-png {output.png}" + SHOWN
+        " --output-svg {output.svg} --output-png {output.png} 2>&1 | tee {log:q} >&2"
 
 
 rule figures:

@@ -1,28 +1,14 @@
 # The results of many machines as one folder of records, from which the rules of any campaign go on. A device is named
 # with its machine, so that nothing is compared across machines but equal cards, in agreement.csv.
 import json
-from pathlib import Path
 
-
-def merged_files(wildcards):
-    """What is there of the parts: one that is missing, the merge names."""
-    paths = [Path(part.path) for part in CONFIG.merge]
-    inside = [
-        path.glob(pattern)
-        for path in paths
-        for pattern in ("runs/**/*.json", "certificates/*/*.json", "rounds.json")
-        if path.is_dir()
-    ]
-    return [
-        *filter(Path.is_file, paths),
-        *sorted(file for files in inside for file in files),
-    ]
+from framebench.exchange import merge
 
 
 checkpoint merged_records:
     """The records of all parts, each once."""
     input:
-        merged_files,
+        lambda wildcards: merge.files_of(CONFIG.merge),
         code=catalogue.code("framebench.exchange.merge"),
     output:
         runs=directory(f"{MERGED}/runs"),
@@ -37,5 +23,4 @@ checkpoint merged_records:
         parts=json.dumps([vars(part) for part in CONFIG.merge]),
         folder=subpath(output.plan, parent=True),
     shell:
-        "python -P -m framebench merge --parts {params.parts:q} --output {params.folder:q}"
-        + SHOWN
+        "python -P -m framebench merge --parts {params.parts:q} --output {params.folder:q} 2>&1 | tee {log:q} >&2"

@@ -2,16 +2,10 @@
 import json
 import shlex
 
-from framebench.answer import verdict
-
 # The files that this invocation was given over config.yaml, which would be read by itself.
 GIVEN = FILES[1:]
 WITH_GIVEN = ["--configfile", *GIVEN, "--"] if GIVEN else []
 REPORTED = "|".join(map(re.escape, [RESULTS, MERGED]))
-
-
-def needs_of_verdict(folder):
-    return [*verdict.NEEDS, *(["agreement"] if folder == MERGED else [])]
 
 
 rule verdict:
@@ -36,8 +30,7 @@ rule verdict:
             needs_of_verdict(wildcards.folder), input, verdict.SETTINGS
         ),
     shell:
-        "python -P -m framebench verdict --language {wildcards.language} {params.options:q} --output {output}"
-        + SHOWN
+        "python -P -m framebench verdict --language {wildcards.language} {params.options:q} --output {output} 2>&1 | tee {log:q} >&2"
 
 
 rule page:
@@ -80,16 +73,7 @@ rule page:
     shell:
         "python -P -m framebench page --results {wildcards.folder:q} --language {wildcards.language}"
         " --languages {params.languages} --published {input.published} --citation {input.citation}"
-        " --config {params.config:q} --command {params.command:q} --baseline {params.baseline} --output {output:q}"
-        + SHOWN
-
-
-def answer_of(folder):
-    """The page and the sentences of a folder in every language."""
-    return expand(
-        [f"{folder}/report.{{language}}.html", f"{folder}/verdict.{{language}}.txt"],
-        language=CONFIG.languages,
-    )
+        " --config {params.config:q} --command {params.command:q} --baseline {params.baseline} --output {output:q} 2>&1 | tee {log:q} >&2"
 
 
 rule report:

@@ -9,13 +9,11 @@ from packaging.version import InvalidVersion, Version
 from framebench.analyse import machines
 from framebench.analyse.statistics import holm, ratio_of_independent
 from framebench.analyse.tables import Table
-from framebench.record import BLOCK, CELL
+from framebench.record import CELL, CELL_DTYPES
 
 # What two cells share but for the device; of a CPU the cores too, as many machines call different ones by one name.
-SHARED = ["device_name", "cores", *(key for key in BLOCK if key != "device"), "framework"]
-COLUMNS = dict.fromkeys(SHARED, "str") | {
-    "cores": "Int64",
-    "batch_size": "Int64",
+SHARED = ["device_name", "cores", *(key for key in CELL if key != "device")]
+COLUMNS = {name: ({"cores": "Int64"} | CELL_DTYPES).get(name, "str") for name in SHARED} | {
     "machine": "str",
     "reference": "str",
     "version": "str",

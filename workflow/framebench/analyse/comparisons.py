@@ -11,16 +11,9 @@ from framebench.analyse.statistics import METHOD, MIN_ROUNDS, Estimate, geometri
 from framebench.analyse.table import TableError, one_line
 from framebench.analyse.tables import Table
 from framebench.frameworks import self_comparison
-from framebench.record import BLOCK
+from framebench.record import BLOCK, CELL_DTYPES
 
-COLUMNS = {
-    "device": "str",
-    "workload": "str",
-    "track": "str",
-    "precision": "str",
-    "input": "str",
-    "batch_size": "Int64",
-    "framework": "str",
+COLUMNS = CELL_DTYPES | {
     "reference": "str",
     "ratio": "float64",
     "ci_low": "float64",

@@ -12,17 +12,14 @@ from framebench.analyse.comparisons import (
     rounds_apart,
 )
 from framebench.analyse.tables import Table
-from framebench.record import BLOCK
+from framebench.record import BLOCK, CELL, CELL_DTYPES
 
-COLUMNS = {
-    "device": "str",
-    "workload": "str",
-    "precision": "str",
-    "batch_size": "Int64",
-    "framework": "str",
+# The column in which two blocks of a framework differ, with the value of each side of the ratio.
+EFFECTS = {"tuned ÷ default": ("track", "tuned", "default"), "host ÷ device": ("input", "host", "device")}
+DIFFER = [column for column, _, _ in EFFECTS.values()]
+COLUMNS = {name: CELL_DTYPES[name] for name in CELL if name not in DIFFER} | {
     "effect": "str",
-    "track": "str",
-    "input": "str",
+    **{name: CELL_DTYPES[name] for name in DIFFER},
     "ratio": "float64",
     "ci_low": "float64",
     "ci_high": "float64",
@@ -30,9 +27,6 @@ COLUMNS = {
     "rounds": "Int64",
     "method": "str",
 }
-
-# The column in which two blocks of a framework differ, with the value of each side of the ratio.
-EFFECTS = {"tuned ÷ default": ("track", "tuned", "default"), "host ÷ device": ("input", "host", "device")}
 
 
 def effects(measurements: pd.DataFrame, confidence: float, first_rounds: FirstRounds | None = None) -> pd.DataFrame:
@@ -44,7 +38,7 @@ def effects(measurements: pd.DataFrame, confidence: float, first_rounds: FirstRo
     """
     rows = []
     for effect, (column, above, below) in EFFECTS.items():
-        shared = [key for key in [*BLOCK, "framework"] if key != column]
+        shared = [key for key in CELL if key != column]
         for cell, runs in measurements.groupby(shared):
             sides = {side: runs[runs[column] == side] for side in (above, below)}
             if any(side.empty for side in sides.values()):
@@ -64,7 +58,7 @@ def effects(measurements: pd.DataFrame, confidence: float, first_rounds: FirstRo
                 }
             )
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    return frame.sort_values(list(COLUMNS)[:8], ignore_index=True)
+    return frame.sort_values(list(COLUMNS)[: len(CELL) + 1], ignore_index=True)
 
 
 def _of_campaign(measurements: pd.DataFrame, rounds: list[dict], confidence: float) -> pd.DataFrame:

@@ -8,10 +8,9 @@ held against its ceiling.
 import pandas as pd
 
 from framebench.analyse.tables import Table
-from framebench.record import BLOCK, CELL
+from framebench.record import CELL, CELL_DTYPES
 
-COLUMNS = dict.fromkeys([*BLOCK, "framework"], "str") | {
-    "batch_size": "Int64",
+COLUMNS = CELL_DTYPES | {
     "runs": "Int64",
     "achieved_gflops": "float64",
     "peak_gflops": "float64",
@@ -35,8 +34,8 @@ def limits(measurements: pd.DataFrame, gpu_peaks: pd.DataFrame) -> pd.DataFrame:
     """
     runs = measurements[measurements["status"] == "ok"]
     rows = []
-    for cell, of_cell in measurements.groupby([*BLOCK, "framework"]):
-        row = dict(zip([*BLOCK, "framework"], cell, strict=True))
+    for cell, of_cell in measurements.groupby(CELL):
+        row = dict(zip(CELL, cell, strict=True))
         on_device = runs[runs["device"] == row["device"]]
         products = _medians(on_device[on_device["precision"] == row["precision"]], "ceiling_gflops")
         copies = _medians(on_device, "ceiling_copy_gb_per_s")
@@ -55,7 +54,7 @@ def limits(measurements: pd.DataFrame, gpu_peaks: pd.DataFrame) -> pd.DataFrame:
         rows.append(row)
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     frame["share_of_peak"] = frame["achieved_gflops"] / frame["peak_gflops"]
-    return frame.sort_values([*BLOCK, "framework"], ignore_index=True)
+    return frame.sort_values(CELL, ignore_index=True)
 
 
 def _medians(runs: pd.DataFrame, column: str) -> pd.Series:

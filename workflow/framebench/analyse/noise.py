@@ -7,12 +7,11 @@ import pandas as pd
 
 from framebench.analyse.rounds_needed import half_width
 from framebench.analyse.tables import Table
-from framebench.record import BLOCK, CELL
+from framebench.record import BLOCK, CELL, CELL_DTYPES
 
 # Of what the records say about the machine stands the median over the runs.
 MACHINE = ["load_at_start", "others_cpu_cores", "steal_share", "cpu_mhz"]
-COLUMNS = dict.fromkeys(CELL, "str") | {
-    "batch_size": "Int64",
+COLUMNS = CELL_DTYPES | {
     "runs": "Int64",
     "within_cv": "float64",
     "between_cv": "float64",

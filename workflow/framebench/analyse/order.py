@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from framebench.analyse.tables import Table
-from framebench.record import BLOCK
+from framebench.record import CELL
 
 PERMUTATIONS = 1999  # p-values in steps of 1/2000
 SEED = 1
@@ -46,7 +46,7 @@ def order(measurements: pd.DataFrame) -> pd.DataFrame:
 
 def _tests(runs: pd.DataFrame) -> tuple[float, float, float]:
     """drift_per_hour, drift_p and order_p of one device's runs."""
-    cell = runs.groupby([*BLOCK, "framework"]).ngroup().to_numpy()
+    cell = runs.groupby(CELL).ngroup().to_numpy()
     round = runs["round"].to_numpy()
     residual = _centred(np.log(runs["images_per_s"].to_numpy()), cell)
     hours = _centred(runs["started_unix_s"].to_numpy() / 3600, cell)

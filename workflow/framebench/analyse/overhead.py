@@ -6,11 +6,11 @@ import pandas as pd
 from framebench.analyse.statistics import Estimate, mean_interval
 from framebench.analyse.tables import Table
 from framebench.plan import catalogue
-from framebench.record import BLOCK
+from framebench.record import BLOCK, CELL, CELL_DTYPES
 
 PANEL = [key for key in BLOCK if key != "batch_size"]
-COLUMNS = dict.fromkeys([*BLOCK, "framework", "native"], "str") | {
-    "batch_size": "Int64",
+COLUMNS = CELL_DTYPES | {
+    "native": "str",
     "step_ms": "float64",
     "native_step_ms": "float64",
     "overlap": "float64",
@@ -59,7 +59,7 @@ def overhead(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
             for batch_size, of_block in pairs.groupby("batch_size"):
                 rows.append(names | {"batch_size": batch_size} | _block(of_block, confidence) | fitted)
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    return frame.sort_values([*BLOCK, "framework"], ignore_index=True)
+    return frame.sort_values(CELL, ignore_index=True)
 
 
 def _block(pairs: pd.DataFrame, confidence: float) -> dict:

@@ -7,11 +7,10 @@ import pandas as pd
 from framebench.analyse.comparisons import NOT_COMPARABLE, across, rounds_apart, why_not_paired
 from framebench.analyse.statistics import RATIO_METHOD, mean_interval, ratio_of_means
 from framebench.analyse.tables import Table
-from framebench.record import BLOCK
+from framebench.record import CELL, CELL_DTYPES
 
-SHARED = [key for key in [*BLOCK, "framework"] if key != "track"]
-COLUMNS = dict.fromkeys(SHARED, "str") | {
-    "batch_size": "Int64",
+SHARED = [key for key in CELL if key != "track"]
+COLUMNS = {name: CELL_DTYPES[name] for name in SHARED} | {
     "default_delay_s": "float64",
     "tuned_delay_s": "float64",
     "extra_s": "float64",

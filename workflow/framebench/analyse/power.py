@@ -23,14 +23,14 @@ from framebench.analyse.comparisons import paired_ratios, pairs
 from framebench.analyse.table import TableError, read_table
 from framebench.analyse.tables import Table
 from framebench.measure.protocol import MIN_ROUNDS
-from framebench.record import BLOCK
+from framebench.record import BLOCK, CELL_DTYPES
 
 DIFFERENCES = {"rounds_3": 0.03, "rounds_5": 0.05, "rounds_10": 0.1, "rounds_20": 0.2}
 TARGET = 0.8
 MOST_ROUNDS = 1000
 
-COLUMNS = dict.fromkeys([*BLOCK, "framework", "reference"], "str") | {
-    "batch_size": "Int64",
+COLUMNS = CELL_DTYPES | {
+    "reference": "str",
     "log_ratio_sd": "float64",
     "degrees_of_freedom": "Int64",
     "verdicts": "Int64",

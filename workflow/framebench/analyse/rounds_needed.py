@@ -16,8 +16,7 @@ from framebench.analyse.statistics import geometric_mean_interval, rounds_needed
 from framebench.analyse.table import TableError, read_record, table
 from framebench.plan import matrix
 from framebench.plan.config import Config, Rounds, load
-from framebench.plan.matrix import Block
-from framebench.record import BLOCK
+from framebench.record import BLOCK, Block
 
 Number = TypeVar("Number", float, pd.Series)
 

@@ -3,10 +3,9 @@
 import pandas as pd
 
 from framebench.analyse.tables import Table
-from framebench.record import CELL, RUN
+from framebench.record import CELL, CELL_DTYPES, RUN
 
-COLUMNS = dict.fromkeys(RUN, "str") | {
-    "batch_size": "Int64",
+COLUMNS = CELL_DTYPES | {
     "round": "Int64",
     "interval": "Int64",
     "t_s": "float64",

@@ -7,12 +7,12 @@ import pandas as pd
 from framebench.analyse.overhead import differs
 from framebench.analyse.statistics import mean_interval
 from framebench.analyse.tables import Table
-from framebench.record import BLOCK
+from framebench.record import BLOCK, CELL, CELL_DTYPES
 
 PARTS = ["device_ms", "host_ms"]
 COLUMNS = (
-    dict.fromkeys([*BLOCK, "framework", "reference"], "str")
-    | {"batch_size": "Int64"}
+    CELL_DTYPES
+    | {"reference": "str"}
     | {f"{of}{what}": "float64" for what in ("step_ms", *PARTS) for of in ("", "reference_")}
     | {f"longer_{what}{end}": "float64" for what in ("ms", *PARTS) for end in ("", "_low", "_high")}
     | {"rounds": "Int64", "confidence": "float64", "finding": "str"}
@@ -53,7 +53,7 @@ def why(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
                 names = dict(zip(BLOCK, block, strict=True)) | {"framework": framework, "reference": reference}
                 rows.append(names | _pair(steps[framework].loc[shared], steps[reference].loc[shared], confidence))
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    return frame.sort_values([*BLOCK, "framework", "reference"], ignore_index=True)
+    return frame.sort_values([*CELL, "reference"], ignore_index=True)
 
 
 def _pair(longer: pd.DataFrame, shorter: pd.DataFrame, confidence: float) -> dict:

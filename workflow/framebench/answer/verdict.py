@@ -16,7 +16,7 @@ from framebench.analyse.table import TableError, flagged, one_line
 from framebench.answer import gains
 from framebench.languages import Language
 from framebench.plan import catalogue
-from framebench.record import BLOCK, STAND_IN
+from framebench.record import BLOCK, CELL, STAND_IN
 
 # The order of the sentences: what one gets without tuning anything comes first.
 SPOKEN_OF = ["device", "track", "precision", "workload", "input"]
@@ -99,7 +99,7 @@ def sentences(
     if apart:
         text = language["verdict_across_cards"].format(apart=apart, comparisons=len(comparisons) // 2)
         said.append(Sentence(text, "comparisons"))
-    unfinished = (measurements["status"] != "ok").groupby([measurements[key] for key in [*BLOCK, "framework"]]).any()
+    unfinished = (measurements["status"] != "ok").groupby([measurements[key] for key in CELL]).any()
     if unfinished.any():
         text = language["verdict_failed_cells"].format(failed=unfinished.sum(), cells=len(unfinished))
         said.append(Sentence(text, "measurements"))

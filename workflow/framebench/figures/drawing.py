@@ -28,7 +28,7 @@ from matplotlib.transforms import blended_transform_factory
 from framebench.analyse import selection
 from framebench.analyse.table import flagged
 from framebench.languages import Language
-from framebench.record import BLOCK, STAND_IN
+from framebench.record import CELL, STAND_IN
 
 WIDTH_IN = 7.0
 DPI = 200
@@ -286,7 +286,7 @@ def provenance(measurements: pd.DataFrame, language: Language, labels: Mapping[s
 
 def _rounds(measurements: pd.DataFrame) -> str:
     """How many rounds the cells have: `5`, or `4–5` where they differ."""
-    counts = measurements.groupby([*BLOCK, "framework"])["round"].nunique()
+    counts = measurements.groupby(CELL)["round"].nunique()
     return f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()}–{counts.max()}"
 
 

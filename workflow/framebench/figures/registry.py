@@ -13,8 +13,7 @@ import pandas as pd
 
 from framebench.analyse import tables
 from framebench.languages import Language
-from framebench.plan.matrix import Cell
-from framebench.record import CELL
+from framebench.record import Cell
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -37,7 +36,7 @@ class Scope:
 def scope_of(rows: Iterable[Mapping], **other: Any) -> Scope:
     """The scope of runs, of which each row has a cell's columns and `device_uuid`; `other` attributes as given."""
     measured = list(rows)
-    cells = dict.fromkeys(Cell(**{name: row[name] for name in CELL}) for row in measured)
+    cells = dict.fromkeys(Cell.of(row) for row in measured)
     gpus = dict.fromkeys(row["device"] for row in measured if pd.notna(row["device_uuid"]))
     return Scope(list(cells), list(gpus), **other)
 

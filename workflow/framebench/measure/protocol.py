@@ -1,7 +1,7 @@
 """The way a run is measured, in the words of config.yaml: what the configuration says and the clock keeps to."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 MIN_ROUNDS = 3  # the fewest of which an interval can be told: docs/statistics.md
@@ -96,3 +96,25 @@ class Protocol:
     def shortest_s(self) -> float:
         """Seconds that a run takes at least."""
         return self.warmup.min_s + self.blocks.count * self.blocks.min_s
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Protocol":
+        """The protocol whose `asdict` went through JSON."""
+        parts = {"warmup": Warmup(**values["warmup"]), "blocks": Blocks(**values["blocks"])}
+        return cls(**values | parts | {"cores": values["cores"] and tuple(values["cores"])})
+
+
+def few_steps(protocol: Protocol) -> Protocol:
+    """The protocol of a trial that only shows whether a batch trains: all that does not bear on that is left out.
+
+    The first step allocates most; the loss scaling of float16 skips some until it has found its scale, and a trial in
+    which no weight has changed is invalid.
+    """
+    return replace(
+        protocol,
+        warmup=Warmup(min_s=0, min_steps=1, max_s=0, group_s=0, tolerance=1),
+        blocks=Blocks(count=1, min_s=0, min_steps=12),
+        synced_steps=2,
+        profiled_steps=0,
+        other_processes="flag",
+    )

@@ -10,36 +10,16 @@ from itertools import product
 from pathlib import Path
 
 from framebench.plan.config import Config, Rounds, against_itself, load
-from framebench.record import BLOCK
+from framebench.record import BLOCK, TYPES, Block, Cell
 
 # Where the record of a run stands in the results folder: for `format`, and for Snakemake as wildcards.
-RECORD = "runs/{device}/{workload}/{framework}/{track}/{precision}/{input}/batch-{batch_size}/round-{round}.json"
+_FOLDERS = "/".join(f"{{{name}}}" for name in TYPES).replace("{batch_size}", "batch-{batch_size}")
+RECORD = f"runs/{_FOLDERS}/round-{{round}}.json"
 # Where stands what a search for the largest batch found.
 LARGEST_BATCH = "largest-batch/{device}/{workload}/{framework}/{precision}.json"
 
 # The runs that one job of a cluster makes, by the wildcards of RECORD: all frameworks of a block in one round.
-TOGETHER = "{campaign}{device}-{workload}-{track}-{precision}-{input}-{batch_size}-{round}"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What is measured; the cells that differ only in framework are compared."""
-
-    device: str
-    workload: str
-    framework: str
-    track: str
-    precision: str
-    input: str
-    batch_size: int
-
-    @property
-    def block(self) -> "Block":
-        return self.device, self.workload, self.track, self.precision, self.input, self.batch_size
-
-
-# What is compared: device, workload, track, precision, input and batch size, as in the tables.
-Block = tuple[str, str, str, str, str, int]
+TOGETHER = "{campaign}" + "-".join(f"{{{name}}}" for name in [*BLOCK, "round"])
 
 
 @dataclass(frozen=True)
@@ -59,10 +39,11 @@ def cells(config: Config) -> list[Cell]:
 def rounds(config: Config) -> dict[Cell, Rounds]:
     """How often each cell is measured, in the order of the configuration."""
     return {
-        Cell(device, entry.workload, framework, track, precision, input, batch_size): entry.rounds
+        Cell(*values): entry.rounds
         for entry in config.matrix
-        for device, framework, track, precision, input, batch_size in product(
+        for values in product(
             config.devices,
+            [entry.workload],
             config.frameworks,
             entry.tracks,
             entry.precisions,
@@ -162,16 +143,7 @@ def record_path(results: str, run: Run) -> str:
 
 def run_of(wildcards: Mapping[str, str]) -> Run:
     """The run whose record's path has these wildcards; KeyError for one that is missing."""
-    cell = Cell(
-        device=wildcards["device"],
-        workload=wildcards["workload"],
-        framework=wildcards["framework"],
-        track=wildcards["track"],
-        precision=wildcards["precision"],
-        input=wildcards["input"],
-        batch_size=int(wildcards["batch_size"]),
-    )
-    return Run(cell, int(wildcards["round"]))
+    return Run(Cell.of(wildcards), int(wildcards["round"]))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
