@@ -387,18 +387,18 @@ def tuned_runs(framework, **changes):
 
 def test_why_a_framework_gains_names_what_was_chosen_and_the_page_faults_before_and_after():
     english = languages.load("en")
-    assert gains.why(tuned_runs("pytorch"), english) == (
+    assert gains.explained(tuned_runs("pytorch"), english) == (
         "tbbmalloc saves the page faults of memory handed back to the system (5,400 → 3 per step), "
         "channels-last saves conversions of the memory layout"
     )
-    assert "10 steps per call" in gains.why(tuned_runs("tensorflow"), english)
-    assert "per step" not in gains.why(tuned_runs("pytorch", minor_faults_per_step=math.nan), english)
+    assert "10 steps per call" in gains.explained(tuned_runs("tensorflow"), english)
+    assert "per step" not in gains.explained(tuned_runs("pytorch", minor_faults_per_step=math.nan), english)
 
 
 def test_a_search_that_keeps_the_defaults_is_said_to_have_found_nothing():
     english = languages.load("en")
-    assert gains.why(tuned_runs("keras-tensorflow"), english) == english["why_nothing"]
-    assert gains.why(tuned_runs("keras-tensorflow", tuning=None), english) == ""
+    assert gains.explained(tuned_runs("keras-tensorflow"), english) == english["why_nothing"]
+    assert gains.explained(tuned_runs("keras-tensorflow", tuning=None), english) == ""
 
 
 def test_of_a_gain_that_is_not_shown_no_cause_is_told():

@@ -22,14 +22,9 @@ def records_of(folder):
     if not ROUNDS:
         return RECORDS
     asked = matrix.asked_rounds(Path(checkpoints.rounds_needed.get().output[0]))
-    return [
-        *RECORDS,
-        *(
-            matrix.record_path(folder, run)
-            for run in dict.fromkeys(matrix.runs(CONFIG, asked))
-            if run not in set(matrix.runs(CONFIG))
-        ),
-    ]
+    records = [matrix.record_path(folder, run) for run in matrix.runs(CONFIG, asked)]
+    # Those that were known first: their order is that of the files that Snakemake compares.
+    return list(dict.fromkeys([*RECORDS, *records]))
 
 
 def certificates_of(folder):

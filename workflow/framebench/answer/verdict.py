@@ -301,7 +301,7 @@ def _gain(row: Mapping[Any, Any], runs: pd.DataFrame, language: Language, labels
         key = "verdict_gain_not_shown"
     else:
         key = "verdict_gain"
-    why = gains.why(runs, language) if key == "verdict_gain" and row["ratio"] > 1 else ""
+    why = gains.explained(runs, language) if key == "verdict_gain" and row["ratio"] > 1 else ""
     return ": ".join(filter(None, [language[key].format(**values), why]))
 
 

@@ -37,7 +37,7 @@ def reasons(
     workloads: dict[tuple[str, str], list[str]] = {}
     for key, runs in both.groupby(cell := ["device", "framework", "workload", "batch_size"]):
         _, framework, workload, _ = key
-        why = gains.why(runs, language)
+        why = gains.explained(runs, language)
         if (
             gains.chosen(runs)
             and not (tuned.loc[(tuned[cell] == pd.Series(key, cell)).all(axis=1), "ci_low"] > 1).any()
