@@ -1,6 +1,6 @@
 # The two commands of a newcomer, `make run` and `make test`, and what keeps the project in shape.
 .DEFAULT_GOAL := help
-.PHONY: help run new-framework path check test test-all rest ready environments lint format lock bench clean
+.PHONY: help run new-framework path check test test-all rest ready environments lint format schema lock bench clean
 SHELL := /bin/bash
 
 # The newest Python that every framework has packages for, with the module that makes virtual environments.
@@ -19,7 +19,7 @@ help:
 	@echo 'make test-all                    every test: 40 minutes after setting up'
 	@echo 'make bench                       what the harness itself costs, as ratios'
 	@echo 'make new-framework NAME=my-net   the files of a framework of your own, from a template that works as it stands'
-	@echo 'make format, make lock, make clean'
+	@echo 'make format, make schema, make lock, make clean'
 
 run: $(workflow)/.complete
 	@test -z '$(PRESET)' -o -f 'presets/$(PRESET).yaml' \
@@ -70,6 +70,10 @@ format: $(test)/.complete
 	$(test)/bin/ruff check --fix .
 	$(test)/bin/ruff format .
 	$(test)/bin/snakefmt Snakefile workflow/rules
+
+# What editors know of config.yaml and the presets, from the classes of plan/knobs.py.
+schema: $(test)/.complete
+	$(test)/bin/python -m framebench.plan.schema
 
 bench: $(test)/.complete
 	$(test)/bin/python tests/benchmark.py $(ARGS)

@@ -99,6 +99,7 @@ class Plan:
 
     jobs: dict[str, int]  # of each rule
     runs: dict[str, int]  # to measure, of each framework
+    outputs: frozenset[str]  # what would be made
 
 
 @dataclass(frozen=True)
@@ -135,14 +136,17 @@ class Workspace:
         assert result.returncode == 0, result.stdout + result.stderr
         jobs: Counter[str] = Counter()
         runs: Counter[str] = Counter()
+        outputs: set[str] = set()
         for line in (result.stdout + result.stderr).splitlines():
             kind, _, rule = line.removesuffix(":").partition(" ")
             if kind in ("rule", "localrule", "checkpoint") and line.endswith(":"):
                 jobs[rule] += 1
             name, _, path = line.strip().partition(": ")
+            if name == "output":
+                outputs |= set(path.split(", "))
             if name == "output" and "/runs/" in path:
                 runs[path.split("/")[4]] += 1
-        return Plan(dict(jobs), dict(runs))
+        return Plan(dict(jobs), dict(runs), frozenset(outputs))
 
     def records(self) -> list[Path]:
         return sorted((self.folder / "results" / "runs").rglob("round-*.json"))

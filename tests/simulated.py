@@ -10,9 +10,10 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from framebench.analyse import given
 from framebench.analyse.comparisons import comparisons
 from framebench.analyse.effects import effects
-from framebench.analyse.limits import PEAKS, limits
+from framebench.analyse.limits import limits
 from framebench.analyse.literature import literature
 from framebench.analyse.order import order
 from framebench.analyse.overhead import overhead
@@ -20,6 +21,7 @@ from framebench.analyse.payback import payback
 from framebench.analyse.table import table
 from framebench.analyse.warmup import warmup
 from framebench.analyse.why import why
+from framebench.plan import catalogue
 from framebench.record import record
 
 Block = tuple[str, str, int]  # workload, input, batch size
@@ -92,7 +94,7 @@ class Tables:
 
     @cached_property
     def limits(self) -> pd.DataFrame:
-        return limits(self.measurements, pd.read_csv(PEAKS))
+        return limits(self.measurements, pd.read_csv(catalogue.ROOT / given.resource("gpu_peaks")))
 
     @cached_property
     def literature(self) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import standin
 from conftest import PROJECT, TINY, Workspace
 from framebench.plan import environments
+from requested import PROTOCOL
 from standin import MIG_UUIDS, UUIDS
 
 pytestmark = pytest.mark.all
@@ -36,7 +38,7 @@ def start(stand_in, tmp_path) -> Start:
     data = tmp_path / "data.npz"
 
     def started(name="h200", uuid=UUIDS[0], prefix=sys.prefix, environment=None, **protocol) -> subprocess.Popen[str]:
-        protocol = TINY["protocol"] | {"cores": None, "sampler_hz": 10, "other_processes": "flag"} | protocol
+        protocol = asdict(PROTOCOL) | TINY["protocol"] | protocol
         options = {
             "device": name,
             "uuid": uuid,
@@ -46,7 +48,7 @@ def start(stand_in, tmp_path) -> Start:
             "precision": "float32",
             "input": "device",
             "batch-size": 32,
-            **dict.fromkeys(("round", "order", "planned", "seed", "threads"), 1),
+            **dict.fromkeys(("round", "order", "planned"), 1),
             "protocol": json.dumps(protocol),
             "runs": tmp_path,
             "data": data,

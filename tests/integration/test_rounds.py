@@ -77,4 +77,4 @@ def test_a_rule_adds_rounds_and_neither_a_failed_run_nor_another_invocation_meas
 
 
 def test_without_a_rule_there_is_no_checkpoint(workspace):
-    assert "precision" not in workspace.plan("results/noise.csv").jobs
+    assert "rounds_needed" not in workspace.plan("results/noise.csv").jobs

@@ -14,19 +14,18 @@ FACTS = "import json; from framebench.measure.devices import allocation; print(j
 JOB = {"SLURM_JOB_ID": "17", "SLURMD_NODENAME": "node02"}
 
 
-def bound(stand_in, asked: str, **environment: str) -> dict:
+def bound(stand_in, asked: str, **environment: str) -> list[str | None]:
     return json.loads(stand_in.child(BOUND.format(asked=asked), **JOB | environment))
 
 
 @pytest.mark.parametrize("visible", ["1", UUIDS[1]])
 def test_the_gpu_of_a_job_is_the_one_that_cuda_shows_it(stand_in, visible):
-    assert bound(stand_in, "l4", CUDA_VISIBLE_DEVICES=visible) == {"gpu": {"uuid": UUIDS[1]}, "refused": None}
+    assert bound(stand_in, "l4", CUDA_VISIBLE_DEVICES=visible) == [UUIDS[1], None]
 
 
 def test_a_mig_device_is_one_too(stand_in):
     stand_in.cards[0].mig_uuid = standin.MIG_UUIDS[0].encode()
-    found = bound(stand_in, "H200", CUDA_VISIBLE_DEVICES=standin.MIG_UUIDS[0])
-    assert found["gpu"] == {"uuid": standin.MIG_UUIDS[0]}
+    assert bound(stand_in, "H200", CUDA_VISIBLE_DEVICES=standin.MIG_UUIDS[0]) == [standin.MIG_UUIDS[0], None]
 
 
 @pytest.mark.parametrize(
@@ -38,27 +37,27 @@ def test_a_mig_device_is_one_too(stand_in):
     ],
 )
 def test_another_model_and_more_or_fewer_gpus_than_one_are_refused(stand_in, asked, visible, reason):
-    found = bound(stand_in, asked, CUDA_VISIBLE_DEVICES=visible)
-    assert found["gpu"] is None
-    assert found["refused"].startswith(reason)
+    uuid, refused = bound(stand_in, asked, CUDA_VISIBLE_DEVICES=visible)
+    assert uuid is None
+    assert refused.startswith(reason)
 
 
 def test_a_node_without_driver_is_refused(stand_in_libraries):
     environment = standin.without_driver(stand_in_libraries) | JOB
-    found = json.loads(standin.child(BOUND.format(asked="h200"), environment))
+    uuid, refused = json.loads(standin.child(BOUND.format(asked="h200"), environment))
     reason = "Slurm job 17 on node node02 has no GPU, and h200 was asked for: libnvidia-ml.so.1 is there, but no driver"
-    assert found["gpu"] is None
-    assert found["refused"].startswith(reason)
+    assert uuid is None
+    assert refused.startswith(reason)
 
 
 def test_outside_a_job_it_is_said_how_to_get_into_one(stand_in):
     code = "import os; os.environ.pop('SLURM_JOB_ID', None); " + BOUND.format(asked="h200")
-    assert json.loads(stand_in.child(code))["refused"].endswith("snakemake --profile profiles/slurm")
+    assert json.loads(stand_in.child(code))[1].endswith("snakemake --profile profiles/slurm")
 
 
 def test_a_processor_needs_no_driver(stand_in_libraries):
     environment = standin.without_driver(stand_in_libraries) | JOB
-    assert json.loads(standin.child(BOUND.format(asked="cpu"), environment)) == {"gpu": None, "refused": None}
+    assert json.loads(standin.child(BOUND.format(asked="cpu"), environment)) == [None, None]
 
 
 def test_a_record_tells_job_node_and_what_else_was_allocated(stand_in):

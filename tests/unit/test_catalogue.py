@@ -278,9 +278,9 @@ def test_the_code_behind_a_command_is_found_through_its_imports(root):
     write(root, "answer/verdict.py", "from framebench import figures")
     write(root, "figures/__init__.py")
     package = catalogue.PACKAGE
-    assert package / "figures/ratio.py" in catalogue.code("framebench.figures", root)
-    assert package / "figures/memory.py" not in catalogue.code("framebench.figures", root)
-    assert catalogue.code("framebench.answer.verdict", root) == (
+    assert package / "figures/ratio.py" in catalogue.code("framebench.figures", root=root)
+    assert package / "figures/memory.py" not in catalogue.code("framebench.figures", root=root)
+    assert catalogue.code("framebench.answer.verdict", root=root) == (
         package / "answer/verdict.py",
         package / "figures/__init__.py",
     )

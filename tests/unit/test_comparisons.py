@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framebench.analyse.comparisons import COLUMNS, comparisons, main
+from framebench.analyse import command
+from framebench.analyse.comparisons import COLUMNS, comparisons
 from framebench.analyse.statistics import METHOD
 from framebench.analyse.table import table, write_table
 from framebench.record import BLOCK
@@ -219,7 +220,7 @@ def test_the_command_writes_what_the_function_returns(tmp_path):
     measurements = table(runs(pytorch=[200.0, 201.0, 199.0], tensorflow=[100.0, 100.0, None]))
     write_table(measurements, tmp_path / "m.csv")
     options = ["--measurements", str(tmp_path / "m.csv"), "--output", str(tmp_path / "c.csv")]
-    main([*options, "--confidence", "0.95"])
+    command.main(["comparisons", *options, "--confidence", "0.95"])
     expected = comparisons(measurements, 0.95)
     frame = pd.read_csv(tmp_path / "c.csv", dtype=COLUMNS)
     pd.testing.assert_frame_equal(frame, expected, check_exact=True)
@@ -231,11 +232,11 @@ def test_the_command_reads_how_many_rounds_came_first(tmp_path):
     block = dict(zip(BLOCK, ("cpu", "article-cnn", "default", "float32", "device", 32), strict=True))
     options = ["--measurements", str(tmp_path / "m.csv"), "--output", str(tmp_path / "c.csv"), "--confidence", "0.95"]
     (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 6, "at_least": 3}]))
-    main([*options, "--rounds", str(tmp_path / "rounds.json")])
+    command.main(["comparisons", *options, "--rounds", str(tmp_path / "rounds.json")])
     assert pd.read_csv(tmp_path / "c.csv")["method"].str.endswith("the first 3").all()
     (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 6}]))
     with pytest.raises(SystemExit, match=r"rounds\.json: does not tell how many rounds came first: .*at_least"):
-        main([*options, "--rounds", str(tmp_path / "rounds.json")])
+        command.main(["comparisons", *options, "--rounds", str(tmp_path / "rounds.json")])
 
 
 def test_one_framework_or_none_leave_nothing_to_compare():
@@ -248,7 +249,7 @@ def test_the_command_names_the_file_that_it_cannot_use(tmp_path):
     write_table(table(runs(pytorch=[1.0] * 3, tensorflow=[1.0] * 3)), tmp_path / "m.csv")
     options = ["--measurements", str(tmp_path / "m.csv"), "--output", str(tmp_path / "c.csv")]
     with pytest.raises(SystemExit, match=r"m\.csv: confidence is 95\.0, expected a level between 0 and 1"):
-        main([*options, "--confidence", "95"])
+        command.main(["comparisons", *options, "--confidence", "95"])
     (tmp_path / "m.csv").unlink()
     with pytest.raises(SystemExit, match=r"m\.csv: cannot be read: No such file"):
-        main([*options, "--confidence", "0.95"])
+        command.main(["comparisons", *options, "--confidence", "0.95"])

@@ -1,6 +1,7 @@
 """A configuration that cannot be measured is refused in one line: where, which value, what is allowed."""
 
 import copy
+import json
 import os
 import re
 from collections.abc import Callable
@@ -8,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
 from framebench.measure.protocol import MIN_ROUNDS
-from framebench.plan import catalogue, config
+from framebench.plan import catalogue, config, feasible, schema
 from framebench.plan.config import ConfigError, Part, Rounds
 
 pytestmark = pytest.mark.check
@@ -70,18 +72,47 @@ def test_a_preset_over_the_configuration_is_taken_and_keeps_its_results_apart(wr
     assert config.load(written, ORIGIN).results == f"results/{preset.stem}"
 
 
-def test_every_key_of_the_schema_is_described():
-    def check(schema: dict[str, Any]) -> None:
-        for key, value in schema.get("properties", {}).items():
-            assert value["description"], key
-            check(value)
-        if "properties" in schema:
-            assert schema["additionalProperties"] is False
-            assert schema["required"] == list(schema["properties"])
-        for part in ("items", "then"):
-            check(schema[part]) if part in schema else None
+@pytest.mark.parametrize("path", schema.texts(), ids=lambda path: path.name)
+def test_the_schema_for_editors_is_that_of_the_classes(path):
+    assert path.read_text(encoding="utf-8") == schema.texts()[path], "make schema"
 
-    check(yaml.safe_load(config.SCHEMA.read_text(encoding="utf-8")))
+
+def test_every_key_stands_in_the_file_in_the_order_of_the_classes(written):
+    def check(of_part: dict[str, Any], part: dict[str, Any]) -> None:
+        assert list(part) == list(of_part["properties"]) == of_part["required"]
+        for key, of_value in of_part["properties"].items():
+            if "properties" in of_value:
+                check(of_value, part[key])
+
+    of_config = schema.of_config()
+    check(of_config, written)
+    for entry in written["matrix"]:
+        check(of_config["properties"]["matrix"]["items"], entry)
+
+
+def test_every_key_of_the_schema_is_described_and_no_other_is_taken():
+    def check(of_part: dict[str, Any]) -> None:
+        if "properties" in of_part:
+            assert of_part["additionalProperties"] is False
+        for key, of_value in of_part.get("properties", {}).items():
+            assert of_value["description"], key
+            check(of_value)
+        for one in (of_part.get("items"), of_part.get("additionalProperties"), *of_part.get("anyOf", [])):
+            check(one) if one else None
+
+    check(schema.of_config())
+
+
+@pytest.mark.parametrize(
+    "file", [catalogue.ROOT / "config.yaml", *(catalogue.ROOT / "presets").glob("*.yaml")], ids=lambda file: file.stem
+)
+def test_a_file_names_its_schema_and_keeps_to_it(file):
+    first = file.read_text(encoding="utf-8").partition("\n")[0]
+    named = (file.parent / first.removeprefix("# yaml-language-server: $schema=")).resolve()
+    assert named.name == ("config.schema.json" if file.stem == "config" else "preset.schema.json")
+    validator = jsonschema.Draft202012Validator(json.loads(named.read_text(encoding="utf-8")))
+    validator.check_schema(validator.schema)
+    validator.validate(config.readable(file))
 
 
 def test_a_single_framework_is_enough(written):
@@ -213,7 +244,7 @@ SECONDS = "a number of seconds of at least 0"
         ("protocol.seed", -1, "-1 is not allowed; a whole number of at least 0"),
         ("protocol.seed", "2018", "'2018' is text, which is not allowed; a whole number of at least 0"),
         ("protocol.seed", None, "nothing is not allowed; a whole number of at least 0"),
-        ("protocol.cores", "all", "'all' is not allowed; any or a list of core numbers"),
+        ("protocol.cores", "all", "'all' is not allowed; any or a list of at least one core number"),
         ("protocol.cores", 2, "2 is not allowed; any or a list of at least one core number"),
         ("protocol.cores", [], "an empty list is not allowed; any or a list of at least one core number"),
         ("protocol.threads", 0, "0 is not allowed; auto or a whole number of at least 1"),
@@ -405,17 +436,17 @@ def test_the_lower_precision_of_a_cpu_is_taken(written):
 
 
 def test_a_gpu_offers_more_precisions_and_the_tuned_track_in_one(written):
-    gpu = {"cpu": "cpu", "h200": "cuda"}
-    written["matrix"] = written["matrix"][:1]
-    written["matrix"][0]["precisions"] = ["float32", "tf32", "bfloat16", "float16"]
-    assert list(config._precision_problems(written, {"h200": "cuda"})) == []
-    assert next(config._precision_problems(written, gpu)).startswith(
+    def refused(kinds: dict[str, str], **changes: list[str]) -> list[str]:
+        written["matrix"] = [written["matrix"][0] | changes]
+        return list(feasible.precision_problems(schema.ADAPTER.validate_python(written), kinds))
+
+    every = ["float32", "tf32", "bfloat16", "float16"]
+    assert refused({"h200": "cuda"}, precisions=every) == []
+    assert refused({"cpu": "cpu", "h200": "cuda"}, precisions=every)[0].startswith(
         "matrix[0].precisions[1]: 'tf32' is not offered by tensorflow on cpu; "
     )
-    written["matrix"][0] |= {"precisions": ["float32"], "tracks": ["default", "tuned"]}
-    assert list(config._precision_problems(written, gpu)) == []
-    written["matrix"][0]["precisions"] = ["tf32"]
-    assert list(config._precision_problems(written, {"h200": "cuda"})) == [
+    assert refused({"cpu": "cpu", "h200": "cuda"}, precisions=["float32"], tracks=["default", "tuned"]) == []
+    assert refused({"h200": "cuda"}, precisions=["tf32"]) == [
         "matrix[0].precisions[0]: 'tf32' is not offered with track 'tuned'; allowed: float32"
     ]
 

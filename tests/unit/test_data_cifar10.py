@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from framebench.data import cifar10
-from framebench.data.__main__ import main
+from framebench.data.command import main
 from framebench.data.download import md5_of
 
 pytestmark = pytest.mark.check
@@ -239,7 +239,7 @@ def test_the_md5_is_not_optional(tmp_path, capsys):
 
 def test_the_command_ends_with_one_line_and_exit_code_1(tmp_path):
     run = subprocess.run(
-        [sys.executable, "-m", "framebench.data", *command(tmp_path / "none.tar.gz", tmp_path / "o.npz")],
+        [sys.executable, "-m", "framebench", "data", *command(tmp_path / "none.tar.gz", tmp_path / "o.npz")],
         env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")},
         capture_output=True,
         text=True,

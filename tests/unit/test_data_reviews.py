@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framebench.data.__main__ import main
+from framebench.data.command import main
 from framebench.data.imdb import FIRST_WORD, LENGTH, RARE, START, VOCABULARY, padded
 from framebench.data.synthetic_reviews import FAVOUR, TELLING, synthetic_reviews
 

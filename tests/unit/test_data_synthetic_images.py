@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framebench.data.__main__ import main
+from framebench.data.command import main
 from framebench.data.synthetic_images import large_images, synthetic_images
 
 pytestmark = pytest.mark.check
@@ -105,7 +105,7 @@ def test_a_disk_without_room_leaves_the_old_file_and_one_line(tmp_path):
     # A limit on the size of files stands in for the full disk: the write fails at the same place.
     program = (
         "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
-        "sys.argv[0] = 'data'; runpy.run_module('framebench.data', run_name='__main__')"
+        "from framebench.data.command import main; main(sys.argv[1:])"
     )
     run = subprocess.run(
         [sys.executable, "-c", program, *command(100, 5, output)],

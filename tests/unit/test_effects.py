@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from framebench.analyse.effects import COLUMNS, effects, main
+from framebench.analyse import command
+from framebench.analyse.effects import COLUMNS, effects
 from framebench.analyse.statistics import METHOD, MIN_ROUNDS
 from framebench.analyse.table import table, write_table
 from framebench.record import BLOCK
@@ -51,11 +52,11 @@ def test_rounds_set_by_the_first_ones_give_the_wider_interval():
 def test_the_command_writes_what_the_function_returns(tmp_path):
     write_table(measurements(), tmp_path / "m.csv")
     options = ["--measurements", str(tmp_path / "m.csv"), "--output", str(tmp_path / "effects.csv"), "--confidence"]
-    main([*options, "0.95"])
+    command.main(["effects", *options, "0.95"])
     frame = pd.read_csv(tmp_path / "effects.csv", dtype=COLUMNS)
     pd.testing.assert_frame_equal(frame, effects(measurements(), 0.95), check_exact=True)
     with pytest.raises(SystemExit, match=r"m\.csv: confidence is 0\.0, expected a level"):
-        main([*options, "0"])
+        command.main(["effects", *options, "0"])
 
 
 def test_one_track_and_one_input_have_no_effects():

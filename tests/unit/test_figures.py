@@ -2,7 +2,6 @@
 
 import csv
 import math
-import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -16,29 +15,25 @@ from matplotlib.text import Text
 
 import simulated
 from framebench import languages
-from framebench.analyse import payback, rosetta, selection
+from framebench.analyse import given, payback, rosetta, selection
 from framebench.answer import gains
-from framebench.figures import __main__ as command
 from framebench.figures import (
     article,
     article_2018,
     campaign,
-    devices,
+    command,
     drawing,
     effects,
     first_step,
-    gpu_memory,
     largest_batch,
     memory,
-    names,
     over_batch_size,
     ratio,
-    split,
+    registry,
     stacked,
     then_and_now,
-    warmup,
 )
-from framebench.plan import catalogue, config
+from framebench.plan import catalogue, config, matrix
 from framebench.plan.bindings import Gpu
 
 pytestmark = pytest.mark.check
@@ -178,7 +173,7 @@ def then_and_now_of(tables, name="en"):
             tables.measurements,
             tables.comparisons,
             pd.read_csv(PUBLISHED),
-            tables.measurements["device"].iloc[0],
+            device=tables.measurements["device"].iloc[0],
             baseline="tensorflow",
             article_batch_sizes=WITH_GRU,
             language=language,
@@ -230,11 +225,11 @@ def test_the_workloads_of_then_and_now_are_those_of_the_published_problems():
 
 def test_there_is_a_then_and_now_of_each_device_where_a_problem_of_the_article_is_measured():
     configuration = configured((["default"], ["device"], [64]), (["tuned"], ["device"], [64]))
-    assert "then-and-now-cpu" not in names.of_campaign(configuration)
+    assert "then-and-now-cpu" not in of_campaign(configuration)
     of_vgg = [replace(entry, workload="vgg-cnn") for entry in configuration.matrix]
-    found = names.of_campaign(replace(configuration, matrix=(of_vgg[0],)))
+    found = of_campaign(replace(configuration, matrix=(of_vgg[0],)))
     assert {"then-and-now-cpu", "then-and-now-h200"} <= set(found)
-    assert "then-and-now-cpu" not in names.of_campaign(replace(configuration, matrix=(of_vgg[1],)))
+    assert "then-and-now-cpu" not in of_campaign(replace(configuration, matrix=(of_vgg[1],)))
 
 
 @pytest.mark.parametrize("name", languages.languages())
@@ -392,18 +387,18 @@ def tuned_runs(framework, **changes):
 
 def test_why_a_framework_gains_names_what_was_chosen_and_the_page_faults_before_and_after():
     english = languages.load("en")
-    assert gains.why(tuned_runs("pytorch"), english) == (
+    assert gains.explained(tuned_runs("pytorch"), english) == (
         "tbbmalloc saves the page faults of memory handed back to the system (5,400 → 3 per step), "
         "channels-last saves conversions of the memory layout"
     )
-    assert "10 steps per call" in gains.why(tuned_runs("tensorflow"), english)
-    assert "per step" not in gains.why(tuned_runs("pytorch", minor_faults_per_step=math.nan), english)
+    assert "10 steps per call" in gains.explained(tuned_runs("tensorflow"), english)
+    assert "per step" not in gains.explained(tuned_runs("pytorch", minor_faults_per_step=math.nan), english)
 
 
 def test_a_search_that_keeps_the_defaults_is_said_to_have_found_nothing():
     english = languages.load("en")
-    assert gains.why(tuned_runs("keras-tensorflow"), english) == english["why_nothing"]
-    assert gains.why(tuned_runs("keras-tensorflow", tuning=None), english) == ""
+    assert gains.explained(tuned_runs("keras-tensorflow"), english) == english["why_nothing"]
+    assert gains.explained(tuned_runs("keras-tensorflow", tuning=None), english) == ""
 
 
 def test_of_a_gain_that_is_not_shown_no_cause_is_told():
@@ -468,7 +463,7 @@ def configured(*entries):
     ],
 )
 def test_a_campaign_has_the_figures_that_it_has_something_for(entries, tuned, effects):
-    found = names.of_campaign(configured(*entries))
+    found = of_campaign(configured(*entries))
     assert {"article-cpu", "article-h200", "throughput", "ratio", "memory", "warmup", "first-step", "campaign"} <= {
         *found
     }
@@ -479,7 +474,7 @@ def test_a_campaign_has_the_figures_that_it_has_something_for(entries, tuned, ef
 
 def test_a_campaign_on_the_cpu_alone_has_no_figures_of_gpus_or_of_several_devices():
     alone = replace(configured((["default"], ["device"], [32])), devices=("cpu",), gpus=())
-    assert not {"gpu-memory", "energy", "devices"} & set(names.of_campaign(alone))
+    assert not {"gpu-memory", "energy", "devices"} & set(of_campaign(alone))
 
 
 def texts(figure):
@@ -494,6 +489,11 @@ def check_extent(figure):
     for text in set(figure.findobj(Text)) - beside_the_axis:
         if text.get_text():
             assert text.get_window_extent().x1 <= figure.bbox.x1, text
+
+
+def of_campaign(configuration):
+    """The figures of a configuration's measurements."""
+    return registry.names(registry.Scope(matrix.cells(configuration), configuration.on_gpus))
 
 
 SITUATIONS = {
@@ -525,34 +525,9 @@ SITUATIONS = {
 
 def figures(tables, language):
     """Every figure of measurements, by its name."""
-    words = {"language": language, "labels": LABELS}
-    at_size = words | {"article_batch_sizes": SIZES}
-    measurements, comparisons = tables.measurements, tables.comparisons
-    drawn = {
-        f"article-{track}": article.draw(
-            measurements, comparisons, measurements["device"].iloc[0], track, baseline="tensorflow", **at_size
-        )
-        for track in measurements.loc[measurements["precision"] == "float32", "track"].unique()
-    }
-    if measurements["device_uuid"].notna().any():
-        drawn |= {
-            "energy": over_batch_size.draw(measurements, 0.95, over_batch_size.ENERGY, **words),
-            "gpu-memory": gpu_memory.draw(measurements, **words),
-            "devices": devices.draw(measurements, 0.95, **at_size),
-        }
-    return drawn | {
-        "throughput": over_batch_size.draw(
-            measurements, 0.95, over_batch_size.THROUGHPUT, published=tables.literature, **words
-        ),
-        "share-of-peak": over_batch_size.draw_share_of_peak(measurements, tables.limits, 0.95, **words),
-        "ratio": ratio.draw(measurements, comparisons, "tensorflow", **at_size),
-        "memory": memory.draw(measurements, **words),
-        "effects": effects.draw(measurements, tables.effects, tables.payback, **at_size),
-        "warmup": warmup.draw(measurements, tables.warmup, **at_size),
-        "first-step": first_step.draw(measurements, **at_size),
-        "split": split.draw(measurements, **at_size),
-        "campaign": campaign.draw(measurements, tables.order, 0.95, **words),
-    }
+    values = tables.by_name() | {"rosetta_2018": pd.read_csv(PUBLISHED), "confidence": 0.95, "baseline": "tensorflow"}
+    scope = registry.scope_of(tables.measurements.to_dict("records"))
+    return {name: command.draw(name, values, language) for name in registry.names(scope)}
 
 
 IN_ENGLISH = ("usual", "one framework, one batch size, a long title")  # which is longer there
@@ -599,7 +574,7 @@ def test_the_precisions_stand_in_panels_and_lines_of_their_own():
     for name in ("ratio", "effects"):
         lines = [text for text in texts(drawn[name]) if text.startswith("article-cnn, batch")]
         assert sum("bfloat16" in line for line in lines) == len(lines) / 2 > 0, name
-    assert not any("bfloat16" in text for text in texts(drawn["article-default"]))
+    assert not any("bfloat16" in text for text in texts(drawn["article-cpu"]))
 
 
 def test_no_number_is_made_of_runs_in_two_precisions():
@@ -620,7 +595,7 @@ def test_no_number_is_made_of_runs_in_two_precisions():
 def test_there_is_no_chart_in_the_articles_form_without_float32():
     configuration = configured((["default"], ["device"], [32]))
     lower = replace(configuration, matrix=(replace(configuration.matrix[0], precisions=("bfloat16",)),))
-    assert not any(name.startswith("article-") for name in names.of_campaign(lower))
+    assert not any(name.startswith(("article-cpu", "article-h200")) for name in of_campaign(lower))
 
 
 def searches(devices=("h200", "l4"), **changes):
@@ -718,8 +693,9 @@ def test_under_the_largest_batch_stand_the_memory_it_has_and_what_disturbed_the_
 
 def test_there_is_a_figure_of_the_largest_batch_where_it_is_searched():
     configuration = configured((["default"], ["device"], [32]))
-    assert names.largest_batch(configuration) == ["largest-batch"]
-    assert names.largest_batch(replace(configuration, devices=("cpu",))) == []
+    for found, searched in ((configuration, True), (replace(configuration, devices=("cpu",)), False)):
+        assert bool(matrix.largest_batch_paths(found)) == searched
+        assert ("largest-batch" in registry.names(registry.Scope(searched=searched))) == searched
 
 
 def test_a_value_that_no_run_has_leaves_a_gap_and_no_error():
@@ -738,7 +714,7 @@ def test_the_answer_stands_under_the_charts_that_show_it():
     language = languages.load("en")
     with drawing.style(language):
         drawn = figures(simulated.campaign(), language)
-    for name in ("article-default", "ratio"):
+    for name in ("article-cpu", "ratio"):
         words = " ".join(" ".join(texts(drawn[name])).split())
         assert (
             "On A CPU, PyTorch is 1.50 times as fast as Keras (TensorFlow) in training article-cnn at batch 128"
@@ -803,70 +779,74 @@ def test_the_date_is_the_records_and_in_utc():
 def run(monkeypatch, tmp_path, arguments):
     monkeypatch.chdir(tmp_path)
     outputs = ["--output-svg", "a.svg", "--output-png", "a.png"]
-    monkeypatch.setattr(sys, "argv", ["figures", *arguments.split(), *outputs])
-    command.main()
+    command.main([*arguments.split(), *outputs])
 
 
 def test_the_command_draws_the_articles_chart_from_the_resource_alone(monkeypatch, tmp_path):
-    run(monkeypatch, tmp_path, f"article-2018-k80 --language ko --resource {PUBLISHED}")
+    run(monkeypatch, tmp_path, f"article-2018-k80 --language ko --rosetta-2018 {PUBLISHED}")
     assert (tmp_path / "a.svg").read_text(encoding="utf-8").startswith("<?xml")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 TABLES = ["measurements", "comparisons", "effects", "payback", "warmup", "order", "limits", "literature"]
-OPTIONS = " ".join(f"--{table} {table}.csv" for table in TABLES)
+SETTINGS = {"confidence": 0.95, "baseline": "tensorflow"}
+
+
+def options_of(name):
+    """The options of a figure, of files by the names of the tables."""
+    figure, _ = registry.find(name)
+    files = {need: f"{need}.csv" for need in figure.needs if need in TABLES}
+    return " ".join(given.words(files | {setting: SETTINGS[setting] for setting in figure.settings}))
 
 
 # One of each kind of what figures are drawn from.
 @pytest.mark.parametrize("name", ["article-cpu-tuned", "then-and-now-cpu", "throughput", "effects", "warmup", "energy"])
 def test_the_command_draws_a_figure_of_measurements(name, monkeypatch, tmp_path):
-    gpus = {"l4": "NVIDIA L4"} if name in names.ON_GPUS else None
+    gpus = {"l4": "NVIDIA L4"} if name in ("energy", "gpu-memory") else None
     blocks = OF_THE_ARTICLE if name == "then-and-now-cpu" else simulated.OF_ARTICLE
     tables = simulated.campaign(tracks=["default", "tuned"], rounds=3, gpus=gpus, blocks=blocks)
     for table in TABLES:
         getattr(tables, table).to_csv(tmp_path / f"{table}.csv", index=False)
-    run(monkeypatch, tmp_path, f"{name} --language en --resource {PUBLISHED} {OPTIONS}")
+    run(monkeypatch, tmp_path, f"{name} --language en {options_of(name)}")
     assert (tmp_path / "a.png").exists()
 
 
 def test_the_command_draws_the_largest_batch_from_its_table_alone(monkeypatch, tmp_path):
-    searches().to_csv(tmp_path / "searches.csv", index=False)
-    run(monkeypatch, tmp_path, "largest-batch --language ko --searches searches.csv")
+    searches().to_csv(tmp_path / "largest.csv", index=False)
+    run(monkeypatch, tmp_path, "largest-batch --language ko --largest-batch largest.csv")
     assert (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize("name", ["largest-batch", "memory", "campaign"])
+def test_the_command_names_what_a_figure_needs(name, monkeypatch, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run(monkeypatch, tmp_path, f"{name} --language en")
+    needs = registry.find(name)[0].needs
+    assert all(f"--{need.replace('_', '-')}" in capsys.readouterr().err for need in needs[-1:])
+
+
+OF_PAIRS = "--measurements measurements.csv --comparisons comparisons.csv --baseline tensorflow"
 
 
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ("largest-batch --language en", "figure 'largest-batch' needs --searches$"),
-        ("bars --language en", "unknown figure 'bars'; there is: article-2018-p100, .*devices$"),
-        ("article-2018-v100 --language en", "unknown figure 'article-2018-v100'; there is: "),
-        ("memory --language tlh", "unknown language 'tlh'; there is: en, ko$"),
-        ("memory --language en", "figure 'memory' needs --measurements$"),
-        ("article-2018-k80 --language en --resource none.csv", "none.csv"),
+        ("bars", "unknown figure 'bars'; there is: article-<device>, .*article-2018-<gpu>, .*timeline-<device>$"),
+        ("article-2018-v100 --language en", "nothing was published of 'V100'; there is: P100, K80$"),
+        ("memory --language tlh --measurements measurements.csv", "unknown language 'tlh'; there is: en, ko$"),
+        ("article-2018-k80 --language en --rosetta-2018 none.csv", "none.csv"),
+        (f"article-cpu-tuned --language en {OF_PAIRS}", "device 'cpu' has no measurements of track tuned in float32"),
         (
-            "article-cpu-tuned --language en --measurements measurements.csv --comparisons comparisons.csv",
-            "device 'cpu' has no measurements of track tuned in float32 to draw$",
+            "energy --language en --measurements measurements.csv --confidence 0.95",
+            "this figure shows GPUs, and none was measured$",
         ),
         (
-            "campaign --language en --measurements measurements.csv --comparisons comparisons.csv",
-            "figure 'campaign' needs --order$",
-        ),
-        (
-            "energy --language en --measurements measurements.csv --comparisons comparisons.csv",
-            "figure 'energy' shows GPUs, and none was measured$",
-        ),
-        (
-            f"then-and-now-cpu --language en --resource {PUBLISHED} --measurements measurements.csv "
-            "--comparisons comparisons.csv",
+            f"then-and-now-cpu --language en {OF_PAIRS}",
             "device 'cpu' has no measurements of vgg-cnn, gru-imdb, resnet50-features in float32 to draw$",
         ),
+        (f"article-h200 --language en {OF_PAIRS}", "device 'h200'; there is: cpu$"),
         (
-            "article-h200 --language en --measurements measurements.csv --comparisons comparisons.csv",
-            "device 'h200'; there is: cpu$",
-        ),
-        (
-            "article-cpu --language en --measurements measurements.csv --comparisons comparisons.csv --baseline jax",
+            f"article-cpu --language en {OF_PAIRS.replace('tensorflow', 'jax')}",
             "framework 'jax'; there is: keras-tensorflow, pytorch, tensorflow$",
         ),
     ],

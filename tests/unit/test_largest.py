@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import log2
 
 import numpy as np
@@ -16,13 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framebench import record, workloads
-from framebench.analyse import failures, largest_batch
-from framebench.measure import largest, supervisor, worker
+from framebench.analyse import command as analyse_command
+from framebench.analyse import failures
+from framebench.measure import command, largest, supervisor, worker
 from framebench.measure.devices import cpu
 from framebench.measure.largest import RESOLUTION, Found, Trial, search
+from framebench.measure.protocol import few_steps
+from framebench.measure.request import Request
 from framebench.plan import catalogue, config, matrix
 from framebench.plan.bindings import Gpu
 from framebench.plan.config import LargestBatch
+from requested import PROTOCOL
 
 pytestmark = pytest.mark.check
 
@@ -89,7 +93,7 @@ import json, os, sys
 request = json.load(open(sys.argv[-3]))
 print(json.dumps(request), file=open({asked!r}, "a"))
 seen = {{"status": "ok", "flags": ["warmup_not_converged"], "framework_version": "1.0", "allocator_peak_mib": 7.0}}
-if request["batch_size"] > 100:
+if request["cell"]["batch_size"] > 100:
     {end}
 json.dump(seen, open(sys.argv[-2], "w"))
 """
@@ -103,16 +107,16 @@ def searched(tmp_path, monkeypatch):
     """Searches with that WORKER, from 32 to 1024; what was found, and what each trial was asked."""
     monkeypatch.setattr(cpu, "MOMENT_S", 0.0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(largest, "die_with", lambda parent: None)
+    monkeypatch.setattr(command, "die_with", lambda parent: None)
 
-    def run(end: str = OUT_OF_MEMORY, **options: object) -> tuple[dict, list[dict]]:
+    def run(end: str = OUT_OF_MEMORY, **options: object) -> tuple[dict, list[Request]]:
         script, asked, output = (tmp_path / name for name in ("python", "asked", "found.json"))
         script.write_text(WORKER.format(python=sys.executable, asked=str(asked), end=end))
         script.chmod(0o755)
         values: dict[str, object] = {
             **{"device": "cpu", "workload": "article-cnn", "framework": "pytorch", "precision": "float32"},
-            **{"host-memory-mib": 2048, "start": 32, "at-most": 1024, "seed": 1, "threads": 1},
-            "protocol": json.dumps({"cores": None, "sampler_hz": 10, "timeout_s": 60}),
+            **{"host-memory-mib": 2048, "start": 32, "at-most": 1024},
+            "protocol": json.dumps(asdict(PROTOCOL)),
             **{"data": "none.npz", "environment": sys.prefix, "lock-digest": "0", "parent": os.getppid()},
             **{"log": tmp_path / "search.log", "output": output},
         }
@@ -121,7 +125,7 @@ def searched(tmp_path, monkeypatch):
             patched.setattr(sys, "executable", str(script))
             patched.setattr(sys, "argv", ["largest", *words])
             largest.main()
-        return json.loads(output.read_text()), [json.loads(line) for line in asked.read_text().splitlines()]
+        return json.loads(output.read_text()), [Request.from_json(line) for line in asked.read_text().splitlines()]
 
     return run
 
@@ -129,13 +133,17 @@ def searched(tmp_path, monkeypatch):
 def test_every_trial_is_a_process_of_its_own_with_one_batch_of_data_on_the_device(searched, tmp_path, capsys):
     found, asked = searched()
     sizes = [32, 64, 128, 96, 112, 104, 100]
-    assert [request["batch_size"] for request in asked] == [trial["batch_size"] for trial in found["trials"]] == sizes
+    assert [request.cell.batch_size for request in asked] == [trial["batch_size"] for trial in found["trials"]] == sizes
     for request in asked:
-        assert (request["track"], request["input"], request["batches"]) == ("default", "device", 1)
-        assert (request["host_memory_mib"], request["gpu"]) == (2048, None)
-        assert request["weights_only"]
-        assert request["protocol"] | largest.STEPS == request["protocol"]
-        assert request["protocol"]["timeout_s"] == 60
+        assert (request.cell.track, request.cell.input, request.batches) == ("default", "device", 1)
+        assert (request.host_memory_mib, request.uuid, request.weights_only, request.diagnosis) == (
+            2048,
+            None,
+            True,
+            False,
+        )
+        assert request.protocol == few_steps(PROTOCOL)
+        assert request.protocol.timeout_s == 60
     assert {name: found[name] for name in ("status", "largest", "bound", "reason")} == {
         **{"status": "ok", "largest": 100, "bound": "out_of_memory", "reason": "batch 104: no room"}
     }
@@ -180,7 +188,7 @@ def test_a_crash_or_a_kill_is_not_taken_for_memory_that_ran_out(searched, end, r
     found, asked = searched(end)
     assert (found["status"], found["largest"], found["bound"]) == ("failed", None, None)
     assert found["reason"] == f"batch 128: {reason}"
-    assert asked[-1]["batch_size"] == 128
+    assert asked[-1].cell.batch_size == 128
 
 
 def test_without_a_gpu_and_without_a_limit_nothing_is_tried(searched, capsys):
@@ -251,11 +259,15 @@ def made(framework: str = "pytorch", **changes: object) -> dict:
     } | changes
 
 
+def made_table(output, *searches):
+    analyse_command.main(["largest_batch", "--searches", *map(str, searches), "--output", str(output)])
+
+
 def test_the_table_has_a_row_per_search_with_the_memory_of_its_largest_batch(tmp_path):
     failed = made("keras-tensorflow", status="failed", largest=None, bound=None, reason="batch 64: x", trials=[])
     for number, one in enumerate([made(), failed]):
         (tmp_path / f"{number}.json").write_text(json.dumps(one))
-    largest_batch.main([*map(str, sorted(tmp_path.glob("*.json"))), "--output", str(tmp_path / "table.csv")])
+    made_table(tmp_path / "table.csv", *sorted(tmp_path.glob("*.json")))
     head, first, second = (line.split(",") for line in (tmp_path / "table.csv").read_text().splitlines())
     rows = [dict(zip(head, values, strict=True)) for values in (first, second)]
     assert [(row["framework"], row["status"], row["largest"], row["trials"]) for row in rows] == [
@@ -271,26 +283,25 @@ def test_the_table_has_a_row_per_search_with_the_memory_of_its_largest_batch(tmp
 
 
 def test_where_nothing_is_searched_the_table_says_why_and_what_to_do(tmp_path):
-    with pytest.raises(SystemExit, match=r"^largest-batch: there is no GPU .* largest_batch\.host_memory_mib of"):
-        largest_batch.main(["--output", str(tmp_path / "table.csv")])
+    with pytest.raises(SystemExit, match=r"^largest_batch: there is no GPU .* largest_batch\.host_memory_mib of"):
+        made_table(tmp_path / "table.csv")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"device": "cpu"}'])
 def test_a_damaged_search_is_named(tmp_path, content):
     (tmp_path / "float32.json").write_text(content)
     with pytest.raises(SystemExit, match=r"float32\.json: .*delete it to have the batch searched again$"):
-        largest_batch.main([str(tmp_path / "float32.json"), "--output", str(tmp_path / "table.csv")])
+        made_table(tmp_path / "table.csv", tmp_path / "float32.json")
 
 
 @pytest.mark.parametrize("status", failures.RETRIED)
-def test_a_failed_search_is_said_and_set_aside_for_the_next_attempt(tmp_path, status, monkeypatch):
+def test_a_failed_search_is_said_and_set_aside_for_the_next_attempt(tmp_path, status):
     path, table = tmp_path / "h200/float32.json", tmp_path / "table.csv"
     path.parent.mkdir()
     path.write_text(json.dumps(made(status=status, largest=None, bound=None, reason="batch 64: x")))
-    largest_batch.main([str(path), "--output", str(table)])
-    monkeypatch.setattr(sys, "argv", ["failures", "--largest-batch", str(table)])
+    made_table(table, path)
     with pytest.raises(SystemExit) as told:
-        failures.main()
+        failures.main(["--largest-batch", str(table)])
     assert str(told.value) == (
         f"1 of 1 searches for the largest batch failed:\nh200 · article-cnn · pytorch · float32: {status}: batch 64: x"
     )
@@ -299,11 +310,10 @@ def test_a_failed_search_is_said_and_set_aside_for_the_next_attempt(tmp_path, st
 
 
 @pytest.mark.parametrize("status", ["ok", "out_of_memory"])
-def test_a_search_that_came_to_an_end_stays(tmp_path, status, monkeypatch):
+def test_a_search_that_came_to_an_end_stays(tmp_path, status):
     path, table = tmp_path / "float32.json", tmp_path / "table.csv"
     path.write_text(json.dumps(made(status=status)))
-    largest_batch.main([str(path), "--output", str(table)])
-    monkeypatch.setattr(sys, "argv", ["failures", "--largest-batch", str(table)])
-    failures.main()
+    made_table(table, path)
+    failures.main(["--largest-batch", str(table)])
     assert failures.set_aside([], [path]) == []
     assert path.exists()

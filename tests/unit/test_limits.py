@@ -3,13 +3,15 @@
 import pandas as pd
 import pytest
 
-from framebench.analyse.limits import CEILING, PEAKS, limits, main
+from framebench.analyse import command, given
+from framebench.analyse.limits import CEILING, limits
 from framebench.analyse.table import table, write_table
+from framebench.plan.catalogue import ROOT
 from runs import run
 
 pytestmark = pytest.mark.check
 
-PUBLISHED = pd.read_csv(PEAKS)
+PUBLISHED = pd.read_csv(ROOT / given.resource("gpu_peaks"))
 
 
 def measured(*runs: dict) -> pd.DataFrame:
@@ -83,11 +85,11 @@ def test_without_any_ceiling_there_is_no_peak():
 def test_the_command_writes_the_table_and_names_what_is_wrong(tmp_path):
     write_table(measured(of("pytorch", 1, 10, 40)), tmp_path / "measurements.csv")
     options = ["--measurements", str(tmp_path / "measurements.csv"), "--output", str(tmp_path / "limits.csv")]
-    main(options)
+    command.main(["limits", *options])
     assert pd.read_csv(tmp_path / "limits.csv")["share_of_peak"].tolist() == [0.25]
     (tmp_path / "measurements.csv").write_text("a,b\n")
     with pytest.raises(SystemExit, match="is not a table of measurements"):
-        main(options)
+        command.main(["limits", *options])
 
 
 def test_every_peak_has_a_source_and_no_card_has_two_for_a_precision():

@@ -3,16 +3,16 @@
 import pandas as pd
 import pytest
 
-from framebench.analyse import rosetta
-from framebench.analyse.limits import PEAKS
-from framebench.analyse.literature import COLUMNS, RESOURCES, is_model, literature, main
+from framebench.analyse import command, given, rosetta
+from framebench.analyse.literature import COLUMNS, is_model, literature
 from framebench.analyse.table import table, write_table
+from framebench.plan.catalogue import ROOT
 from runs import run
 
 pytestmark = pytest.mark.check
 
-PUBLISHED = pd.read_csv(RESOURCES / "literature.csv")
-OF_2018 = rosetta.points(pd.read_csv(RESOURCES / "rosetta-2018.csv"))
+PUBLISHED = pd.read_csv(ROOT / given.resource("published_speeds"))
+OF_2018 = rosetta.points(pd.read_csv(ROOT / given.resource("rosetta_2018")))
 POINT = {
     **{"gpu": "Tesla P100", "problem": "vgg-cnn", "framework": "pytorch", "year": 2018, "precision": "float32"},
     **{"batch_size": 64, "images_per_s": 200.0, "source": "a source", "differs": "this"},
@@ -97,18 +97,18 @@ def test_every_point_has_a_source_and_names_a_card_and_what_differs():
     assert list(PUBLISHED.columns) == list(OF_2018.columns)
     assert PUBLISHED.drop(columns="batch_size").notna().all(axis=None)
     assert PUBLISHED["source"].str.startswith("https://").all()
-    assert set(PUBLISHED["gpu"]) <= set(pd.read_csv(PEAKS)["gpu"])
+    assert set(PUBLISHED["gpu"]) <= set(pd.read_csv(ROOT / given.resource("gpu_peaks"))["gpu"])
     assert not PUBLISHED.duplicated(["gpu", "problem", "framework", "precision", "source"]).any()
 
 
 def test_the_command_lists_every_point_there_is(tmp_path):
     write_table(table(measured(300, 310, 290)), tmp_path / "m.csv")
     options = ["--measurements", str(tmp_path / "m.csv"), "--output", str(tmp_path / "literature.csv")]
-    main([*options, "--confidence", "0.95"])
+    command.main(["literature", *options, "--confidence", "0.95"])
     frame = pd.read_csv(tmp_path / "literature.csv", dtype=COLUMNS)
     assert len(frame) == len(PUBLISHED) + len(OF_2018)
     (row,) = frame.dropna(subset="ratio").to_dict("records")
     assert (row["gpu"], row["problem"], row["framework"], row["year"]) == ("Tesla P100", "vgg-cnn", "pytorch", 2018)
     (tmp_path / "m.csv").write_text("a,b\n")
     with pytest.raises(SystemExit, match="is not a table of measurements"):
-        main([*options, "--confidence", "0.95"])
+        command.main(["literature", *options, "--confidence", "0.95"])

@@ -28,7 +28,7 @@ def configuration(seed: int, rounds: Sequence[int | Rounds], batch_sizes: int = 
         dataclasses.replace(
             DEFAULT.matrix[0],
             batch_sizes=tuple(range(1 + i * batch_sizes, 1 + (i + 1) * batch_sizes)),
-            rounds=count if isinstance(count, Rounds) else Rounds(count, count),
+            rounds=Rounds.of(count),
         )
         for i, count in enumerate(rounds)
     )
@@ -150,14 +150,13 @@ def test_a_block_is_named_by_the_columns_of_the_tables(tmp_path):
     assert matrix.asked_rounds(tmp_path / "rounds.json") == {block: 9}
 
 
-def test_the_plan_holds_the_rounds_that_were_asked_for(tmp_path, monkeypatch):
+def test_the_plan_holds_the_rounds_that_were_asked_for(tmp_path):
     written = config.readable(catalogue.ROOT / "config.yaml")
     written["matrix"] = [written["matrix"][1] | {"rounds": dataclasses.asdict(RULE)}]
     block = dict(zip(BLOCK, matrix.cells(config.load(written, "a test"))[0].block, strict=True))
     (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 4}]))
     options = ["--rounds", str(tmp_path / "rounds.json"), "--output", str(tmp_path / "plan.txt")]
-    monkeypatch.setattr("sys.argv", ["matrix", "--config", json.dumps(written), *options])
-    matrix.main()
+    matrix.main(["--config", json.dumps(written), *options])
     planned = (tmp_path / "plan.txt").read_text().splitlines()
     assert len(planned) == 4 * len(written["frameworks"])
     assert sum(path.endswith("round-4.json") for path in planned) == len(written["frameworks"])

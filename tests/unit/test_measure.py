@@ -5,14 +5,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
+from dataclasses import asdict
 
 import pytest
 
 from framebench import __version__
-from framebench.measure import __main__ as command
-from framebench.measure import supervisor
+from framebench.measure import __main__ as measure
+from framebench.measure import command, supervisor
 from framebench.measure.devices import cpu
+from requested import PROTOCOL, request
 
 pytestmark = pytest.mark.check
 
@@ -42,34 +43,9 @@ def worker(tmp_path, monkeypatch):
     return install
 
 
-NOT_GIVEN = ("tuning", "certificate", "gpu", "site")  # of a request, on the command line of the tests
-
-
-def request(**protocol) -> dict:
-    return {
-        "device": "cpu",
-        "workload": "article-cnn",
-        "framework": "pytorch",
-        "track": "default",
-        "precision": "float32",
-        "input": "device",
-        "batch_size": 32,
-        "round": 1,
-        "order": 1,
-        "seed": 1,
-        "threads": 1,
-        "lock_digest": "0",
-        "certificate": None,
-        "tuning": {},
-        "gpu": None,
-        "site": False,
-        "protocol": {"cores": None, "timeout_s": 60} | protocol,
-    }
-
-
 def test_the_measuring_process_is_pinned_to_the_cores_and_the_record_says_so(worker, tmp_path):
     core = max(os.sched_getaffinity(0))
-    run = supervisor.supervise(request(cores=[core]), tmp_path / "log")
+    run = supervisor.supervise(request(cores=(core,)), tmp_path / "log")
     assert (run["cores"], run["reason"]) == (str(core), f"[{core}]")
 
 
@@ -80,7 +56,7 @@ def test_without_cores_it_may_run_anywhere(worker, tmp_path):
 
 def test_several_cores_are_recorded_as_they_were_asked_for(worker, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_setaffinity", lambda *_: None)
-    assert supervisor.supervise(request(cores=[0, 5, 3]), tmp_path / "log")["cores"] == "0,5,3"
+    assert supervisor.supervise(request(cores=(0, 5, 3)), tmp_path / "log")["cores"] == "0,5,3"
 
 
 @pytest.mark.parametrize(("at_start", "during"), [(1.0, 0.0), (0.0, 1.0), (None, 1.0)])
@@ -110,7 +86,7 @@ def test_a_run_that_is_stopped_is_watched_too(worker, tmp_path, monkeypatch):
 
 def test_record_names_the_version_that_measured(worker, tmp_path):
     assert supervisor.supervise(request(), tmp_path / "log")["framebench_version"] == __version__
-    refused = supervisor.supervise(request() | {"refused": "no such GPU"}, tmp_path / "log")
+    refused = supervisor.supervise(request(refused="no such GPU"), tmp_path / "log")
     assert (refused["status"], refused["framebench_version"]) == ("failed", __version__)
 
 
@@ -149,22 +125,21 @@ def test_a_busy_machine_is_said_after_the_run(worker, tmp_path, monkeypatch, cap
     monkeypatch.setattr(cpu, "busy_cores_now", lambda: 0.5)
     monkeypatch.setattr(cpu, "others", lambda *_: {"others_cpu_cores": 1.25, "steal_share": 0.0})
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    values = {name: str(value) for name, value in request().items() if name not in NOT_GIVEN}
-    values |= {
-        "device": "device-of-the-test",
-        "protocol": json.dumps(request()["protocol"]),
-        "planned": "1",
-        "runs": str(tmp_path),
+    values = vars(request(device="device-of-the-test").cell) | {
+        "protocol": json.dumps(asdict(PROTOCOL)),
+        **dict.fromkeys(("round", "order", "planned"), 1),
+        "runs": tmp_path,
         "data": "none.npz",
         "environment": sys.prefix,
-        "parent": str(os.getppid()),
-        "log": str(tmp_path / "log"),
-        "output": str(tmp_path / "round-1.json"),
+        "lock_digest": "0",
+        "parent": os.getppid(),
+        "log": tmp_path / "log",
+        "output": tmp_path / "round-1.json",
     }
-    options = [word for name, value in values.items() for word in (f"--{name.replace('_', '-')}", value)]
+    options = [word for name, value in values.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     monkeypatch.setattr(sys, "argv", ["measure", *options])
     monkeypatch.setattr(command, "die_with", lambda parent: None)
-    command.main()
+    measure.main()
     said = "other processes kept 1.25 cores busy during this run and 0.50 just before it"
     assert f"    busy machine: {said}\n" in capsys.readouterr().err
-    assert json.loads(Path(values["output"]).read_text())["flags"][-1] == "busy_machine"
+    assert json.loads(values["output"].read_text())["flags"][-1] == "busy_machine"

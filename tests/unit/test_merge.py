@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pages
+from framebench.analyse import failures
 from framebench.analyse.table import read_record, table
-from framebench.exchange import complete
 from framebench.exchange.export import exported
 from framebench.exchange.merge import main, merged
 from framebench.exchange.sealed import unpacked
@@ -228,7 +228,7 @@ def test_the_command_writes_a_results_folder_and_the_last_rule_fails_for_what_wa
     plan = [Path(line) for line in (tmp_path / "merged" / "plan.txt").read_text().splitlines()]
     assert plan == sorted((tmp_path / "merged").glob("runs/**/*.json")) and len(plan) == 5
     with pytest.raises(SystemExit, match=r"1 files or parts were left out of the merge:\n.*round-1\.json: is not JSON"):
-        complete.main(["--left-out", str(tmp_path / "merged" / "left_out.csv")])
+        failures.main(["--left-out", str(tmp_path / "merged" / "left_out.csv")])
     with pytest.raises(SystemExit, match="holds records already"):
         main(arguments)
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from framebench.analyse import command
 from framebench.analyse.comparisons import comparisons
-from framebench.analyse.noise import COLUMNS, main, noise
+from framebench.analyse.noise import COLUMNS, noise
 from framebench.analyse.table import table, write_table
 from framebench.record import BLOCK, write
 from runs import run, runs
@@ -144,8 +145,9 @@ def test_the_command_reads_what_the_others_write(tmp_path):
     (tmp_path / "plan.txt").write_text("".join(f"{path}\n" for path in paths))
     (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 3, "ci_half_width": 0.04}]))
     write_table(compared, tmp_path / "comparisons.csv")
-    options = ["records-list plan.txt", "comparisons comparisons.csv", "rounds rounds.json", "output noise.csv"]
-    main([word for option in options for word in (f"--{option.split()[0]}", str(tmp_path / option.split()[1]))])
+    options = ["records plan.txt", "comparisons comparisons.csv", "rounds rounds.json", "output noise.csv"]
+    words = [word for option in options for word in (f"--{option.split()[0]}", str(tmp_path / option.split()[1]))]
+    command.main(["noise", *words])
     expected = noise(records, compared, {tuple(block.values()): 0.04})
     assert expected["half_width_asked"].eq(0.04).all()
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "noise.csv").astype(COLUMNS), expected)

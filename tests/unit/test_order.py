@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from scipy.stats import kstest
 
+from framebench.analyse import command
 from framebench.analyse import order as module
-from framebench.analyse.order import COLUMNS, main, order, permutation_p
+from framebench.analyse.order import COLUMNS, order, permutation_p
 from framebench.analyse.table import table, write_table
 from runs import run
 
@@ -99,9 +100,11 @@ def test_the_command_writes_what_a_reader_gets_back_and_the_same_again(tmp_path)
     measurements = campaign(seed=6)
     write_table(measurements, tmp_path / "measurements.csv")
     for output in ("order.csv", "again.csv"):
-        main(["--measurements", str(tmp_path / "measurements.csv"), "--output", str(tmp_path / output)])
+        command.main(
+            ["order", "--measurements", str(tmp_path / "measurements.csv"), "--output", str(tmp_path / output)]
+        )
     assert (tmp_path / "order.csv").read_bytes() == (tmp_path / "again.csv").read_bytes()
     frame = pd.read_csv(tmp_path / "order.csv").astype(COLUMNS)
     pd.testing.assert_frame_equal(frame, order(measurements))
     with pytest.raises(SystemExit, match=r"none\.csv: cannot be read"):
-        main(["--measurements", str(tmp_path / "none.csv"), "--output", str(tmp_path / "order.csv")])
+        command.main(["order", "--measurements", str(tmp_path / "none.csv"), "--output", str(tmp_path / "order.csv")])

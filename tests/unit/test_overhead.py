@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from framebench.analyse.overhead import BOTH, COLUMNS, FIXED, GROWS, UNTOLD, main, overhead
+from framebench.analyse import command
+from framebench.analyse.overhead import BOTH, COLUMNS, FIXED, GROWS, UNTOLD, overhead
 from framebench.analyse.table import table, write_table
 from runs import run
 
@@ -107,9 +108,9 @@ def test_the_command_writes_what_the_function_returns(tmp_path):
     measured = table(campaign(1.5, 20, noise=0.05))
     write_table(measured, tmp_path / "m.csv")
     options = ["--measurements", str(tmp_path / "m.csv"), "--output", str(tmp_path / "overhead.csv")]
-    main([*options, "--confidence", "0.95"])
+    command.main(["overhead", *options, "--confidence", "0.95"])
     frame = pd.read_csv(tmp_path / "overhead.csv", dtype=COLUMNS)
     pd.testing.assert_frame_equal(frame, overhead(measured, 0.95), check_exact=True)
     (tmp_path / "m.csv").write_text("a,b\n")
     with pytest.raises(SystemExit, match="is not a table of measurements"):
-        main([*options, "--confidence", "0.95"])
+        command.main(["overhead", *options, "--confidence", "0.95"])

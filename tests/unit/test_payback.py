@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from framebench.analyse.payback import AFTER, AT_ONCE, COLUMNS, NEVER, NO_GAIN, delay_s, main, payback
+from framebench.analyse import command
+from framebench.analyse.payback import AFTER, AT_ONCE, COLUMNS, NEVER, NO_GAIN, delay_s, payback
 from framebench.analyse.table import table, write_table
 from runs import run
 
@@ -112,9 +113,9 @@ def test_the_command_writes_what_the_function_returns(tmp_path):
     measured = table([of(track, number, 1.0, 20.0) for track in ("default", "tuned") for number in (1, 2, 3)])
     write_table(measured, tmp_path / "m.csv")
     options = ["--measurements", str(tmp_path / "m.csv"), "--output", str(tmp_path / "payback.csv")]
-    main([*options, "--confidence", "0.95"])
+    command.main(["payback", *options, "--confidence", "0.95"])
     frame = pd.read_csv(tmp_path / "payback.csv", dtype=COLUMNS)
     pd.testing.assert_frame_equal(frame, payback(measured, 0.95), check_exact=True)
     (tmp_path / "m.csv").write_text("a,b\n")
     with pytest.raises(SystemExit, match="is not a table of measurements"):
-        main([*options, "--confidence", "0.95"])
+        command.main(["payback", *options, "--confidence", "0.95"])

@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 from conftest import PROJECT
-from framebench.analyse.power import COLUMNS, MOST_ROUNDS, main, power, power_table, report, rounds_to_find
+from framebench.analyse import command
+from framebench.analyse import power as power_module
+from framebench.analyse.power import COLUMNS, MOST_ROUNDS, power, power_table, report, rounds_to_find
 from framebench.analyse.statistics import geometric_mean_interval
 from framebench.analyse.table import parsed, table, write_table
 from framebench.exchange.results import is_run
@@ -75,15 +77,15 @@ def test_every_pair_with_a_spread_has_a_row_and_every_device_two_pooled_ones():
 def test_the_command_writes_what_the_function_returns(tmp_path):
     write_table(campaign(), tmp_path / "m.csv")
     options = ["--measurements", str(tmp_path / "m.csv"), "--confidence", "0.95", "--output"]
-    main([*options, str(tmp_path / "power.csv")])
+    command.main(["power", *options, str(tmp_path / "power.csv")])
     pd.testing.assert_frame_equal(
         pd.read_csv(tmp_path / "power.csv", dtype=COLUMNS), power_table(campaign(), 0.95), check_exact=True
     )
-    main([*options, str(tmp_path / "page.md")])
+    power_module.main([*options[:-1], "--page", str(tmp_path / "page.md")])
     assert "| cpu, the hardest of 2 on one page |" in (tmp_path / "page.md").read_text()
     options[options.index("0.95")] = "95"
     with pytest.raises(SystemExit, match=r"m\.csv: confidence is 95\.0, expected a level between 0 and 1"):
-        main([*options, str(tmp_path / "power.csv")])
+        command.main(["power", *options, str(tmp_path / "power.csv")])
 
 
 def test_nothing_measured_is_an_empty_table():

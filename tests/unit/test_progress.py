@@ -6,18 +6,11 @@ import os
 import pytest
 
 from framebench.measure import progress
+from requested import request
 
 pytestmark = pytest.mark.check
 
-REQUEST = {
-    "workload": "article-cnn",
-    "framework": "pytorch",
-    "track": "default",
-    "batch_size": 32,
-    "input": "device",
-    "round": 2,
-    "order": 3,
-}
+REQUEST = request(round=2, order=3)
 
 
 def finished(folder, name, process_s, mtime):
@@ -32,7 +25,7 @@ def test_before_the_first_run_no_time_is_promised(tmp_path):
 
 
 def test_a_track_other_than_the_default_is_named(tmp_path):
-    line = progress.line(REQUEST | {"track": "tuned"}, 5, tmp_path)
+    line = progress.line(request(track="tuned", round=2, order=3), 5, tmp_path)
     assert line == "[3 of 5] article-cnn · pytorch · tuned · batch 32 · input device · round 2"
 
 

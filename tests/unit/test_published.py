@@ -13,21 +13,8 @@ import pytest
 
 from conftest import PROJECT
 from framebench import languages
-from framebench.analyse import (
-    aa,
-    comparisons,
-    effects,
-    limits,
-    literature,
-    noise,
-    order,
-    overhead,
-    payback,
-    power,
-    table,
-    warmup,
-    why,
-)
+from framebench.analyse import aa, command
+from framebench.analyse.tables import of_campaign, tables
 from framebench.exchange.results import is_certificate, is_run, is_tuning
 from framebench.exchange.sealed import unpacked
 from framebench.frameworks import self_comparison
@@ -41,8 +28,7 @@ SETS = sorted(path for path in PUBLISHED.iterdir() if path.is_dir())
 # The campaigns of the sets, and of the frameworks against themselves inside a set.
 CAMPAIGNS = sorted(path.parent for path in PUBLISHED.rglob(ARCHIVE))
 OF_AA = ("measurements", "comparisons")
-CONFIDENCE = ("--confidence", 0.95)
-RESOURCES = PROJECT / "workflow" / "resources"
+SETTINGS = {"confidence": ("--confidence", 0.95), "across_cards": ()}
 BLOCK = ("device", "workload", "track", "precision", "input", "batch_size")
 # Sentences that compare two frameworks, in every language; those on tuning and on the number of comparisons do not.
 COMPARES = re.compile("times as fast as|no difference is shown|배의 속도를 보입니다|차이가 확인되지")
@@ -84,7 +70,7 @@ def numbers(text: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def recomputed(tmp_path_factory):
-    """A function that makes the tables of a campaign from its archive, as workflow/rules/analyse.smk does."""
+    """A function that makes the tables of a campaign from its archive, as workflow/rules/tables.smk does."""
 
     @cache
     def made(folder: Path) -> Path:
@@ -94,31 +80,19 @@ def recomputed(tmp_path_factory):
         for name, content in inside.items():
             (results / name).parent.mkdir(parents=True, exist_ok=True)
             (results / name).write_bytes(content)
-        plan, measured = results / "plan.txt", ("--measurements", results / "measurements.csv")
+        plan = results / "plan.txt"
         plan.write_text("".join(f"{results / matrix.RECORD.format(**record)}\n" for record in records(folder)))
-        calls = {
-            "measurements": (table, "--records-list", plan),
-            "comparisons": (
-                *(comparisons, *measured, *CONFIDENCE),
-                *("--certificates", *(results / name for name in sorted(proofs))),
-            ),
-            "effects": (effects, *measured, *CONFIDENCE),
-            "payback": (payback, *measured, *CONFIDENCE),
-            "overhead": (overhead, *measured, *CONFIDENCE),
-            "why": (why, *measured, *CONFIDENCE),
-            "power": (power, *measured, *CONFIDENCE),
-            "noise": (noise, "--records-list", plan, "--comparisons", results / "comparisons.csv"),
-            "order": (order, *measured),
-            "warmup": (warmup, "--records-list", plan),
-            "limits": (limits, *measured, "--peaks", RESOURCES / "gpu-peaks.csv"),
-            "literature": (
-                *(literature, *measured, *CONFIDENCE),
-                *("--literature", RESOURCES / "literature.csv", "--rosetta-2018", RESOURCES / "rosetta-2018.csv"),
-            ),
-        }
-        for name in calls if folder in SETS else OF_AA:
-            module, *arguments = calls[name]
-            module.main([*map(str, arguments), "--output", str(results / f"{name}.csv")])
+        files = {"records": [plan], "rounds": [], "certificates": [results / name for name in sorted(proofs)]}
+        # Each table after those that it is made of.
+        waiting = of_campaign() if folder in SETS else list(OF_AA)
+        while waiting:
+            name = next(one for one in waiting if not set(tables()[one].needs) & set(waiting))
+            needs = [need for need in tables()[name].needs if need in tables() or need in files]
+            words = [(f"--{need}", *files.get(need, [results / f"{need}.csv"])) for need in needs]
+            words += [SETTINGS[setting] for setting in tables()[name].settings]
+            output = ("--output", results / f"{name}.csv")
+            command.main([name, *(str(word) for option in [*words, output] for word in option)])
+            waiting.remove(name)
         return results
 
     return made

@@ -33,6 +33,13 @@ def test_what_is_not_known_is_null_and_never_zero():
     assert list(run) == list(json.loads(record.SCHEMA.read_text())["properties"])
 
 
+def test_a_record_begins_with_the_fields_of_a_cell():
+    fields = list(json.loads(record.SCHEMA.read_text())["properties"].items())[: len(record.TYPES)]
+    types = {"string": str, "integer": int}
+    assert [(name, types[field["type"]]) for name, field in fields] == list(record.TYPES.items())
+    assert record.Cell.of({**IDENTITY, "batch_size": "32"}) == record.Cell.of(IDENTITY)
+
+
 def test_a_field_that_the_schema_lacks_is_refused():
     with pytest.raises(KeyError, match="image_per_s"):
         record.record(**IDENTITY, image_per_s=1.0)

@@ -9,6 +9,7 @@ import pytest
 import standin
 from framebench.measure.devices import samples, sampling
 from framebench.plan import catalogue
+from requested import request
 
 pytestmark = pytest.mark.check
 
@@ -27,31 +28,25 @@ SUPERVISE = """
 import json, sys
 from pathlib import Path
 from framebench.measure import supervisor
+from framebench.measure.request import Request
 from framebench.measure.devices import cpu, samples, sampling
 cpu.MOMENT_S, sampling.IDLE_S, samples.MIN_ENERGY_S = 0.0, 0.1, 0.2
-folder, request = Path({folder!r}), json.loads({request!r})
+folder, request = Path({folder!r}), Request.from_json({request!r})
 sys.executable = str(folder / "python")
 print(json.dumps(supervisor.supervise(request, folder / "log", folder / "round-1.npz")))
 """
-GPU = {"uuid": standin.UUIDS[0]}
 
 
 @pytest.fixture
 def supervise(stand_in, tmp_path):
     """Supervises a worker that sleeps for so long; on a GPU of the stand-in, or on none."""
 
-    def run(sleep_s: float = 0.5, gpu: dict | None = None, timeout_s: float = 60) -> dict:
+    def run(sleep_s: float = 0.5, uuid: str | None = None, timeout_s: float = 60) -> dict:
         script = tmp_path / "python"
         script.write_text(INTERPRETER.format(python=sys.executable, sleep_s=sleep_s))
         script.chmod(0o755)
-        identity = {"workload": "article-cnn", "framework": "pytorch", "track": "default", "precision": "float32"}
-        request = identity | {
-            "device": "h200" if gpu else "cpu",
-            **{"input": "device", "batch_size": 32, "round": 1, "order": 1, "seed": 1, "threads": 1},
-            **{"lock_digest": "0", "certificate": None, "tuning": {}, "gpu": gpu, "site": False},
-            "protocol": {"cores": None, "sampler_hz": 50, "timeout_s": timeout_s},
-        }
-        return json.loads(stand_in.child(SUPERVISE.format(folder=str(tmp_path), request=json.dumps(request))))
+        asked = request(device="h200" if uuid else "cpu", uuid=uuid, sampler_hz=50, timeout_s=timeout_s)
+        return json.loads(stand_in.child(SUPERVISE.format(folder=str(tmp_path), request=asked.to_json())))
 
     return run
 
@@ -59,7 +54,7 @@ def supervise(stand_in, tmp_path):
 def test_a_run_on_a_gpu_has_memory_power_and_energy_and_its_samples_in_a_file(supervise, stand_in, tmp_path):
     card = stand_in.cards[0]
     card.memory_used_bytes, card.energy_since_ns, card.throttle_reasons = 3 * standin.GIB, 1, 0x8
-    run = supervise(gpu=GPU)
+    run = supervise(uuid=standin.UUIDS[0])
     assert (run["status"], run["gpu_baseline_mib"], run["gpu_peak_delta_mib"]) == ("ok", 3072, 0)
     assert (run["energy_source"], run["energy_reason"], run["sampler_hz"]) == ("counter", None, 50)
     assert run["images_per_j"] * run["energy_j"] == pytest.approx(5 * 32)
@@ -73,7 +68,7 @@ def test_a_run_on_a_gpu_has_memory_power_and_energy_and_its_samples_in_a_file(su
 
 def test_when_the_gpu_is_lost_the_run_ends_failed_and_its_samples_are_kept(supervise, stand_in, tmp_path):
     stand_in.fault("nvmlDeviceGetTemperature", standin.GPU_IS_LOST, after=15)
-    run = supervise(sleep_s=600, gpu=GPU, timeout_s=300)
+    run = supervise(sleep_s=600, uuid=standin.UUIDS[0], timeout_s=300)
     reason = "sampling of the GPU ended: nvmlDeviceGetTemperature: GPU is lost"
     assert (run["status"], run["reason"], run["gpu_baseline_mib"]) == ("failed", reason, 0)
     seen = samples.load(tmp_path / "round-1.npz")
@@ -81,7 +76,7 @@ def test_when_the_gpu_is_lost_the_run_ends_failed_and_its_samples_are_kept(super
 
 
 def test_a_run_that_is_stopped_keeps_its_samples(supervise, tmp_path):
-    run = supervise(sleep_s=600, gpu=GPU, timeout_s=0.2)
+    run = supervise(sleep_s=600, uuid=standin.UUIDS[0], timeout_s=0.2)
     assert (run["status"], run["energy_reason"]) == ("timeout", "no block was timed")
     assert len(samples.load(tmp_path / "round-1.npz").t_ns)
 

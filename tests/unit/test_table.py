@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framebench.analyse.table import TableError, main, read_record, read_table, table, write_table
+from framebench.analyse import command
+from framebench.analyse.table import TableError, read_record, read_table, table, write_table
 from framebench.record import SCHEMA, record, write
 
 pytestmark = pytest.mark.check
@@ -168,8 +169,8 @@ def test_the_command_makes_the_table_of_ten_thousand_records(tmp_path):
     paths = [tmp_path / f"{number}.json" for number in range(1, 10_001)]
     for number, path in enumerate(paths, start=1):
         written(path, run(round=number))
-    (tmp_path / "list").write_text("\n".join(map(str, paths[:-1])) + "\n")
-    main(["--records-list", str(tmp_path / "list"), "--output", str(tmp_path / "m.csv"), str(paths[-1])])
+    (tmp_path / "list").write_text("\n".join(map(str, paths)) + "\n")
+    command.main(["measurements", "--records", str(tmp_path / "list"), "--output", str(tmp_path / "m.csv")])
     assert read_table(tmp_path / "m.csv")["round"].tolist() == list(range(1, 10_001))
 
 
@@ -177,28 +178,31 @@ def test_the_command_keeps_the_old_table_when_a_record_is_bad(tmp_path):
     write(tmp_path / "good.json", run())
     written(tmp_path / "bad.json", {})
     (tmp_path / "m.csv").write_text("old")
+    (tmp_path / "list").write_text(f"{tmp_path}/good.json\n{tmp_path}/bad.json\n")
     with pytest.raises(SystemExit) as end:
-        main(["--output", str(tmp_path / "m.csv"), str(tmp_path / "good.json"), str(tmp_path / "bad.json")])
+        command.main(["measurements", "--records", str(tmp_path / "list"), "--output", str(tmp_path / "m.csv")])
     assert str(end.value).startswith(f"{tmp_path / 'bad.json'}: ")
     assert (tmp_path / "m.csv").read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.json", "good.json", "m.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.json", "good.json", "list", "m.csv"]
 
 
 def test_a_missing_record_list_or_folder_is_named(tmp_path):
-    output = ["--output", str(tmp_path / "m.csv")]
-    for arguments in (
-        [str(tmp_path / "none.json"), *output],
-        ["--records-list", str(tmp_path / "none"), *output],
-    ):
+    (tmp_path / "list").write_text(f"{tmp_path}/none.json\n")
+    for listing in ("list", "none"):
+        options = ["--records", str(tmp_path / listing), "--output", str(tmp_path / "m.csv")]
         with pytest.raises(SystemExit, match=r"none.*cannot be read"):
-            main(arguments)
+            command.main(["measurements", *options])
     (tmp_path / "file").touch()
+    (tmp_path / "list").write_text("")
     with pytest.raises(SystemExit, match=r"file/m\.csv: cannot be written"):
-        main(["--output", str(tmp_path / "file" / "m.csv")])
+        command.main(
+            ["measurements", "--records", str(tmp_path / "list"), "--output", str(tmp_path / "file" / "m.csv")]
+        )
 
 
 def test_no_records_make_a_table_without_rows(tmp_path):
-    main(["--output", str(tmp_path / "m.csv")])
+    (tmp_path / "list").touch()
+    command.main(["measurements", "--records", str(tmp_path / "list"), "--output", str(tmp_path / "m.csv")])
     pd.testing.assert_frame_equal(read_table(tmp_path / "m.csv"), table([]))
 
 

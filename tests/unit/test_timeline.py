@@ -1,7 +1,6 @@
 """The timeline of one run on a GPU: drawn of what was sampled, with a gap for what was not."""
 
 import json
-import sys
 import warnings
 from dataclasses import replace
 
@@ -10,8 +9,7 @@ import pytest
 from matplotlib.text import Text
 
 from framebench import languages, record
-from framebench.figures import __main__ as command
-from framebench.figures import drawing, names, timeline
+from framebench.figures import command, drawing, registry, timeline
 from framebench.measure.devices import samples
 from framebench.plan import catalogue, config, matrix
 from framebench.plan.bindings import Gpu
@@ -107,31 +105,27 @@ def test_the_command_finds_the_samples_beside_the_record(tmp_path, monkeypatch):
     )
     monkeypatch.chdir(tmp_path)
     options = ["--language", "en", "--output-svg", "a.svg", "--output-png", "a.png"]
-    monkeypatch.setattr(sys, "argv", ["figures", "timeline-h200", "--record", str(path), *options])
-    command.main()
+    command.main(["timeline-h200", "--record", str(path), *options])
     np.testing.assert_array_equal(seen[0]["sm_mhz"], told["sm_mhz"])
     assert (tmp_path / "a.png").exists()
 
 
-@pytest.mark.parametrize(
-    ("options", "error"),
-    [([], "figure 'timeline-h200' needs --record$"), (["--record", "bad.json"], r"bad\.json: .* delete it")],
-)
-def test_the_command_refuses_in_one_line(options, error, tmp_path, monkeypatch):
+def test_the_command_refuses_in_one_line(tmp_path, monkeypatch):
     (tmp_path / "bad.json").write_text(json.dumps({"device": "h200"}))
     monkeypatch.chdir(tmp_path)
     outputs = ["--language", "en", "--output-svg", "a.svg", "--output-png", "a.png"]
-    monkeypatch.setattr(sys, "argv", ["figures", "timeline-h200", *options, *outputs])
-    with pytest.raises(SystemExit, match=error):
-        command.main()
+    with pytest.raises(SystemExit, match=r"bad\.json: .* delete it"):
+        command.main(["timeline-h200", "--record", "bad.json", *outputs])
 
 
 def test_every_gpu_has_a_timeline_of_the_baselines_first_run_at_its_largest_batch():
     default = config.load(config.readable(catalogue.ROOT / "config.yaml"), "config.yaml")
     gpus = tuple(Gpu(name, f"GPU-{name}", name, None, None, "host") for name in ("h200", "l4"))
     configured = replace(default, devices=("cpu", "h200", "l4"), gpus=gpus)
-    assert names.timelines(configured) == ["timeline-h200", "timeline-l4"]
-    found = names.timeline_run(configured, "l4")
+    scope = registry.Scope(matrix.cells(configured), configured.on_gpus, configured.on_gpus)
+    timelines = [name for name in registry.names(scope) if name.startswith("timeline")]
+    assert timelines == ["timeline-h200", "timeline-l4"]
+    found = matrix.timeline_run(configured, "l4")
     largest = max(cell.batch_size for cell in matrix.cells(configured))
     assert (found.cell.device, found.cell.framework, found.round) == ("l4", "tensorflow", 1)
     assert found.cell.batch_size == largest

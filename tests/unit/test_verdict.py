@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -128,7 +127,7 @@ def test_a_version_is_called_slower_where_that_is_shown_and_all_else_is_counted(
     shown = alike | {"verdict": agreement.SLOWER, "ratio": 0.5, "ci_low": 0.4, "ci_high": 0.6}
     rows = [shown, alike, alike | {"verdict": agreement.TOO_FEW}, alike | {"since": None, "verdict": agreement.APART}]
     of_all = runs("pytorch") | {"reference_version": "2.9, lock d", "confidence": 0.95, "runs": 4, "reference_runs": 5}
-    slower, others = said([], BOTH, language, agreements=pd.DataFrame([of_all | row for row in rows]))[-2:]
+    slower, others = said([], BOTH, language, agreement=pd.DataFrame([of_all | row for row in rows]))[-2:]
     assert words in slower
     assert all(told in slower for told in ("2.9, lock d", "0.50", "0.40–0.60", "A $hostile_{name}"))
     assert re.findall(r"\d+", others) in (["2", "3"], ["3", "2"])
@@ -440,11 +439,10 @@ def test_the_command_writes_one_sentence_a_line(tmp_path, monkeypatch):
     pd.DataFrame(BOTH).to_csv(tmp_path / "measurements.csv", index=False)
     pd.DataFrame([comparison(1.42, 1.36, 1.49, "faster")]).to_csv(tmp_path / "comparisons.csv", index=False)
     NO_EFFECTS.to_csv(tmp_path / "effects.csv", index=False)
-    NO_OVERHEADS.to_csv(tmp_path / "overheads.csv", index=False)
-    NO_WHYS.to_csv(tmp_path / "whys.csv", index=False)
+    NO_OVERHEADS.to_csv(tmp_path / "overhead.csv", index=False)
+    NO_WHYS.to_csv(tmp_path / "why.csv", index=False)
     monkeypatch.chdir(tmp_path)
-    tables = [f"--{table}={table}.csv" for table in ("measurements", "comparisons", "effects", "overheads", "whys")]
-    monkeypatch.setattr(sys, "argv", ["verdict", *tables, "--language=en", "--output=out.txt"])
-    verdict.main()
+    tables = [f"--{table}={table}.csv" for table in ("measurements", "comparisons", "effects", "overhead", "why")]
+    verdict.main([*tables, "--baseline=tensorflow", "--language=en", "--output=out.txt"])
     lines = (tmp_path / "out.txt").read_text(encoding="utf-8").splitlines()
     assert lines == said([comparison(1.42, 1.36, 1.49, "faster")], BOTH)

@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from framebench.analyse.warmup import COLUMNS, main, warmup
+from framebench.analyse import command
+from framebench.analyse.warmup import COLUMNS, warmup
 from framebench.record import RUN, write
 from runs import run
 
@@ -40,11 +41,11 @@ def test_the_command_writes_what_a_reader_gets_back(tmp_path):
     record = run("pytorch", 1, 100.0, warmup_intervals=INTERVALS)
     write(tmp_path / "1.json", record)
     (tmp_path / "plan.txt").write_text(f"{tmp_path / '1.json'}\n")
-    main(["--records-list", str(tmp_path / "plan.txt"), "--output", str(tmp_path / "warmup.csv")])
+    command.main(["warmup", "--records", str(tmp_path / "plan.txt"), "--output", str(tmp_path / "warmup.csv")])
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "warmup.csv").astype(COLUMNS), warmup([record]))
 
 
 def test_without_a_run_that_counts_the_table_is_empty(tmp_path):
     assert warmup([run("pytorch", 1, None)]).empty
     with pytest.raises(SystemExit, match=r"none: cannot be read"):
-        main(["--records-list", str(tmp_path / "none"), "--output", str(tmp_path / "warmup.csv")])
+        command.main(["warmup", "--records", str(tmp_path / "none"), "--output", str(tmp_path / "warmup.csv")])

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from framebench.analyse import command
 from framebench.analyse.table import table, write_table
-from framebench.analyse.why import BOTH, COLUMNS, DEVICE, HOST, UNTOLD, main, split, why
+from framebench.analyse.why import BOTH, COLUMNS, DEVICE, HOST, UNTOLD, split, why
 from runs import run
 
 pytestmark = pytest.mark.check
@@ -91,5 +92,7 @@ def test_only_rounds_in_which_both_were_told_count():
 
 def test_the_command_writes_the_table(tmp_path):
     write_table(table(campaign(3)), tmp_path / "measurements.csv")
-    main([f"--measurements={tmp_path}/measurements.csv", "--confidence=0.95", f"--output={tmp_path}/why.csv"])
+    command.main(
+        ["why", f"--measurements={tmp_path}/measurements.csv", "--confidence=0.95", f"--output={tmp_path}/why.csv"]
+    )
     assert pd.read_csv(tmp_path / "why.csv")["finding"].tolist() == [DEVICE]

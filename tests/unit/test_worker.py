@@ -2,6 +2,7 @@
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
 
@@ -12,10 +13,13 @@ from framebench import frameworks, workloads
 from framebench.frameworks import contract
 from framebench.measure import footprint, worker
 from framebench.measure.devices import cuda, nvml
-from framebench.measure.largest import STEPS
 from framebench.measure.pace import Interval, Timeline
+from framebench.measure.protocol import few_steps
+from requested import PROTOCOL, request
 
 pytestmark = pytest.mark.check
+
+FEW = few_steps(PROTOCOL)
 
 TIMELINE = Timeline(
     first=Interval(1_000, 501_000, 1),
@@ -95,15 +99,15 @@ def test_the_loss_of_a_trial_whose_memory_is_at_its_end_is_not_looked_at(
                 self.given = weights
 
     monkeypatch.setattr(frameworks, "load", lambda name: Adapter)
+    monkeypatch.setattr(frameworks, "_folder", lambda name: "x")
     monkeypatch.setattr(footprint, "found", lambda trainer, workload, batch_size: {"conv1": "float32"})
     np.savez(tmp_path / "data.npz", samples=np.zeros((12, 32, 32, 3), np.uint8), labels=np.zeros(12))
-    request = {"workload": "article-cnn", "framework": "x", "precision": "float32", "input": "device", "gpu": None}
-    request |= {"batch_size": 6, "tuning": {}, "seed": 1, "threads": 1, "protocol": STEPS}
+    asked = replace(request(batch_size=6, data=str(tmp_path / "data.npz"), weights_only=weights_only), protocol=FEW)
     observed: dict[str, object] = {}
-    worker.observe(request | {"data": str(tmp_path / "data.npz"), "weights_only": weights_only}, observed)
+    worker.observe(asked, observed)
     assert 2 - len(losses) == looked_at
     assert observed.get("kernels") is None
-    reason = "workflow/framebench/frameworks/x/inspector.py does not exist, so nothing looks into x"
+    reason = "workflow/framebench/frameworks/x/inspector.py does not exist, so nothing looks into pytorch"
     assert observed.get("profile_reason") == (None if weights_only else reason)
     # Its weights are: here they are as they were.
     assert observed.get("reason") == ("no weight has changed" if weights_only else None)
@@ -176,16 +180,15 @@ def test_in_inference_the_last_output_is_looked_at_and_no_loss():
                     return
 
     resnet = workloads.load("resnet50-features")
-    request = {"framework": "pytorch", "batch_size": 2, "protocol": STEPS}
-    seen, output = worker.measure(Net(), request, resnet)  # type: ignore[arg-type]
+    seen, output = worker.measure(Net(), replace(request(batch_size=2), protocol=FEW), resnet)  # type: ignore[arg-type]
     steps = sum(interval["steps"] for interval in [*seen["warmup_intervals"], *seen["blocks"]])  # type: ignore[attr-defined]
     assert output is not None
-    assert set(output.flat) == {steps - 1 + STEPS["synced_steps"]}  # type: ignore[operator]
+    assert set(output.flat) == {steps - 1 + FEW.synced_steps}
     assert seen["achieved_gflops"] == seen["images_per_s"] * resnet.forward_flops_per_sample / 1e9  # type: ignore[operator]
 
 
-@pytest.mark.parametrize(("gpu", "device"), [(None, "cpu"), ({"uuid": "GPU-00000001"}, "cuda")])
-def test_the_framework_is_told_to_use_the_gpu_that_the_run_was_given(gpu, device, monkeypatch):
+@pytest.mark.parametrize(("uuid", "device"), [(None, "cpu"), ("GPU-00000001", "cuda")])
+def test_the_framework_is_told_to_use_the_gpu_that_the_run_was_given(uuid, device, monkeypatch):
     done = []
 
     class Adapter:
@@ -202,14 +205,14 @@ def test_the_framework_is_told_to_use_the_gpu_that_the_run_was_given(gpu, device
             raise ValueError(f"built on {device}")
 
     monkeypatch.setattr(frameworks, "load", lambda name: Adapter)
+    monkeypatch.setattr(frameworks, "_folder", lambda name: "x")
     monkeypatch.setattr(cuda, "visible_uuids", lambda: ["00000001"])
     monkeypatch.setattr(nvml, "session", nullcontext)
     monkeypatch.setattr(nvml, "handle", lambda uuid: uuid)
     monkeypatch.setattr(nvml, "used_mib", lambda uuid: {"GPU-00000001": 480.5}[uuid])
-    request = {"workload": "article-cnn", "framework": "x", "batch_size": 2, "tuning": {}, "seed": 1, "threads": 1}
     observed: dict = {}
     with pytest.raises(ValueError, match=f"^built on {device}$"):
-        worker.observe(request | {"precision": "float32", "gpu": gpu}, observed)
+        worker.observe(request(uuid=uuid), observed)
     assert done == [(1, "float32", device)]
     # Of the context alone: read after the framework's first number and before the model.
-    assert observed.get("gpu_started_mib") == (480.5 if gpu else None)
+    assert observed.get("gpu_started_mib") == (480.5 if uuid else None)

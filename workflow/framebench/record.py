@@ -1,15 +1,52 @@
 """The record of one run: the only file that the measuring and the analysing side share."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from framebench import files
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "record.schema.json"
 STAND_IN = "stand_in"  # flag of a run whose card was the tests', and no card
-# What two runs have in common that are compared, and what names a run.
-BLOCK = ["device", "workload", "track", "precision", "input", "batch_size"]
-RUN = [*BLOCK, "framework", "round"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is measured, in the order of paths and options; the cells that differ only in framework are compared.
+
+    A field added here is a folder of RECORD, an option of the commands that measure and a column of the tables; which
+    values it takes, framebench.plan.matrix says, and that records have it, their schema.
+    """
+
+    device: str
+    workload: str
+    framework: str
+    track: str
+    precision: str
+    input: str
+    batch_size: int
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Cell":
+        """The cell of a record, or of a path's wildcards, where a number is text; KeyError for a missing field."""
+        return cls(**{name: type(values[name]) for name, type in TYPES.items()})
+
+    @property
+    def block(self) -> "Block":
+        return tuple(getattr(self, name) for name in BLOCK)
+
+
+TYPES: dict[str, type] = Cell.__annotations__  # by field
+# What is compared: the values of BLOCK.
+Block = tuple[str | int, ...]
+# What two runs have in common that are compared, what names a cell, and a run: the first columns of the tables.
+BLOCK = [name for name in TYPES if name != "framework"]
+CELL = [*BLOCK, "framework"]
+RUN = [*CELL, "round"]
+# As pandas has them.
+CELL_DTYPES = {name: {str: "str", int: "Int64"}[TYPES[name]] for name in CELL}
 
 
 def record(**values: object) -> dict:

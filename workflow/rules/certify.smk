@@ -1,7 +1,6 @@
 # The proof, per workload and framework, that the framework trains the function that the workload's spec says.
 from framebench.plan import catalogue
 
-CERTIFICATES = f"{RESULTS}/certificates"
 CERTIFIED = sorted({entry.workload for entry in CONFIG.matrix})
 # Two frameworks are proved at a time, as each imports, traces and compiles on one core; nothing is measured beside.
 HALF_OF_THE_CORES = max(1, workflow.cores // 2)

@@ -3,11 +3,12 @@ import os
 from pathlib import Path
 
 from framebench.plan import config as configuration
-from framebench.plan import bindings, matrix, slurm
+from framebench.plan import bindings, catalogue, environments, internals, matrix
 
-# Until `configfile:`, Snakemake lists only the files given by --configfile.
 FILES = list(
-    dict.fromkeys(map(os.path.relpath, ["config.yaml", *workflow.configfiles]))
+    dict.fromkeys(
+        map(os.path.relpath, ["config.yaml", *internals.given_files(workflow)])
+    )
 )
 
 try:
@@ -24,7 +25,7 @@ try:
     CONFIG = configuration.load(
         config,
         " + ".join(
-            [*FILES, *(["--config"] if workflow.config_settings.config else [])]
+            [*FILES, *(["--config"] if internals.given_values(workflow) else [])]
         ),
     )
 except configuration.ConfigError as error:
@@ -48,6 +49,32 @@ TUNING = f"{RESULTS}/tuning/{{device}}/{{workload}}/{{framework}}/{{precision}}/
 AA = configuration.against_itself(CONFIG)
 CAMPAIGNS = {"": CONFIG, "aa/": AA}
 PLACES = {name: matrix.order(campaign) for name, campaign in CAMPAIGNS.items()}
+
+# The results of many machines, merged.
+MERGED = f"{RESULTS}/merged"
+
+# What is trained on, by the kind that a workload names.
+DATA = {
+    "images": CONFIG.data,
+    "reviews": CONFIG.reviews,
+    "large-images": CONFIG.large_images,
+}
+SAMPLES = f"{RESULTS}/data/{{kind}}.npz"
+CERTIFICATES = f"{RESULTS}/certificates"
+
+# The isolated environment of each framework, or the interpreter that a site has for it.
+try:
+    ENVIRONMENTS = {
+        framework: environments.of(
+            framework,
+            environments.packages(CONFIG.packages),
+            dict(CONFIG.interpreters),
+            RESULTS,
+        )
+        for framework in CONFIG.frameworks
+    }
+except environments.InterpreterError as error:
+    sys.exit(f"{' + '.join(FILES)}: {error}")
 
 # Every command's `python` is that of the workflow's own environment, and finds the package.
 shell.prefix(

@@ -1,7 +1,10 @@
+# The samples that every framework is trained on.
+
+
 rule data:
-    """The samples that every framework is trained on, in one file."""
+    """All samples of a kind, in one file."""
     output:
-        f"{RESULTS}/data/{{kind}}.npz",
+        SAMPLES,
     log:
         f"{RESULTS}/logs/data-{{kind}}.log",
     wildcard_constraints:
@@ -20,5 +23,5 @@ rule data:
             ["--md5", DATA[wildcards.kind].md5] if DATA[wildcards.kind].md5 else []
         ),
     shell:
-        "python -P -m framebench.data --kind {wildcards.kind} --source {params.source} --samples {params.samples}"
+        "python -P -m framebench data --kind {wildcards.kind} --source {params.source} --samples {params.samples}"
         " {params.seed} {params.archive:q} {params.md5:q} --output {output:q} 2>&1 | tee {log:q} >&2"

@@ -1,19 +1,6 @@
 # The isolated environment of each framework. It is a rule and not `conda:`, since pip's hashed locks are what
 # the frameworks publish; everything about it is in this file, should Snakemake learn to deploy them.
-from framebench.plan import environments, installation
-
-try:
-    ENVIRONMENTS = {
-        framework: environments.of(
-            framework,
-            environments.packages(CONFIG.packages),
-            dict(CONFIG.interpreters),
-            RESULTS,
-        )
-        for framework in CONFIG.frameworks
-    }
-except environments.InterpreterError as error:
-    sys.exit(f"{' + '.join(FILES)}: {error}")
+from framebench.plan import installation
 
 # An environment that was moved, or whose Python was removed, looks complete to Snakemake. Jobs do not look: on the node
 # of a cluster the same folder may have another path.

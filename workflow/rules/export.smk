@@ -1,29 +1,27 @@
 # A campaign as one archive, for another machine to merge.
 import json
 
-from framebench.plan import catalogue
 
-
-rule export:
-    """The archive of the records and what is needed to read them."""
-    input:
-        f"{RESULTS}/framebench-results.zip",
-
-
-rule archive:
+rule results_archive:
     input:
         code=catalogue.code("framebench.exchange.export"),
-        # For the records, of which it is made.
-        measurements=rules.measurements.output,
+        # Of the records in it, the archive is made.
+        measurements=f"{RESULTS}/measurements.csv",
         rounds=ROUNDS,
-        certificates=rules.certificates.input.certificates,
+        certificates=certificates_of(RESULTS),
     output:
-        rules.export.input,
+        f"{RESULTS}/framebench-results.zip",
     log:
         f"{RESULTS}/logs/export.log",
     params:
         config=json.dumps(config),
         results=subpath(output[0], parent=True),
     shell:
-        "python -P -m framebench.exchange.export --results {params.results:q} --config {params.config:q}"
+        "python -P -m framebench export --results {params.results:q} --config {params.config:q}"
         " --output {output:q} 2>&1 | tee {log:q} >&2"
+
+
+rule export:
+    """The archive of the records and what is needed to read them."""
+    input:
+        rules.results_archive.output,

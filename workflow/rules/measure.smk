@@ -1,59 +1,28 @@
-# One run: one fresh process measuring one cell in one round.
-import dataclasses
+# What measures: every run, each trial of a search too, is one fresh process of one cell.
 import json
 
-from framebench import workloads
-from framebench.frameworks import self_comparison
-from framebench.plan import catalogue, matrix
+from framebench.measure.protocol import few_steps
+from framebench.record import RUN
 
-
-rule tune:
-    """The settings of track `tuned`, found by a search in which every trial is a run."""
-    input:
-        environment=lambda wildcards: ancient(environment_of(wildcards).ready),
-        data=data_of,
-        code=catalogue.code("framebench.measure.tune"),
-    output:
-        TUNING,
-    log:
-        f"{RESULTS}/logs/tuning/{{device}}-{{workload}}-{{framework}}-{{precision}}-{{input}}.log",
-    # Before any run and, as a run, with nothing beside it.
-    priority: 10**5
-    threads: workflow.cores
-    resources:
-        **slurm_resources(runs=CONFIG.tuning_trials),
-        measuring=1,
-    params:
-        place=lambda wildcards: place_of(wildcards),
-        modules=lambda wildcards: modules_of(wildcards),
-        sources=lambda wildcards: catalogue.sources_digest(
-            wildcards.framework, wildcards.workload
-        ),
-        environment=lambda wildcards: environment_options(wildcards),
-        python=lambda wildcards: environment_of(wildcards).python,
-        options=lambda wildcards: json.dumps(
-            catalogue.adapter(wildcards.framework).options_of(
-                kind="cuda" if wildcards.device in CONFIG.on_gpus else "cpu",
-                trains=workloads.load(wildcards.workload).trains,
-            )
-        ),
-        trials=f"--trials {CONFIG.tuning_trials}",
-        seed=f"--seed {CONFIG.protocol.seed}",
-        thread_count=f"--threads {CONFIG.protocol.threads}",
-        protocol=json.dumps(dataclasses.asdict(CONFIG.protocol)),
-    shell:
-        "{params.modules} exec {params.python} -P -m framebench.measure.tune"
-        " --device {wildcards.device} {params.place} --workload {wildcards.workload} --framework {wildcards.framework}"
-        " --precision {wildcards.precision} --input {wildcards.input} --options {params.options:q}"
-        " {params.trials} {params.seed} {params.thread_count}"
-        " --protocol {params.protocol:q} {params.environment} --data {input.data}"
-        " --parent $PPID --log {log} --output {output}"
+# What the rules that measure have in common.
+MEASURING_INPUT = {
+    "environment": lambda wildcards: ancient(environment_of(wildcards).ready),
+    "data": data_of,
+}
+MEASURING_PARAMS = {
+    "modules": modules_of,
+    "python": lambda wildcards: environment_of(wildcards).python,
+    "sources": lambda wildcards: catalogue.sources_digest(
+        wildcards.framework, wildcards.workload
+    ),
+}
+# What bounds a trial on the CPU, as the GPU's own memory does there.
+HOST_MEMORY = f"--host-memory-mib {CONFIG.largest_batch.host_memory_mib}"
 
 
 rule measure:
     input:
-        environment=lambda wildcards: ancient(environment_of(wildcards).ready),
-        data=data_of,
+        **MEASURING_INPUT,
         tuning=lambda wildcards: tuning_of(wildcards),
     output:
         ensure(f"{RESULTS}/{{campaign}}{matrix.RECORD}", non_empty=True),
@@ -75,28 +44,75 @@ rule measure:
         order=lambda wildcards: place(wildcards),
         planned=lambda wildcards: len(PLACES[wildcards.campaign]),
     params:
-        place=lambda wildcards: place_of(wildcards),
-        modules=lambda wildcards: modules_of(wildcards),
-        sources=lambda wildcards: catalogue.sources_digest(
-            wildcards.framework, wildcards.workload
-        ),
-        environment=lambda wildcards: environment_options(wildcards),
-        python=lambda wildcards: environment_of(wildcards).python,
+        **MEASURING_PARAMS,
+        request=lambda wildcards: request_options(wildcards),
         tuning=lambda wildcards, input: (
             f"--tuning {input.tuning}" if input.tuning else ""
         ),
         certificate=lambda wildcards: certificate_id(wildcards),
-        runs=subpath(output[0], ancestor=8),
-        seed=f"--seed {CONFIG.protocol.seed}",
-        thread_count=f"--threads {CONFIG.protocol.threads}",
-        protocol=json.dumps(dataclasses.asdict(CONFIG.protocol)),
+        runs=subpath(output[0], ancestor=len(RUN)),
     shell:
         # `exec`: the measuring process is Snakemake's own child and so dies with it.
-        "{params.modules} exec {params.python} -P -m framebench.measure"
-        " --device {wildcards.device} {params.place} --workload {wildcards.workload} --framework {wildcards.framework}"
-        " --track {wildcards.track} --precision {wildcards.precision} --input {wildcards.input}"
-        " --batch-size {wildcards.batch_size} --round {wildcards.round}"
-        " {params.seed} {params.thread_count} --protocol {params.protocol:q}"
-        " {params.environment} --certificate {params.certificate}"
-        " {params.tuning} --order {resources.order} --planned {resources.planned} --runs {params.runs}"
+        "{params.modules} exec {params.python} -P -m framebench.measure {params.request}"
+        " --round {wildcards.round} --certificate {params.certificate} {params.tuning}"
+        " --order {resources.order} --planned {resources.planned} --runs {params.runs}"
+        " --data {input.data} --parent $PPID --log {log} --output {output}"
+
+
+rule tune:
+    """The settings of track `tuned`, found by a search in which every trial is a run."""
+    input:
+        **MEASURING_INPUT,
+        code=catalogue.code("framebench.measure.tune"),
+    output:
+        TUNING,
+    log:
+        f"{RESULTS}/logs/tuning/{{device}}-{{workload}}-{{framework}}-{{precision}}-{{input}}.log",
+    # Before any run and, as a run, with nothing beside it.
+    priority: 10**5
+    threads: workflow.cores
+    resources:
+        **slurm_resources(runs=CONFIG.tuning_trials),
+        measuring=1,
+    params:
+        **MEASURING_PARAMS,
+        request=lambda wildcards: request_options(wildcards),
+        options=lambda wildcards: json.dumps(
+            catalogue.adapter(wildcards.framework).options_of(
+                kind="cuda" if wildcards.device in CONFIG.on_gpus else "cpu",
+                trains=workloads.load(wildcards.workload).trains,
+            )
+        ),
+        trials=f"--trials {CONFIG.tuning_trials}",
+    shell:
+        "{params.modules} exec {params.python} -P -m framebench.measure.tune {params.request}"
+        " --options {params.options:q} {params.trials}"
+        " --data {input.data} --parent $PPID --log {log} --output {output}"
+
+
+rule search_largest_batch:
+    """The largest batch that trains, found by a search in which every trial is a fresh process, as a run is."""
+    input:
+        **MEASURING_INPUT,
+        code=catalogue.code("framebench.measure.largest"),
+    output:
+        f"{RESULTS}/{matrix.LARGEST_BATCH}",
+    log:
+        f"{RESULTS}/logs/{matrix.LARGEST_BATCH.removesuffix('.json')}.log",
+    # After the runs, and with nothing beside it.
+    priority: -(10**6)
+    threads: workflow.cores
+    resources:
+        **slurm_resources(runs=CONFIG.largest_batch.most_trials),
+        measuring=1,
+    params:
+        **MEASURING_PARAMS,
+        # What of the protocol does not bear on a search is no reason to search again.
+        request=lambda wildcards: request_options(wildcards, few_steps(CONFIG.protocol)),
+        host_memory=lambda wildcards: "" if place_of(wildcards) else HOST_MEMORY,
+        start=f"--start {CONFIG.largest_batch.start}",
+        at_most=f"--at-most {CONFIG.largest_batch.at_most}",
+    shell:
+        "{params.modules} exec {params.python} -P -m framebench.measure.largest {params.request}"
+        " {params.host_memory} {params.start} {params.at_most}"
         " --data {input.data} --parent $PPID --log {log} --output {output}"

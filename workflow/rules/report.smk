@@ -1,50 +1,89 @@
-# The page: all of a campaign in one file per language, from its tables, certificates and figures.
+# The answer in sentences, and the page: all of a folder of results in one file for each language.
 import json
 import shlex
 
-from framebench.plan import catalogue
-
-PAGE = f"{RESULTS}/report.{{language}}.html"
-LAYOUT = [f"workflow/framebench/report/page.{kind}" for kind in ("html", "css", "js")]
 # The files that this invocation was given over config.yaml, which would be read by itself.
 GIVEN = FILES[1:]
+WITH_GIVEN = ["--configfile", *GIVEN, "--"] if GIVEN else []
+REPORTED = "|".join(map(re.escape, [RESULTS, MERGED]))
+
+
+rule verdict:
+    """The answer in two or three sentences."""
+    input:
+        unpack(
+            lambda wildcards: {
+                need: files_of(need, wildcards.folder)
+                for need in needs_of_verdict(wildcards.folder)
+            }
+        ),
+        code=catalogue.code("framebench.answer.verdict"),
+        texts=texts,
+    output:
+        "{folder}/verdict.{language}.txt",
+    log:
+        "{folder}/logs/verdict-{language}.log",
+    wildcard_constraints:
+        folder=REPORTED,
+    params:
+        options=lambda wildcards, input: options_of(
+            needs_of_verdict(wildcards.folder), input, verdict.SETTINGS
+        ),
+    shell:
+        "python -P -m framebench verdict --language {wildcards.language} {params.options:q} --output {output} 2>&1 | tee {log:q} >&2"
+
+
+rule page:
+    input:
+        lambda wildcards: pictures(
+            wildcards.folder,
+            registry.names(scope_of(wildcards.folder)),
+            [wildcards.language],
+            ["svg"],
+        ),
+        lambda wildcards: (
+            rules.merged_records.output if wildcards.folder == MERGED else []
+        ),
+        code=catalogue.code("framebench.report.command"),
+        layout=[
+            f"workflow/framebench/report/page.{kind}" for kind in ("html", "css", "js")
+        ],
+        texts=texts,
+        tables=lambda wildcards: tables_of(wildcards.folder),
+        certificates=lambda wildcards: certificates_of(wildcards.folder),
+        published=given.resource("rosetta_2018"),
+        citation="CITATION.cff",
+    output:
+        "{folder}/report.{language}.html",
+    log:
+        "{folder}/logs/report-{language}.log",
+    wildcard_constraints:
+        folder=REPORTED,
+    params:
+        # Of the parts' own configurations, nothing but their cells is known here.
+        config=lambda wildcards: json.dumps(
+            {"merge": config["merge"]} if wildcards.folder == MERGED else config
+        ),
+        command=lambda wildcards: shlex.join(
+            ["snakemake", "--cores", "all"]
+            + (["merge"] if wildcards.folder == MERGED else [*WITH_GIVEN, "report"])
+        ),
+        languages=CONFIG.languages,
+        baseline=CONFIG.baseline,
+    shell:
+        "python -P -m framebench page --results {wildcards.folder:q} --language {wildcards.language}"
+        " --languages {params.languages} --published {input.published} --citation {input.citation}"
+        " --config {params.config:q} --command {params.command:q} --baseline {params.baseline} --output {output:q} 2>&1 | tee {log:q} >&2"
 
 
 rule report:
     """The page in every language."""
     input:
-        expand(PAGE, language=CONFIG.languages),
+        answer_of(RESULTS),
 
 
-rule page:
+rule merge:
+    """Fails where anything was left out, after everything else was merged and drawn."""
     input:
-        pictures_of,
-        code=catalogue.code("framebench.report"),
-        layout=LAYOUT,
-        texts=texts,
-        tables=rules.tables.input,
-        largest_batch=rules.largest_batch_table.output if LARGEST_BATCH else [],
-        certificates=rules.certificates.input.certificates,
-        published="workflow/resources/rosetta-2018.csv",
-        citation="CITATION.cff",
-    output:
-        PAGE,
-    log:
-        f"{RESULTS}/logs/report-{{language}}.log",
-    params:
-        config=json.dumps(config),
-        command=shlex.join(
-            [
-                *("snakemake", "--cores", "all"),
-                *(["--configfile", *GIVEN, "--"] if GIVEN else []),
-                "report",
-            ]
-        ),
-        languages=CONFIG.languages,
-        baseline=CONFIG.baseline,
-        results=subpath(output[0], parent=True),
-    shell:
-        "python -P -m framebench.report --results {params.results:q} --language {wildcards.language}"
-        " --languages {params.languages} --published {input.published} --citation {input.citation}"
-        " --config {params.config:q} --command {params.command:q} --baseline {params.baseline} --output {output:q}"
-        " 2>&1 | tee {log:q} >&2"
+        answer_of(MERGED),
+        f"{MERGED}/.complete",

@@ -1,4 +1,4 @@
-"""What a campaign of frameworks against themselves shows: `python -m framebench.analyse.aa --help`.
+"""What a campaign of frameworks against themselves shows: `python -m framebench aa --help`.
 
 In it every framework stands beside itself under another name, and beside a side that does more work for the same
 count, so that the true ratio of every such pair is known (see `framebench.frameworks.self_comparison`).
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from framebench import files
 from framebench.analyse import markdown
@@ -49,7 +49,7 @@ def _equal(again: pd.DataFrame, verdicts: int) -> list[str]:
     """Of pairs that are equal, with an interval: how many look different."""
     confidence = again["confidence"].iloc[0]
     excluding = int(((again["ci_low"] > 1) | (again["ci_high"] < 1)).sum())
-    fewest, most = (int(binom.ppf(q, len(again), 1 - confidence)) for q in ((1 - EXPECTED) / 2, (1 + EXPECTED) / 2))
+    fewest, most = (_quantile(q, len(again), 1 - confidence) for q in ((1 - EXPECTED) / 2, (1 + EXPECTED) / 2))
     claimed = int((again["p_adjusted"] < 1 - confidence).sum())
     said = (
         f"{len(again)} comparisons of a framework with itself. {excluding} of their {100 * confidence:g} % intervals "
@@ -101,6 +101,11 @@ def _handicapped(more: pd.DataFrame, measurements: pd.DataFrame, verdicts: int) 
     return [said, markdown.table(header, rows)]
 
 
+def _quantile(share: float, trials: int, probability: float) -> int:
+    """The fewest successes that a share of binomial draws does not exceed."""
+    return next(count for count in range(trials + 1) if bdtr(count, trials, probability) >= share)
+
+
 def _yes(holds: bool) -> str:
     return "yes" if holds else "no"
 
@@ -116,7 +121,7 @@ def _interval(row: dict) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Read the campaign's tables, write the findings; one line on stderr and exit status 1 where that cannot be."""
     parser = argparse.ArgumentParser(
-        prog="python -m framebench.analyse.aa",
+        prog="python -m framebench aa",
         description="Report what a campaign of frameworks against themselves shows.",
     )
     parser.add_argument("--comparisons", required=True, type=Path, metavar="comparisons.csv")
@@ -133,7 +138,3 @@ def main(arguments: list[str] | None = None) -> None:
             file.write(text)
     except (TableError, OSError) as error:
         sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

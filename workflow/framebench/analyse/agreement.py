@@ -1,7 +1,4 @@
-"""Whether equal cards, each of another machine, are equally fast, and one machine by two versions of a framework.
-
-`python -m framebench.analyse.agreement --help`
-"""
+"""Whether equal cards, each of another machine, are equally fast, and one machine by two versions of a framework."""
 
 from itertools import combinations
 from typing import Any
@@ -9,15 +6,14 @@ from typing import Any
 import pandas as pd
 from packaging.version import InvalidVersion, Version
 
-from framebench.analyse import command, machines
+from framebench.analyse import machines
 from framebench.analyse.statistics import holm, ratio_of_independent
-from framebench.record import BLOCK
+from framebench.analyse.tables import Table
+from framebench.record import CELL, CELL_DTYPES
 
 # What two cells share but for the device; of a CPU the cores too, as many machines call different ones by one name.
-SHARED = ["device_name", "cores", *(key for key in BLOCK if key != "device"), "framework"]
-COLUMNS = dict.fromkeys(SHARED, "str") | {
-    "cores": "Int64",
-    "batch_size": "Int64",
+SHARED = ["device_name", "cores", *(key for key in CELL if key != "device")]
+COLUMNS = {name: ({"cores": "Int64"} | CELL_DTYPES).get(name, "str") for name in SHARED} | {
     "machine": "str",
     "reference": "str",
     "version": "str",
@@ -149,10 +145,4 @@ def _told(runs: pd.DataFrame) -> str:
     return "; ".join(", ".join(filter(None, row)) for row in software.itertuples(index=False))
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read measurements, write the table; see framebench.analyse.command."""
-    command.run(agreement, __doc__.partition(".")[0], arguments)
-
-
-if __name__ == "__main__":
-    main()
+TABLE = Table("agreement", agreement, keys=[key for key in CELL if key != "device"], only_merged=True)

@@ -1,32 +1,36 @@
-"""The command of an analysis that makes its table of a campaign's measurements alone."""
+"""Makes one table of a campaign: `python -m framebench table NAME --help`."""
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
-from framebench.analyse.table import TableError, read_table, write_table
+from framebench.analyse import given
+from framebench.analyse.table import TableError, write_table
+from framebench.analyse.tables import Table, tables
 from framebench.plan.catalogue import AdapterError
 
 
-def run(
-    make: Callable[[pd.DataFrame, float], pd.DataFrame],
-    description: str,
-    arguments: Sequence[str] | None,
-) -> None:
-    """Read measurements, write what `make` makes of them and of the confidence level.
-
-    The module framebench.analyse.<name of make> is what is run, and <name of make>.csv what it writes. Ends the process
-    with one line on stderr where it cannot.
-    """
-    parser = argparse.ArgumentParser(prog=f"python -m framebench.analyse.{make.__name__}", description=description)
-    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
-    parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
-    parser.add_argument("--output", required=True, type=Path, metavar=f"{make.__name__}.csv")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the table that the command line names; ends the process with one line on stderr where it cannot."""
+    parser = argparse.ArgumentParser(prog="python -m framebench table", description=__doc__)
+    names = parser.add_subparsers(dest="table", required=True, metavar="NAME", help=", ".join(tables()))
+    for table in tables().values():
+        _options(names.add_parser(table.name, description=table.make.__doc__), table)
     options = parser.parse_args(arguments)
+    table = tables()[options.table]
     try:
-        write_table(make(read_table(options.measurements), options.confidence), options.output)
+        values = given.read(options, table.needs, table.settings)
+        try:
+            frame = table.make(**values)
+        except ValueError as error:
+            source = next(iter(getattr(options, table.needs[0])), table.name)
+            raise TableError(f"{source}: {error}") from error
+        write_table(frame, options.output)
     except (TableError, AdapterError) as error:
         sys.exit(str(error))
+
+
+def _options(parser: argparse.ArgumentParser, table: Table) -> None:
+    given.add_options(parser, table.needs, table.settings)
+    parser.add_argument("--output", required=True, type=Path, metavar=f"{table.name}.csv")

@@ -1,29 +1,19 @@
-"""Compares every two frameworks of every block: `python -m framebench.analyse.comparisons --help`."""
+"""Compares every two frameworks of every block."""
 
-import argparse
-import json
 import math
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
-from pathlib import Path
 
 import pandas as pd
 
 from framebench.analyse import machines
 from framebench.analyse.statistics import METHOD, MIN_ROUNDS, Estimate, geometric_mean_interval, holm, p_value
-from framebench.analyse.table import TableError, one_line, read_table, write_table
+from framebench.analyse.table import TableError, one_line
+from framebench.analyse.tables import Table
 from framebench.frameworks import self_comparison
-from framebench.record import BLOCK
+from framebench.record import BLOCK, CELL_DTYPES
 
-COLUMNS = {
-    "device": "str",
-    "workload": "str",
-    "track": "str",
-    "precision": "str",
-    "input": "str",
-    "batch_size": "Int64",
-    "framework": "str",
+COLUMNS = CELL_DTYPES | {
     "reference": "str",
     "ratio": "float64",
     "ci_low": "float64",
@@ -215,20 +205,12 @@ def _first_uncertified(block: pd.Series, frameworks: Iterable[str], reasons: Map
     return ""
 
 
-def _read_certificate(path: Path) -> dict:
+def first_rounds(rows: Iterable[Mapping]) -> dict[tuple, int]:
+    """The FirstRounds in the rows of rounds.json. Raises TableError where they have none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TableError(f"{path}: is no certificate: {error}: make it anew") from error
-
-
-def read_first_rounds(path: Path) -> dict[tuple, int]:
-    """The FirstRounds in rounds.json. Raises TableError where it has none."""
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
         return {tuple(row[key] for key in BLOCK): row["at_least"] for row in rows}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TableError(f"{path}: does not tell how many rounds came first: {error!r}: make it anew") from error
+    except (KeyError, TypeError) as error:
+        raise TableError(f"rounds.json: does not tell how many rounds came first: {error!r}: make it anew") from error
 
 
 def _verdict(ratio: float, p_adjusted: float, confidence: float) -> str:
@@ -237,43 +219,12 @@ def _verdict(ratio: float, p_adjusted: float, confidence: float) -> str:
     return "no difference shown"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read measurements, write comparisons; ends the process with one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(
-        prog="python -m framebench.analyse.comparisons",
-        description="Compare every two frameworks of every block of a table of measurements.",
-    )
-    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
-    parser.add_argument(
-        "--certificates",
-        nargs="*",
-        default=[],
-        type=Path,
-        metavar="CERTIFICATE.json",
-        help="without a valid one, a framework is not comparable",
-    )
-    parser.add_argument(
-        "--rounds",
-        type=Path,
-        metavar="rounds.json",
-        help="where the number of rounds was set from the spread of the first ones: how many these were",
-    )
-    parser.add_argument("--across-cards", action="store_true", help="compare runs on two cards of one model too")
-    parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
-    parser.add_argument("--output", required=True, type=Path, metavar="comparisons.csv")
-    options = parser.parse_args(arguments)
-    try:
-        measurements = read_table(options.measurements)
-        first_rounds = read_first_rounds(options.rounds) if options.rounds else {}
-        try:
-            reasons = uncertified(measurements, map(_read_certificate, options.certificates))
-            frame = comparisons(measurements, options.confidence, reasons, first_rounds, options.across_cards)
-        except ValueError as error:
-            raise TableError(f"{options.measurements}: {error}") from error
-        write_table(frame, options.output)
-    except TableError as error:
-        sys.exit(str(error))
+def _of_campaign(
+    measurements: pd.DataFrame, certificates: list[dict], rounds: list[dict], confidence: float, across_cards: bool
+) -> pd.DataFrame:
+    """Compare every two frameworks of every block."""
+    reasons = uncertified(measurements, certificates)
+    return comparisons(measurements, confidence, reasons, first_rounds(rounds), across_cards)
 
 
-if __name__ == "__main__":
-    main()
+TABLE = Table("comparisons", _of_campaign, keys=BLOCK)

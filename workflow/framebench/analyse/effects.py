@@ -1,11 +1,4 @@
-"""What tuning gains and what the data pipeline costs, of each framework alone.
-
-`python -m framebench.analyse.effects --help`
-"""
-
-import argparse
-import sys
-from pathlib import Path
+"""What tuning gains and what the data pipeline costs, of each framework alone."""
 
 import pandas as pd
 
@@ -13,23 +6,20 @@ from framebench.analyse.comparisons import (
     FirstRounds,
     across,
     estimate,
+    first_rounds,
     method,
     paired_ratios,
-    read_first_rounds,
     rounds_apart,
 )
-from framebench.analyse.table import TableError, read_table, write_table
-from framebench.record import BLOCK
+from framebench.analyse.tables import Table
+from framebench.record import BLOCK, CELL, CELL_DTYPES
 
-COLUMNS = {
-    "device": "str",
-    "workload": "str",
-    "precision": "str",
-    "batch_size": "Int64",
-    "framework": "str",
+# The column in which two blocks of a framework differ, with the value of each side of the ratio.
+EFFECTS = {"tuned ÷ default": ("track", "tuned", "default"), "host ÷ device": ("input", "host", "device")}
+DIFFER = [column for column, _, _ in EFFECTS.values()]
+COLUMNS = {name: CELL_DTYPES[name] for name in CELL if name not in DIFFER} | {
     "effect": "str",
-    "track": "str",
-    "input": "str",
+    **{name: CELL_DTYPES[name] for name in DIFFER},
     "ratio": "float64",
     "ci_low": "float64",
     "ci_high": "float64",
@@ -37,9 +27,6 @@ COLUMNS = {
     "rounds": "Int64",
     "method": "str",
 }
-
-# The column in which two blocks of a framework differ, with the value of each side of the ratio.
-EFFECTS = {"tuned ÷ default": ("track", "tuned", "default"), "host ÷ device": ("input", "host", "device")}
 
 
 def effects(measurements: pd.DataFrame, confidence: float, first_rounds: FirstRounds | None = None) -> pd.DataFrame:
@@ -51,7 +38,7 @@ def effects(measurements: pd.DataFrame, confidence: float, first_rounds: FirstRo
     """
     rows = []
     for effect, (column, above, below) in EFFECTS.items():
-        shared = [key for key in [*BLOCK, "framework"] if key != column]
+        shared = [key for key in CELL if key != column]
         for cell, runs in measurements.groupby(shared):
             sides = {side: runs[runs[column] == side] for side in (above, below)}
             if any(side.empty for side in sides.values()):
@@ -71,28 +58,12 @@ def effects(measurements: pd.DataFrame, confidence: float, first_rounds: FirstRo
                 }
             )
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    return frame.sort_values(list(COLUMNS)[:8], ignore_index=True)
+    return frame.sort_values(list(COLUMNS)[: len(CELL) + 1], ignore_index=True)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read measurements, write effects; ends the process with one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.effects", description=__doc__.splitlines()[0])
-    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
-    parser.add_argument("--rounds", type=Path, metavar="rounds.json", help="as for framebench.analyse.comparisons")
-    parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
-    parser.add_argument("--output", required=True, type=Path, metavar="effects.csv")
-    options = parser.parse_args(arguments)
-    try:
-        measurements = read_table(options.measurements)
-        first_rounds = read_first_rounds(options.rounds) if options.rounds else {}
-        try:
-            frame = effects(measurements, options.confidence, first_rounds)
-        except ValueError as error:
-            raise TableError(f"{options.measurements}: {error}") from error
-        write_table(frame, options.output)
-    except TableError as error:
-        sys.exit(str(error))
+def _of_campaign(measurements: pd.DataFrame, rounds: list[dict], confidence: float) -> pd.DataFrame:
+    """Compare each framework's tracks, and its inputs."""
+    return effects(measurements, confidence, first_rounds(rounds))
 
 
-if __name__ == "__main__":
-    main()
+TABLE = Table("effects", _of_campaign, keys=["device", "workload", "precision", "batch_size"])

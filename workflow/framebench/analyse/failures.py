@@ -44,19 +44,22 @@ def set_aside(records: Iterable[Path], searches: Iterable[Path] = (), *, togethe
     return moved
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.failures", description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """End the process with a line on stderr for every failure, if there is any."""
+    parser = argparse.ArgumentParser(prog="python -m framebench failures", description=__doc__)
     of_what = parser.add_mutually_exclusive_group(required=True)
     of_what.add_argument("--measurements", type=Path, metavar="measurements.csv")
     of_what.add_argument("--largest-batch", type=Path, metavar="largest_batch.csv")
-    options = parser.parse_args()
+    of_what.add_argument("--left-out", type=Path, metavar="left_out.csv", help="of a merge")
+    options = parser.parse_args(arguments)
+    if options.left_out:
+        rows = pd.read_csv(options.left_out, dtype=str, keep_default_na=False)
+        if lines := [": ".join(filter(None, row)) for row in rows.itertuples(index=False)]:
+            sys.exit("\n".join([f"{len(lines)} files or parts were left out of the merge:", *lines]))
+        return
     if options.measurements:
         table, key, what = read_table(options.measurements), RUN, "runs"
     else:
         table, key, what = pd.read_csv(options.largest_batch), largest_batch.SEARCH, "searches for the largest batch"
     if lines := failures(table, key):
         sys.exit("\n".join([f"{len(lines)} of {len(table)} {what} failed:", *lines]))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,15 +1,14 @@
 """Makes one table of what the searches for the largest batch found: `python -m framebench.analyse.largest_batch`."""
 
-import argparse
 import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from framebench.analyse.table import TableError, one_line, write_table
+from framebench.analyse.table import TableError, one_line
+from framebench.analyse.tables import Table
 
 SEARCH = ["device", "workload", "framework", "precision"]
 COLUMNS = dict.fromkeys(SEARCH, "str") | {
@@ -31,7 +30,7 @@ COLUMNS = dict.fromkeys(SEARCH, "str") | {
     "flags": "str",
 }
 NONE_SEARCHED = (
-    "largest-batch: there is no GPU among devices; to search on the CPU too, give largest_batch.host_memory_mib of "
+    "there is no GPU among devices; to search on the CPU too, give largest_batch.host_memory_mib of "
     "config.yaml the MiB that the training process may take there"
 )
 
@@ -49,8 +48,10 @@ def read_search(path: Path) -> dict[str, Any]:
     return search
 
 
-def table(searches: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """One row of COLUMNS per search, in the order of SEARCH."""
+def largest_batch(searches: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """One row of COLUMNS per search, in the order of SEARCH. Raises ValueError where none was asked for."""
+    if not searches:
+        raise ValueError(NONE_SEARCHED)
     frame = pd.DataFrame([_row(search) for search in searches], columns=list(COLUMNS)).astype(COLUMNS)
     return frame.sort_values(SEARCH, ignore_index=True)
 
@@ -63,19 +64,4 @@ def _row(search: dict[str, Any]) -> dict[str, Any]:
     return search | memory | {"trials": len(search["trials"]), "flags": ";".join(search["flags"])}
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read searches, write their table; ends the process with one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.largest_batch", description=__doc__)
-    parser.add_argument("searches", nargs="*", type=Path, metavar="SEARCH.json", help="what a search wrote")
-    parser.add_argument("--output", required=True, type=Path, metavar="largest_batch.csv")
-    options = parser.parse_args(arguments)
-    if not options.searches:
-        sys.exit(NONE_SEARCHED)
-    try:
-        write_table(table(map(read_search, options.searches)), options.output)
-    except TableError as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()
+TABLE = Table("largest_batch", largest_batch)

@@ -1,22 +1,16 @@
-"""How near each cell comes to what its device can do: `python -m framebench.analyse.limits --help`.
+"""How near each cell comes to what its device can do.
 
 Two limits: the peak that the maker of a GPU states for a precision, and the ceiling, what the largest matrix products
 of the same runs reached, in whatever framework they were fastest. A CPU, or a GPU that gpu-peaks.csv does not have, is
 held against its ceiling.
 """
 
-import argparse
-import sys
-from pathlib import Path
-
 import pandas as pd
 
-from framebench.analyse.table import TableError, read_table, write_table
-from framebench.record import BLOCK
+from framebench.analyse.tables import Table
+from framebench.record import CELL, CELL_DTYPES
 
-PEAKS = Path(__file__).parents[2] / "resources" / "gpu-peaks.csv"
-COLUMNS = dict.fromkeys([*BLOCK, "framework"], "str") | {
-    "batch_size": "Int64",
+COLUMNS = CELL_DTYPES | {
     "runs": "Int64",
     "achieved_gflops": "float64",
     "peak_gflops": "float64",
@@ -30,18 +24,18 @@ COLUMNS = dict.fromkeys([*BLOCK, "framework"], "str") | {
 CEILING = "measured ceiling"
 
 
-def limits(measurements: pd.DataFrame, peaks: pd.DataFrame) -> pd.DataFrame:
+def limits(measurements: pd.DataFrame, gpu_peaks: pd.DataFrame) -> pd.DataFrame:
     """One row of COLUMNS per cell, from a table of measurements and the rows of gpu-peaks.csv.
 
     `achieved_gflops` is the median over the runs that are ok, and `share_of_peak` that by `peak_gflops`, which is the
-    maker's where `peaks` has the model and the precision, else the ceiling, as `peak_source` says. A ceiling belongs to
+    maker's where `gpu_peaks` has the model and the precision, else the ceiling, as `peak_source` says. A ceiling is of
     a device and a precision: the highest, over the frameworks, of the median over their runs; of copies it is that of
     any precision. What no run tells is null.
     """
     runs = measurements[measurements["status"] == "ok"]
     rows = []
-    for cell, of_cell in measurements.groupby([*BLOCK, "framework"]):
-        row = dict(zip([*BLOCK, "framework"], cell, strict=True))
+    for cell, of_cell in measurements.groupby(CELL):
+        row = dict(zip(CELL, cell, strict=True))
         on_device = runs[runs["device"] == row["device"]]
         products = _medians(on_device[on_device["precision"] == row["precision"]], "ceiling_gflops")
         copies = _medians(on_device, "ceiling_copy_gb_per_s")
@@ -49,8 +43,8 @@ def limits(measurements: pd.DataFrame, peaks: pd.DataFrame) -> pd.DataFrame:
             row |= {"ceiling_gflops": products.max(), "ceiling_framework": products.idxmax()}
         if len(copies):
             row["ceiling_gb_per_s"] = copies.max()
-        named = peaks["gpu"].isin(of_cell["device_name"].dropna().unique())
-        stated = peaks[named & (peaks["precision"] == row["precision"])]
+        named = gpu_peaks["gpu"].isin(of_cell["device_name"].dropna().unique())
+        stated = gpu_peaks[named & (gpu_peaks["precision"] == row["precision"])]
         if len(stated) == 1:
             row |= {f"peak_{name}": stated.iloc[0][name] for name in ("gflops", "gb_per_s", "source")}
         elif len(products):
@@ -60,7 +54,7 @@ def limits(measurements: pd.DataFrame, peaks: pd.DataFrame) -> pd.DataFrame:
         rows.append(row)
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     frame["share_of_peak"] = frame["achieved_gflops"] / frame["peak_gflops"]
-    return frame.sort_values([*BLOCK, "framework"], ignore_index=True)
+    return frame.sort_values(CELL, ignore_index=True)
 
 
 def _medians(runs: pd.DataFrame, column: str) -> pd.Series:
@@ -68,18 +62,4 @@ def _medians(runs: pd.DataFrame, column: str) -> pd.Series:
     return runs.groupby("framework")[column].median().dropna()
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read measurements, write limits; ends the process with one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.limits", description=__doc__.splitlines()[0])
-    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
-    parser.add_argument("--peaks", type=Path, default=PEAKS, metavar="gpu-peaks.csv", help="(default: %(default)s)")
-    parser.add_argument("--output", required=True, type=Path, metavar="limits.csv")
-    options = parser.parse_args(arguments)
-    try:
-        write_table(limits(read_table(options.measurements), pd.read_csv(options.peaks)), options.output)
-    except TableError as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()
+TABLE = Table("limits", limits, keys=CELL)

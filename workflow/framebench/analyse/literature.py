@@ -1,20 +1,13 @@
-"""Speeds that others published, and ours beside those of the same GPU model and problem.
+"""Speeds that others published, and ours beside those of the same GPU model and problem."""
 
-`python -m framebench.analyse.literature --help`
-"""
-
-import argparse
-import sys
 from math import log
-from pathlib import Path
 
 import pandas as pd
 
 from framebench.analyse import rosetta
 from framebench.analyse.statistics import geometric_mean_interval
-from framebench.analyse.table import TableError, read_table, write_table
+from framebench.analyse.tables import Table
 
-RESOURCES = Path(__file__).parents[2] / "resources"
 COLUMNS = {
     "gpu": "str",
     "problem": "str",
@@ -42,7 +35,7 @@ NOT_MEASURED = "not measured here: "
 def literature(measurements: pd.DataFrame, points: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """One row of COLUMNS per point and device of its GPU model; of a point that nothing here is beside, one row.
 
-    `points` has the columns of literature.csv. Beside a point stand the `default` runs that are ok of the same problem,
+    `points` has the columns of published-speeds.csv. Beside a point are the `default` runs that are ok of its problem,
     framework and precision, of input `device` where it was measured, at the batch size nearest to the published one by
     ratio, at the largest where none is known. `images_per_s` is their geometric mean, `ratio` that by the published
     speed, with its interval at level `confidence`. `differs` is why the ratio need not be 1, or what is not measured
@@ -90,25 +83,12 @@ def _ours(runs: pd.DataFrame, point: dict, confidence: float) -> dict:
     }
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read measurements and published speeds, write the table; one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(
-        prog="python -m framebench.analyse.literature", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
-    for name in ("literature", "rosetta-2018"):
-        path = RESOURCES / f"{name}.csv"
-        parser.add_argument(f"--{name}", type=Path, default=path, metavar=path.name, help="(default: %(default)s)")
-    parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
-    parser.add_argument("--output", required=True, type=Path, metavar="literature.csv")
-    options = parser.parse_args(arguments)
-    try:
-        of_2018 = rosetta.points(pd.read_csv(options.rosetta_2018))
-        points = pd.concat([of_2018, pd.read_csv(options.literature)], ignore_index=True)
-        write_table(literature(read_table(options.measurements), points, options.confidence), options.output)
-    except TableError as error:
-        sys.exit(str(error))
+def _of_campaign(
+    measurements: pd.DataFrame, published_speeds: pd.DataFrame, rosetta_2018: pd.DataFrame, confidence: float
+) -> pd.DataFrame:
+    """Put ours beside the speeds that others published of the same GPU models and problems."""
+    points = pd.concat([rosetta.points(rosetta_2018), published_speeds], ignore_index=True)
+    return literature(measurements, points, confidence)
 
 
-if __name__ == "__main__":
-    main()
+TABLE = Table("literature", _of_campaign)

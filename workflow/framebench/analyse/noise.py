@@ -1,23 +1,17 @@
-"""How far the runs of a cell scatter, and what else the machine did: `python -m framebench.analyse.noise --help`."""
+"""How far the runs of a cell scatter, and what else the machine did."""
 
-import argparse
-import json
-import sys
 from collections.abc import Mapping
 from math import log
-from pathlib import Path
 
 import pandas as pd
 
 from framebench.analyse.rounds_needed import half_width
-from framebench.analyse.table import TableError, read_records, write_table
-from framebench.record import BLOCK
+from framebench.analyse.tables import Table
+from framebench.record import BLOCK, CELL, CELL_DTYPES
 
-CELL = [*BLOCK, "framework"]
 # Of what the records say about the machine stands the median over the runs.
 MACHINE = ["load_at_start", "others_cpu_cores", "steal_share", "cpu_mhz"]
-COLUMNS = dict.fromkeys(CELL, "str") | {
-    "batch_size": "Int64",
+COLUMNS = CELL_DTYPES | {
     "runs": "Int64",
     "within_cv": "float64",
     "between_cv": "float64",
@@ -89,24 +83,10 @@ def _run(record: dict) -> dict:
     }
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read records and comparisons, write the table; ends the process with one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.noise", description=__doc__)
-    parser.add_argument(
-        "--records-list", required=True, type=Path, metavar="FILE", help="paths of records, one per line"
-    )
-    parser.add_argument("--comparisons", required=True, type=Path, metavar="comparisons.csv")
-    parser.add_argument("--rounds", type=Path, metavar="rounds.json", help="what the rules for rounds asked for")
-    parser.add_argument("--output", required=True, type=Path, metavar="noise.csv")
-    options = parser.parse_args(arguments)
-    try:
-        rows = json.loads(options.rounds.read_text(encoding="utf-8")) if options.rounds else []
-        asked = {tuple(row[name] for name in BLOCK): row["ci_half_width"] for row in rows}
-        frame = noise(read_records(options.records_list), pd.read_csv(options.comparisons), asked)
-        write_table(frame, options.output)
-    except TableError as error:
-        sys.exit(str(error))
+def _of_campaign(records: list[dict], comparisons: pd.DataFrame, rounds: list[dict]) -> pd.DataFrame:
+    """Tell how far the runs of each cell scatter."""
+    asked = {tuple(row[name] for name in BLOCK): row["ci_half_width"] for row in rounds}
+    return noise(records, comparisons, asked)
 
 
-if __name__ == "__main__":
-    main()
+TABLE = Table("noise", _of_campaign, keys=CELL)

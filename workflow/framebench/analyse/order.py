@@ -1,17 +1,13 @@
-"""Whether the clock or the order of the runs explains their speeds: `python -m framebench.analyse.order --help`.
+"""Whether the clock or the order of the runs explains their speeds.
 
 Pairs of a round are compared, so that a drift shared by both cancels; what stands here is whether there was one.
 """
 
-import argparse
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
-from framebench.analyse.table import TableError, read_table, write_table
-from framebench.record import BLOCK
+from framebench.analyse.tables import Table
+from framebench.record import CELL
 
 PERMUTATIONS = 1999  # p-values in steps of 1/2000
 SEED = 1
@@ -50,7 +46,7 @@ def order(measurements: pd.DataFrame) -> pd.DataFrame:
 
 def _tests(runs: pd.DataFrame) -> tuple[float, float, float]:
     """drift_per_hour, drift_p and order_p of one device's runs."""
-    cell = runs.groupby([*BLOCK, "framework"]).ngroup().to_numpy()
+    cell = runs.groupby(CELL).ngroup().to_numpy()
     round = runs["round"].to_numpy()
     residual = _centred(np.log(runs["images_per_s"].to_numpy()), cell)
     hours = _centred(runs["started_unix_s"].to_numpy() / 3600, cell)
@@ -85,17 +81,4 @@ def permutation_p(permuted: np.ndarray, fixed: np.ndarray, group: np.ndarray) ->
     return (1 + np.count_nonzero(np.abs(products) >= seen)) / (1 + PERMUTATIONS)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read measurements, write the table; ends the process with one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.order", description=__doc__)
-    parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
-    parser.add_argument("--output", required=True, type=Path, metavar="order.csv")
-    options = parser.parse_args(arguments)
-    try:
-        write_table(order(read_table(options.measurements)), options.output)
-    except TableError as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()
+TABLE = Table("order", order, keys=["device"])

@@ -1,19 +1,16 @@
-"""What Keras itself costs in a step, above the framework that computes under it, and whether that grows with the batch.
-
-`python -m framebench.analyse.overhead --help`
-"""
+"""Overhead of Keras in a step over the framework that computes under it, and whether it grows with the batch."""
 
 import numpy as np
 import pandas as pd
 
-from framebench.analyse import command
 from framebench.analyse.statistics import Estimate, mean_interval
+from framebench.analyse.tables import Table
 from framebench.plan import catalogue
-from framebench.record import BLOCK
+from framebench.record import BLOCK, CELL, CELL_DTYPES
 
 PANEL = [key for key in BLOCK if key != "batch_size"]
-COLUMNS = dict.fromkeys([*BLOCK, "framework", "native"], "str") | {
-    "batch_size": "Int64",
+COLUMNS = CELL_DTYPES | {
+    "native": "str",
     "step_ms": "float64",
     "native_step_ms": "float64",
     "overlap": "float64",
@@ -62,7 +59,7 @@ def overhead(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
             for batch_size, of_block in pairs.groupby("batch_size"):
                 rows.append(names | {"batch_size": batch_size} | _block(of_block, confidence) | fitted)
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    return frame.sort_values([*BLOCK, "framework"], ignore_index=True)
+    return frame.sort_values(CELL, ignore_index=True)
 
 
 def _block(pairs: pd.DataFrame, confidence: float) -> dict:
@@ -101,10 +98,4 @@ def differs(estimate: Estimate) -> bool:
     return estimate.low is not None and estimate.high is not None and not estimate.low <= 0 <= estimate.high
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read measurements, write the table; see framebench.analyse.command."""
-    command.run(overhead, __doc__.splitlines()[0], arguments)
-
-
-if __name__ == "__main__":
-    main()
+TABLE = Table("overhead", overhead, keys=BLOCK)

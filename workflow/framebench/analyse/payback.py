@@ -1,20 +1,16 @@
-"""After how many images the tuned settings have paid for their longer start.
-
-`python -m framebench.analyse.payback --help`
-"""
+"""After how many images the tuned settings have paid for their longer start."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
-from framebench.analyse import command
 from framebench.analyse.comparisons import NOT_COMPARABLE, across, rounds_apart, why_not_paired
 from framebench.analyse.statistics import RATIO_METHOD, mean_interval, ratio_of_means
-from framebench.record import BLOCK
+from framebench.analyse.tables import Table
+from framebench.record import CELL, CELL_DTYPES
 
-SHARED = [key for key in [*BLOCK, "framework"] if key != "track"]
-COLUMNS = dict.fromkeys(SHARED, "str") | {
-    "batch_size": "Int64",
+SHARED = [key for key in CELL if key != "track"]
+COLUMNS = {name: CELL_DTYPES[name] for name in SHARED} | {
     "default_delay_s": "float64",
     "tuned_delay_s": "float64",
     "extra_s": "float64",
@@ -97,10 +93,4 @@ def _row(extra_s: Sequence[float], saved_s: Sequence[float], confidence: float, 
     return row
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read measurements, write the table; see framebench.analyse.command."""
-    command.run(payback, __doc__.splitlines()[0], arguments)
-
-
-if __name__ == "__main__":
-    main()
+TABLE = Table("payback", payback, keys=["device", "workload", "precision", "batch_size"])

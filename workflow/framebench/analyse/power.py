@@ -1,4 +1,4 @@
-"""How many rounds find a difference of a given size: `python -m framebench.analyse.power --help`.
+"""How many rounds find a difference of a given size.
 
 A difference is found where the interval of the ratio excludes 1 on the side where the true ratio is. The power, the
 probability of that, is exact for independent normal log ratios of mean d and standard deviation s: over n rounds,
@@ -20,16 +20,17 @@ from scipy.special import nctdtr, stdtrit
 
 from framebench.analyse import markdown
 from framebench.analyse.comparisons import paired_ratios, pairs
-from framebench.analyse.table import TableError, read_table, write_table
+from framebench.analyse.table import TableError, read_table
+from framebench.analyse.tables import Table
 from framebench.measure.protocol import MIN_ROUNDS
-from framebench.record import BLOCK
+from framebench.record import BLOCK, CELL_DTYPES
 
 DIFFERENCES = {"rounds_3": 0.03, "rounds_5": 0.05, "rounds_10": 0.1, "rounds_20": 0.2}
 TARGET = 0.8
 MOST_ROUNDS = 1000
 
-COLUMNS = dict.fromkeys([*BLOCK, "framework", "reference"], "str") | {
-    "batch_size": "Int64",
+COLUMNS = CELL_DTYPES | {
+    "reference": "str",
     "log_ratio_sd": "float64",
     "degrees_of_freedom": "Int64",
     "verdicts": "Int64",
@@ -114,34 +115,20 @@ def report(table: pd.DataFrame, confidence: float, source: Path) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read measurements, write the rounds; ends the process with one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(
-        prog="python -m framebench.analyse.power",
-        description="From the spread measured, compute how many rounds find a difference of a given size.",
-    )
+    """Put the rounds of each device into a page; ends the process with one line on stderr where it cannot."""
+    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.power", description=main.__doc__)
     parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
     parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
-    parser.add_argument(
-        "--output",
-        required=True,
-        type=Path,
-        metavar="FILE",
-        help="power.csv: every pair; FILE.md: each device, put into this page's section `power`",
-    )
+    parser.add_argument("--page", required=True, type=Path, metavar="FILE.md", help="whose section `power` is written")
     options = parser.parse_args(arguments)
     try:
-        measurements = read_table(options.measurements)
-        try:
-            table = power_table(measurements, options.confidence)
-        except ValueError as error:
-            raise TableError(f"{options.measurements}: {error}") from error
-        if options.output.suffix == ".md":
-            markdown.write_section(options.output, "power", report(table, options.confidence, options.measurements))
-        else:
-            write_table(table, options.output)
+        table = power_table(read_table(options.measurements), options.confidence)
+        markdown.write_section(options.page, "power", report(table, options.confidence, options.measurements))
     except (TableError, OSError, ValueError) as error:
         sys.exit(str(error))
 
+
+TABLE = Table("power", power_table, keys=BLOCK)
 
 if __name__ == "__main__":
     main()

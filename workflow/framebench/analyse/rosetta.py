@@ -43,7 +43,7 @@ SOURCE = "github.com/ilkarman/DeepLearningFrameworks, its tables of June 2018"
 
 
 def points(published: pd.DataFrame) -> pd.DataFrame:
-    """The published times as speeds, in the columns of literature.csv: samples by seconds.
+    """The published times as speeds, in the columns of published-speeds.csv: samples by seconds.
 
     `published` is rosetta-2018.csv; a time that is missing there has no row.
     """

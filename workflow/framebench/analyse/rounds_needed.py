@@ -1,4 +1,4 @@
-"""How many rounds the rules of config.yaml ask for: `python -m framebench.analyse.rounds_needed --help`."""
+"""How many rounds the rules of config.yaml ask for: `python -m framebench rounds --help`."""
 
 import argparse
 import json
@@ -16,8 +16,7 @@ from framebench.analyse.statistics import geometric_mean_interval, rounds_needed
 from framebench.analyse.table import TableError, read_record, table
 from framebench.plan import matrix
 from framebench.plan.config import Config, Rounds, load
-from framebench.plan.matrix import Block
-from framebench.record import BLOCK
+from framebench.record import BLOCK, Block
 
 Number = TypeVar("Number", float, pd.Series)
 
@@ -69,7 +68,7 @@ def rules(config: Config) -> dict[Block, Rounds]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the records of the first rounds, write what is asked for, and say it in one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.rounds_needed", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m framebench rounds", description=__doc__)
     parser.add_argument("--config", required=True, type=json.loads, help="the configuration as JSON")
     parser.add_argument("--output", required=True, type=Path, metavar="rounds.json")
     options = parser.parse_args(arguments)
@@ -83,7 +82,3 @@ def main(arguments: list[str] | None = None) -> None:
         json.dump(rows, file, indent=1)
     more = len(matrix.runs(config, matrix.asked_rounds(options.output))) - len(matrix.runs(config))
     print(f"precision: {more} more runs, up to round {max(row['rounds'] for row in rows)}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()

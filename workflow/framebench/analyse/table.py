@@ -1,8 +1,6 @@
-"""Makes one table of all run records, and reads it back: `python -m framebench.analyse.table --help`."""
+"""Run records and tables in files: read and checked, written whole or not at all."""
 
-import argparse
 import json
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -167,25 +165,3 @@ def _row(record: dict) -> dict:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number that JSON has")
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Read records, write their table; ends the process with one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(
-        prog="python -m framebench.analyse.table", description="Make one table (CSV) of run records (JSON)."
-    )
-    parser.add_argument("records", nargs="*", type=Path, metavar="RECORD.json", help="a run record")
-    parser.add_argument("--records-list", type=Path, metavar="FILE", help="paths of more records, one per line")
-    parser.add_argument("--output", required=True, type=Path, metavar="measurements.csv")
-    options = parser.parse_args(arguments)
-    try:
-        records = [read_record(path) for path in options.records]
-        if options.records_list:
-            records += read_records(options.records_list)
-        write_table(table(records), options.output)
-    except (TableError, ValueError) as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,16 +1,11 @@
-"""How the steps of each run became steady: `python -m framebench.analyse.warmup --help`."""
-
-import argparse
-import sys
-from pathlib import Path
+"""How the steps of each run became steady."""
 
 import pandas as pd
 
-from framebench.analyse.table import TableError, read_records, write_table
-from framebench.record import RUN
+from framebench.analyse.tables import Table
+from framebench.record import CELL, CELL_DTYPES, RUN
 
-COLUMNS = dict.fromkeys(RUN, "str") | {
-    "batch_size": "Int64",
+COLUMNS = CELL_DTYPES | {
     "round": "Int64",
     "interval": "Int64",
     "t_s": "float64",
@@ -40,17 +35,4 @@ def warmup(records: list[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS).sort_values([*RUN, "interval"], ignore_index=True)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read records, write the table; ends the process with one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.analyse.warmup", description=__doc__)
-    parser.add_argument("--records-list", required=True, type=Path, metavar="FILE", help="paths of records, one a line")
-    parser.add_argument("--output", required=True, type=Path, metavar="warmup.csv")
-    options = parser.parse_args(arguments)
-    try:
-        write_table(warmup(read_records(options.records_list)), options.output)
-    except TableError as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()
+TABLE = Table("warmup", warmup, keys=CELL)

@@ -1,21 +1,18 @@
-"""Whether two frameworks differ in what the device computes or in how long it waits for Python and the framework.
-
-`python -m framebench.analyse.why --help`
-"""
+"""Whether two frameworks differ in what the device computes or in how long it waits for Python and the framework."""
 
 from itertools import combinations
 
 import pandas as pd
 
-from framebench.analyse import command
 from framebench.analyse.overhead import differs
 from framebench.analyse.statistics import mean_interval
-from framebench.record import BLOCK
+from framebench.analyse.tables import Table
+from framebench.record import BLOCK, CELL, CELL_DTYPES
 
 PARTS = ["device_ms", "host_ms"]
 COLUMNS = (
-    dict.fromkeys([*BLOCK, "framework", "reference"], "str")
-    | {"batch_size": "Int64"}
+    CELL_DTYPES
+    | {"reference": "str"}
     | {f"{of}{what}": "float64" for what in ("step_ms", *PARTS) for of in ("", "reference_")}
     | {f"longer_{what}{end}": "float64" for what in ("ms", *PARTS) for end in ("", "_low", "_high")}
     | {"rounds": "Int64", "confidence": "float64", "finding": "str"}
@@ -56,7 +53,7 @@ def why(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
                 names = dict(zip(BLOCK, block, strict=True)) | {"framework": framework, "reference": reference}
                 rows.append(names | _pair(steps[framework].loc[shared], steps[reference].loc[shared], confidence))
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    return frame.sort_values([*BLOCK, "framework", "reference"], ignore_index=True)
+    return frame.sort_values([*CELL, "reference"], ignore_index=True)
 
 
 def _pair(longer: pd.DataFrame, shorter: pd.DataFrame, confidence: float) -> dict:
@@ -73,10 +70,4 @@ def _pair(longer: pd.DataFrame, shorter: pd.DataFrame, confidence: float) -> dic
     return row | {"rounds": len(differences), "confidence": confidence, "finding": finding}
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read measurements, write the table; see framebench.analyse.command."""
-    command.run(why, __doc__.splitlines()[0], arguments)
-
-
-if __name__ == "__main__":
-    main()
+TABLE = Table("why", why, keys=BLOCK)

@@ -20,7 +20,7 @@ def chosen(runs: pd.DataFrame) -> dict[str, object] | None:
     return {name: value for name, value in json.loads(tunings.mode()[0]).items() if value != defaults[name]}
 
 
-def why(runs: pd.DataFrame, language: Language) -> str:
+def explained(runs: pd.DataFrame, language: Language) -> str:
     """What the settings chosen for one framework's tuned cell remove; empty where none is recorded.
 
     `runs` holds the runs of that cell and of the default cell beside it. Of what a setting removes, page faults

@@ -2,7 +2,7 @@
 
 import argparse
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 
 from framebench import languages, workloads
-from framebench.analyse import agreement, machines, overhead, selection, why
+from framebench.analyse import agreement, given, machines, overhead, selection, why
 from framebench.analyse.comparisons import ACROSS
-from framebench.analyse.table import flagged, one_line
+from framebench.analyse.table import TableError, flagged, one_line
 from framebench.answer import gains
 from framebench.languages import Language
 from framebench.plan import catalogue
-from framebench.record import BLOCK, STAND_IN
+from framebench.record import BLOCK, CELL, STAND_IN
 
 # The order of the sentences: what one gets without tuning anything comes first.
 SPOKEN_OF = ["device", "track", "precision", "workload", "input"]
@@ -30,6 +30,11 @@ COSTS = {overhead.FIXED: "cost_fixed", overhead.GROWS: "cost_grows", overhead.BO
 
 # Findings of why.csv → what is said of them.
 REASONS = {why.DEVICE: "why_device", why.HOST: "why_host", why.BOTH: "why_both"}
+
+
+# The tables that the sentences are made of; of merged results agreement.csv too.
+NEEDS = ("measurements", "comparisons", "effects", "overhead", "why")
+SETTINGS = ("baseline",)
 
 
 @dataclass(frozen=True)
@@ -58,15 +63,15 @@ def sentences(
     measurements: pd.DataFrame,
     comparisons: pd.DataFrame,
     effects: pd.DataFrame,
-    overheads: pd.DataFrame,
-    whys: pd.DataFrame,
+    overhead: pd.DataFrame,
+    why: pd.DataFrame,
     *,
     article_batch_sizes: Mapping[str, int],
     language: Language,
     labels: Mapping[str, str],
     baseline: str = "tensorflow",
     results: Path = Path("results"),
-    agreements: pd.DataFrame | None = None,
+    agreement: pd.DataFrame | None = None,
 ) -> list[Sentence]:
     """The whole verdict, from the tables of those names, one sentence or two an item.
 
@@ -84,17 +89,17 @@ def sentences(
         text = " ".join(filter(None, [_answer(question, comparisons, language, labels), other]))
         said.append(Sentence(text, "comparisons", question.block.to_dict()))
     said += _gains(measurements, effects, language, article_batch_sizes, labels)
-    said += _costs(measurements, overheads, language, article_batch_sizes, labels)
+    said += _costs(measurements, overhead, language, article_batch_sizes, labels)
     for runs in _default_blocks(measurements, article_batch_sizes):
-        said += _why(runs, whys, language, labels, baseline)
-    if agreements is not None:
-        said += _versions(agreements, language, labels)
+        said += _why(runs, why, language, labels, baseline)
+    if agreement is not None:
+        said += _versions(agreement, language, labels)
     said += [Sentence(text, "comparisons") for text in adjustment(comparisons, language)]
     apart = comparisons["method"].str.contains(ACROSS, regex=False).sum() // 2
     if apart:
         text = language["verdict_across_cards"].format(apart=apart, comparisons=len(comparisons) // 2)
         said.append(Sentence(text, "comparisons"))
-    unfinished = (measurements["status"] != "ok").groupby([measurements[key] for key in [*BLOCK, "framework"]]).any()
+    unfinished = (measurements["status"] != "ok").groupby([measurements[key] for key in CELL]).any()
     if unfinished.any():
         text = language["verdict_failed_cells"].format(failed=unfinished.sum(), cells=len(unfinished))
         said.append(Sentence(text, "measurements"))
@@ -296,7 +301,7 @@ def _gain(row: Mapping[Any, Any], runs: pd.DataFrame, language: Language, labels
         key = "verdict_gain_not_shown"
     else:
         key = "verdict_gain"
-    why = gains.why(runs, language) if key == "verdict_gain" and row["ratio"] > 1 else ""
+    why = gains.explained(runs, language) if key == "verdict_gain" and row["ratio"] > 1 else ""
     return ": ".join(filter(None, [language[key].format(**values), why]))
 
 
@@ -387,46 +392,25 @@ def _versions(agreements: pd.DataFrame, language: Language, labels: Mapping[str,
         yield Sentence(language["verdict_versions_alike"].format(cells=silent, all=len(of_versions)), "agreement")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the sentences, one a line; one line of error and exit status 1 where that cannot be."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.answer.verdict", description=__doc__)
-    parser.add_argument("--measurements", required=True, type=Path, metavar="CSV", help="measurements.csv")
-    parser.add_argument("--comparisons", required=True, type=Path, metavar="CSV", help="comparisons.csv")
-    parser.add_argument("--effects", required=True, type=Path, metavar="CSV", help="effects.csv")
-    parser.add_argument("--overheads", required=True, type=Path, metavar="CSV", help="overhead.csv")
-    parser.add_argument("--whys", required=True, type=Path, metavar="CSV", help="why.csv")
-    parser.add_argument("--agreements", type=Path, metavar="CSV", help="agreement.csv, of merged results")
+    parser = argparse.ArgumentParser(prog="python -m framebench verdict", description=__doc__)
     parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
+    given.add_options(parser, NEEDS, SETTINGS)
+    parser.add_argument("--agreement", nargs=1, type=Path, metavar="FILE", help="agreement.csv, of merged results")
     parser.add_argument("--output", required=True, type=Path, metavar="TXT", help="text file to write, UTF-8")
-    parser.add_argument(
-        "--baseline",
-        default="tensorflow",
-        help="what to compare with where Keras and PyTorch are not both there (default: %(default)s)",
-    )
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
-        language = languages.load(arguments.language)
-        measurements = pd.read_csv(arguments.measurements)
-        frameworks = {*measurements["framework"], arguments.baseline}
+        merged = ["agreement"] if options.agreement else []
+        values = given.read(options, [*NEEDS, *merged], SETTINGS, typed=False)
+        workloads_of, frameworks = (set(values["measurements"][column]) for column in ("workload", "framework"))
         said = sentences(
-            measurements,
-            pd.read_csv(arguments.comparisons),
-            pd.read_csv(arguments.effects),
-            pd.read_csv(arguments.overheads),
-            pd.read_csv(arguments.whys),
-            article_batch_sizes={
-                name: workloads.load(name).article_batch_size for name in set(measurements["workload"])
-            },
-            language=language,
-            labels={name: catalogue.framework_label(name) for name in frameworks},
-            baseline=arguments.baseline,
-            results=arguments.measurements.parent,
-            agreements=pd.read_csv(arguments.agreements) if arguments.agreements else None,
+            **values,
+            article_batch_sizes={name: workloads.load(name).article_batch_size for name in workloads_of},
+            language=languages.load(options.language),
+            labels={name: catalogue.framework_label(name) for name in {*frameworks, options.baseline}},
+            results=options.measurements[0].parent,
         )
-    except (ValueError, OSError, ModuleNotFoundError, catalogue.AdapterError) as error:
+    except (ValueError, OSError, ModuleNotFoundError, catalogue.AdapterError, TableError) as error:
         raise SystemExit(f"error: {error}") from error
-    arguments.output.write_text("".join(f"{sentence.text}\n" for sentence in said), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+    options.output.write_text("".join(f"{sentence.text}\n" for sentence in said), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Packs the evidence of a campaign into one archive: `python -m framebench.exchange.export --help`."""
+"""Packs the evidence of a campaign into one archive: `python -m framebench export --help`."""
 
 import argparse
 import hashlib
@@ -39,7 +39,7 @@ def exported(results: Path, config: dict | None = None) -> bytes:
 
 def main(arguments: list[str] | None = None) -> None:
     """Write the archive; ends the process with one line on stderr where that cannot be."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.exchange.export", description=__doc__.partition(":")[0])
+    parser = argparse.ArgumentParser(prog="python -m framebench export", description=__doc__.partition(":")[0])
     parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="what a campaign left")
     parser.add_argument("--config", type=json.loads, metavar="JSON", help="the configuration of the campaign")
     parser.add_argument("--output", required=True, type=Path, metavar="ZIP")
@@ -50,7 +50,3 @@ def main(arguments: list[str] | None = None) -> None:
             file.write(content)
     except (TableError, ValueError, OSError) as error:
         sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

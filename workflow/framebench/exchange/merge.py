@@ -1,10 +1,10 @@
-"""Makes one results folder of many machines' results: `python -m framebench.exchange.merge --help`."""
+"""Makes one results folder of many machines' results: `python -m framebench merge --help`."""
 
 import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from framebench.exchange.results import ROUNDS, evidence, is_certificate, is_run
 from framebench.exchange.sealed import ArchiveError
 from framebench.plan import matrix
 from framebench.plan.config import Part
-from framebench.record import BLOCK, RUN
+from framebench.record import BLOCK, RUN, TYPES
 from framebench.record import record as complete
 
 PARTS = {"part": "str", "machine": "str", "runs": "Int64", "duplicates": "Int64", "left_out": "Int64"}
@@ -173,7 +173,7 @@ def _rounds(content: bytes) -> list[dict]:
     needed = {*BLOCK, "rounds", "at_least", "ci_half_width"}
     if not isinstance(rows, list) or not all(isinstance(row, dict) and needed <= row.keys() for row in rows):
         raise ValueError(f"{ROUNDS} does not tell how many rounds came first")
-    if not all(isinstance(row[key], int if key == "batch_size" else str) for row in rows for key in BLOCK):
+    if not all(isinstance(row[key], TYPES[key]) for row in rows for key in BLOCK):
         raise ValueError(f"{ROUNDS} does not tell of which cells")
     return rows
 
@@ -230,9 +230,17 @@ def _files(whole: Merged, folder: Path) -> Iterator[tuple[Path, object]]:
     yield folder / ROUNDS, whole.rounds
 
 
+def files_of(parts: Iterable[Part]) -> list[str]:
+    """The files that a merge of these parts reads, as far as they are there: it names one that is missing."""
+    paths = [Path(part.path) for part in parts]
+    patterns = ("runs/**/*.json", "certificates/*/*.json", "rounds.json")
+    inside = sorted(file for path in paths if path.is_dir() for pattern in patterns for file in path.glob(pattern))
+    return [str(path) for path in [*filter(Path.is_file, paths), *inside]]
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Write the folder and say what was left out; ends the process with one line on stderr where it cannot."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.exchange.merge", description=__doc__.partition(":")[0])
+    parser = argparse.ArgumentParser(prog="python -m framebench merge", description=__doc__.partition(":")[0])
     parser.add_argument("--parts", required=True, type=json.loads, metavar="JSON", help="a list of {path, name}")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="results folder to make")
     options = parser.parse_args(arguments)
@@ -250,7 +258,3 @@ def main(arguments: list[str] | None = None) -> None:
             f"stand in another part too, {row['left_out']} files left out",
             file=sys.stderr,
         )
-
-
-if __name__ == "__main__":
-    main()

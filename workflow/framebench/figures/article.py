@@ -1,6 +1,6 @@
 """The article's chart from our own measurements: speed relative to a baseline, with intervals."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from framebench.analyse import rosetta, selection
 from framebench.answer import verdict
-from framebench.figures import drawing
+from framebench.figures import drawing, registry
 from framebench.languages import Language
 from framebench.record import BLOCK
 
@@ -65,9 +65,9 @@ def relative_speeds(runs: pd.DataFrame, comparisons: pd.DataFrame, baseline: str
 def draw(
     measurements: pd.DataFrame,
     comparisons: pd.DataFrame,
+    *,
     device: str,
     track: str,
-    *,
     baseline: str,
     article_batch_sizes: Mapping[str, int],
     language: Language,
@@ -77,6 +77,7 @@ def draw(
 
     The answer in words opens the small print. ValueError where the device has no measurements of that form.
     """
+    drawing.check_measured(measurements, device=device, framework=baseline)
     runs = selection.article_form(measurements[measurements["device"] == device], track, article_batch_sizes)
     if runs.empty:
         raise ValueError(f"device '{device}' has no measurements of track {track} in float32 to draw")
@@ -159,3 +160,19 @@ def caption(speeds: pd.DataFrame, comparisons: pd.DataFrame, language: Language)
 def top(speeds: pd.DataFrame) -> float:
     """Where an axis ends that has room for every bar and interval."""
     return 1.08 * float(np.nanmax([1, speeds[["ratio", "ci_high"]].max().max()]))
+
+
+def _in_float32(track: str) -> Callable[[registry.Scope], list[registry.Fields]]:
+    """Each device that measures a cell of this track in the precision of the article."""
+
+    def devices(scope: registry.Scope) -> list[registry.Fields]:
+        found = {cell.device for cell in scope.cells if (cell.track, cell.precision) == (track, "float32")}
+        return [{"device": device} for device in sorted(found)]
+
+    return devices
+
+
+FIGURES = [
+    registry.Figure(name, draw, "today", place, _in_float32(track), f"title_article_{track}", {"track": track})
+    for place, (name, track) in enumerate([("article-{device}", "default"), ("article-{device}-tuned", "tuned")])
+]

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from framebench.analyse import rosetta
-from framebench.figures import drawing
+from framebench.figures import drawing, registry
 from framebench.languages import Language
 
 BASELINE = "TensorFlow"
@@ -40,9 +40,12 @@ def relative_speeds(published: pd.DataFrame, gpu: str) -> pd.DataFrame:
     return speeds.sort_index().sort_values(SORTED_BY, ascending=False, kind="stable")
 
 
-def draw(published: pd.DataFrame, gpu: str, language: Language) -> Figure:
-    """The chart for `gpu`, one of rosetta.GPUS."""
-    speeds = relative_speeds(published, gpu)
+def draw(rosetta_2018: pd.DataFrame, gpu: str, language: Language) -> Figure:
+    """The chart for `gpu`, one of rosetta.GPUS in any case."""
+    gpu = gpu.upper()
+    if gpu not in rosetta.GPUS:
+        raise ValueError(f"nothing was published of '{gpu}'; there is: {', '.join(rosetta.GPUS)}")
+    speeds = relative_speeds(rosetta_2018, gpu)
     figure = drawing.new_figure(
         body_in=4.5,
         title=language["title_article_2018"].format(gpu=gpu),
@@ -67,3 +70,13 @@ def draw_bars(axes: Axes, speeds: pd.DataFrame) -> None:
 def caption(gpu: str, language: Language) -> list[str]:
     """Whose numbers these are, and what is known to be wrong with them."""
     return [language["credit"], *(language[slip] for slip in SLIPS[gpu])]
+
+
+FIGURE = registry.Figure(
+    "article-2018-{gpu}",
+    draw,
+    section="published",
+    place=11,
+    each=lambda _: [{"gpu": gpu.lower()} for gpu in rosetta.GPUS],
+    title="title_article_2018",
+)

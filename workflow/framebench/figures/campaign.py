@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from framebench.analyse import selection
-from framebench.figures import drawing
+from framebench.figures import drawing, registry
 from framebench.languages import Language
-from framebench.record import BLOCK
+from framebench.record import CELL
 
 FLAGGED: dict[str, Any] = {"marker": "x", "markersize": 6, "markeredgewidth": 1.5}
 
@@ -22,15 +22,15 @@ def residuals(measurements: pd.DataFrame) -> pd.DataFrame:
     """
     runs = measurements[(measurements["status"] == "ok") & measurements["started_unix_s"].notna()]
     minutes = (runs["started_unix_s"] - runs.groupby("device")["started_unix_s"].transform("min")) / 60
-    median = runs.groupby([*BLOCK, "framework"])["images_per_s"].transform("median")
+    median = runs.groupby(CELL)["images_per_s"].transform("median")
     return runs.assign(minutes=minutes, percent=100 * (runs["images_per_s"] / median - 1))
 
 
 def draw(
     measurements: pd.DataFrame,
     order: pd.DataFrame,
-    confidence: float,
     *,
+    confidence: float,
     language: Language,
     labels: Mapping[str, str],
 ) -> Figure:
@@ -96,3 +96,6 @@ def _known(p: float, level: float) -> str:
     if pd.isna(p):
         return "unknown"
     return "shown" if p < level else "chance"
+
+
+FIGURE = registry.Figure("campaign", draw, section="steadiness", place=40)

@@ -29,7 +29,7 @@ from framebench.analyse import selection
 from framebench.analyse.table import flagged
 from framebench.languages import Language
 from framebench.plan import catalogue
-from framebench.record import BLOCK, STAND_IN
+from framebench.record import CELL, STAND_IN
 
 WIDTH_IN = 7.0
 DPI = 200
@@ -230,6 +230,22 @@ def _unusual(block: Mapping[Any, Any], language: Language, several_devices: bool
     return words + ([block["device"]] if several_devices else [])
 
 
+def on_gpus(measurements: pd.DataFrame) -> pd.DataFrame:
+    """The measurements that were made on GPUs; ValueError where there is none."""
+    found = measurements[measurements["device_uuid"].notna()]
+    if found.empty:
+        raise ValueError("this figure shows GPUs, and none was measured")
+    return found
+
+
+def check_measured(measurements: pd.DataFrame, **wanted: str) -> None:
+    """ValueError where nothing was measured with one of the `wanted` values, by their columns."""
+    for column, value in wanted.items():
+        measured = sorted(measurements[column].unique())
+        if value not in measured:
+            raise ValueError(f"no measurements of {column} '{value}'; there is: {', '.join(measured)}")
+
+
 def confidence_of(comparisons: pd.DataFrame) -> float:
     """Level of the intervals, as the comparisons have it; 0.95 where there is nothing to compare."""
     levels = comparisons["confidence"].dropna()
@@ -264,7 +280,7 @@ def provenance(measurements: pd.DataFrame, language: Language, labels: Mapping[s
 
 def _rounds(measurements: pd.DataFrame) -> str:
     """How many rounds the cells have: `5`, or `4–5` where they differ."""
-    counts = measurements.groupby([*BLOCK, "framework"])["round"].nunique()
+    counts = measurements.groupby(CELL)["round"].nunique()
     return f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()}–{counts.max()}"
 
 

@@ -7,9 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
-from framebench.analyse import payback, selection
+from framebench.analyse import selection
+from framebench.analyse.payback import AFTER, AT_ONCE, NEVER
 from framebench.answer import gains
-from framebench.figures import drawing, forest
+from framebench.figures import drawing, forest, registry
 from framebench.languages import Language
 from framebench.record import BLOCK
 
@@ -17,7 +18,7 @@ from framebench.record import BLOCK
 EFFECTS = {gains.TUNED: "effect_tuned", "host ÷ device": "effect_host"}
 
 # Verdicts of payback.csv → what is said of them.
-PAYBACKS = {payback.AFTER: "payback_after", payback.AT_ONCE: "payback_at_once", payback.NEVER: "payback_never"}
+PAYBACKS = {AFTER: "payback_after", AT_ONCE: "payback_at_once", NEVER: "payback_never"}
 
 
 def reasons(
@@ -36,7 +37,7 @@ def reasons(
     workloads: dict[tuple[str, str], list[str]] = {}
     for key, runs in both.groupby(cell := ["device", "framework", "workload", "batch_size"]):
         _, framework, workload, _ = key
-        why = gains.why(runs, language)
+        why = gains.explained(runs, language)
         if (
             gains.chosen(runs)
             and not (tuned.loc[(tuned[cell] == pd.Series(key, cell)).all(axis=1), "ci_low"] > 1).any()
@@ -83,7 +84,7 @@ def paybacks(
 def draw(
     measurements: pd.DataFrame,
     effects: pd.DataFrame,
-    paid: pd.DataFrame,
+    payback: pd.DataFrame,
     *,
     article_batch_sizes: Mapping[str, int],
     language: Language,
@@ -94,7 +95,7 @@ def draw(
     panels = [(effect, rows[rows["effect"] == effect]) for effect in EFFECTS if effect in set(rows["effect"])]
     small: dict[str, Any] = {"fontsize": drawing.SMALL_PT, "linespacing": 1.4}
     said = reasons(measurements, effects, article_batch_sizes, language, labels)
-    said += paybacks(measurements, paid, article_batch_sizes, language, labels)
+    said += paybacks(measurements, payback, article_batch_sizes, language, labels)
     why = drawing.wrapped("\n".join(said), **small)
     sizes = []
     for effect, of_effect in panels:
@@ -146,3 +147,15 @@ def _lines(
             }
         )
     return pd.DataFrame(lines, columns=["effect", *forest.COLUMNS])
+
+
+def _compared(scope: registry.Scope) -> list[registry.Fields]:
+    """Once, where two cells differ in their track or in their input alone."""
+    for name in ("track", "input"):
+        others = [tuple(value for key, value in vars(cell).items() if key != name) for cell in scope.cells]
+        if len(set(others)) < len(others):
+            return [{}]
+    return []
+
+
+FIGURE = registry.Figure("effects", draw, section="static", place=29, each=_compared)

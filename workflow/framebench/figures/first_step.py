@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from framebench.figures import stacked
+from framebench.figures import registry, stacked
 from framebench.languages import Language
 
 STACK = stacked.Stack(
@@ -25,3 +25,6 @@ def draw(
 ) -> Figure:
     """In seconds; the panels are those of `stacked`."""
     return stacked.draw(measurements, STACK, article_batch_sizes=article_batch_sizes, language=language, labels=labels)
+
+
+FIGURE = registry.Figure("first-step", draw, section="static", place=25)

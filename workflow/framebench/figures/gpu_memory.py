@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from framebench.analyse import selection
-from framebench.figures import drawing
+from framebench.figures import drawing, registry
 from framebench.languages import Language
 
 # Column of measurements.csv → text of the legend, marker and whether it is filled.
@@ -38,6 +38,7 @@ def numbers(measurements: pd.DataFrame) -> pd.DataFrame:
 
 def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> Figure:
     """One panel per device, workload, input, track and precision; a line per batch size and framework."""
+    measurements = drawing.on_gpus(measurements)
     rows = numbers(measurements)
     styles = drawing.framework_styles(measurements["framework"])
     panels = list(rows.groupby(selection.PANEL))
@@ -84,3 +85,6 @@ def _marker(name: str, colour: str) -> dict:
         "markeredgewidth": 1.5,
         "linestyle": "none",
     }
+
+
+FIGURE = registry.Figure("gpu-memory", draw, section="static", place=23, each=registry.if_gpus)

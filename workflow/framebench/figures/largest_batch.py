@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from framebench.analyse.table import flagged, one_line
-from framebench.figures import drawing
+from framebench.figures import drawing, registry
 from framebench.languages import Language
 
 PANEL = ["workload", "precision"]
@@ -21,8 +21,9 @@ REASON_LENGTH = 160
 SHARED = "other_process_on_gpu"  # flag of a search
 
 
-def draw(searches: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> Figure:
+def draw(largest_batch: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> Figure:
     """A panel per workload, precision and device, the devices side by side; in each, a bar per framework."""
+    searches = largest_batch
     devices = sorted(searches["device"].unique())
     columns = min(COLUMNS, len(devices))
     column_in = (drawing.WIDTH_IN - NAMES_IN) / columns
@@ -94,3 +95,8 @@ def _notes(searches: pd.DataFrame, language: Language, labels: Mapping[str, str]
     for row in searches[searches["status"] != "ok"].to_dict("records"):
         what = ", ".join([labels[row["framework"]], row["workload"], row["precision"], row["device"]])
         yield language["largest_batch_reason"].format(what=what, reason=one_line(str(row["reason"]), REASON_LENGTH))
+
+
+FIGURE = registry.Figure(
+    "largest-batch", draw, section="static", place=30, each=lambda scope: [{}] if scope.searched else []
+)

@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
 from framebench.analyse import selection
-from framebench.figures import drawing
+from framebench.figures import drawing, registry
 from framebench.languages import Language
 
 # In the order in which a process passes them: column of measurements.csv → text, opacity of its rise.
@@ -80,3 +80,6 @@ def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str,
         axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
     all_axes[-1].set_xlabel(language["axis_memory"])
     return figure
+
+
+FIGURE = registry.Figure("memory", draw, section="static", place=22)

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from framebench.analyse import selection
-from framebench.analyse.limits import CEILING
 from framebench.analyse.statistics import geometric_mean_interval
 from framebench.figures import drawing
 from framebench.languages import Language
@@ -26,8 +25,6 @@ class Quantity:
 
 
 THROUGHPUT = Quantity("images_per_s", "throughput")
-ENERGY = Quantity("images_per_j", "energy")
-SHARE_OF_PEAK = Quantity("percent_of_peak", "share_of_peak")
 
 # What others published: a mark of a kind that no measurement has.
 STAR: dict[str, Any] = {"marker": "*", "markersize": 11, "markerfacecolor": "white", "linestyle": "none", "zorder": 3}
@@ -72,40 +69,6 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
 def _places(group: Sequence[float], gap: float) -> np.ndarray:
     """Places `gap` apart, centred on the mean of the group's wanted ones."""
     return np.mean(group) + gap * (np.arange(len(group)) - (len(group) - 1) / 2)
-
-
-def draw_share_of_peak(
-    measurements: pd.DataFrame,
-    limits: pd.DataFrame,
-    confidence: float,
-    *,
-    language: Language,
-    labels: Mapping[str, str],
-) -> Figure:
-    """As `draw`, of what each run achieved by the peak that limits.csv has for its cell."""
-    cell = [*selection.PANEL, "batch_size", "framework"]
-    peaks = measurements[cell].merge(limits[[*cell, "peak_gflops"]], on=cell, how="left")["peak_gflops"]
-    shares = measurements.assign(percent_of_peak=100 * measurements["achieved_gflops"] / peaks.to_numpy())
-    notes = notes_on_peaks(limits, language=language, labels=labels)
-    return draw(shares, confidence, SHARE_OF_PEAK, language=language, labels=labels, notes=notes)
-
-
-def notes_on_peaks(limits: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> list[str]:
-    """What is 100 % on each device in each precision, and where that is from."""
-    notes = []
-    for (device, precision), rows in limits.dropna(subset="peak_gflops").groupby(["device", "precision"]):
-        one = rows.iloc[0]
-        measured = one["peak_source"] == CEILING
-        by = "" if pd.isna(one["ceiling_framework"]) else labels[one["ceiling_framework"]]
-        notes.append(
-            language["peak_measured" if measured else "peak_stated"].format(
-                device=device, precision=precision, gflops=one["peak_gflops"], source=one["peak_source"], framework=by
-            )
-        )
-        if not measured and by:
-            share = 100 * one["ceiling_gflops"] / one["peak_gflops"]
-            notes.append(language["peak_ceiling"].format(framework=by, percent=share))
-    return notes
 
 
 def draw(

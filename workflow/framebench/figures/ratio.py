@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from framebench.analyse import selection
 from framebench.answer import verdict
-from framebench.figures import drawing, forest
+from framebench.figures import drawing, forest, registry
 from framebench.languages import Language
 from framebench.record import BLOCK
 
@@ -31,8 +31,8 @@ def compared(comparisons: pd.DataFrame, baseline: str) -> pd.DataFrame:
 def draw(
     measurements: pd.DataFrame,
     comparisons: pd.DataFrame,
-    baseline: str,
     *,
+    baseline: str,
     article_batch_sizes: Mapping[str, int],
     language: Language,
     labels: Mapping[str, str],
@@ -78,3 +78,6 @@ def draw(
         if track != "default" or len(panels) > 1:
             axes.set_title(language[f"track_{track}"], pad=8)
     return figure
+
+
+FIGURE = registry.Figure("ratio", draw, section="static", place=21)

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from framebench.analyse import why
-from framebench.figures import stacked
+from framebench.figures import registry, stacked
 from framebench.languages import Language
 
 STACK = stacked.Stack(
@@ -24,3 +24,6 @@ def draw(
     return stacked.draw(
         why.split(measurements), STACK, article_batch_sizes=article_batch_sizes, language=language, labels=labels
     )
+
+
+FIGURE = registry.Figure("split", draw, section="static", place=26)

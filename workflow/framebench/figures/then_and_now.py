@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from framebench.analyse import rosetta, selection
-from framebench.figures import article, article_2018, drawing
+from framebench.figures import article, article_2018, drawing, registry
 from framebench.languages import Language
 
 WORKLOADS = list(rosetta.WORKLOADS.values())
@@ -30,26 +30,27 @@ def with_gaps(speeds: pd.DataFrame, workloads: Sequence[str]) -> pd.DataFrame:
 def draw(
     measurements: pd.DataFrame,
     comparisons: pd.DataFrame,
-    published: pd.DataFrame,
-    device: str,
+    rosetta_2018: pd.DataFrame,
     *,
+    device: str,
     baseline: str,
     article_batch_sizes: Mapping[str, int],
     language: Language,
     labels: Mapping[str, str],
 ) -> Figure:
-    """The chart for `device`, of the default track; `published` is rosetta-2018.csv.
+    """The chart for `device`, of the default track.
 
     Speeds of 2018 are relative to TensorFlow then, those measured here to `baseline`. ValueError where the device has
     no measurements of a problem of the article in that form.
     """
+    drawing.check_measured(measurements, device=device, framework=baseline)
     of_article = (measurements["device"] == device) & measurements["workload"].isin(WORKLOADS)
     runs = selection.article_form(measurements[of_article], "default", article_batch_sizes)
     if runs.empty:
         raise ValueError(f"device '{device}' has no measurements of {', '.join(WORKLOADS)} in float32 to draw")
     name = selection.device_name(measurements, device)
     gpu = nearest(name)
-    then = article_2018.relative_speeds(published, gpu)
+    then = article_2018.relative_speeds(rosetta_2018, gpu)
     now = with_gaps(article.relative_speeds(runs, comparisons, baseline), WORKLOADS)
     handles = drawing.problem_handles(_problems(runs, language))
     sizes = [drawing.legend_height_in(handles, columns=1), 3.6]
@@ -90,3 +91,14 @@ def _problems(runs: pd.DataFrame, language: Language) -> list[str]:
             here = drawing.row_title(repeated.iloc[0].to_dict(), language, several_devices=False)
         problems.append(language["then_and_now"].format(then=language[f"problem_{problem}"], now=here))
     return problems
+
+
+def _repeated(scope: registry.Scope) -> list[registry.Fields]:
+    """Each device that measures a problem of the article."""
+    cells = [cell for cell in scope.cells if (cell.track, cell.precision) == ("default", "float32")]
+    return [{"device": device} for device in sorted({cell.device for cell in cells if cell.workload in WORKLOADS})]
+
+
+FIGURE = registry.Figure(
+    "then-and-now-{device}", draw, section="published", place=10, each=_repeated, title="title_then_and_now"
+)

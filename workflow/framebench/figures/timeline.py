@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from framebench.analyse.table import table
-from framebench.figures import drawing
+from framebench.analyse.table import read_record, table
+from framebench.figures import drawing, registry
 from framebench.languages import Language
+from framebench.record import samples_path
 
 # Text of a panel's axis → columns of the samples; the first that the card told is drawn.
 PANELS = {
@@ -68,3 +69,18 @@ def draw(run: dict, columns: Mapping[str, np.ndarray], *, language: Language, la
     figure.align_ylabels(all_axes)
     all_axes[-1].set_xlabel(language["axis_timeline"])
     return figure
+
+
+def draw_file(record: Path, device: str, *, language: Language, labels: Mapping[str, str]) -> Figure:
+    """As `draw`, of the record in a file and of the samples that stand beside it."""
+    return draw(read_record(record), read_samples(samples_path(record)), language=language, labels=labels)
+
+
+FIGURE = registry.Figure(
+    "timeline-{device}",
+    draw_file,
+    section="steadiness",
+    place=42,
+    each=lambda scope: [{"device": device} for device in scope.sampled],
+    title="title_timeline",
+)

@@ -8,14 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from framebench.analyse import selection
-from framebench.figures import drawing
+from framebench.figures import drawing, registry
 from framebench.languages import Language
 from framebench.record import RUN
 
 
 def draw(
     measurements: pd.DataFrame,
-    intervals: pd.DataFrame,
+    warmup: pd.DataFrame,
     *,
     article_batch_sizes: Mapping[str, int],
     language: Language,
@@ -23,10 +23,10 @@ def draw(
 ) -> Figure:
     """One panel per device, workload, input, track and precision, one line per run.
 
-    `intervals` is warmup.csv: its interval 0 is the first step, or the first call of several.
+    `warmup` is warmup.csv: its interval 0 is the first step, or the first call of several.
     """
     runs = selection.at_article_size(measurements, article_batch_sizes)
-    shown = intervals.merge(runs[[*RUN, "warmup_converged"]], on=RUN).sort_values([*RUN, "interval"])
+    shown = warmup.merge(runs[[*RUN, "warmup_converged"]], on=RUN).sort_values([*RUN, "interval"])
     panels = list(shown.groupby(selection.PANEL))
     several_devices = runs["device"].nunique() > 1
     titles = [drawing.panel_title(rows.iloc[0].to_dict(), language, several_devices) for _, rows in panels]
@@ -66,3 +66,6 @@ def _lines(axes: Axes, intervals: pd.DataFrame) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+
+
+FIGURE = registry.Figure("warmup", draw, section="steadiness", place=41)

@@ -8,30 +8,17 @@ weights, the optimizer, the activations and the framework's workspace leave for 
 Images are used again where the data hold too few.
 """
 
-import argparse
-import dataclasses
-import json
-import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, fields, replace
 
 from framebench import record
-from framebench.measure import die_with
-from framebench.measure.devices import allocation
-from framebench.measure.devices.lease import lease
+from framebench.measure import command
+from framebench.measure.protocol import few_steps
 from framebench.measure.supervisor import SHARED, supervise
 from framebench.record import STAND_IN
 
 RESOLUTION = 16  # the batch found is within 1/16 of the smallest that ran out of memory
-# The first step allocates most; the loss scaling of float16 skips some until it has found its scale, and a trial in
-# which no weight has changed is invalid.
-STEPS = {
-    "warmup": {"min_s": 0, "min_steps": 1, "max_s": 0, "group_s": 0, "tolerance": 1},
-    "blocks": {"count": 1, "min_s": 0, "min_steps": 12},
-    "synced_steps": 2,
-}
 # What the records of the trials say of the machine, and what a reader should know of the search.
 OF_MACHINE = ("device_name", "device_uuid", "gpu_memory_total_mib", "driver_version", "framework_version", "threads")
 FLAGS = (SHARED, STAND_IN)
@@ -95,70 +82,35 @@ def _next(trains: int, too_large: int | None, start: int, at_most: int) -> int |
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m framebench.measure.largest", description=__doc__)
-    for name in ("device", "workload", "framework", "precision"):
-        parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--uuid", dest="gpu", type=lambda uuid: {"uuid": uuid}, help="of the GPU to search on")
-    parser.add_argument("--allocated", metavar="MODEL", help="search on the GPU of this model that Slurm allocated")
+    parser = command.parser("framebench.measure.largest", __doc__, decided=("track", "input", "batch_size"))
     parser.add_argument("--host-memory-mib", type=int, help="what a trial may take; needed without a GPU")
     parser.add_argument("--start", type=int, required=True, help="batch size of the first trial")
     parser.add_argument("--at-most", type=int, required=True, help="largest batch size that is tried")
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--threads", type=int, required=True, help="CPU threads for the framework")
-    parser.add_argument("--protocol", type=json.loads, required=True, help="JSON: cores, sampler_hz, timeout_s")
-    parser.add_argument("--data", type=Path, required=True, help="npz with images and labels")
-    parser.add_argument("--environment", type=Path, required=True, help="prefix that this interpreter must have")
-    parser.add_argument("--lock-digest", required=True)
-    parser.add_argument("--site", action="store_true", help="this interpreter is the site's own")
-    parser.add_argument("--parent", type=int, default=os.getppid(), help="process to die with (default: the caller)")
-    parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True, help="JSON: what was found and all trials")
     arguments = parser.parse_args()
-    die_with(arguments.parent)
-    if not (arguments.gpu or arguments.allocated or arguments.host_memory_mib):
+    if not (arguments.uuid or arguments.allocated or arguments.host_memory_mib):
         parser.error("without a GPU, --host-memory-mib must keep the trials from taking all memory of the host")
     runs: list[dict] = []
 
     def run(batch_size: int) -> Trial:
-        of_a_run = {name: value for name, value in vars(arguments).items() if name not in NOT_OF_A_RUN}
-        request = (
-            of_a_run
-            | device
-            | {
-                "track": "default",
-                "input": "device",
-                "batch_size": batch_size,
-                "batches": 1,
-                "weights_only": True,
-                "round": len(runs) + 1,
-                "order": len(runs) + 1,
-                "certificate": None,
-                "tuning": {},
-                "protocol": arguments.protocol | STEPS,
-                "data": str(arguments.data),
-                "environment": str(arguments.environment),
-            }
-        )
-        runs.append(supervise(request, arguments.log.with_name(f"{arguments.log.stem}-batch-{batch_size}.log")))
-        trial = Trial(**{field.name: runs[-1][field.name] for field in dataclasses.fields(Trial)})
+        number = len(runs) + 1
+        asked = replace(request, cell=replace(request.cell, batch_size=batch_size), round=number, order=number)
+        runs.append(supervise(asked, arguments.log.with_name(f"{arguments.log.stem}-batch-{batch_size}.log")))
+        trial = Trial(**{field.name: runs[-1][field.name] for field in fields(Trial)})
         where = f"{arguments.workload} in {arguments.framework} ({arguments.precision}) on {arguments.device}"
         outcome = "trains" if trial.status == "ok" else f"{trial.status}: {trial.reason}"
         print(f"largest batch of {where}: {batch_size} {outcome}", file=sys.stderr, flush=True)
         return trial
 
-    device = {"gpu": arguments.gpu} | allocation.bound(arguments.allocated)
-    with lease(device["gpu"]["uuid"] if device["gpu"] else arguments.device):
+    of_trial = {"batches": 1, "weights_only": True, "protocol": few_steps(arguments.protocol)}
+    with command.leased(arguments, track="default", input="device", batch_size=arguments.start, **of_trial) as request:
         found, trials = search(arguments.start, arguments.at_most, run)
     identity = ("device", "workload", "framework", "precision", "host_memory_mib")
-    searched = {name: getattr(arguments, name) for name in identity} | dataclasses.asdict(found)
+    searched = {name: getattr(arguments, name) for name in identity} | asdict(found)
     searched |= {"started_unix_s": runs[0]["started_unix_s"]}
     searched |= {name: next(filter(None, (run[name] for run in runs)), None) for name in OF_MACHINE}
     searched["flags"] = flags(runs)
-    record.write(arguments.output, searched | {"trials": [dataclasses.asdict(trial) for trial in trials]})
+    record.write(arguments.output, searched | {"trials": [asdict(trial) for trial in trials]})
     arguments.log.write_text("".join(f"{trial.batch_size}: {trial.status}: {trial.reason}\n" for trial in trials))
-
-
-NOT_OF_A_RUN = ("start", "at_most", "parent", "log", "output")
 
 
 def flags(runs: Iterable[dict]) -> list[str]:

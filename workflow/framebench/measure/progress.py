@@ -3,28 +3,24 @@
 import json
 from pathlib import Path
 
+from framebench.measure.request import Request
+
 RECENT = 30  # records that the estimate looks at: about one round of the default matrix
 
 
-def line(request: dict, planned: int, runs: Path) -> str:
+def line(request: Request, planned: int, runs: Path) -> str:
     """One line: which run of how many, what is measured, and about how long is left.
 
     `runs` is the folder of records; the estimate is the mean time of its most recent ones.
     """
-    what = " · ".join(
-        [
-            request["workload"],
-            request["framework"],
-            *([request["track"]] if request["track"] != "default" else []),
-            f"batch {request['batch_size']}",
-            f"input {request['input']}",
-            f"round {request['round']}",
-        ]
-    )
-    left = planned - request["order"] + 1
+    cell = request.cell
+    track = [cell.track] if cell.track != "default" else []
+    size = [f"batch {cell.batch_size}", f"input {cell.input}", f"round {request.round}"]
+    what = " · ".join([cell.workload, cell.framework, *track, *size])
+    left = planned - request.order + 1
     run_s = mean_process_s(runs)
     estimate = f" · about {duration(left * run_s)} left" if run_s else ""
-    return f"[{request['order']} of {planned}] {what}{estimate}"
+    return f"[{request.order} of {planned}] {what}{estimate}"
 
 
 def mean_process_s(runs: Path) -> float | None:

@@ -1,44 +1,120 @@
-"""How a run is measured, in the words of config.yaml: what the configuration says and the clock keeps to."""
+"""The way a run is measured, in the words of config.yaml: what the configuration says and the clock keeps to."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
 
 MIN_ROUNDS = 3  # the fewest of which an interval can be told: docs/statistics.md
 
 
+def _checked(value: float, check: Callable[[float], float]) -> float:
+    check(value)
+    return value
+
+
+class Allowed:
+    """The limits of a value of config.yaml, and the words that a person is told of them.
+
+    The limits are named as in pydantic, which is not installed where a run is measured: this only has the two methods
+    that pydantic looks for in `Annotated`. A number is kept as it was written, 600 and not 600.0.
+    """
+
+    def __init__(self, words: str, **limits: object) -> None:
+        self.words, self.limits = words, limits
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        schema = handler(source)
+        if schema["type"] in ("int", "float", "str", "bool"):
+            schema = {**schema, **self.limits, "strict": True}
+        if schema["type"] != "float":
+            return schema
+        keeping = {"type": "no-info", "function": _checked}
+        return {"type": "function-wrap", "function": keeping, "schema": {**schema, "allow_inf_nan": False}}
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {**handler(schema), "allowed": self.words}
+
+
+Count = Annotated[int, Allowed("a whole number of at least 1", ge=1)]
+CountOrNone = Annotated[int, Allowed("a whole number of at least 0", ge=0)]
+Seconds = Annotated[float, Allowed("a number of seconds of at least 0", ge=0)]
+SomeSeconds = Annotated[float, Allowed("a number of seconds above 0", gt=0)]
+
+
 @dataclass(frozen=True)
 class Warmup:
-    """When warm-up ends: limits in seconds and steps; `tolerance` is a relative difference of step times."""
+    """When warm-up ends."""
 
-    min_s: float
-    min_steps: int
-    max_s: float
-    group_s: float
-    tolerance: float
+    min_s: Seconds
+    """Shortest warm-up in seconds."""
+    min_steps: Count
+    """Fewest steps of warm-up."""
+    max_s: Seconds
+    """Seconds after which warm-up ends without having converged."""
+    group_s: SomeSeconds
+    """Seconds of steps whose median is one reading of the step time."""
+    tolerance: Annotated[float, Allowed("a number above 0 and at most 1", gt=0, le=1)]
+    """Largest relative change of the step time that counts as none."""
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """How many timed blocks there are, and how long each is at least."""
+    """The timed stretches of steps."""
 
-    count: int
-    min_s: float
-    min_steps: int
+    count: Count
+    """Blocks per run."""
+    min_s: Seconds
+    """Shortest block in seconds."""
+    min_steps: Count
+    """Fewest steps of a block."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a cell is measured; `threads` is a number here, also where the file says `auto`.
+    """The way a cell is measured."""
 
-    `cores` are the numbers of those that the measuring process is pinned to; None where it may use any.
-    """
-
-    seed: int
+    seed: CountOrNone
+    """Draws the order of the runs, the initial weights, what is synthetic and which reviews come first."""
     cores: tuple[int, ...] | None
+    """Cores that the measuring process is pinned to; None where it may use any."""
     threads: int
+    """CPU threads given to every framework, a number also where the file says `auto`."""
     warmup: Warmup
     blocks: Blocks
-    synced_steps: int
-    profiled_steps: int
-    sampler_hz: int  # of a GPU, while it is measured on
-    other_processes: str  # `flag` or `wait`: for the end of those on a GPU that is to be measured on
-    timeout_s: float
+    synced_steps: Count
+    """Steps of the diagnostic pass that synchronises after each one."""
+    profiled_steps: CountOrNone
+    """Steps after the measuring that the framework's own profiler follows; 0 for none."""
+    sampler_hz: Annotated[int, Allowed("a whole number from 1 to 100", ge=1, le=100)]
+    """Samples per second of a GPU's memory, power, clocks and temperature."""
+    other_processes: Literal["flag", "wait"]
+    """The answer to other processes that compute on the GPU of a run: flag it, or wait for their end."""
+    timeout_s: SomeSeconds
+    """Seconds after which a run is stopped."""
+
+    @property
+    def shortest_s(self) -> float:
+        """Seconds that a run takes at least."""
+        return self.warmup.min_s + self.blocks.count * self.blocks.min_s
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Protocol":
+        """The protocol whose `asdict` went through JSON."""
+        parts = {"warmup": Warmup(**values["warmup"]), "blocks": Blocks(**values["blocks"])}
+        return cls(**values | parts | {"cores": values["cores"] and tuple(values["cores"])})
+
+
+def few_steps(protocol: Protocol) -> Protocol:
+    """The protocol of a trial that only shows whether a batch trains: all that does not bear on that is left out.
+
+    The first step allocates most; the loss scaling of float16 skips some until it has found its scale, and a trial in
+    which no weight has changed is invalid.
+    """
+    return replace(
+        protocol,
+        warmup=Warmup(min_s=0, min_steps=1, max_s=0, group_s=0, tolerance=1),
+        blocks=Blocks(count=1, min_s=0, min_steps=12),
+        synced_steps=2,
+        profiled_steps=0,
+        other_processes="flag",
+    )

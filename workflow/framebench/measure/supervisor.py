@@ -16,6 +16,7 @@ from framebench import __version__, record
 from framebench.measure.allocator import preload
 from framebench.measure.devices import allocation, cpu, nvml, samples
 from framebench.measure.devices.sampling import Sampling
+from framebench.measure.request import Request
 
 SHARED = "other_process_on_gpu"  # flag of a run before or after which another process computed on its card
 BUSY = "busy_machine"  # flag of a run beside which the machine had more to do than cpu.BUSY_CORES
@@ -28,17 +29,16 @@ BAD_ALLOC = "terminate called after throwing an instance of 'std::bad_alloc'"
 NO_THREAD = "creation via pthread_create() failed"
 
 
-def supervise(request: dict, log: Path, samples_path: Path | None = None) -> dict:
+def supervise(request: Request, log: Path, samples_path: Path | None = None) -> dict:
     """Run the worker on `request` to its end or its timeout, its output into `log`; returns the run's record.
 
     On a GPU, the samples of it go into the file `samples_path`, if one is named.
     """
     known = asked_for(request) | cpu.machine() | revision() | allocation.facts() | {"started_unix_s": time.time()}
-    if reason := request.get("refused"):
-        return record.record(**known, flags=stand_in(), status="failed", reason=reason)
-    uuid = request["gpu"] and request["gpu"]["uuid"]
+    if request.refused:
+        return record.record(**known, flags=stand_in(), status="failed", reason=request.refused)
+    uuid, protocol = request.uuid, request.protocol
     known["device_name"] = None if uuid else known["cpu_model"]
-    cores = request["protocol"]["cores"]
     known["busy_at_start_cores"] = cpu.busy_cores_now()
     flags: list[str] = []
     if uuid:
@@ -51,31 +51,31 @@ def supervise(request: dict, log: Path, samples_path: Path | None = None) -> dic
             return record.record(**known, flags=stand_in(), status="failed", reason=without_card(uuid, error))
     with tempfile.TemporaryDirectory() as folder:
         asked, seen = Path(folder, "request.json"), Path(folder, "observed.json")
-        asked.write_text(json.dumps(request))
+        asked.write_text(request.to_json())
         log.parent.mkdir(parents=True, exist_ok=True)
         # Pinned from its start: a library may make its threads when it is imported.
-        with log.open("w") as output, sampling_of(request, Path(folder)) as sampling, cpu.pinned(cores):
+        with log.open("w") as output, sampling_of(request, Path(folder)) as sampling, cpu.pinned(protocol.cores):
             start, usage = time.perf_counter(), cpu.usage()
             worker = subprocess.Popen(
                 [sys.executable, "-P", "-m", "framebench.measure.worker", asked, seen, str(os.getpid())],
-                env=environment(request["threads"], uuid) | preload(request["tuning"].get("allocator", "system")),
+                env=environment(protocol.threads, uuid) | preload(request.tuning.get("allocator", "system")),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-            timeout_s = request["protocol"]["timeout_s"]
             try:
-                frequencies = wait(worker, timeout_s, sampling)
-                observed = seen_by(worker, seen, log, limited=bool(request.get("host_memory_mib")))
+                frequencies = wait(worker, protocol.timeout_s, sampling)
+                observed = seen_by(worker, seen, log, limited=bool(request.host_memory_mib))
                 observed["cpu_mhz"] = mean_within(frequencies, observed.get("blocks"))
             except subprocess.TimeoutExpired:
                 os.killpg(worker.pid, signal.SIGKILL)
                 worker.wait()
-                observed = {"status": "timeout", "reason": f"still running after protocol.timeout_s = {timeout_s} s"}
+                reason = f"still running after protocol.timeout_s = {protocol.timeout_s} s"
+                observed = {"status": "timeout", "reason": reason}
             known["process_s"] = time.perf_counter() - start
             if sampled := sampling and sampling.stop():
-                observed |= of_gpu(sampled, observed, round(1e9 * start), worker.pid, request["batch_size"])
+                observed |= of_gpu(sampled, observed, round(1e9 * start), worker.pid, request.cell.batch_size)
                 if samples_path:
                     samples.save(samples_path, sampled)
             known |= cpu.others(usage, cpu.usage())
@@ -92,14 +92,15 @@ def supervise(request: dict, log: Path, samples_path: Path | None = None) -> dic
     return record.record(**known | observed)
 
 
-def asked_for(request: dict) -> dict[str, Any]:
+def asked_for(request: Request) -> dict[str, Any]:
     """Record fields that a request has from the beginning."""
-    cell = ("device", "workload", "framework", "track", "precision", "input", "batch_size")
-    cores = request["protocol"]["cores"]
+    cores = request.protocol.cores
     return {
-        **{name: request[name] for name in (*cell, "round", "order", "seed", "threads", "lock_digest", "certificate")},
-        "interpreter": "site" if request["site"] else "installed",
-        "tuning": json.dumps(request["tuning"]) if request["tuning"] else None,
+        **vars(request.cell),
+        **{name: getattr(request, name) for name in ("round", "order", "lock_digest", "certificate")},
+        **{name: getattr(request.protocol, name) for name in ("seed", "threads")},
+        "interpreter": "site" if request.site else "installed",
+        "tuning": json.dumps(request.tuning) if request.tuning else None,
         "cores": ",".join(map(str, cores)) if cores else None,
     }
 
@@ -156,12 +157,12 @@ def without_card(uuid: str, error: nvml.NvmlError) -> str:
     )
 
 
-def sampling_of(request: dict, folder: Path) -> Sampling | nullcontext[None]:
+def sampling_of(request: Request, folder: Path) -> Sampling | nullcontext[None]:
     """The sampling of the GPU that is measured on, with which an idle time has passed; of a CPU, nothing."""
-    if not request.get("gpu"):
+    if not request.uuid:
         return nullcontext()
-    protocol = request["protocol"]
-    sampling = Sampling(request["gpu"]["uuid"], protocol["sampler_hz"], protocol["cores"], folder / "samples.jsonl")
+    protocol = request.protocol
+    sampling = Sampling(request.uuid, protocol.sampler_hz, protocol.cores, folder / "samples.jsonl")
     sampling.idle()
     return sampling
 

@@ -6,20 +6,14 @@ with the best settings so far, until the trials are spent; speeds of the same se
 that fails is recorded and its settings are never chosen.
 """
 
-import argparse
-import dataclasses
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from statistics import geometric_mean
 
 from framebench import record, workloads
-from framebench.measure import die_with
-from framebench.measure.devices import allocation
-from framebench.measure.devices.lease import lease
+from framebench.measure import command
 from framebench.measure.supervisor import supervise
 
 Options = Mapping[str, tuple]
@@ -76,47 +70,18 @@ def _changes(options: Options) -> Iterator[Settings]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m framebench.measure.tune", description=__doc__)
-    for name in ("device", "workload", "framework", "precision", "input"):
-        parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--uuid", dest="gpu", type=lambda uuid: {"uuid": uuid}, help="of the GPU to measure on")
-    parser.add_argument("--allocated", metavar="MODEL", help="measure on what Slurm allocated: this GPU, or `cpu`")
+    parser = command.parser("framebench.measure.tune", __doc__, decided=("track", "batch_size"))
     parser.add_argument("--options", type=json.loads, required=True, help="JSON: option → its values")
     parser.add_argument("--trials", type=int, required=True, help="runs that the search may make")
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--threads", type=int, required=True, help="CPU threads for the framework")
-    parser.add_argument("--protocol", type=json.loads, required=True, help="JSON, as for framebench.measure")
-    parser.add_argument("--data", type=Path, required=True, help="npz with images and labels")
-    parser.add_argument("--environment", type=Path, required=True, help="prefix that this interpreter must have")
-    parser.add_argument("--lock-digest", required=True)
-    parser.add_argument("--site", action="store_true", help="this interpreter is the site's own")
-    parser.add_argument("--parent", type=int, default=os.getppid(), help="process to die with (default: the caller)")
-    parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True, help="JSON: the settings chosen and all trials")
     arguments = parser.parse_args()
-    die_with(arguments.parent)
-    batch_size = workloads.load(arguments.workload).article_batch_size
     made = 0
 
     def run(settings: Settings) -> Trial:
         nonlocal made
         made += 1
-        request = (
-            {name: value for name, value in vars(arguments).items() if name not in NOT_OF_A_RUN}
-            | device
-            | {
-                "track": "tuned",
-                "batch_size": batch_size,
-                "round": made,
-                "order": made,
-                "certificate": None,
-                "tuning": settings,
-                "data": str(arguments.data),
-                "environment": str(arguments.environment),
-            }
-        )
+        asked = replace(request, round=made, order=made, tuning=settings)
         try:
-            trial = trial_of(settings, supervise(request, arguments.log))
+            trial = trial_of(settings, supervise(asked, arguments.log))
         except FileNotFoundError as error:
             trial = Trial(settings, None, str(error))
         outcome = f"{trial.images_per_s:,.0f} images/s" if trial.images_per_s else trial.reason
@@ -125,8 +90,8 @@ def main() -> None:
         print(f"{what}: {words}: {outcome}", file=sys.stderr, flush=True)
         return trial
 
-    device = {"gpu": arguments.gpu} | allocation.bound(arguments.allocated)
-    with lease(device["gpu"]["uuid"] if device["gpu"] else arguments.device):
+    batch_size = workloads.load(arguments.workload).article_batch_size
+    with command.leased(arguments, track="tuned", batch_size=batch_size) as request:
         try:
             chosen, trials = search(arguments.options, arguments.trials, run)
         except RuntimeError as error:
@@ -137,12 +102,9 @@ def main() -> None:
         "framework": arguments.framework,
         "batch_size": batch_size,
         "chosen": chosen,
-        "trials": [dataclasses.asdict(trial) for trial in trials],
+        "trials": [asdict(trial) for trial in trials],
     }
     record.write(arguments.output, found)
-
-
-NOT_OF_A_RUN = ("options", "trials", "parent", "log", "output")
 
 
 def trial_of(settings: Settings, run: dict) -> Trial:

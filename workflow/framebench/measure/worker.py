@@ -23,7 +23,7 @@ from framebench.frameworks.contract import Adapter, Inspector, Trainer, Weights
 from framebench.measure import allocator, ceiling, die_with, footprint, split
 from framebench.measure.devices import cpu, cuda, nvml
 from framebench.measure.pace import MoreWork, Pace, Timeline
-from framebench.measure.protocol import Blocks, Warmup
+from framebench.measure.request import Request
 from framebench.workloads.layers import Workload, parameters
 
 # Relative; the float32 noise of a loss is below 1e-6, and one step of the slowest workload moves it by more.
@@ -34,81 +34,80 @@ LOOP = "recurrent_loop_on_gpu"  # flag of a run on a GPU whose recurrent layer w
 
 def main() -> None:
     die_with(int(sys.argv[3]))
-    request = json.loads(Path(sys.argv[1]).read_text())
+    request = Request.from_json(Path(sys.argv[1]).read_text())
     observed: dict[str, object] = {"status": "ok", "flags": []}
     try:
-        if mib := request.get("host_memory_mib"):
-            cpu.limit_memory(mib)
+        if request.host_memory_mib:
+            cpu.limit_memory(request.host_memory_mib)
         observe(request, observed)
     except Exception as error:
         traceback.print_exc()
         out_of_memory = isinstance(error, MemoryError)
         if "framework_version" in observed:
-            out_of_memory = frameworks.load(request["framework"]).out_of_memory(error)
+            out_of_memory = frameworks.load(request.cell.framework).out_of_memory(error)
         observed["status"] = "out_of_memory" if out_of_memory else "failed"
         observed["reason"] = f"{type(error).__name__}: {' '.join(str(error).split())[:REASON_LENGTH]}"
     Path(sys.argv[2]).write_text(json.dumps(observed))
 
 
-def observe(request: dict, observed: dict[str, object]) -> None:
+def observe(request: Request, observed: dict[str, object]) -> None:
     """Measure what `request` asks for and put record fields into `observed` as they become known."""
     observed |= {
         "python_version": platform.python_version(),
         "numpy_version": np.__version__,
         "environment_prefix": os.path.relpath(sys.prefix),
     }
-    workload = workloads.load(request["workload"])
-    batch_size, tuning = request["batch_size"], request["tuning"]
+    cell, protocol, tuning = request.cell, request.protocol, request.tuning
+    workload = workloads.load(cell.workload)
     allocator.check(tuning.get("allocator", "system"))
 
     start = time.perf_counter()
-    adapter = frameworks.load(request["framework"])
+    adapter = frameworks.load(cell.framework)
     observed["import_s"] = time.perf_counter() - start
     observed["host_rss_import_mib"] = cpu.resident_mib()
     observed |= adapter.versions()
-    uuid = request["gpu"] and request["gpu"]["uuid"]
-    device = cuda.device(uuid)
+    device = cuda.device(request.uuid)
 
-    threads, precision = request["threads"], request["precision"]
-    weights = workload.initial_weights(request["seed"])
+    threads, precision = protocol.threads, cell.precision
+    weights = workload.initial_weights(protocol.seed)
     start = time.perf_counter()
     adapter.start(threads, precision, device)
     started_s = time.perf_counter() - start
-    if uuid:
+    if request.uuid:
         with nvml.session():
-            observed["gpu_started_mib"] = nvml.used_mib(nvml.handle(uuid))
+            observed["gpu_started_mib"] = nvml.used_mib(nvml.handle(request.uuid))
     start = time.perf_counter()
-    trainer = adapter.Trainer(workload, weights, batch_size, threads, precision, tuning=tuning, device=device)
+    trainer = adapter.Trainer(workload, weights, cell.batch_size, threads, precision, tuning=tuning, device=device)
     observed["build_s"] = started_s + time.perf_counter() - start
     observed["settings"] = json.dumps(trainer.settings(), sort_keys=True)
     observed["parameters"] = parameters({name: array.shape for name, array in trainer.weights().items()})
     if observed["parameters"] != workload.parameters:
         raise ValueError(
-            f"{workload.name} has {workload.parameters} parameters; {request['framework']} has {observed['parameters']}"
+            f"{workload.name} has {workload.parameters} parameters; {cell.framework} has {observed['parameters']}"
         )
     observed["flops_per_sample"] = workload.flops_per_sample
 
-    images, labels = whole_batches(workload, Path(request["data"]), batch_size, request.get("batches"))
-    first_batch = images[:batch_size].copy(), labels[:batch_size].copy()
-    trainer.feed(images, labels, request["input"])
+    images, labels = whole_batches(workload, Path(request.data), cell.batch_size, request.batches)
+    first_batch = images[: cell.batch_size].copy(), labels[: cell.batch_size].copy()
+    trainer.feed(images, labels, cell.input)
     del images, labels
     observed["host_rss_built_mib"] = cpu.resident_mib()
 
     measured, output = measure(trainer, request, workload)
     observed |= measured
     if output is not None:
-        looked_at = None if request.get("weights_only") else precision
+        looked_at = None if request.weights_only else precision
         observed |= outcome_of_inference(trainer, workload, output, looked_at)
-    elif request.get("weights_only"):
+    elif request.weights_only:
         observed |= outcome_by_weights(trainer.weights(), weights)
     else:
         observed |= outcome(trainer, workload, weights, first_batch, precision)
-    if not request.get("weights_only"):
+    if not request.weights_only:
         seen, flags = looked_into(trainer, adapter, request, workload=workload, images=first_batch[0], device=device)
         observed |= seen | {"flags": [*observed["flags"], *flags]}  # type: ignore[misc]
 
 
-def measure(trainer: Trainer, request: dict, workload: Workload) -> tuple[dict[str, object], np.ndarray | None]:
+def measure(trainer: Trainer, request: Request, workload: Workload) -> tuple[dict[str, object], np.ndarray | None]:
     """Train, or infer, as `request` asks for; record fields on the time and the memory that it took.
 
     The second value is what came out of the last batch in inference, None in training.
@@ -116,10 +115,9 @@ def measure(trainer: Trainer, request: dict, workload: Workload) -> tuple[dict[s
     seen: dict[str, object] = {}
     peak_mib = cpu.resident_peak_mib()
     peak_is_of_training = cpu.forget_peak()
-    protocol = request["protocol"]
-    clock = cpu.FaultClock()
-    pace = Pace(Warmup(**protocol["warmup"]), Blocks(**protocol["blocks"]), protocol["synced_steps"], clock)
-    more_work_every = self_comparison.extra_step_every(request["framework"])
+    protocol, clock = request.protocol, cpu.FaultClock()
+    pace = Pace(protocol.warmup, protocol.blocks, protocol.synced_steps, clock)
+    more_work_every = self_comparison.extra_step_every(request.cell.framework)
     listener = MoreWork(pace, more_work_every) if more_work_every else pace
     outputs: deque[np.ndarray] = deque(maxlen=1)
     pace.start()
@@ -134,7 +132,7 @@ def measure(trainer: Trainer, request: dict, workload: Workload) -> tuple[dict[s
         seen["host_rss_training_peak_mib"] = training_peak_mib
     seen["allocator_peak_mib"], seen["allocator_reserved_peak_mib"] = trainer.allocator_peaks_mib()
 
-    seen |= timing(pace.timeline, request["batch_size"], workload)
+    seen |= timing(pace.timeline, request.cell.batch_size, workload)
     blocks = pace.timeline.blocks
     faults = clock.minor_faults(blocks[0].t0_ns, blocks[-1].t1_ns)
     seen["minor_faults_per_step"] = faults / sum(block.steps for block in blocks)
@@ -174,17 +172,17 @@ def outcome_of_inference(
 
 
 def looked_into(
-    trainer: Trainer, adapter: Adapter, request: dict, *, workload: Workload, images: np.ndarray, device: str
+    trainer: Trainer, adapter: Adapter, request: Request, *, workload: Workload, images: np.ndarray, device: str
 ) -> tuple[dict[str, object], list[str]]:
     """Record fields and flags from the framework's inspector; where it has none, the reason."""
     try:
-        module = frameworks.inspector(request["framework"])
+        module = frameworks.inspector(request.cell.framework)
     except frameworks.NoInspectorError as error:
         return {"profile_reason": str(error)}, []
     inspector = module.Inspector(trainer)
     seen, flags = kernels_seen(inspector, images, device)
-    if request.get("diagnosis"):
-        if steps := request["protocol"]["profiled_steps"]:
+    if request.diagnosis:
+        if steps := request.protocol.profiled_steps:
             seen |= split.measured(trainer, module, workload, device, steps)
         seen |= ceiling.measured(inspector, adapter.out_of_memory)
     return seen, flags

@@ -200,14 +200,14 @@ def certificate_id(framework: str, workload: str, lock_digest: str, root: Path =
 
 
 @cache
-def code(command: str, root: Path = ROOT) -> tuple[Path, ...]:
-    """The files of the package behind `python -m COMMAND`, relative to the repository, sorted.
+def code(*modules: str, root: Path = ROOT) -> tuple[Path, ...]:
+    """The files of the package behind these modules, `framebench.…`, relative to the repository, sorted.
 
     For Snakemake's `input`: it does not see by itself that a program it calls has changed.
     """
-    path = root / PACKAGE.parent / command.replace(".", "/")
-    entry = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
-    return tuple(sorted(_closure([entry], root)))
+    paths = [root / PACKAGE.parent / module.replace(".", "/") for module in modules]
+    entries = [path / "__main__.py" if path.is_dir() else path.with_suffix(".py") for path in paths]
+    return tuple(sorted(_closure(entries, root)))
 
 
 def third_party(framework: str, root: Path = ROOT) -> tuple[str, ...]:

@@ -3,43 +3,23 @@
 import argparse
 import json
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
 
 from framebench.plan.config import Config, Rounds, against_itself, load
-from framebench.record import BLOCK
+from framebench.record import BLOCK, TYPES, Block, Cell
 
 # Where the record of a run stands in the results folder: for `format`, and for Snakemake as wildcards.
-RECORD = "runs/{device}/{workload}/{framework}/{track}/{precision}/{input}/batch-{batch_size}/round-{round}.json"
+_FOLDERS = "/".join(f"{{{name}}}" for name in TYPES).replace("{batch_size}", "batch-{batch_size}")
+RECORD = f"runs/{_FOLDERS}/round-{{round}}.json"
 # Where stands what a search for the largest batch found.
 LARGEST_BATCH = "largest-batch/{device}/{workload}/{framework}/{precision}.json"
 
 # The runs that one job of a cluster makes, by the wildcards of RECORD: all frameworks of a block in one round.
-TOGETHER = "{campaign}{device}-{workload}-{track}-{precision}-{input}-{batch_size}-{round}"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What is measured; the cells that differ only in framework are compared."""
-
-    device: str
-    workload: str
-    framework: str
-    track: str
-    precision: str
-    input: str
-    batch_size: int
-
-    @property
-    def block(self) -> "Block":
-        return self.device, self.workload, self.track, self.precision, self.input, self.batch_size
-
-
-# What is compared: device, workload, track, precision, input and batch size, as in the tables.
-Block = tuple[str, str, str, str, str, int]
+TOGETHER = "{campaign}" + "-".join(f"{{{name}}}" for name in [*BLOCK, "round"])
 
 
 @dataclass(frozen=True)
@@ -59,10 +39,11 @@ def cells(config: Config) -> list[Cell]:
 def rounds(config: Config) -> dict[Cell, Rounds]:
     """How often each cell is measured, in the order of the configuration."""
     return {
-        Cell(device, entry.workload, framework, track, precision, input, batch_size): entry.rounds
+        Cell(*values): entry.rounds
         for entry in config.matrix
-        for device, framework, track, precision, input, batch_size in product(
+        for values in product(
             config.devices,
+            [entry.workload],
             config.frameworks,
             entry.tracks,
             entry.precisions,
@@ -149,6 +130,12 @@ def asked_rounds(path: Path) -> dict[Block, int]:
     return {tuple(row[key] for key in BLOCK): row["rounds"] for row in rows}
 
 
+def timeline_run(config: Config, device: str) -> Run:
+    """The run of which a GPU's timeline is: the baseline's first, at the largest of its batch sizes."""
+    of_device = [run for run in runs(config) if (run.cell.device, run.cell.framework) == (device, config.baseline)]
+    return max(of_device, key=lambda run: (run.cell.batch_size, -run.round))
+
+
 def record_path(results: str, run: Run) -> str:
     """The file of a run's record under the folder `results`."""
     return f"{results}/{RECORD.format(**vars(run.cell), round=run.round)}"
@@ -156,33 +143,20 @@ def record_path(results: str, run: Run) -> str:
 
 def run_of(wildcards: Mapping[str, str]) -> Run:
     """The run whose record's path has these wildcards; KeyError for one that is missing."""
-    cell = Cell(
-        device=wildcards["device"],
-        workload=wildcards["workload"],
-        framework=wildcards["framework"],
-        track=wildcards["track"],
-        precision=wildcards["precision"],
-        input=wildcards["input"],
-        batch_size=int(wildcards["batch_size"]),
-    )
-    return Run(cell, int(wildcards["round"]))
+    return Run(Cell.of(wildcards), int(wildcards["round"]))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the plan of a campaign: the paths of its records, one a line, in the order of measuring."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.plan.matrix", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m framebench plan", description=main.__doc__)
     parser.add_argument("--config", required=True, type=json.loads, help="the configuration as JSON")
     parser.add_argument("--rounds", type=Path, metavar="rounds.json", help="what the rules for rounds asked for")
     parser.add_argument("--aa", action="store_true", help="the campaign of the frameworks against themselves")
     parser.add_argument("--output", required=True, type=Path)
-    arguments = parser.parse_args()
-    config = load(arguments.config, "--config")
-    if arguments.aa:
+    options = parser.parse_args(arguments)
+    config = load(options.config, "--config")
+    if options.aa:
         config = against_itself(config)
-    asked = asked_rounds(arguments.rounds) if arguments.rounds else {}
+    asked = asked_rounds(options.rounds) if options.rounds else {}
     paths = [record_path(config.results, run) for run in runs(config, asked)]
-    arguments.output.write_text("".join(f"{path}\n" for path in paths))
-
-
-if __name__ == "__main__":
-    main()
+    options.output.write_text("".join(f"{path}\n" for path in paths))

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from framebench.plan.knobs import WrittenProtocol
+
 LOCAL_KEYS = ("uuid", "model")  # of a device that is on the machine that Snakemake runs on
 GPU_KEYS = ("model", "gpu_model", "gres")  # that say which GPU
 # Options of sbatch for these; `gpu` and `gpu_model` are one, and slurm_extra is some already.
@@ -53,8 +55,8 @@ def is_request(binding: Mapping[str, Any]) -> bool:
     return bool(set(binding) - set(LOCAL_KEYS))
 
 
-def problems(devices: Mapping[str, Mapping[str, Any]], protocol: Mapping[str, Any]) -> Iterator[str]:
-    """What contradicts itself in devices that keep to the schema; what Slurm has is for Slurm to say."""
+def problems(devices: Mapping[str, Mapping[str, Any]], protocol: WrittenProtocol) -> Iterator[str]:
+    """Contradictions in devices whose keys are right by themselves; what Slurm has is for Slurm to say."""
     asked = [name for name, binding in devices.items() if is_request(binding)]
     for name, binding in devices.items():
         where = f"devices.{name}"
@@ -73,11 +75,12 @@ def problems(devices: Mapping[str, Mapping[str, Any]], protocol: Mapping[str, An
             yield f"{where}.kind: a device of the name {CPU!r} is a processor; give the GPU another name"
         if "gpu_model" in binding and "gres" in binding:
             yield f"{where}: gpu_model and gres both ask for a GPU; give one"
-        if "runtime" in binding and 60 * binding["runtime"] < (least_s := _shortest_s(protocol)):
-            yield f"{where}.runtime: {binding['runtime']} minutes are less than the {least_s:g} s that a run takes"
-        if name in asked and protocol["threads"] != "auto" and protocol["threads"] > (cpus := _cpus(binding)):
-            yield f"protocol.threads: {protocol['threads']} is more than the {cpus} cpus_per_task of devices.{name}"
-    if asked and protocol["cores"] != "any":
+        if "runtime" in binding and 60 * binding["runtime"] < protocol.shortest_s:
+            minutes = f"{where}.runtime: {binding['runtime']} minutes"
+            yield f"{minutes} are less than the {protocol.shortest_s:g} s that a run takes"
+        if name in asked and protocol.threads != "auto" and protocol.threads > (cpus := _cpus(binding)):
+            yield f"protocol.threads: {protocol.threads} is more than the {cpus} cpus_per_task of devices.{name}"
+    if asked and protocol.cores != "any":
         yield f"protocol.cores: Slurm chooses the cores of {asked[0]!r} of devices; allowed: any"
 
 
@@ -94,7 +97,7 @@ def _request(name: str, binding: Mapping[str, Any], timeout_s: float) -> Request
     named = {"partition": "slurm_partition", "account": "slurm_account"}
     same = ("partition", "account", "qos", "constraint", "gpu_model", "gres")
     extra = [f"--{key}={binding[key]}" for key in ("nodelist", "exclude") if key in binding]
-    extra += ["--exclusive"] * binding.get("exclusive", False) + binding.get("slurm_extra", [])
+    extra += ["--exclusive"] * binding.get("exclusive", False) + list(binding.get("slurm_extra", ()))
     resources: dict[str, int | str] = {named.get(key, key): binding[key] for key in same if key in binding}
     resources |= {
         "cpus_per_task": _cpus(binding),
@@ -115,11 +118,6 @@ def _kind(name: str, binding: Mapping[str, Any]) -> str:
 
 def _cpus(binding: Mapping[str, Any]) -> int:
     return binding.get("cpus_per_task", CPUS)
-
-
-def _shortest_s(protocol: Mapping[str, Any]) -> float:
-    blocks = protocol["blocks"]
-    return protocol["warmup"]["min_s"] + blocks["count"] * blocks["min_s"]
 
 
 def load_modules(modules: Sequence[str]) -> str:

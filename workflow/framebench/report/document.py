@@ -14,12 +14,12 @@ from framebench.analyse.selection import PANEL, device_name
 from framebench.analyse.table import flagged
 from framebench.answer import verdict
 from framebench.certify.page import CIRCUMSTANCES, nearest
-from framebench.figures import campaign, drawing, names
+from framebench.figures import campaign, drawing, registry
 from framebench.languages import Language
 from framebench.plan import catalogue
 from framebench.record import BLOCK, STAND_IN
 from framebench.report import flips, gaps, illustrations, rows, surroundings
-from framebench.report.quantities import QUANTITIES, Cell, Quantity, Value, cells, in_words
+from framebench.report.quantities import QUANTITIES, Measured, Quantity, Value, cells, in_words
 from framebench.report.results import Results
 
 # matplotlib's markers by what Vega calls them.
@@ -60,12 +60,14 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
     tables = {name: rows.grouped(name, text) for name, text in text_of.items() if rows.fits(text)}
     measured = cells(results, making.baseline, language)
 
-    def pictures(titles: Mapping[str, str]) -> list[dict[str, Any]]:
-        return [
-            asdict(one) | {"sources": [(table, rows.link(tables, table, {})) for table in one.sources]}
-            for one in illustrations.illustrations(titles, results.figures)
+    # What was not drawn has no file: any device may have a timeline, and any campaign a search.
+    scope = registry.scope_of(measurements.to_dict("records"), sampled=list(devices), searched=True)
+    pictures = {
+        section: [
+            asdict(one) | {"sources": [(table, rows.link(tables, table, {})) for table in one.sources]} for one in drawn
         ]
-
+        for section, drawn in illustrations.illustrations(scope, results.figures, language, devices).items()
+    }
     sentences = verdict.sentences(
         measurements,
         comparisons,
@@ -77,14 +79,13 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         labels=labels,
         baseline=making.baseline,
         results=results.folder,
-        agreements=results.tables.get("agreement"),
+        agreement=results.tables.get("agreement"),
     )
     warning = language["stand_in"] if flagged(measurements, STAND_IN).any() else ""
     confidence = drawing.confidence_of(comparisons)
     certified = {
         (one.get("machine", ""), workload, framework) for (workload, framework, _), one in results.certificates.items()
     }
-    today = pictures(illustrations.of_article(devices, language))
     return {
         "languages": making.languages,
         "warning": warning,
@@ -92,8 +93,7 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         "provenance": drawing.provenance(measurements, language, labels).split("\n"),
         "answers": [_said(one, tables) for one in sentences if one.where],
         "caveats": [_said(one, tables) for one in sentences if not one.where and one.text != warning],
-        "today": today,
-        "published": pictures(illustrations.of_2018(devices, language)),
+        "pictures": pictures,
         "explorer": _explorer(measured, results, tables, speaker, making.baseline)
         | {
             "start": next(({key: str(value) for key, value in one.where.items()} for one in sentences if one.where), {})
@@ -102,7 +102,6 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
             _flip(pair, tables, speaker)
             for pair in flips.pairs(comparisons, list(measurements["framework"].unique()), making.baseline)
         ],
-        "static": pictures(illustrations.named([*illustrations.STATIC, names.LARGEST_BATCH], language)),
         "cells": _cell_table(measured, tables, speaker),
         "certificates": [
             _certificate(one, name, speaker.at(labels[framework], one.get("machine", "")), making.archive)
@@ -130,9 +129,6 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
             ": ".join(filter(None, row)) for row in results.rows.get("left_out", pd.DataFrame()).itertuples(index=False)
         ],
         "agreement": _agreement(results, tables, speaker),
-        "steadiness": pictures(
-            illustrations.named(illustrations.STEADINESS, language) | illustrations.of_timelines(devices, language)
-        ),
         "of_device": surroundings.told(measurements, "device", surroundings.OF_DEVICE),
         "of_framework": surroundings.told(measurements, "framework", surroundings.OF_FRAMEWORK),
         "of_campaign": surroundings.told(measurements, None, surroundings.OF_CAMPAIGN),
@@ -197,7 +193,7 @@ class _Speaker:
 
 
 def _explorer(
-    measured: Sequence[Cell], results: Results, tables: Mapping[str, rows.Table], speaker: _Speaker, baseline: str
+    measured: Sequence[Measured], results: Results, tables: Mapping[str, rows.Table], speaker: _Speaker, baseline: str
 ) -> dict[str, Any]:
     """What the charts that a reader chooses are drawn of: a block for every combination that was measured."""
     language, measurements, comparisons = speaker.language, results.measurements, results.tables["comparisons"]
@@ -205,7 +201,7 @@ def _explorer(
     blocks: dict[tuple[str, ...], dict[str, Any]] = {}
     several = any(machines.machine(str(cell.where["device"])) for cell in measured)
 
-    def where(cell: Cell) -> dict[str, str]:
+    def where(cell: Measured) -> dict[str, str]:
         """What is chosen by: of many machines, first one of them."""
         machine = {"machine": machines.machine(str(cell.where["device"]))} if several else {}
         return machine | {name: str(cell.where[name]) for name in BLOCK}
@@ -259,7 +255,7 @@ def _explorer(
     }
 
 
-def _value(quantity: Quantity, cell: Cell, tables: Mapping[str, rows.Table], speaker: _Speaker) -> dict[str, Any]:
+def _value(quantity: Quantity, cell: Measured, tables: Mapping[str, rows.Table], speaker: _Speaker) -> dict[str, Any]:
     """A value with its text and the place of its rows; numbers that are none are null."""
     value = cell.values[quantity.name]
     return asdict(value) | {
@@ -269,7 +265,7 @@ def _value(quantity: Quantity, cell: Cell, tables: Mapping[str, rows.Table], spe
     }
 
 
-def _cell_table(measured: Sequence[Cell], tables: Mapping[str, rows.Table], speaker: _Speaker) -> dict[str, Any]:
+def _cell_table(measured: Sequence[Measured], tables: Mapping[str, rows.Table], speaker: _Speaker) -> dict[str, Any]:
     """A line per cell: the keys in which cells differ, what was measured, and what became of the runs."""
     language = speaker.language
     keys = ["framework", *BLOCK]

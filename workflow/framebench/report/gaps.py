@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import get_args
 
 import pandas as pd
-import yaml
 
-from framebench.figures.names import TRACKS
 from framebench.frameworks import self_comparison
 from framebench.plan import catalogue
-from framebench.plan.config import SCHEMA
+from framebench.plan.knobs import Input
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,8 @@ def gaps(measurements: pd.DataFrame) -> list[Gap]:
         *_gap("workload", catalogue.workloads(), measurements["workload"]),
         *_gap("device", ["cpu", "gpu"], ["cpu" if kind == "cpu" else "gpu" for kind in kinds]),
     ]
-    possible = {"track": TRACKS, "precision": sorted(trainable), "input": _inputs()}
+    tracks = sorted({track for framework in frameworks for track in catalogue.adapter(framework).tracks})
+    possible = {"track": tracks, "precision": sorted(trainable), "input": get_args(Input)}
     for workload, runs in measurements.groupby("workload"):
         for key, values in possible.items():
             found += _gap(key, values, runs[key], str(workload))
@@ -50,8 +50,3 @@ def _gap(key: str, possible: Iterable[str], measured: Iterable[str], workload: s
     measured = set(measured)
     values = [value for value in possible if value not in measured]
     return [Gap(key, values, workload)] if values else []
-
-
-def _inputs() -> list[str]:
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    return schema["properties"]["matrix"]["items"]["properties"]["inputs"]["items"]["enum"]

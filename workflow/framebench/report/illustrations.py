@@ -1,38 +1,14 @@
-"""The figures in the page: which stand where, what they are called, and of which tables they were drawn."""
+"""The figures in the page: their sections, titles and pictures, and the tables that they were drawn of."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from scour import scour
 
-from framebench.figures import names
+from framebench.analyse import given
+from framebench.figures import registry
 from framebench.languages import Language
-
-# What the interactive charts show, for print and for where there is no script, and what they do not.
-STATIC = (
-    *("throughput", "ratio", "memory", "gpu-memory", "energy", "first-step", "split", "share-of-peak", "devices"),
-    "effects",
-)
-STEADINESS = ("campaign", "warmup")
-
-SOURCES = {
-    "ratio": ("comparisons",),
-    "effects": ("effects", "payback"),
-    "split": ("measurements", "why"),
-    "throughput": ("measurements", "literature"),
-    "warmup": ("warmup",),
-    "share-of-peak": ("measurements", "limits"),
-    "campaign": ("measurements", "order"),
-    names.LARGEST_BATCH: ("largest_batch",),
-    **dict.fromkeys(names.ARTICLE_2018, ("rosetta-2018",)),
-}
-# Of figures that there are of every device, by what their names begin with.
-SOURCES_OF = {
-    "article-": ("measurements", "comparisons"),
-    "then-and-now-": ("measurements", "comparisons", "rosetta-2018"),
-}
-OTHER_SOURCES = ("measurements",)
 
 # Characters that an URL in quotes may hold as they are.
 UNQUOTED = " !$&'()*+,-./:;=?@[]^_`{|}~<>"
@@ -46,50 +22,23 @@ class Illustration:
     sources: tuple[str, ...]  # tables
 
 
-def of_article(devices: Mapping[str, str], language: Language) -> dict[str, str]:
-    """The charts in the article's form that there may be, with their titles; `devices` by name, as a reader says."""
-    return {
-        names.article(device, track): language[f"title_article_{track}"].format(device=called)
-        for device, called in devices.items()
-        for track in names.TRACKS
-    }
+def illustrations(
+    scope: registry.Scope, figures: Mapping[str, str], language: Language, devices: Mapping[str, str]
+) -> dict[str, list[Illustration]]:
+    """The figures that were drawn, by their section of the page, each section in order.
 
-
-def of_2018(devices: Mapping[str, str], language: Language) -> dict[str, str]:
-    """The article's own charts, beside ours and by themselves, likewise."""
-    beside = {
-        names.then_and_now(device): language["title_then_and_now"].format(device=called)
-        for device, called in devices.items()
-    }
-    return beside | {
-        name: language["title_article_2018"].format(gpu=name.rpartition("-")[2].upper()) for name in names.ARTICLE_2018
-    }
-
-
-def of_timelines(devices: Mapping[str, str], language: Language) -> dict[str, str]:
-    """The timelines that there may be, likewise."""
-    return {
-        f"timeline-{device}": language["title_timeline"].format(device=called) for device, called in devices.items()
-    }
-
-
-def named(figures: Iterable[str], language: Language) -> dict[str, str]:
-    """These figures with their titles, which the language has by their names."""
-    return {name: language[f"title_{name.replace('-', '_')}"] for name in figures}
-
-
-def illustrations(titles: Mapping[str, str], figures: Mapping[str, str]) -> list[Illustration]:
-    """Those of `titles` that are among the `figures`, in that order."""
-    return [
-        Illustration(
-            name,
-            title,
-            f"data:image/svg+xml,{quote(smaller(figures[name]), safe=UNQUOTED)}",
-            SOURCES.get(name) or next((of for kind, of in SOURCES_OF.items() if name.startswith(kind)), OTHER_SOURCES),
-        )
-        for name, title in titles.items()
-        if name in figures
-    ]
+    `figures` has their SVG by name, `devices` each device as a reader calls it.
+    """
+    sections: dict[str, list[Illustration]] = {figure.section: [] for figure in registry.figures()}
+    for name in registry.names(scope):
+        if name in figures:
+            figure, fields = registry.find(name)
+            url = f"data:image/svg+xml,{quote(smaller(figures[name]), safe=UNQUOTED)}"
+            sources = tuple(given.table_of(need) for need in figure.needs if need != "record")
+            sections[figure.section].append(
+                Illustration(name, figure.title_in(language, fields, devices), url, sources or ("measurements",))
+            )
+    return sections
 
 
 def smaller(svg: str) -> str:

@@ -11,9 +11,8 @@ from framebench.analyse import selection, why
 from framebench.analyse.table import one_line
 from framebench.figures import drawing, over_batch_size
 from framebench.languages import Language
-from framebench.record import BLOCK
+from framebench.record import BLOCK, CELL
 from framebench.report.results import Results
-from framebench.report.rows import CELL
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Measured:
     where: Mapping[str, Any]  # its keys, those of CELL
     state: str
     runs: int
@@ -58,7 +57,7 @@ class Cell:
     values: Mapping[str, Value]  # by name of the quantity
 
 
-def cells(results: Results, baseline: str, language: Language) -> list[Cell]:
+def cells(results: Results, baseline: str, language: Language) -> list[Measured]:
     """Every framework of the campaign in every block of it, sorted; one that was not measured there too."""
     measurements, comparisons = results.measurements, results.tables["comparisons"]
     confidence = drawing.confidence_of(comparisons)
@@ -90,7 +89,7 @@ def cells(results: Results, baseline: str, language: Language) -> list[Cell]:
                 no_run = ": ".join([language[f"status_{state}"], *reasons[:1]])
                 values = {quantity.name: Value(None, remark=no_run) for quantity in QUANTITIES}
             flags = Counter(flag for flags in runs["flags"].dropna() for flag in flags.split(";") if flag)
-            found.append(Cell(where, state, len(runs), int((runs["status"] == "ok").sum()), reasons, flags, values))
+            found.append(Measured(where, state, len(runs), int((runs["status"] == "ok").sum()), reasons, flags, values))
     return found
 
 

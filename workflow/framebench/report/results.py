@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from framebench.analyse import machines
+from framebench.analyse import machines, tables
 from framebench.analyse.table import table
 from framebench.frameworks import self_comparison
 
 # Without these there is nothing to show; the others may be missing, from a campaign of an earlier version for one.
 NEEDED = ("measurements", "comparisons", "effects")
-EXPECTED = (*NEEDED, "limits", "noise", "order", "power", "overhead", "why", "payback", "literature")
-# Of a campaign with a search for the largest batch, and of a merge of many campaigns.
-TABLES = (*EXPECTED, "largest_batch", "agreement", "parts", "left_out")
+# Tables that a merge of many campaigns leaves beside those of the analysis.
+OF_MERGE = ("parts", "left_out")
 
 
 class ResultsError(Exception):
@@ -42,7 +41,7 @@ class Results:
 
     @property
     def missing_tables(self) -> list[str]:
-        return [name for name in EXPECTED if name not in self.tables]
+        return [name for name in tables.of_campaign() if name not in self.tables]
 
     @property
     def missing_columns(self) -> list[str]:
@@ -54,21 +53,21 @@ def read(folder: Path, language: str) -> Results:
 
     Raises ResultsError where a table that is NEEDED is missing, or a file cannot be read.
     """
-    rows, tables = {}, {}
-    for name in TABLES:
+    text, typed = {}, {}
+    for name in dict.fromkeys([*NEEDED, *tables.tables(), *OF_MERGE]):
         path = folder / f"{name}.csv"
         if not path.exists() and name in NEEDED:
             raise ResultsError(f"{path}: does not exist; a page needs {', '.join(f'{one}.csv' for one in NEEDED)}")
         if path.exists():
-            rows[name], tables[name] = _read(path)
-    measured = tables["measurements"][["workload", "framework"]].drop_duplicates()
+            text[name], typed[name] = _read(path)
+    measured = typed["measurements"][["workload", "framework"]].drop_duplicates()
     certificates = {}
     for workload, framework in measured.itertuples(index=False):
         of, name = folder / "certificates" / workload, self_comparison.base(framework)
         for path in [*of.glob(f"{name}.json"), *of.glob(f"{name}{machines.AT}*.json")]:
             certificates[workload, framework, path.stem] = _certificate(path)
     drawn = sorted((folder / "figures" / language).glob("*.svg"))
-    return Results(folder, tables, rows, certificates, {path.stem: path.read_text(encoding="utf-8") for path in drawn})
+    return Results(folder, typed, text, certificates, {path.stem: path.read_text(encoding="utf-8") for path in drawn})
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

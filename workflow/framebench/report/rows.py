@@ -6,23 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from framebench.record import BLOCK
-
-CELL = [*BLOCK, "framework"]
-# What the rows of a group have in common; a table that is not listed is one group.
-KEYS = {
-    "measurements": CELL,
-    "limits": CELL,
-    "noise": CELL,
-    "comparisons": BLOCK,
-    "power": BLOCK,
-    "overhead": BLOCK,
-    "why": BLOCK,
-    "effects": ["device", "workload", "precision", "batch_size"],
-    "payback": ["device", "workload", "precision", "batch_size"],
-    "order": ["device"],
-    "agreement": ["workload", "track", "precision", "input", "batch_size", "framework"],
-}
+from framebench.analyse.tables import tables
 
 # A page may have 5 MiB, of which charts and figures take up to 4; a longer table stays in its file beside the page.
 MOST_CHARACTERS = 2**19
@@ -49,10 +33,10 @@ def fits(text: pd.DataFrame) -> bool:
 
 
 def grouped(name: str, rows: pd.DataFrame) -> Table:
-    """The table of this name, from its rows as text."""
+    """The table of this name, from its rows as text, in groups that share the table's keys."""
     filled = (rows != "").any()
     shown = rows.loc[:, filled]
-    keys = [key for key in KEYS.get(name, []) if key in rows]
+    keys = [key for key in tables()[name].keys if key in rows] if name in tables() else []
     parts = rows.groupby(keys, sort=False) if keys and len(rows) else [((), rows)]
     groups = [
         Group(

@@ -7,7 +7,7 @@ from framebench.measure.devices import cuda, nvml
 
 CPU = "cpu"
 JOB, NODE = "SLURM_JOB_ID", "SLURMD_NODENAME"
-# Before the name of a variable that the job has and its step that measures has not; see workflow/rules/common.smk.
+# Before the name of a variable that the job has and its step that measures has not; see workflow/rules/cluster.smk.
 OF_JOB = "FRAMEBENCH_"
 # What the job could use beside its GPU, and where; Slurm sets those that apply. LOADEDMODULES is Environment Modules'.
 TOLD = (
@@ -34,17 +34,15 @@ def facts() -> dict[str, object]:
     }
 
 
-def bound(asked: str | None) -> dict[str, object]:
-    """What `--allocated` adds to the request of a run: its `gpu`, or why it is `refused`; nothing for None."""
-    if asked is None:
-        return {}
+def bound(asked: str) -> tuple[str | None, str | None]:
+    """The UUID of what `--allocated` names, None of a processor; and why the job has not got that, None if it has."""
     try:
-        return {"gpu": _gpu(asked), "refused": None}
+        return _uuid(asked), None
     except AllocationError as error:
-        return {"gpu": None, "refused": str(error)}
+        return None, str(error)
 
 
-def _gpu(asked: str) -> dict[str, str] | None:
+def _uuid(asked: str) -> str | None:
     """The GPU of this job, which must have the words `asked` in its name; None where a processor is asked.
 
     CUDA decides what the job sees, by the CUDA_VISIBLE_DEVICES or the cgroup that Slurm gave it.
@@ -69,4 +67,4 @@ def _gpu(asked: str) -> dict[str, str] | None:
             f"{job} has {told}, and {asked} was asked for; where that is its name in Slurm only, say its name in "
             "nvidia-smi by the key model of this device"
         )
-    return {"uuid": cards[0].uuid}
+    return cards[0].uuid

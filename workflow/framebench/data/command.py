@@ -1,4 +1,4 @@
-"""The command that writes a campaign's samples: `python -m framebench.data --help`."""
+"""The command that writes a campaign's samples: `python -m framebench data --help`."""
 
 import argparse
 import sys
@@ -31,7 +31,7 @@ def write(path: Path, samples: np.ndarray, labels: np.ndarray) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Make or read the samples and write them; ends the process with one line on stderr where it cannot."""
     parser = argparse.ArgumentParser(
-        prog="python -m framebench.data",
+        prog="python -m framebench data",
         description="Write images (uint8, n x 32 x 32 x 3, or n x 224 x 224 x 3) or reviews (int32 tokens, n x 150) "
         "and their labels (uint8, n) to an .npz file.",
     )
@@ -69,7 +69,3 @@ def _natural(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up")
     return int(text)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Writes the page of a campaign in one language: `python -m framebench.report --help`."""
+"""Writes the page of a campaign in one language: `python -m framebench page --help`."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ from framebench.report.results import ResultsError, read
 
 def main(arguments: list[str] | None = None) -> None:
     """Write the page; ends the process with one line on stderr where that cannot be."""
-    parser = argparse.ArgumentParser(prog="python -m framebench.report", description=__doc__.partition(":")[0])
+    parser = argparse.ArgumentParser(prog="python -m framebench page", description=__doc__.partition(":")[0])
     parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="what the campaign left")
     parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
     parser.add_argument(
@@ -50,7 +50,3 @@ def main(arguments: list[str] | None = None) -> None:
             file.write(html)
     except (ValueError, OSError, ResultsError, ModuleNotFoundError, catalogue.AdapterError) as error:
         sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    main()

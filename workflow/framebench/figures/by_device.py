@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from framebench.analyse import selection
-from framebench.figures import drawing, over_batch_size
+from framebench.figures import drawing, over_batch_size, registry
 from framebench.languages import Language
 
 # What has a panel of its own: inside one, only device and framework differ.
@@ -15,8 +15,8 @@ PANEL = [key for key in selection.PANEL if key != "device"]
 
 def draw(
     measurements: pd.DataFrame,
-    confidence: float,
     *,
+    confidence: float,
     article_batch_sizes: Mapping[str, int],
     language: Language,
     labels: Mapping[str, str],
@@ -47,3 +47,12 @@ def draw(
         over_batch_size.one_batch_size(axes, of_panel, runs, language, names)
         axes.set_xlabel(language["axis_throughput"])
     return figure
+
+
+FIGURE = registry.Figure(
+    "devices",
+    draw,
+    section="static",
+    place=28,
+    each=lambda scope: [{}] if len({cell.device for cell in scope.cells}) > 1 else [],
+)

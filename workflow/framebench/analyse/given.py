@@ -1,0 +1,117 @@
+"""What tables, figures and sentences are made of: the files behind the names of their parameters, and how each is read.
+
+A name that is not among FILES is a table of the campaign, or one of the published numbers in workflow/resources
+(`gpu_peaks` is gpu-peaks.csv).
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from framebench.analyse.largest_batch import read_search
+from framebench.analyse.table import TableError, read_records, read_table
+from framebench.plan.catalogue import ROOT
+
+RESOURCES = Path("workflow/resources")  # relative to the repository
+
+
+def resource(name: str) -> Path:
+    """The file of published numbers behind a name, relative to the repository; it need not exist."""
+    return RESOURCES / f"{name.replace('_', '-')}.csv"
+
+
+def table_of(name: str) -> str:
+    """The table behind a name, without the end of its file: `rosetta-2018`, `measurements`."""
+    return resource(name).stem if _is_resource(name) else name
+
+
+def read_rounds(path: Path) -> list[dict]:
+    """The rows of rounds.json, one for each block whose number of rounds follows from a rule; TableError."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TableError(f"{path}: does not tell how many rounds came first: {error!r}: make it anew") from error
+
+
+def read_certificate(path: Path) -> dict:
+    """The certificate in this file. Raises TableError where it is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TableError(f"{path}: is no certificate: {error}: make it anew") from error
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """The table in this file, with the types that pandas finds. Raises TableError where it is none."""
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise TableError(f"{path}: is no table: {error}: make it anew") from error
+
+
+# Name → what reads it of its paths, and what the option of that name takes. Several paths, or none, where it says so.
+FILES: dict[str, tuple[Callable[[list[Path]], Any], str]] = {
+    "measurements": (lambda paths: read_table(*paths), "measurements.csv"),
+    "records": (lambda paths: read_records(*paths), "plan.txt: paths of records, one a line"),
+    "record": (lambda paths: paths[0], "the record of one run, with its samples beside `runs`"),
+    "rounds": (lambda paths: read_rounds(*paths) if paths else [], "rounds.json, where a rule set the rounds"),
+    "certificates": (lambda paths: [read_certificate(path) for path in paths], "certificates, any number of them"),
+    "searches": (lambda paths: [read_search(path) for path in paths], "searches for the largest batch, any number"),
+}
+SEVERAL = ("rounds", "certificates", "searches")
+
+
+def add_options(parser: argparse.ArgumentParser, needs: Iterable[str], settings: Iterable[str]) -> None:
+    """An option for each of these needs and settings."""
+    for name in needs:
+        options: dict[str, Any] = {"nargs": "*", "default": []} if name in SEVERAL else {"nargs": 1, "required": True}
+        told = FILES[name][1] if name in FILES else f"{name}.csv"
+        if _is_resource(name):
+            options = {"nargs": 1, "default": [ROOT / resource(name)]}
+            told = f"(default: {resource(name)})"
+        parser.add_argument(_option(name), type=Path, metavar="FILE", help=told, **options)
+    for name in settings:
+        if name == "across_cards":
+            parser.add_argument(_option(name), action="store_true", help="compare runs on two cards of one model too")
+        elif name == "confidence":
+            parser.add_argument(_option(name), type=float, required=True, help="level of the intervals, such as 0.95")
+        else:
+            parser.add_argument(_option(name), required=True, help="framework that others are compared with")
+
+
+def words(values: Mapping[str, Any]) -> list[str]:
+    """The options that give these values, by name: a path, a list of paths, a setting, or a flag that is set or not."""
+    found = []
+    for name, value in values.items():
+        if value is True:
+            found.append(_option(name))
+        elif value is not False:
+            found += [_option(name), *map(str, value if isinstance(value, list) else [value])]
+    return found
+
+
+def read(
+    options: argparse.Namespace, needs: Iterable[str], settings: Iterable[str] = (), *, typed: bool = True
+) -> dict[str, Any]:
+    """Read what the options name; by its name. Raises TableError for a file that cannot be used.
+
+    Measurements have the types of their records, or without `typed` those that pandas finds, which figures can draw.
+    """
+    values = {}
+    for name in needs:
+        paths = getattr(options, name)
+        is_table = name not in FILES or (name == "measurements" and not typed)
+        values[name] = read_csv(*paths) if is_table else FILES[name][0](paths)
+    return values | {name: getattr(options, name) for name in settings}
+
+
+def _is_resource(name: str) -> bool:
+    return (ROOT / resource(name)).exists()
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

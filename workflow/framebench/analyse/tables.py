@@ -1,0 +1,70 @@
+"""The tables of a campaign: each is declared, as TABLE, by the module that makes it, and listed nowhere else."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from inspect import signature
+from pkgutil import iter_modules
+
+import pandas as pd
+
+# What a campaign's configuration says; every other parameter is a need, which is read from a file.
+SETTINGS = ("confidence", "across_cards", "baseline")
+
+
+def needs(make: Callable) -> list[str]:
+    """The parameters of a function that are read from files: see `framebench.analyse.given`."""
+    return [name for name in signature(make).parameters if name not in SETTINGS]
+
+
+def settings(make: Callable) -> list[str]:
+    """Which SETTINGS are parameters of a function."""
+    return [name for name in SETTINGS if name in signature(make).parameters]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the results, the file `<name>.csv`.
+
+    The parameters of `make` say what it needs: other tables by their names, whatever else `given.FILES` has, and
+    SETTINGS. `keys` are the columns that the rows behind one number have in common: the page links to such groups.
+    """
+
+    name: str
+    make: Callable[..., pd.DataFrame]
+    keys: Sequence[str] = ()
+    only_merged: bool = False  # made of the results of many machines, and of no single campaign's
+
+    @property
+    def module(self) -> str:
+        """The module that declares the table."""
+        return self.make.__module__
+
+    @property
+    def needs(self) -> list[str]:
+        """What it is made of."""
+        return needs(self.make)
+
+    @property
+    def settings(self) -> list[str]:
+        """Which SETTINGS it takes."""
+        return settings(self.make)
+
+
+@cache
+def tables() -> dict[str, Table]:
+    """Every table by its name, sorted."""
+    package = import_module(__package__)
+    modules = [import_module(f"{__package__}.{found.name}") for found in iter_modules(package.__path__)]
+    found = [module.TABLE for module in modules if hasattr(module, "TABLE")]
+    return {table.name: table for table in sorted(found, key=lambda table: table.name)}
+
+
+def of_campaign(*, merged: bool = False, searched: bool = False) -> list[str]:
+    """The tables of one campaign, or of many that were merged; with that of a search for the largest batch, if made."""
+    return [
+        name
+        for name, table in tables().items()
+        if (merged or not table.only_merged) and (searched or "searches" not in table.needs)
+    ]

@@ -1,0 +1,59 @@
+"""Draws one figure in one language: `python -m framebench figure NAME --help`."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from framebench import languages, workloads
+from framebench.analyse import given
+from framebench.analyse.table import TableError
+from framebench.figures import drawing, registry
+from framebench.plan import catalogue
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draw the figure that the command line asks for; one line and exit status 1 where that cannot be."""
+    parser = argparse.ArgumentParser(prog="python -m framebench figure", description=__doc__)
+    parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(registry.families())}")
+    parser.add_argument("options", nargs=argparse.REMAINDER, help="of this figure: NAME --help tells them")
+    asked = parser.parse_args(arguments)
+    try:
+        figure, _ = registry.find(asked.name)
+        options = _options(asked.name, figure).parse_args(asked.options)
+        values = given.read(options, figure.needs, figure.settings, typed=False)
+        language = languages.load(options.language)
+        with drawing.style(language):
+            drawing.save(draw(asked.name, values, language), options.output_svg, options.output_png)
+    except (ValueError, OSError, ModuleNotFoundError, catalogue.AdapterError, TableError) as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+def draw(name: str, values: Mapping[str, Any], language: languages.Language) -> Figure:
+    """The figure of this name, of `values` by the names of its needs and settings.
+
+    ValueError where there is no such figure, or nothing to draw it of.
+    """
+    figure, fields = registry.find(name)
+    # Those that were published may have no adapter, and then stand under the name that they were published by.
+    tables = [values[name] for name in ("measurements", "largest_batch") if name in values]
+    frameworks = {*catalogue.frameworks(), *(name for table in tables for name in table["framework"])}
+    measured = values["measurements"]["workload"].unique() if "measurements" in values else []
+    context = {
+        "language": language,
+        "labels": {framework: catalogue.framework_label(framework) for framework in frameworks},
+        "article_batch_sizes": {name: workloads.load(name).article_batch_size for name in measured},
+    }
+    everything = {**values, **context, **figure.fixed, **fields}
+    return figure.draw(**{parameter: everything[parameter] for parameter in figure.parameters})
+
+
+def _options(name: str, figure: registry.Figure) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m framebench figure {name}", description=figure.draw.__doc__)
+    parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
+    given.add_options(parser, figure.needs, figure.settings)
+    parser.add_argument("--output-svg", required=True, type=Path, metavar="SVG", help="vector image to write")
+    parser.add_argument("--output-png", required=True, type=Path, metavar="PNG", help="pixel image to write")
+    return parser

@@ -1,0 +1,187 @@
+"""Refuses what a configuration cannot have: values that contradict each other, files and cores that are not there."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+
+from framebench import languages, workloads
+from framebench.measure.protocol import MIN_ROUNDS
+from framebench.plan import catalogue, slurm
+from framebench.plan.knobs import (
+    AgainstItself,
+    Entry,
+    Images,
+    Knobs,
+    LargeImages,
+    LargestBatch,
+    Reviews,
+    WrittenProtocol,
+)
+from framebench.plan.refusals import instead
+
+
+def problems(knobs: Knobs) -> Iterator[str]:
+    """Everything wrong with a configuration; what stands behind a problem may rely on its absence."""
+    yield from _results_problems(knobs.results)
+    yield from _name_problems(knobs)
+    yield from _shared_cells(knobs.matrix)
+    yield from _rounds_problems(knobs.matrix)
+    yield from _aa_problems(knobs.aa, knobs.frameworks)
+    entries = {f"matrix[{i}]": entry for i, entry in enumerate(knobs.matrix)} | {"aa": knobs.aa}
+    for key in ("data", "reviews", "large_images"):
+        data: Images | Reviews | LargeImages = getattr(knobs, key)
+        fed = {name: entry for name, entry in entries.items() if workloads.load(entry.workload).data == data.kind}
+        yield from _data_problems(key, data, fed)
+    asked = any(map(slurm.is_request, knobs.bindings.values()))
+    yield from slurm.problems(knobs.bindings, knobs.protocol)
+    yield from _protocol_problems(knobs.protocol, on_this_machine=not asked)
+    yield from _largest_batch_problems(knobs.largest_batch)
+
+
+def _results_problems(results: str) -> Iterator[str]:
+    folder = Path(results).absolute()
+    existing = next(parent for parent in (folder, *folder.parents) if os.access(parent, os.F_OK))
+    if not existing.is_dir():
+        yield f"results: {results!r} cannot be a folder, because {str(existing)!r} is a file"
+    elif not os.access(existing, os.W_OK | os.X_OK):
+        yield f"results: {results!r} cannot be written, because {str(existing)!r} is read-only for you"
+
+
+def _name_problems(knobs: Knobs) -> Iterator[str]:
+    """Names of things that are files of this repository, or that must be the same in two places."""
+    frameworks = knobs.frameworks
+    for i, framework in enumerate(frameworks):
+        yield from _unknown(f"frameworks[{i}]", framework, catalogue.frameworks())
+    if knobs.baseline not in frameworks:
+        yield f"baseline: {knobs.baseline!r} is not among frameworks; allowed: {', '.join(frameworks)}"
+    for i, entry in enumerate(knobs.matrix):
+        workload = entry.workload
+        yield from _unknown(f"matrix[{i}].workload", workload, catalogue.workloads())
+        yield from _unbuildable(f"matrix[{i}].workload", workload, frameworks)
+        for framework in frameworks:
+            tracks = catalogue.adapter(framework).tracks
+            for j, track in enumerate(entry.tracks):
+                if track not in tracks:
+                    where = f"matrix[{i}].tracks[{j}]"
+                    yield f"{where}: {track!r} is not offered by {framework}{instead(track, tracks)}"
+    environments = sorted({catalogue.adapter(framework).environment for framework in catalogue.frameworks()})
+    for name, python in knobs.interpreters.items():
+        yield from _unknown(f"interpreters.{name}", name, tuple(environments))
+        if not os.access(python, os.X_OK) or Path(python).is_dir():
+            yield f"interpreters.{name}: {python!r} is no program that can be run"
+    for i, language in enumerate(knobs.languages):
+        yield from _unknown(f"languages[{i}]", language, tuple(languages.languages()))
+
+
+def precision_problems(knobs: Knobs, kinds: Mapping[str, str]) -> Iterator[str]:
+    """Precisions that a framework does not offer on a device; `kinds` has the kind, `cpu` or `cuda`, of every name."""
+    for i, entry in enumerate(knobs.matrix):
+        tuned = "tuned" in entry.tracks
+        for device, kind in kinds.items():
+            for j, precision in enumerate(entry.precisions):
+                where = f"matrix[{i}].precisions[{j}]: {precision!r}"
+                for framework in knobs.frameworks:
+                    offered = catalogue.adapter(framework).precisions.get(kind, ())
+                    if precision not in offered:
+                        yield f"{where} is not offered by {framework} on {device}{instead(precision, offered)}"
+                if tuned and precision != "float32":
+                    # Its footprint would be seen outside the loops and compilers that settings bring in.
+                    yield f"{where} is not offered with track 'tuned'; allowed: float32"
+
+
+def _unbuildable(where: str, workload: str, frameworks: Iterable[str]) -> Iterator[str]:
+    for framework in frameworks:
+        model_path = catalogue.model_path(framework, workload)
+        if not (catalogue.ROOT / model_path).is_file():
+            yield f"{where}: {workload!r} cannot be built in {framework}: no {model_path}"
+
+
+def _shared_cells(matrix: Sequence[Entry]) -> Iterator[str]:
+    seen: dict[tuple, int] = {}
+    for i, entry in enumerate(matrix):
+        lists = (entry.tracks, entry.precisions, entry.inputs, entry.batch_sizes)
+        for cell in product([entry.workload], *lists):
+            if seen.setdefault(cell, i) != i:
+                *names, batch_size = cell
+                shared = f"{', '.join(names)}, batch size {batch_size}"
+                yield f"matrix[{i}]: {shared} stands in matrix[{seen[cell]}] too; one entry may hold a cell"
+
+
+def _rounds_problems(matrix: Sequence[Entry]) -> Iterator[str]:
+    for i, entry in enumerate(matrix):
+        rounds, where = entry.rounds, f"matrix[{i}].rounds"
+        if rounds.ci_half_width is not None and rounds.at_least < MIN_ROUNDS:
+            yield f"{where}.at_least: {rounds.at_least} is less than the {MIN_ROUNDS} rounds that an interval needs"
+        if rounds.at_most < rounds.at_least:
+            yield f"{where}.at_most: {rounds.at_most} is less than at_least, {rounds.at_least}"
+
+
+def _aa_problems(aa: AgainstItself, frameworks: Iterable[str]) -> Iterator[str]:
+    yield from _unknown("aa.workload", aa.workload, catalogue.workloads())
+    yield from _unbuildable("aa.workload", aa.workload, frameworks)
+    if aa.rounds < MIN_ROUNDS:
+        yield f"aa.rounds: {aa.rounds} is less than the {MIN_ROUNDS} rounds that an interval needs"
+
+
+def _data_problems(
+    key: str, data: Images | Reviews | LargeImages, entries: Mapping[str, Entry | AgainstItself]
+) -> Iterator[str]:
+    for entry, cells in entries.items():
+        for j, batch_size in enumerate(cells.batch_sizes):
+            if batch_size > data.samples:
+                where = f"{entry}.batch_sizes[{j}]"
+                yield f"{key}.samples: {data.samples} do not fill one batch of {where}, {batch_size}"
+    if data.source != "synthetic":
+        if data.samples > data.held:
+            yield f"{key}.samples: {data.samples} is more than the {data.held} that {data.source} holds"
+        if data.archive is not None and not Path(data.archive).is_file():
+            yield f"{key}.archive: {data.archive!r} is no file; give its path, or null to download it"
+
+
+def _protocol_problems(protocol: WrittenProtocol, on_this_machine: bool) -> Iterator[str]:
+    if on_this_machine:
+        yield from _cores_problems(protocol)
+    warmup = protocol.warmup
+    if warmup.max_s < warmup.min_s:
+        yield f"protocol.warmup.max_s: {warmup.max_s} is less than min_s, {warmup.min_s}"
+    if protocol.timeout_s < protocol.shortest_s:
+        sum_s = "warmup.min_s + blocks.count × blocks.min_s"
+        yield f"protocol.timeout_s: {protocol.timeout_s} is less than the {protocol.shortest_s:g} s of {sum_s}"
+
+
+def _cores_problems(protocol: WrittenProtocol) -> Iterator[str]:
+    if protocol.cores != "any":
+        for i, core in enumerate(protocol.cores):
+            if core not in os.sched_getaffinity(0):
+                yield f"protocol.cores[{i}]: {core} is no core that this process may use; allowed: {_usable_cores()}"
+    cores = core_count(protocol)
+    if protocol.threads != "auto" and protocol.threads > cores:
+        whose = "cores that this process may use" if protocol.cores == "any" else "cores of protocol.cores"
+        yield f"protocol.threads: {protocol.threads} is more than the {cores} {whose}; allowed: auto or 1 to {cores}"
+
+
+def _largest_batch_problems(search: LargestBatch) -> Iterator[str]:
+    if search.start > search.at_most:
+        yield f"largest_batch.start: {search.start} is more than at_most, {search.at_most}"
+    memory_mib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    if (search.host_memory_mib or 0) > memory_mib:
+        where = f"largest_batch.host_memory_mib: {search.host_memory_mib}"
+        yield f"{where} is more than the {memory_mib} MiB of this machine, and would not keep a trial from taking all"
+
+
+def _unknown(where: str, name: str, known: tuple[str, ...]) -> Iterator[str]:
+    if name not in known:
+        yield f"{where}: {name!r} does not exist{instead(name, known)}"
+
+
+def core_count(protocol: WrittenProtocol) -> int:
+    return len(os.sched_getaffinity(0) if protocol.cores == "any" else protocol.cores)
+
+
+def _usable_cores() -> str:
+    """The cores that this process may use as the kernel lists them: `0-3,8-11`."""
+    found = re.search(r"^Cpus_allowed_list:\s*(\S+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert found, "every Linux since 2.6 reports Cpus_allowed_list"
+    return found[1]

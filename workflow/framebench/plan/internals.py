@@ -1,0 +1,85 @@
+"""Everything of Snakemake that is no public interface, with the reason for each use.
+
+`workflow` is the object of that name in a Snakefile. A new Snakemake that changes any of it fails the tests of plans,
+of bad input or of a cluster.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+import psutil
+
+from framebench.plan import slurm
+
+
+def quiet_scheduler(logger: logging.Logger) -> None:
+    """Drop two lines of the scheduler before each job, since every run says one itself; no option is as narrow."""
+    scheduler = ("Select jobs", "Execute ")
+    logger.addFilter(lambda record: not record.getMessage().startswith(scheduler))
+
+
+def given_files(workflow: Any) -> list[str]:
+    """The files given by --configfile, which messages name; until `configfile:` there are no others."""
+    return list(workflow.configfiles)
+
+
+def given_values(workflow: Any) -> bool:
+    """True where --config puts values over those of the files, which messages name."""
+    return bool(workflow.config_settings.config)
+
+
+def keep_local(workflow: Any, but: Collection[str]) -> None:
+    """Run every rule here `but` these, as `localrules:` does for rules that it names."""
+    workflow.localrules(*(rule.name for rule in workflow.rules if rule.name not in but))
+
+
+def planned(workflow: Any, rules: Collection[str]) -> list[Any]:
+    """The jobs of these rules that this invocation makes; hooks are told of no plan."""
+    return [job for job in workflow.dag.needrun_jobs() if job.rule.name in rules]
+
+
+def asks_for(workflow: Any, rule: str) -> bool:
+    """Whether this invocation asks for a rule, done already or not."""
+    return any(job.rule.name == rule for job in workflow.dag.jobs)
+
+
+def on_cluster(workflow: Any) -> bool:
+    """Whether jobs are for other hosts."""
+    return workflow.non_local_exec
+
+
+def is_job(workflow: Any) -> bool:
+    """Whether this process is itself a job on a cluster."""
+    return workflow.remote_exec
+
+
+def submissions(workflow: Any, rules: Collection[str]) -> str:
+    """What a real run would submit, after a dry run: jobs of one group are one call of sbatch. Empty of nothing."""
+    jobs = planned(workflow, rules) if workflow.dryrun else []
+    calls = {workflow.dag.get_job_group(job) or job for job in jobs}
+    planned_s = time.time() - psutil.Process().create_time()
+    return f"{len(calls)} calls of sbatch for {len(jobs)} runs; planned in {planned_s:.0f} s" if jobs else ""
+
+
+def tell_failed_jobs(workflow: Any) -> None:
+    """Say of each job that fails on a cluster which it was and why.
+
+    Of a group, Snakemake drops what its executor says, also where Slurm refused it:
+    https://github.com/snakemake/snakemake-executor-plugin-slurm/issues/456
+    """
+    if not on_cluster(workflow):
+        return
+    # Not above: every job of the cluster reads this file, and the import takes long.
+    from snakemake_executor_plugin_slurm import Executor  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    print_job_error: Callable = Executor.print_job_error
+
+    def told(executor: Any, job_info: Any, msg: str | None = None, **kwargs: Any) -> None:
+        line = slurm.failure(job_info.job.name, job_info.external_jobid, msg or "")
+        print(line, file=sys.stderr, flush=True)
+        print_job_error(executor, job_info, msg, **kwargs)
+
+    Executor.print_job_error = told

@@ -1,0 +1,355 @@
+"""The keys of config.yaml, each declared here once: its name, its type, what it may be and what it is.
+
+Their JSON schema (plan/schema.py) and what is told of a wrong value (plan/refusals.py) are made from these classes.
+What every value must be by itself stands here; what must fit together, or be there, is in plan/feasible.py.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from typing_extensions import TypedDict
+
+from framebench.measure.protocol import Allowed, Count, Protocol
+
+REPEATED = "repeated"  # the error of an item that stands in a list twice
+
+
+def _distinct(items: tuple) -> tuple:
+    for i, item in enumerate(items):
+        if item in items[:i]:
+            raise PydanticCustomError(REPEATED, "stands there twice", {"index": i})
+    return items
+
+
+@dataclass(frozen=True)
+class Written:
+    """The type that a value has in the file, and what makes of it what the class has."""
+
+    form: Any
+    taken: Callable[[Any], Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.taken, handler.generate_schema(self.form))
+
+
+def _like(pattern: str, words: str) -> Allowed:
+    """The limits of a text that has this pattern as a whole; Python's $ alone allows a newline after it."""
+    return Allowed(words, pattern=rf"^{pattern}$(?!\n)")
+
+
+T = TypeVar("T")
+DISTINCT = (AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True}))
+Distinct = Annotated[tuple[T, ...], Field(min_length=1), *DISTINCT]
+
+Flag = Annotated[bool, Allowed("true or false")]
+Name = Annotated[str, Allowed("a name, in quotes where YAML would read it as something else")]
+Share = Annotated[float, Allowed("a number between 0 and 1, such as 0.95", gt=0, lt=1)]
+HalfWidth = Annotated[float, Allowed("a number between 0 and 1, such as 0.02", gt=0, lt=1)]
+Core = Annotated[int, Allowed("the number of a core, from 0", ge=0)]
+Archive = Annotated[str, Allowed("the path of a file in quotes", min_length=1)] | None
+Md5 = Annotated[str, _like("[0-9a-fA-F]{32}", "32 hexadecimal digits in quotes"), AfterValidator(str.lower)]
+# Wildcard braces, shell characters and a leading - or ~ would be read as something else by a tool on the way.
+FOLDER = "a folder other than / and . whose name holds letters, digits, spaces and . _ - + = @ only"
+Folder = Annotated[str, _like(r"(?![./]*$)[\w./][\w./+=@ -]*", FOLDER), AfterValidator(os.path.normpath)]
+# It is a folder of the results and part of a figure's name.
+DEVICE = "a name that begins with a letter or digit and holds letters, digits and . _ - only"
+Device = Annotated[str, _like("[0-9A-Za-z][0-9A-Za-z_.-]*", DEVICE)]
+OF_SLURM = "a name of letters, digits and . _ - only, or several joined with commas"
+OfSlurm = Annotated[str, _like(r"[0-9A-Za-z][\w.,-]*", OF_SLURM)]
+# It becomes part of a shell's command.
+INTERPRETER = "the full path of an interpreter, made of letters, digits and . _ - + = @ /"
+Interpreter = Annotated[str, _like(r"/[\w./+=@-]+", INTERPRETER)]
+Results = Annotated[str, Allowed("the path of a results folder or of an archive", pattern=r"^\s*\S")]
+UUID = "a UUID as `nvidia-smi -L` prints it, such as GPU-5b21c3a4-8f0e-4c4e-9d7a-2f1f0a7f6c11"
+Uuid = Annotated[str, _like("(GPU|MIG)-[0-9A-Za-z-]+", UUID)]
+GPU_MODEL = "letters, digits, _ and . only; a model that Slurm names otherwise is asked for by constraint"
+GpuModel = Annotated[str, _like("[0-9A-Za-z_.]+", GPU_MODEL)]
+GRES = "one GPU, as gpu:1 or gpu:p100:1, its model of letters, digits, _ and . only"
+Gres = Annotated[str, _like("gpu(:[0-9A-Za-z_.]+)?:1", GRES)]
+Module = Annotated[str, _like(r"[0-9A-Za-z][\w./+-]*", "the name of a module, such as cuda/12.4")]
+# Without those that there is a key for, or that Snakemake gives itself.
+OPTION = "an option in its long form such as --reservation=maintenance, and none that a key or Snakemake gives"
+Option = Annotated[
+    str,
+    _like(
+        r"--(?!(?:account|array|chdir|clusters|comment|constraint|cpus-per-gpu|cpus-per-task|error|exclude|exclusive"
+        r"|export|gpus|gres|job-name|mem|mem-per-cpu|nodelist|nodes|ntasks|ntasks-per-gpu|output|parsable|partition|qos"
+        r"|requeue|time|wrap)(?:=|$))[a-z][a-z-]*(?:=[\w.:,@%/+-]+)?",
+        OPTION,
+    ),
+]
+Precision = Literal["float32", "tf32", "bfloat16", "float16"]
+Input = Literal["device", "host"]
+
+
+class Binding(TypedDict, total=False):
+    """The GPU or the node that the name of a device stands for."""
+
+    uuid: Uuid
+    """The UUID of a GPU or of a MIG device, as `nvidia-smi -L` prints it."""
+    model: Annotated[
+        str, Allowed("words of a GPU's name as `nvidia-smi -L` prints it, such as H200", pattern="^.*[0-9A-Za-z]")
+    ]
+    """Words of the name of a GPU of which there is one, such as H200."""
+    # From here on, what a job of Slurm is asked for: with any of these, the device is a cluster's.
+    kind: Literal["gpu", "cpu"]
+    """The part of a cluster's node that is measured, its GPU or its processor."""
+    gpu_model: GpuModel
+    """Model of the GPU, as Slurm names it (sbatch --gpus)."""
+    gres: Gres
+    """The GPU as a generic resource, where the site wants it so (sbatch --gres)."""
+    partition: OfSlurm
+    """Partition to submit to; without it, the site's default."""
+    account: OfSlurm
+    """Account to charge; without it, your default."""
+    qos: OfSlurm
+    """Quality of service."""
+    constraint: Annotated[str, _like(r"[\w.:()|&*\[\]-]+", "features, joined with & or |")]
+    """Features that the node must have, as the site names them."""
+    nodelist: Annotated[
+        str, _like(r"[0-9A-Za-z][\w.-]*", "the name of one node; to leave nodes out, name them with exclude")
+    ]
+    """The one node to run on."""
+    exclude: Annotated[
+        str, _like(r"[0-9A-Za-z][\w.,\[\]-]*", "names of nodes as Slurm writes them, such as node[01-04],node07")
+    ]
+    """Nodes not to run on."""
+    exclusive: Flag
+    """True where no other job may run on the node meanwhile."""
+    cpus_per_task: Count
+    """CPUs of a job."""
+    mem_mb: Count
+    """Host memory of a job in MB, of which Snakemake itself takes 250."""
+    runtime: Count
+    """Minutes that a job is given for each of its runs."""
+    modules: Distinct[Module]
+    """Environment modules to load before a run."""
+    slurm_extra: Annotated[
+        Distinct[Option], Allowed("a list of at least one option, such as [--reservation=maintenance]")
+    ]
+    """Further options of sbatch, for which there is no key here."""
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Fresh processes per cell: `at_least`, and up to `at_most` where that reaches `ci_half_width`.
+
+    Where a number of rounds was given, both limits are that number and there is no half-width to reach.
+    """
+
+    at_least: Count
+    """Rounds that every cell gets, and from which the need for more is computed."""
+    at_most: Count
+    """Most rounds that a cell may get."""
+    ci_half_width: Annotated[float | None, Written(HalfWidth, lambda share: share)]
+    """Half the width of a ratio's interval that the rounds are to reach, as a share of the ratio: 0.02 is 2 %."""
+
+    @classmethod
+    def of(cls, written: "int | Rounds") -> "Rounds":
+        """The rule that a number of rounds is, or the rule itself."""
+        return cls(written, written, None) if isinstance(written, int) else written
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Cells of one workload: every combination of these, with every framework and device."""
+
+    workload: Name
+    """A folder of workflow/framebench/workloads/."""
+    tracks: Distinct[Name]
+    """The ways in which a framework is driven."""
+    precisions: Distinct[Precision]
+    """Arithmetic of the training step."""
+    inputs: Distinct[Input]
+    """Where a step's batch comes from, the device's memory or the host's."""
+    batch_sizes: Distinct[Count]
+    """Images per step."""
+    rounds: Annotated[Rounds, Written(Count | Rounds, Rounds.of)]
+    """Fresh processes per cell, as a number or as a rule."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images that nets are trained on."""
+
+    source: Literal["synthetic", "cifar-10"]
+    """Where the images come from."""
+    samples: Count
+    """Images in one epoch."""
+    archive: Archive
+    """Path of cifar-10-binary.tar.gz; null downloads it."""
+    md5: Md5
+    """MD5 that the archive must have."""
+
+    kind: ClassVar[str] = "images"  # in the words of a workload's spec
+    held: ClassVar[int] = 50_000  # by the official archive
+
+
+@dataclass(frozen=True)
+class Reviews:
+    """The reviews that nets are trained on."""
+
+    source: Literal["synthetic", "imdb"]
+    """Where the reviews come from."""
+    samples: Count
+    """Reviews in one epoch."""
+    archive: Archive
+    """Path of aclImdb_v1.tar.gz; null downloads it."""
+    md5: Md5
+    """MD5 that the archive must have."""
+
+    kind: ClassVar[str] = "reviews"
+    held: ClassVar[int] = 25_000
+
+
+@dataclass(frozen=True)
+class LargeImages:
+    """The images of 224×224 pixels."""
+
+    samples: Count
+    """Images in one epoch."""
+
+    kind: ClassVar[str] = "large-images"
+    held: ClassVar[int] = 0  # there is no archive of them
+    source: ClassVar[str] = "synthetic"
+    archive: ClassVar[str | None] = None
+    md5: ClassVar[str | None] = None
+
+
+@dataclass(frozen=True)
+class WrittenProtocol(Protocol):
+    """The way a cell is measured."""
+
+    # Words or numbers here, and numbers in what a run is told.
+    cores: Literal["any"] | Annotated[Distinct[Core], Allowed("a list of at least one core number")]  # type: ignore[assignment]
+    """Cores that the measuring process is pinned to, alike for every framework."""
+    threads: Literal["auto"] | Count  # type: ignore[assignment]
+    """CPU threads given to every framework."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The search for the settings of track tuned."""
+
+    trials: Count
+    """Runs that the search may make for each framework and workload."""
+
+
+@dataclass(frozen=True)
+class LargestBatch:
+    """The search for the largest batch that trains."""
+
+    start: Count
+    """Batch size that the search begins with."""
+    at_most: Count
+    """Largest batch size that is tried."""
+    host_memory_mib: Annotated[int, Allowed("a whole number of MiB", ge=1)] | None
+    """Memory in MiB that a trial on the CPU may take; null makes none there."""
+
+    @property
+    def most_trials(self) -> int:
+        """The most trials that a search makes: doublings or halvings, then bisections down to 1/16."""
+        return self.at_most.bit_length() + 5
+
+
+@dataclass(frozen=True)
+class AgainstItself:
+    """The campaign of `snakemake aa`, every framework against itself and against itself with more work."""
+
+    workload: Name
+    """A folder of workflow/framebench/workloads/."""
+    batch_sizes: Distinct[Count]
+    """Images per step, one cell each."""
+    rounds: Count
+    """Fresh processes per cell and side."""
+    more_work_every: Count
+    """Steps after which the handicapped side takes one more, which it does not count."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The results of one campaign, a folder or an archive; without a `name`, its machine gets one from its records."""
+
+    path: str
+    name: str | None = None
+
+    @classmethod
+    def of(cls, written: str | dict[str, str]) -> "Part":
+        """The part that a path is, or the only pair of a name and a path."""
+        if isinstance(written, str):
+            return cls(written)
+        ((name, path),) = written.items()
+        return cls(path, name)
+
+
+NamedResults = Annotated[dict[Device, Results], Field(min_length=1, max_length=1)]
+PathOrNamed = Annotated[
+    Results | NamedResults, Allowed("a path, or the name of a machine with one, such as {lab: lab.zip}")
+]
+Bound = Annotated[
+    Binding,
+    Allowed("{}, one of the keys uuid and model, or keys that ask a Slurm cluster, such as {gpu_model: p100}"),
+]
+Bindings = Annotated[dict[Device, Bound], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """Every key of config.yaml, in the order of the file."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", use_attribute_docstrings=True, regex_engine="python-re"
+    )
+
+    results: Folder
+    """Folder for everything that is made."""
+    devices: Annotated[
+        Literal["auto"] | Distinct[Device] | Bindings,
+        Allowed("auto, a list such as [cpu, h200], or names such as {cpu: {}, big: {model: H200}}"),
+    ]
+    """Where to measure; auto, a list of names, or names with what each stands for."""
+    packages: Literal["auto", "cpu", "cuda"]
+    """The package builds to install; auto takes cuda where an NVIDIA driver is present."""
+    interpreters: Annotated[
+        Mapping[Name, Interpreter],
+        Allowed(
+            "{} or names of environments with the path of an interpreter, such as {pytorch: /opt/site/bin/python3}"
+        ),
+    ] = field(hash=False)
+    """A site's own interpreters, by the name of the environment in whose place each stands."""
+    frameworks: Distinct[Name]
+    """The frameworks that are compared; names of the files in workflow/framebench/frameworks/."""
+    baseline: Name
+    """The framework that the others are drawn relative to."""
+    matrix: Annotated[tuple[Entry, ...], Field(min_length=1), Allowed("a list of at least one entry")]
+    """The cells; every entry is crossed with every framework and device."""
+    data: Images
+    reviews: Reviews
+    large_images: LargeImages
+    protocol: WrittenProtocol
+    tuning: Tuning
+    largest_batch: LargestBatch
+    aa: AgainstItself
+    confidence: Share
+    """Level of every confidence interval."""
+    across_cards: Flag
+    """True where runs of a round that were measured on two cards of one model are compared."""
+    languages: Distinct[Name]
+    """Languages of figures and verdict; names of the files in workflow/framebench/languages/."""
+    merge: Annotated[
+        tuple[Annotated[Part, Written(PathOrNamed, Part.of)], ...],
+        *DISTINCT,
+        Allowed(
+            "a list such as [results, lab.zip], or with names of the machines such as [{here: results}, {lab: lab.zip}]"
+        ),
+    ]
+    """Results folders and archives of `snakemake export` that `snakemake merge` makes one table and page of."""
+
+    @property
+    def bindings(self) -> Mapping[str, Binding]:
+        """The devices with what each is said to be; nothing where only names are given."""
+        return self.devices if isinstance(self.devices, dict) else {}

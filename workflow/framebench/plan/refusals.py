@@ -1,0 +1,108 @@
+"""The line that is told of a wrong value in config.yaml: where it is, which it is, and what is allowed."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from framebench.plan import schema
+from framebench.plan.knobs import REPEATED
+
+
+class ConfigError(Exception):
+    """A configuration that is refused, in one line for the person who wrote it."""
+
+
+# Errors of pydantic that are about a key of a group, and not about a value.
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument", "invalid_key")
+MISSING = ("missing", "missing_argument")
+KEY = "[key]"  # in the place of an error that is about a name in a mapping
+
+
+def explained(error: ValidationError, written: Mapping[str, Any]) -> str:
+    """The first problem of a configuration, in the order of the file; a misspelt key before the one that it hides."""
+    return _told(error.errors(include_url=False, include_input=False, include_context=True), written)
+
+
+def _told(errors: Sequence[ErrorDetails], written: Mapping[str, Any]) -> str:
+    """The line for the first error, found in the schema by the keys on the way to it.
+
+    For a value that may be of several types, pydantic tells what each would need, with the type's name among the keys.
+    Where it is of one of them by its form, as a list is, only what is wrong inside that counts.
+    """
+    first = errors[0]["loc"]
+    unknown = (one for one in errors if one["type"] in UNKNOWN and one["loc"][:-1] == first[: len(one["loc"]) - 1])
+    error = next(unknown, errors[0])
+    node: Any = schema.of_config()
+    value: Any = written
+    where = ""
+    for i, key in enumerate(error["loc"]):
+        rest = error["loc"][i + 1 :]
+        if "anyOf" in node:
+            if not rest and error["type"] != REPEATED:
+                inside = [one for one in errors if one["loc"][:i] == error["loc"][:i] and _is_inside(one, i)]
+                return _told(inside, written) if inside else _refused(where, value, node)
+            node = next(
+                one for one in node["anyOf"] if one["type"] == ("array" if isinstance(value, list) else "object")
+            )
+        elif rest == (KEY,):
+            return _refused(where, key, node["propertyNames"])
+        elif not rest and error["type"] in UNKNOWN:
+            return f"{_joined(where, key)}: unknown key{instead(key, node['properties'])}"
+        elif not rest and error["type"] in MISSING:
+            return f"{_joined(where, key)}: is missing; {_as_clause(node['properties'][key]['description'])}"
+        else:
+            where = f"{where}[{key}]" if isinstance(value, list) else _joined(where, key)
+            value = value[key]
+            node = node.get("items") or node.get("properties", {}).get(key) or node["additionalProperties"]
+    if error["type"] == REPEATED:
+        index = error["ctx"]["index"]
+        return f"{where}[{index}]: {shown(value[index])} stands there twice"
+    return _refused(where, value, node)
+
+
+def _is_inside(error: ErrorDetails, depth: int) -> bool:
+    return len(error["loc"]) > depth + 1 or error["type"] == REPEATED
+
+
+def _refused(where: str, value: object, node: Mapping[str, Any]) -> str:
+    text = "text, which is not allowed" if isinstance(value, str) and _takes_no_text(node) else "not allowed"
+    return f"{where}: {shown(value)} is {text}; {node['allowed']}"
+
+
+def _takes_no_text(node: Mapping[str, Any]) -> bool:
+    return all(_takes_no_text(one) for one in node["anyOf"]) if "anyOf" in node else node.get("type") != "string"
+
+
+def instead(name: object, allowed: Iterable[str]) -> str:
+    """The names to write instead of `name`: the nearest allowed name, if any is near, and all of them."""
+    near = difflib.get_close_matches(str(name), allowed, n=1)
+    return (f"; did you mean {near[0]!r}?" if near else ";") + f" allowed: {', '.join(allowed) or 'none'}"
+
+
+def _as_clause(sentence: str) -> str:
+    """A sentence as the second half of another: `The search.` is `the search`, and `GPUs.` is `GPUs`."""
+    return (sentence if sentence[1].isupper() else sentence[0].lower() + sentence[1:]).removesuffix(".")
+
+
+def _joined(where: str, key: object) -> str:
+    name = str(key) if str(key).isprintable() else repr(key)
+    return f"{where}.{name}" if where else name
+
+
+def shown(value: object) -> str:
+    """A value in a few words, so that its writer sees what YAML made of it."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return f"{str(value).lower()} (in YAML also {'yes, on' if value else 'no, off'} without quotes)"
+        case str():
+            return repr(value if len(value) <= 80 else f"{value[:80]}…")
+        case list():
+            return "a list" if value else "an empty list"
+        case dict():
+            return "a group of keys"
+    return str(value)

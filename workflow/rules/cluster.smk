@@ -1,0 +1,39 @@
+# Jobs on the nodes of a cluster, which may have no network; its login node may have no GPU.
+import os
+from pathlib import Path
+
+from framebench.plan import slurm
+
+# Rules whose jobs are for the nodes.
+MEASURING = ("measure", "tune", "search_largest_batch")
+
+
+def slurm_resources(runs=1):
+    """What a rule's jobs of so many runs ask a cluster for, as functions for `resources`; nothing on one machine."""
+
+    def asked(name):
+        return lambda wildcards: REQUESTS[wildcards.device].resource(name, runs)
+
+    # No more than are asked for: each is a function that Snakemake calls for every run.
+    return {
+        name: asked(name) for request in CONFIG.requests for name in request.resources
+    }
+
+
+def refuse_wrong_place():
+    """End where devices and profile do not fit, where Slurm would refuse, or where jobs of before go on."""
+    if not internals.planned(workflow, MEASURING):
+        return
+    try:
+        slurm.check_place(CONFIG.requests, internals.on_cluster(workflow), Path.cwd())
+        for request in CONFIG.requests:
+            slurm.check_request(request, runs=len(CONFIG.frameworks))
+    except slurm.PlaceError as error:
+        sys.exit(str(error))
+
+
+def keep_what_slurm_tells_a_job():
+    """Give it to the step of the job that measures under names that the executor does not drop between the two."""
+    if internals.is_job(workflow):
+        told = {name for name in os.environ if name.startswith("SLURM_")}
+        os.environ.update({f"FRAMEBENCH_{name}": os.environ[name] for name in told})

@@ -1,0 +1,50 @@
+# The runs of a campaign: those known from the start, and the rounds that a rule asks for.
+import json
+import re
+
+FOLDERS = "|".join(map(re.escape, [RESULTS, AA.results, MERGED]))
+LARGEST_BATCH = matrix.largest_batch_paths(CONFIG)
+
+
+checkpoint rounds_needed:
+    """How many rounds the rules ask for, once the first ones were measured."""
+    input:
+        [matrix.record_path(RESULTS, run) for run in matrix.first_runs(CONFIG)],
+        code=catalogue.code("framebench.analyse.rounds_needed"),
+    output:
+        f"{RESULTS}/rounds.json",
+    log:
+        f"{RESULTS}/logs/rounds_needed.log",
+    # As soon as it can be known, so that the order of the runs can be kept, and with nothing beside it.
+    priority: 10**6
+    threads: workflow.cores
+    params:
+        config=json.dumps(config),
+    shell:
+        "python -P -m framebench rounds --config {params.config:q} --output {output} 2>&1 | tee {log:q} >&2"
+
+
+# Nothing where no entry has a rule: the checkpoint is then not part of the workflow.
+ROUNDS = rules.rounds_needed.output if matrix.has_rule(CONFIG) else []
+
+
+rule plan:
+    """The records of a campaign in the order in which they are measured."""
+    input:
+        code=catalogue.code("framebench.plan.matrix"),
+        rounds=lambda wildcards: ROUNDS if wildcards.folder == RESULTS else [],
+    output:
+        "{folder}/plan.txt",
+    log:
+        "{folder}/logs/plan.log",
+    wildcard_constraints:
+        folder="|".join(map(re.escape, [RESULTS, AA.results])),
+    params:
+        config=json.dumps(config),
+        options=lambda wildcards, input: (
+            ["--aa"]
+            if wildcards.folder == AA.results
+            else ["--rounds", *ROUNDS] if ROUNDS else []
+        ),
+    shell:
+        "python -P -m framebench plan --config {params.config:q} {params.options:q} --output {output} 2>&1 | tee {log:q} >&2"

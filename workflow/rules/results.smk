@@ -1,0 +1,122 @@
+# What the rules for tables, figures and pages are given, of any folder of results: the campaign's, that of the frameworks
+# against themselves, and what was merged.
+from pathlib import Path
+
+from framebench import languages
+from framebench.analyse import given
+from framebench.analyse.table import read_records
+from framebench.analyse.tables import of_campaign, tables
+from framebench.answer import verdict
+from framebench.figures import registry
+
+# Known from the start, where rules for the rounds may ask for more.
+RECORDS = [matrix.record_path(RESULTS, run) for run in matrix.runs(CONFIG)]
+
+
+def records_of(folder):
+    """The records that a folder's plan lists, by no name: Snakemake hashes the files of a name as a whole, for each."""
+    if folder == MERGED:
+        return [rules.merged_records.output.runs]
+    if folder == AA.results:
+        return [matrix.record_path(folder, run) for run in matrix.runs(AA)]
+    if not ROUNDS:
+        return RECORDS
+    asked = matrix.asked_rounds(Path(checkpoints.rounds_needed.get().output[0]))
+    records = [matrix.record_path(folder, run) for run in matrix.runs(CONFIG, asked)]
+    # Those that were known first: their order is that of the files that Snakemake compares.
+    return list(dict.fromkeys([*RECORDS, *records]))
+
+
+def certificates_of(folder):
+    """The certificates that count for the runs of a folder."""
+    if folder == MERGED:
+        merged = Path(checkpoints.merged_records.get().output.certificates)
+        return sorted(merged.glob("*/*.json"))
+    return expand(
+        rules.certificate.output.certificate,
+        workload=CERTIFIED if folder == RESULTS else AA.aa.workload,
+        framework=CONFIG.frameworks,
+    )
+
+
+def files_of(need, folder):
+    """The files behind what a table, a figure or a verdict needs."""
+    if need == "records":
+        return f"{folder}/plan.txt"
+    if need == "rounds":
+        return {RESULTS: ROUNDS, MERGED: [rules.merged_records.output.rounds]}.get(
+            folder, []
+        )
+    if need == "certificates":
+        return certificates_of(folder)
+    if need == "searches":
+        return LARGEST_BATCH
+    return f"{folder}/{need}.csv" if need in tables() else given.resource(need)
+
+
+def options_of(needs, input, settings=()):
+    """The words of a command line that name these inputs and settings."""
+    values = {name: input.get(name) for name in needs} | {
+        name: getattr(CONFIG, name) for name in settings
+    }
+    return given.words(values)
+
+
+def tables_of(folder):
+    """Every table of a folder."""
+    names = of_campaign(
+        merged=folder == MERGED, searched=folder == RESULTS and LARGEST_BATCH
+    )
+    return [f"{folder}/{name}.csv" for name in names]
+
+
+def texts(wildcards):
+    """The words of a language, and those that say which it must have."""
+    return sorted(
+        f"workflow/framebench/languages/{name}.yaml"
+        for name in {wildcards.language, languages.REFERENCE}
+    )
+
+
+def scope_of(folder):
+    """What there is to draw in a folder."""
+    if folder == MERGED:
+        plan = checkpoints.merged_records.get().output.plan
+        return registry.scope_of(read_records(Path(plan)))
+    return registry.Scope(
+        matrix.cells(CONFIG), CONFIG.on_gpus, CONFIG.on_gpus, bool(LARGEST_BATCH)
+    )
+
+
+def pictures(folder, figures, languages=CONFIG.languages, formats=("svg", "png")):
+    return expand(
+        f"{folder}/figures/{{language}}/{{figure}}.{{format}}",
+        language=languages,
+        figure=figures,
+        format=formats,
+    )
+
+
+def files_of_figure(wildcards):
+    """The tables that a figure needs, by their names; of a timeline the record of its run."""
+    figure, fields = registry.find(wildcards.figure)
+    return {
+        need: (
+            matrix.record_path(RESULTS, matrix.timeline_run(CONFIG, fields["device"]))
+            if need == "record"
+            else files_of(need, wildcards.folder)
+        )
+        for need in figure.needs
+    }
+
+
+def needs_of_verdict(folder):
+    return [*verdict.NEEDS, *(["agreement"] if folder == MERGED else [])]
+
+
+def answer_of(folder):
+    """The page and the sentences of a folder in every language."""
+    return expand(
+        [f"{folder}/report.{{language}}.html", f"{folder}/verdict.{{language}}.txt"],
+        language=CONFIG.languages,
+    )

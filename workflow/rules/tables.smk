@@ -1,0 +1,70 @@
+# From the records of the runs to tables, of any folder of results: the campaign's, that of the frameworks against
+# themselves, and what was merged. A table is one module of framebench/analyse.
+
+
+rule table:
+    input:
+        lambda wildcards: (
+            records_of(wildcards.folder)
+            if wildcards.table == "measurements"
+            # Of the records in the plan, they are made.
+            else [f"{wildcards.folder}/measurements.csv"]
+        ),
+        unpack(
+            lambda wildcards: {
+                need: files_of(need, wildcards.folder)
+                for need in tables()[wildcards.table].needs
+            }
+        ),
+        code=lambda wildcards: catalogue.code(
+            "framebench.analyse.command", tables()[wildcards.table].module
+        ),
+    output:
+        report(
+            "{folder}/{table}.csv",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
+    log:
+        "{folder}/logs/{table}.log",
+    wildcard_constraints:
+        folder=FOLDERS,
+        table="|".join(tables()),
+    params:
+        options=lambda wildcards, input: options_of(
+            tables()[wildcards.table].needs, input, tables()[wildcards.table].settings
+        ),
+    shell:
+        "python -P -m framebench table {wildcards.table} {params.options:q} --output {output} 2>&1 | tee {log:q} >&2"
+
+
+rule tables:
+    """Every table of the campaign."""
+    input:
+        tables_of(RESULTS),
+
+
+rule complete:
+    """Fails where a run failed or was left out, after everything that could be measured and drawn was."""
+    input:
+        # Although in the table: one that was set aside must be missed.
+        lambda wildcards: records_of(wildcards.folder),
+        code=catalogue.code("framebench.analyse.failures"),
+        table=lambda wildcards: (
+            rules.merged_records.output.left_out
+            if wildcards.folder == MERGED
+            else f"{wildcards.folder}/measurements.csv"
+        ),
+    output:
+        touch("{folder}/.complete"),
+    log:
+        "{folder}/logs/complete.log",
+    wildcard_constraints:
+        folder=FOLDERS,
+    params:
+        option=lambda wildcards: (
+            "--left-out" if wildcards.folder == MERGED else "--measurements"
+        ),
+    shell:
+        "python -P -m framebench failures {params.option} {input.table} 2>&1 | tee {log:q} >&2"
