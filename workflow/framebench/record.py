@@ -14,7 +14,7 @@ STAND_IN = "stand_in"  # flag of a run whose card was the tests', and no card
 
 @dataclass(frozen=True)
 class Cell:
-    """What is measured, in the order of paths and options; the cells that differ only in framework are compared.
+    """A cell: its fields in the order of paths and options. The cells that differ only in framework are compared.
 
     A field added here is a folder of RECORD, an option of the commands that measure and a column of the tables; which
     values it takes, framebench.plan.matrix says, and that records have it, their schema.

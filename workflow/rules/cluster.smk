@@ -9,7 +9,7 @@ MEASURING = ("measure", "tune", "search_largest_batch")
 
 
 def slurm_resources(runs=1):
-    """What a rule's jobs of so many runs ask a cluster for, as functions for `resources`; nothing on one machine."""
+    """The requests to a cluster for jobs of so many runs, as functions for `resources`; nothing on one machine."""
 
     def asked(name):
         return lambda wildcards: REQUESTS[wildcards.device].resource(name, runs)

@@ -11,7 +11,7 @@ from framebench.record import CELL
 
 
 def environment_of(wildcards):
-    """Where a framework, or the one behind a name, is found."""
+    """The environment of a framework, or of the one behind a name."""
     return ENVIRONMENTS[self_comparison.base(wildcards.framework)]
 
 
@@ -37,13 +37,13 @@ def place_of(wildcards):
 
 
 def modules_of(wildcards):
-    """What loads the environment modules of a device; nothing where it names none."""
+    """The command that loads the environment modules of a device; nothing where it names none."""
     request = REQUESTS.get(wildcards.device)
     return slurm.load_modules(request.modules) if request else ""
 
 
 def request_options(wildcards, protocol=CONFIG.protocol):
-    """What every command that measures is told: the cell, as far as the rule names it, where to measure, and how."""
+    """Options of every command that measures: the cell, as far as the rule names it, where to measure, and how."""
     environment = environment_of(wildcards)
     options = [
         f"--{name.replace('_', '-')} {wildcards[name]}"
@@ -65,5 +65,5 @@ def tuning_of(wildcards):
 
 
 def place(wildcards):
-    """Where a run stands in its campaign."""
+    """The place of a run in its campaign."""
     return PLACES[wildcards.campaign][matrix.run_of(wildcards)]

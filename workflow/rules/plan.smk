@@ -7,7 +7,7 @@ LARGEST_BATCH = matrix.largest_batch_paths(CONFIG)
 
 
 checkpoint rounds_needed:
-    """How many rounds the rules ask for, once the first ones were measured."""
+    """The number of rounds that the rules ask for, once the first ones were measured."""
     input:
         [matrix.record_path(RESULTS, run) for run in matrix.first_runs(CONFIG)],
         code=catalogue.code("framebench.analyse.rounds_needed"),

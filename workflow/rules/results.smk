@@ -79,7 +79,7 @@ def texts(wildcards):
 
 
 def scope_of(folder):
-    """What there is to draw in a folder."""
+    """All that there is to draw in a folder."""
     if folder == MERGED:
         plan = checkpoints.merged_records.get().output.plan
         return registry.scope_of(read_records(Path(plan)))

@@ -1,4 +1,4 @@
-"""What a campaign of frameworks against themselves shows: `python -m framebench aa --help`.
+"""Report of a campaign of frameworks against themselves: `python -m framebench aa --help`.
 
 In it every framework stands beside itself under another name, and beside a side that does more work for the same
 count, so that the true ratio of every such pair is known (see `framebench.frameworks.self_comparison`).

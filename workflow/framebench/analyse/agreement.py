@@ -1,4 +1,4 @@
-"""Whether equal cards, each of another machine, are equally fast, and one machine by two versions of a framework."""
+"""Agreement of equal cards of several machines, and of several versions of a framework on one machine."""
 
 from itertools import combinations
 from typing import Any

@@ -1,4 +1,4 @@
-"""What tuning gains and what the data pipeline costs, of each framework alone."""
+"""Effects within each framework: what tuning gains, and what the data pipeline costs."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""What tables, figures and sentences are made of: the files behind the names of their parameters, and how each is read.
+"""Inputs of tables, figures and sentences: the file behind the name of each parameter, and how it is read.
 
 A name that is not among FILES is a table of the campaign, or one of the published numbers in workflow/resources
 (`gpu_peaks` is gpu-peaks.csv).

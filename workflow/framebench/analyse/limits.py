@@ -1,4 +1,4 @@
-"""How near each cell comes to what its device can do.
+"""Limits of each device, and how near each cell comes to them.
 
 Two limits: the peak that the maker of a GPU states for a precision, and the ceiling, what the largest matrix products
 of the same runs reached, in whatever framework they were fastest. A CPU, or a GPU that gpu-peaks.csv does not have, is

@@ -1,4 +1,4 @@
-"""How far the runs of a cell scatter, and what else the machine did."""
+"""Scatter of the runs of each cell, and what else the machine did."""
 
 from collections.abc import Mapping
 from math import log

@@ -1,4 +1,4 @@
-"""Whether the clock or the order of the runs explains their speeds.
+"""Drift: how far the clock, or the order of the runs, explains their speeds.
 
 Pairs of a round are compared, so that a drift shared by both cancels; what stands here is whether there was one.
 """

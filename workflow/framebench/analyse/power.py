@@ -1,4 +1,4 @@
-"""How many rounds find a difference of a given size.
+"""Number of rounds that find a difference of a given size.
 
 A difference is found where the interval of the ratio excludes 1 on the side where the true ratio is. The power, the
 probability of that, is exact for independent normal log ratios of mean d and standard deviation s: over n rounds,

@@ -1,4 +1,4 @@
-"""How many rounds the rules of config.yaml ask for: `python -m framebench rounds --help`."""
+"""Number of rounds that the rules of config.yaml ask for: `python -m framebench rounds --help`."""
 
 import argparse
 import json

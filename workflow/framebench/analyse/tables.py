@@ -19,7 +19,7 @@ def needs(make: Callable) -> list[str]:
 
 
 def settings(make: Callable) -> list[str]:
-    """Which SETTINGS are parameters of a function."""
+    """The SETTINGS that are parameters of a function."""
     return [name for name in SETTINGS if name in signature(make).parameters]
 
 
@@ -43,12 +43,12 @@ class Table:
 
     @property
     def needs(self) -> list[str]:
-        """What it is made of."""
+        """The names of all that it is made of."""
         return needs(self.make)
 
     @property
     def settings(self) -> list[str]:
-        """Which SETTINGS it takes."""
+        """The SETTINGS that it takes."""
         return settings(self.make)
 
 

@@ -1,4 +1,4 @@
-"""How the steps of each run became steady."""
+"""Warm-up of each run, until its steps were steady."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Whether two frameworks differ in what the device computes or in how long it waits for Python and the framework."""
+"""Differences of two frameworks' steps: in what the device computes, or in how long it waits for the host."""
 
 from itertools import combinations
 

@@ -25,7 +25,7 @@ Fields = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Scope:
-    """What there is to draw."""
+    """All that there is to draw."""
 
     cells: Sequence[Cell] = ()
     gpus: Sequence[str] = ()  # the devices that are GPUs
@@ -75,12 +75,12 @@ class Figure:
 
     @property
     def needs(self) -> list[str]:
-        """What is read for it."""
+        """The names of all that is read for it."""
         return [name for name in tables.needs(self.draw) if name not in (*CONTEXT, *self._fields, *self.fixed)]
 
     @property
     def settings(self) -> list[str]:
-        """Which SETTINGS it takes."""
+        """The SETTINGS that it takes."""
         return tables.settings(self.draw)
 
     @property

@@ -1,4 +1,4 @@
-"""How near each run comes to what its device can do."""
+"""Share of the device's peak that each run reaches."""
 
 from collections.abc import Mapping
 
@@ -29,7 +29,7 @@ def draw(
 
 
 def notes_on_peaks(limits: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> list[str]:
-    """What is 100 % on each device in each precision, and where that is from."""
+    """The peak that is 100 % on each device in each precision, and its source."""
     notes = []
     for (device, precision), rows in limits.dropna(subset="peak_gflops").groupby(["device", "precision"]):
         one = rows.iloc[0]

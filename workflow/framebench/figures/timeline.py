@@ -72,7 +72,7 @@ def draw(run: dict, columns: Mapping[str, np.ndarray], *, language: Language, la
 
 
 def draw_file(record: Path, device: str, *, language: Language, labels: Mapping[str, str]) -> Figure:
-    """As `draw`, of the record in a file and of the samples that stand beside it."""
+    """Draw the run whose record is in this file, with the samples beside it."""
     return draw(read_record(record), read_samples(samples_path(record)), language=language, labels=labels)
 
 

@@ -42,22 +42,22 @@ def planned(workflow: Any, rules: Collection[str]) -> list[Any]:
 
 
 def asks_for(workflow: Any, rule: str) -> bool:
-    """Whether this invocation asks for a rule, done already or not."""
+    """True where this invocation asks for a rule, done already or not."""
     return any(job.rule.name == rule for job in workflow.dag.jobs)
 
 
 def on_cluster(workflow: Any) -> bool:
-    """Whether jobs are for other hosts."""
+    """True where jobs are for other hosts."""
     return workflow.non_local_exec
 
 
 def is_job(workflow: Any) -> bool:
-    """Whether this process is itself a job on a cluster."""
+    """True in a process that is itself a job on a cluster."""
     return workflow.remote_exec
 
 
 def submissions(workflow: Any, rules: Collection[str]) -> str:
-    """What a real run would submit, after a dry run: jobs of one group are one call of sbatch. Empty of nothing."""
+    """A line on the calls of sbatch that a dry run foretells, one for each group of jobs; empty where there are none."""
     jobs = planned(workflow, rules) if workflow.dryrun else []
     calls = {workflow.dag.get_job_group(job) or job for job in jobs}
     planned_s = time.time() - psutil.Process().create_time()

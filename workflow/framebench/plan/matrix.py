@@ -125,7 +125,7 @@ def first_runs(config: Config) -> list[Run]:
 
 
 def asked_rounds(path: Path) -> dict[Block, int]:
-    """What the rules asked for, by block, as `framebench.analyse.rounds_needed` wrote it."""
+    """The rounds that the rules asked for, by block, as `framebench.analyse.rounds_needed` wrote them."""
     rows = json.loads(path.read_text(encoding="utf-8"))
     return {tuple(row[key] for key in BLOCK): row["rounds"] for row in rows}
 
