@@ -57,7 +57,7 @@ def is_job(workflow: Any) -> bool:
 
 
 def submissions(workflow: Any, rules: Collection[str]) -> str:
-    """A line on the calls of sbatch that a dry run foretells, one for each group of jobs; empty where there are none."""
+    """A line on the calls of sbatch that a dry run foretells, one for each group of jobs; empty if none."""
     jobs = planned(workflow, rules) if workflow.dryrun else []
     calls = {workflow.dag.get_job_group(job) or job for job in jobs}
     planned_s = time.time() - psutil.Process().create_time()
