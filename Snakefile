@@ -44,9 +44,7 @@ internals.keep_local(workflow, but=MEASURING)
 
 if REQUESTS:
     keep_what_slurm_tells_a_job()
-    atexit.register(
-        lambda: print(internals.submissions(workflow, MEASURING), file=sys.stderr)
-    )
+    atexit.register(internals.tell_submissions, workflow, MEASURING)
 
 
 onstart:

@@ -11,12 +11,7 @@ REPORTED = "|".join(map(re.escape, [RESULTS, MERGED]))
 rule verdict:
     """The answer in two or three sentences."""
     input:
-        unpack(
-            lambda wildcards: {
-                need: files_of(need, wildcards.folder)
-                for need in needs_of_verdict(wildcards.folder)
-            }
-        ),
+        unpack(files_of_verdict),
         code=catalogue.code("framebench.answer.verdict"),
         texts=texts,
     output:

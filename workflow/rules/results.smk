@@ -54,6 +54,21 @@ def files_of(need, folder):
     return f"{folder}/{need}.csv" if need in tables() else given.resource(need)
 
 
+def files_of_table(wildcards):
+    """The files that a table needs, by their names."""
+    needs = tables()[wildcards.table].needs
+    return {need: files_of(need, wildcards.folder) for need in needs}
+
+
+def records_behind(wildcards):
+    """The records of a table that is made of them; of one but the first, the first, so that all are made of the same."""
+    if "records" not in tables()[wildcards.table].needs:
+        return []
+    if wildcards.table == "measurements":
+        return records_of(wildcards.folder)
+    return [f"{wildcards.folder}/measurements.csv"]
+
+
 def options_of(needs, input, settings=()):
     """The words of a command line that name these inputs and settings."""
     values = {name: input.get(name) for name in needs} | {
@@ -89,6 +104,7 @@ def scope_of(folder):
 
 
 def pictures(folder, figures, languages=CONFIG.languages, formats=("svg", "png")):
+    """The files of figures by their names."""
     return expand(
         f"{folder}/figures/{{language}}/{{figure}}.{{format}}",
         language=languages,
@@ -111,7 +127,14 @@ def files_of_figure(wildcards):
 
 
 def needs_of_verdict(folder):
+    """The tables that the sentences of a folder are made of."""
     return [*verdict.NEEDS, *(["agreement"] if folder == MERGED else [])]
+
+
+def files_of_verdict(wildcards):
+    """The tables that the sentences need, by their names."""
+    needs = needs_of_verdict(wildcards.folder)
+    return {need: files_of(need, wildcards.folder) for need in needs}
 
 
 def answer_of(folder):

@@ -4,18 +4,8 @@
 
 rule table:
     input:
-        lambda wildcards: (
-            records_of(wildcards.folder)
-            if wildcards.table == "measurements"
-            # Of the records in the plan, they are made.
-            else [f"{wildcards.folder}/measurements.csv"]
-        ),
-        unpack(
-            lambda wildcards: {
-                need: files_of(need, wildcards.folder)
-                for need in tables()[wildcards.table].needs
-            }
-        ),
+        records_behind,
+        unpack(files_of_table),
         code=lambda wildcards: catalogue.code(
             "framebench.analyse.command", tables()[wildcards.table].module
         ),

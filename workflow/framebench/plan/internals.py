@@ -56,12 +56,13 @@ def is_job(workflow: Any) -> bool:
     return workflow.remote_exec
 
 
-def submissions(workflow: Any, rules: Collection[str]) -> str:
-    """A line on the calls of sbatch that a dry run foretells, one for each group of jobs; empty if none."""
-    jobs = planned(workflow, rules) if workflow.dryrun else []
-    calls = {workflow.dag.get_job_group(job) or job for job in jobs}
-    planned_s = time.time() - psutil.Process().create_time()
-    return f"{len(calls)} calls of sbatch for {len(jobs)} runs; planned in {planned_s:.0f} s" if jobs else ""
+def tell_submissions(workflow: Any, rules: Collection[str]) -> None:
+    """After a dry run, say how many calls of sbatch a real one would make: one for each group of jobs."""
+    if jobs := planned(workflow, rules) if workflow.dryrun else []:
+        calls = {workflow.dag.get_job_group(job) or job for job in jobs}
+        planned_s = time.time() - psutil.Process().create_time()
+        line = f"{len(calls)} calls of sbatch for {len(jobs)} runs; planned in {planned_s:.0f} s"
+        print(line, file=sys.stderr)
 
 
 def tell_failed_jobs(workflow: Any) -> None:
