@@ -1,6 +1,5 @@
 """The article's two charts, redrawn from the numbers that were published with it in 2018."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -60,11 +59,10 @@ def draw(rosetta_2018: pd.DataFrame, gpu: str, language: Language) -> Figure:
 
 def draw_bars(axes: Axes, speeds: pd.DataFrame) -> None:
     """The bars of `relative_speeds`, in axes of the article's form."""
-    drawing.relative_speed_axes(axes, list(speeds.index))
-    width = 0.8 / len(PROBLEMS)
-    for i, problem in enumerate(PROBLEMS):
-        at = np.arange(len(speeds)) + (i - (len(PROBLEMS) - 1) / 2) * width
-        axes.bar(at, speeds[problem], width, color=drawing.PROBLEMS[i])
+    bars = speeds.rename_axis("framework").reset_index().melt("framework", var_name="workload", value_name="ratio")
+    drawing.relative_speeds(
+        axes, bars.assign(hatched=False, gap=""), dict(zip(PROBLEMS, drawing.PROBLEMS, strict=False))
+    )
 
 
 def caption(gpu: str, language: Language) -> list[str]:

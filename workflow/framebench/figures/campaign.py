@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+import seaborn.objects as so
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -56,7 +57,8 @@ def draw(
     figure = drawing.new_figure(body_in=sum(sizes), title=language["title_campaign"], footer="\n".join(footer))
     legend, *all_axes = figure.subplots(len(sizes), height_ratios=sizes)
     drawing.legend_across(figure, legend, handles)
-    styles = drawing.framework_styles(measurements["framework"])
+    runs = drawing.styled(runs, measurements["framework"])
+    runs["marker"] = runs["marker"].mask(flagged, FLAGGED["marker"])
     for axes, device in zip(all_axes, devices, strict=True):
         if len(devices) > 1:
             axes.set_title(selection.device_name(measurements, device))
@@ -64,12 +66,10 @@ def draw(
         for start in of_device.groupby("round")["minutes"].min():
             axes.axvline(start, color="#D0D0D0", linewidth=0.8)
         axes.axhline(0, color=drawing.INK, linewidth=0.8)
-        for (framework, is_flagged), drawn in of_device.groupby(["framework", flagged]):
-            colour, marker = styles[framework]
-            look = FLAGGED if is_flagged else {"marker": marker, "markersize": 4.5}
-            axes.plot(drawn["minutes"], drawn["percent"], color=colour, linestyle="none", alpha=0.85, **look)
+        dot = so.Dot(alpha=0.85, pointsize=5, stroke=1.5)
+        drawing.paint(axes, of_device, (dot, {"marker": "marker"}), x="minutes", y="percent", color="colour")
         axes.yaxis.set_major_formatter(lambda value, _: language["percent"].format(percent=_signed(value)))
-        axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+        axes.grid(axis="y")
         axes.set_ylabel(language["axis_relative_to_cell"])
     all_axes[-1].set_xlabel(language["axis_campaign"])
     return figure
