@@ -157,23 +157,25 @@ def paint(axes: Axes, rows: pd.DataFrame, *layers: tuple, **variables: str) -> N
     scales: dict[str, Any] = dict.fromkeys(["color", "edgecolor", "halign"])
     if "marker" in rows:
         scales["marker"] = so.Nominal({marker: marker for marker in rows["marker"].unique()})
-    scales |= {axis: "log" for axis in "xy" if getattr(axes, f"get_{axis}scale")() == "log"}
+    said = {"x": axes.get_xlabel(), "y": axes.get_ylabel(), "title": axes.get_title("left")}
+    logarithmic = {f"{axis}scale": "log" for axis in "xy" if getattr(axes, f"get_{axis}scale")() == "log"}
     theme = {name: matplotlib.rcParams[name] for name in so.Plot.config.theme}
     with warnings.catch_warnings():
         # seaborn 0.13.2 passes an argument that pandas 3 ignores and warns of.
         warnings.filterwarnings("ignore", "The copy keyword is deprecated", DeprecationWarning)
-        plot.on(axes).theme(theme).scale(**scales).label(x=axes.get_xlabel(), y=axes.get_ylabel()).plot()
+        plot.on(axes).theme(theme).scale(**scales).label(**said).plot()
+    axes.set(**logarithmic)
 
 
 def relative_speeds(axes: Axes, bars: pd.DataFrame, colours: Mapping[str, str]) -> None:
     """Bars in the article's form: a group per framework, in it a bar for each of `colours`, and a line at 1.
 
-    `bars` has framework (its name), workload (a key of `colours`), ratio, and where there are any ci_low and ci_high;
-    hatched, and gap: words in the place of a bar.
+    `bars` has framework (its name), workload (a key of `colours`), ratio, ci_low, ci_high, hatched, and gap: words in
+    the place of a bar.
     """
     # Every workload keeps its place in a group, also where a layer has no bar of it.
-    bars = bars.assign(colour=pd.Categorical(bars["workload"].map(colours), list(colours.values())))
-    bars = bars.reindex(columns=[*dict.fromkeys([*bars, "ci_low", "ci_high"])]).assign(foot=0.0)
+    colour = pd.Categorical(bars["workload"].map(colours), list(colours.values()))
+    bars = bars.assign(colour=colour, foot=0.0)
     side = so.Dodge(by=["color"], gap=0.05)
     paint(
         axes,
@@ -193,13 +195,13 @@ def relative_speeds(axes: Axes, bars: pd.DataFrame, colours: Mapping[str, str]) 
         slant(axes)
 
 
-def bars_of_parts(axes: Axes, cells: pd.DataFrame, parts: Mapping[str, float]) -> None:
+def bars_of_parts(axes: Axes, cells: pd.DataFrame, parts: Mapping[str, tuple[str, float]]) -> None:
     """A bar per row of `cells` at its `place`, of the lengths in the columns `parts` and in tints of its `colour`.
 
-    At the `end` of each stand its `words`, at its left its `name`. `parts`: column → opacity.
+    At the `end` of each stand its `words`, at its left its `name`. `parts`: column → text of the legend, opacity.
     """
     lengths = cells.melt(["place", "colour"], list(parts), "part", "length")
-    tints = [tint(*look) for look in zip(lengths["colour"], lengths["part"].map(parts), strict=True)]
+    tints = [tint(colour, parts[part][1]) for colour, part in zip(lengths["colour"], lengths["part"], strict=True)]
     bar, text = so.Bar(alpha=1, edgewidth=0), so.Text(halign="left", fontsize=8)
     stack = (bar, so.Stack(), {"orient": "y"})
     paint(axes, lengths.assign(tint=tints), stack, x="length", y="place", color="tint")

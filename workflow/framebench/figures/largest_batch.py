@@ -60,17 +60,13 @@ def draw(largest_batch: pd.DataFrame, *, language: Language, labels: Mapping[str
 def _bars(axes: Axes, found: pd.DataFrame, frameworks: Sequence[str], language: Language) -> None:
     """A bar and its number for each framework, top down; what became of the search where it found none."""
     rows = found.set_index("framework").reindex(frameworks).reset_index().fillna({"status": "not_measured"})
-    words = [
-        language["largest_batch_at_least" if row["bound"] == "at_most" else "largest_batch"].format(
-            images=row["largest"]
-        )
-        if row["status"] == "ok"
-        else language[f"status_{row['status']}"]
-        for row in rows.to_dict("records")
-    ]
-    ends = rows["largest"].where(rows["status"] == "ok", 0.0)
-    rows = rows.assign(place=range(len(rows)), words=words, end=ends, largest=ends, name="")
-    drawing.bars_of_parts(axes, drawing.styled(rows, frameworks), {"largest": 1.0})
+    rows = drawing.styled(rows, frameworks).assign(place=range(len(rows)), name="")
+    rows["end"] = rows["largest"].where(rows["status"] == "ok", 0.0)
+    keys = ("largest_batch" + rows["bound"].map({"at_most": "_at_least"}).fillna("")).where(
+        rows["status"] == "ok", "status_" + rows["status"]
+    )
+    rows["words"] = [language[key].format(images=images) for key, images in zip(keys, rows["end"], strict=True)]
+    drawing.bars_of_parts(axes, rows, {"end": ("", 1.0)})
 
 
 def _notes(searches: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> Iterator[str]:

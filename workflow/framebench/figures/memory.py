@@ -17,7 +17,6 @@ LEVELS = {
     "host_rss_built_mib": ("memory_built", 0.6),
     "host_rss_training_peak_mib": ("memory_peak", 1.0),
 }
-OPACITIES = {column: opacity for column, (_, opacity) in LEVELS.items()}
 
 
 def levels(measurements: pd.DataFrame) -> pd.DataFrame:
@@ -52,7 +51,7 @@ def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str,
     several_devices = measurements["device"].nunique() > 1
     for axes, (key, cells) in zip(all_axes, panels, strict=True):
         axes.set_title(drawing.panel_title(dict(zip(selection.PANEL, key, strict=True)), language, several_devices))
-        drawing.bars_of_parts(axes, _rises(cells.sort_values(["batch_size", "framework"]), language, labels), OPACITIES)
+        drawing.bars_of_parts(axes, _rises(cells, language, labels), LEVELS)
         axes.set_xlim(0, widest)
         axes.xaxis.set_major_formatter("{x:,.0f}")
     all_axes[-1].set_xlabel(language["axis_memory"])

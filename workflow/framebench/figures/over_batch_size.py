@@ -28,7 +28,8 @@ THROUGHPUT = Quantity("images_per_s", "throughput")
 
 # What others published: a mark of a kind that no measurement has.
 STAR = so.Path({"zorder": 3}, marker="*", pointsize=11, fillcolor="white", linewidth=0)
-RUN, INTERVAL, FAILED = so.Dot(alpha=0.35, pointsize=3), so.Range(linewidth=1.5), so.Dot(marker="x", stroke=2)
+RUN, INTERVAL = so.Dot(alpha=0.35, pointsize=4, edgewidth=0), so.Range(linewidth=1.5)
+FAILED = so.Dot(marker="x", stroke=2)
 NO_STARS = pd.DataFrame(columns=[*selection.PANEL, "framework", "year", "published_batch_size", "value"])
 
 
@@ -157,17 +158,14 @@ def _over_batch_sizes(
     top = _beyond(rows, runs, stars)
     # Beside one another, so that equal points do not hide one another.
     beside = {framework: 2 ** (0.05 * (i - (len(frameworks) - 1) / 2)) for i, framework in enumerate(frameworks)}
-    cells, runs, published = (
-        drawing.styled(one, frameworks).assign(at=one[column] * one["framework"].map(beside))
-        for one, column in [
-            (rows, "batch_size"),
-            (runs, "batch_size"),
-            (stars[stars["framework"].isin(frameworks)], "published_batch_size"),
-        ]
-    )
+
+    def moved(table: pd.DataFrame, batch_size: str = "batch_size") -> pd.DataFrame:
+        return drawing.styled(table, styles).assign(at=table[batch_size] * table["framework"].map(beside))
+
+    cells, published = moved(rows), moved(stars[stars["framework"].isin(frameworks)], "published_batch_size")
     look = {"x": "at", "color": "colour", "group": "framework"}
     axes.set_xscale("log", base=2)
-    drawing.paint(axes, runs, (RUN, {}), **look, y="value")
+    drawing.paint(axes, moved(runs), (RUN, {}), **look, y="value")
     mean = (so.Path(pointsize=5, linewidth=1.5), {"y": "mean", "marker": "marker"})
     drawing.paint(axes, cells, mean, (INTERVAL, {"ymin": "low", "ymax": "high", "orient": "x"}), **look)
     drawing.paint(axes, published, (STAR, {}), **look, y="value")
@@ -180,13 +178,10 @@ def _over_batch_sizes(
     # Failed cells stand in a strip of their own under zero.
     failed = rows[rows["state"] != "ok"]
     failed = failed.assign(line=failed.groupby("batch_size").cumcount())
-    failed = drawing.styled(failed, frameworks).assign(
+    failed = drawing.styled(failed, styles).assign(
         height=-0.1 * (failed["line"] + 0.5) * top,
         side=["right" if size == batch_sizes[-1] else "left" for size in failed["batch_size"]],
-        words=[
-            f"{labels[framework]}: {language[f'status_{state}']}"
-            for framework, state in zip(failed["framework"], failed["state"], strict=True)
-        ],
+        words=[f"{labels[cell.framework]}: {language[f'status_{cell.state}']}" for cell in failed.itertuples()],
     )
     words = (so.Text(fontsize=8, offset=6), {"text": "words", "halign": "side"})
     drawing.paint(axes, failed, (FAILED, {"color": "colour"}), words, x="batch_size", y="height")
@@ -223,8 +218,8 @@ def one_batch_size(
     failed = failed.assign(words=[language[f"status_{state}"] for state in failed["state"]])
     look = {"y": "place", "color": "colour"}
     drawing.paint(axes, runs[["framework", "device", "value"]].merge(looks), (RUN, {}), **look, x="value")
-    drawing.paint(axes, cells, (INTERVAL, {"xmin": "low", "xmax": "high", "orient": "y"}), **look)
-    drawing.paint(axes, cells, (so.Dot({"zorder": 3}), {"marker": "marker"}), **look, x="mean")
+    mean = (so.Dot({"zorder": 3}), {"x": "mean", "marker": "marker"})
+    drawing.paint(axes, cells, (INTERVAL, {"xmin": "low", "xmax": "high", "orient": "y"}), mean, **look)
     drawing.paint(axes, stars[["framework", "device", "value"]].merge(looks), (STAR, {}), **look, x="value")
     words = (so.Text(fontsize=8, halign="left", offset=6), {"text": "words"})
     drawing.paint(axes, failed, (FAILED, {"color": "colour"}), words, x="left", y="place")

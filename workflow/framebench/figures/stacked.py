@@ -76,7 +76,7 @@ def draw(
 
 def _bars(axes: Axes, rows: pd.DataFrame, stack: Stack, language: Language, labels: Mapping[str, str]) -> None:
     """One stacked bar per row, top down, the whole of it in words at its right, and a dot for each of its sums."""
-    parts = {part: opacity for part, (_, opacity) in stack.parts.items()}
+    parts = list(stack.parts)
     words, ends = [], []
     cells: list[dict] = rows.to_dict("records")
     for cell in cells:
@@ -86,8 +86,8 @@ def _bars(axes: Axes, rows: pd.DataFrame, stack: Stack, language: Language, labe
         ends.append(max([total, *cell["sums"]]) if cell["sums"] else 0)
     names = rows["framework"].map(labels)
     rows = drawing.styled(rows, rows["framework"]).assign(place=range(len(rows)), name=names, words=words, end=ends)
-    rows[list(parts)] = rows[list(parts)].where(rows["sums"].astype(bool))
-    drawing.bars_of_parts(axes, rows, parts)
+    rows[parts] = rows[parts].where(rows["sums"].astype(bool))
     runs = rows.explode("sums", ignore_index=True).astype({"sums": float})
-    dot = so.Dot(color=drawing.INK, pointsize=1.5, edgewidth=0)
+    dot = so.Dot({"zorder": 3}, color=drawing.INK, pointsize=2.5, edgewidth=0)
     drawing.paint(axes, runs, (dot, {}), x="sums", y="place")
+    drawing.bars_of_parts(axes, rows, stack.parts)

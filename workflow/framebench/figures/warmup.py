@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import pandas as pd
-import seaborn.objects as so
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -54,17 +53,15 @@ def draw(
 
 def _lines(axes: Axes, intervals: pd.DataFrame) -> None:
     """The step time of each interval, from the end of the one before to its own."""
-    intervals = drawing.styled(intervals, intervals["framework"])
-    runs = intervals.groupby(["framework", "round"], as_index=False)
-    first, last = runs.head(1), runs.tail(1)
-    # A step line begins where its first interval does.
-    begun = pd.concat([first.assign(t_s=0.0), intervals], ignore_index=True)
-    place = {"x": "t_s", "y": "step_ms", "color": "colour"}
-    line = so.Path({"drawstyle": "steps-pre"}, linewidth=1, alpha=0.7)
+    styles = drawing.framework_styles(intervals["framework"])
+    for (framework, _), run in intervals.groupby(["framework", "round"]):
+        colour, marker = styles[str(framework)]
+        at, step_ms = [0, *run["t_s"]], [run["step_ms"].iloc[0], *run["step_ms"]]
+        axes.plot(at, step_ms, color=colour, linewidth=1, alpha=0.7, drawstyle="steps-pre")
+        axes.plot(at[1], step_ms[1], marker, color=colour, markersize=5)
+        if run["warmup_converged"].eq(False).any():
+            axes.plot(at[-1], step_ms[-1], "x", color=colour, markersize=6, markeredgewidth=1.5)
     axes.set_yscale("log")
-    drawing.paint(axes, begun, (line, {"group": "round"}), **place)
-    drawing.paint(axes, first, (so.Dot(pointsize=5), {"marker": "marker"}), **place)
-    drawing.paint(axes, last[last["warmup_converged"].eq(False)], (so.Dot(marker="x", stroke=1.5), {}), **place)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
