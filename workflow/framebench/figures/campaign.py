@@ -66,7 +66,7 @@ def draw(
         for start in of_device.groupby("round")["minutes"].min():
             axes.axvline(start, color="#D0D0D0", linewidth=0.8)
         axes.axhline(0, color=drawing.INK, linewidth=0.8)
-        dot = so.Dot(alpha=0.85, pointsize=5, stroke=1.5, edgewidth=0)
+        dot = so.Dot({"zorder": 3}, alpha=0.85, pointsize=5, stroke=1.5, edgewidth=0)
         drawing.paint(axes, of_device, (dot, {"marker": "marker"}), x="minutes", y="percent", color="colour")
         axes.yaxis.set_major_formatter(lambda value, _: language["percent"].format(percent=_signed(value)))
         axes.grid(axis="y")

@@ -209,11 +209,12 @@ def bars_of_parts(axes: Axes, cells: pd.DataFrame, parts: Mapping[str, tuple[str
     name_rows(axes, cells["place"], cells["name"])
 
 
-def name_rows(axes: Axes, places: Sequence[float], names: Sequence[str]) -> None:
+def name_rows(axes: Axes, places: Iterable[float], names: Iterable[str]) -> None:
     """`names` at the left of the rows of `axes`, top down, and grid lines across them."""
-    axes.set_yticks(places, names, fontsize=8)
+    heights = list(places)
+    axes.set_yticks(heights, list(names), fontsize=8)
     axes.tick_params(axis="y", length=0)
-    axes.set_ylim(max(places) + 0.6, -0.6)
+    axes.set_ylim(max(heights) + 0.6, -0.6)
     axes.grid(axis="x")
 
 
@@ -242,7 +243,8 @@ def problem_handles(problems: Iterable[str], colours: Iterable[str] = PROBLEMS) 
 
 def tint(colour: str, opacity: float) -> str:
     """What `colour` looks like at `opacity` on white; without grid lines shining through."""
-    return to_hex([1 - opacity * (1 - part) for part in to_rgb(colour)])
+    red, green, blue = (1 - opacity * (1 - part) for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def legend_height_in(handles: Sequence[Artist], columns: int = LEGEND_COLUMNS) -> float:

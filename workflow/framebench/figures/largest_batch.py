@@ -1,6 +1,6 @@
 """The largest batch that trains, by framework, with the devices side by side."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -57,7 +57,7 @@ def draw(largest_batch: pd.DataFrame, *, language: Language, labels: Mapping[str
     return figure
 
 
-def _bars(axes: Axes, found: pd.DataFrame, frameworks: Sequence[str], language: Language) -> None:
+def _bars(axes: Axes, found: pd.DataFrame, frameworks: list[str], language: Language) -> None:
     """A bar and its number for each framework, top down; what became of the search where it found none."""
     rows = found.set_index("framework").reindex(frameworks).reset_index().fillna({"status": "not_measured"})
     rows = drawing.styled(rows, frameworks).assign(place=range(len(rows)), name="")

@@ -108,11 +108,12 @@ def draw(
         ),
     )
     several_devices = measurements["device"].nunique() > 1
+    told = measurements.assign(value=measurements[quantity.column])
     all_axes = figure.subplots(len(panels), squeeze=False, height_ratios=sizes)[:, 0]
     for axes, (key, rows) in zip(all_axes, panels, strict=True):
         block = dict(zip(selection.PANEL, key, strict=True))
         of_block = (measurements[selection.PANEL] == pd.Series(block)).all(axis=1)
-        runs = measurements[of_block & (measurements["status"] == "ok")].assign(value=measurements[quantity.column])
+        runs = told[of_block & (measurements["status"] == "ok")]
         beside = stars[(stars[selection.PANEL] == pd.Series(block)).all(axis=1)]
         if rows["batch_size"].nunique() > 1:
             axes.set_title(drawing.panel_title(block, language, several_devices))
@@ -181,7 +182,7 @@ def _over_batch_sizes(
     failed = drawing.styled(failed, styles).assign(
         height=-0.1 * (failed["line"] + 0.5) * top,
         side=["right" if size == batch_sizes[-1] else "left" for size in failed["batch_size"]],
-        words=[f"{labels[cell.framework]}: {language[f'status_{cell.state}']}" for cell in failed.itertuples()],
+        words=[f"{labels[str(cell.framework)]}: {language[f'status_{cell.state}']}" for cell in failed.itertuples()],
     )
     words = (so.Text(fontsize=8, offset=6), {"text": "words", "halign": "side"})
     drawing.paint(axes, failed, (FAILED, {"color": "colour"}), words, x="batch_size", y="height")
