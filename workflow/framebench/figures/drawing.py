@@ -54,6 +54,11 @@ OTHERS = [("#000000", "X"), ("#999999", "*"), ("#8C510A", "<"), ("#5E3C99", ">")
 # The article's blue, orange and green in shades that colour-blind readers tell apart; then others.
 PROBLEMS: Sequence[str] = seaborn.color_palette("colorblind").as_hex()
 
+# A line ends where its interval does, not half its width later.
+INTERVAL = so.Range({"capstyle": "butt"}, linewidth=1.5)
+# Words may reach beyond the axes, and the layout makes room for them.
+WORDS: dict[str, Any] = {"clip_on": False}
+
 
 class GlyphError(ValueError):
     """A character that none of the language's fonts can draw."""
@@ -182,9 +187,9 @@ def relative_speeds(axes: Axes, bars: pd.DataFrame, colours: Mapping[str, str]) 
         bars,
         (so.Bar(alpha=1, edgewidth=0), side, {"data": bars[~bars["hatched"]]}),
         (so.Bar({"hatch": "///"}, fill=False, edgewidth=1), side, {"data": bars[bars["hatched"]]}),
-        (so.Range(color=INK), side, {"ymin": "ci_low", "ymax": "ci_high"}),
+        (so.Range({"capstyle": "butt"}, color=INK), side, {"ymin": "ci_low", "ymax": "ci_high"}),
         *((so.Dot(marker="_", color=INK, stroke=1.2), side, {"y": end}) for end in ("ci_low", "ci_high")),
-        (so.Text({"rotation": 90}, color=INK, valign="bottom", fontsize=8), side, {"y": "foot", "text": "gap"}),
+        (so.Text(WORDS | {"rotation": 90}, color=INK, valign="bottom", fontsize=8), side, {"y": "foot", "text": "gap"}),
         x="framework",
         y="ratio",
         color="colour",
@@ -202,7 +207,7 @@ def bars_of_parts(axes: Axes, cells: pd.DataFrame, parts: Mapping[str, tuple[str
     """
     lengths = cells.melt(["place", "colour"], list(parts), "part", "length")
     tints = [tint(colour, parts[part][1]) for colour, part in zip(lengths["colour"], lengths["part"], strict=True)]
-    bar, text = so.Bar(alpha=1, edgewidth=0), so.Text(halign="left", fontsize=8)
+    bar, text = so.Bar(alpha=1, edgewidth=0), so.Text(WORDS, halign="left", fontsize=8)
     stack = (bar, so.Stack(), {"orient": "y"})
     paint(axes, lengths.assign(tint=tints), stack, x="length", y="place", color="tint")
     paint(axes, cells, (text, {"text": "words"}), x="end", y="place")

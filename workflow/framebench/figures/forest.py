@@ -59,7 +59,7 @@ def draw(axes: Axes, lines: pd.DataFrame) -> None:
     drawn = lines.astype(dict.fromkeys(["ratio", "ci_low", "ci_high"], float)).assign(height=heights, face=face)
     interval = {"xmin": "ci_low", "xmax": "ci_high", "color": "colour", "orient": "y"}
     axes.set_xscale("log")
-    drawing.paint(axes, drawn, (so.Range(linewidth=1.5), interval), y="height")
+    drawing.paint(axes, drawn, (drawing.INTERVAL, interval), y="height")
     dot = (so.Dot({"zorder": 3}, edgewidth=1), {"color": "face", "edgecolor": "colour", "marker": "marker"})
     drawing.paint(axes, drawn, dot, x="ratio", y="height")
     changes = lines["heading"] != lines["heading"].shift()

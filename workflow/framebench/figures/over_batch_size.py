@@ -28,8 +28,7 @@ THROUGHPUT = Quantity("images_per_s", "throughput")
 
 # What others published: a mark of a kind that no measurement has.
 STAR = so.Path({"zorder": 3}, marker="*", pointsize=11, fillcolor="white", linewidth=0)
-RUN, INTERVAL = so.Dot(alpha=0.35, pointsize=4, edgewidth=0), so.Range(linewidth=1.5)
-FAILED = so.Dot(marker="x", stroke=2)
+RUN, FAILED = so.Dot(alpha=0.35, pointsize=4, edgewidth=0), so.Dot(marker="x", stroke=2)
 NO_STARS = pd.DataFrame(columns=[*selection.PANEL, "framework", "year", "published_batch_size", "value"])
 
 
@@ -168,7 +167,7 @@ def _over_batch_sizes(
     axes.set_xscale("log", base=2)
     drawing.paint(axes, moved(runs), (RUN, {}), **look, y="value")
     mean = (so.Path(pointsize=5, linewidth=1.5), {"y": "mean", "marker": "marker"})
-    drawing.paint(axes, cells, mean, (INTERVAL, {"ymin": "low", "ymax": "high", "orient": "x"}), **look)
+    drawing.paint(axes, cells, mean, (drawing.INTERVAL, {"ymin": "low", "ymax": "high", "orient": "x"}), **look)
     drawing.paint(axes, published, (STAR, {}), **look, y="value")
     measured = cells.dropna(subset="mean").groupby("framework")["mean"].last()
     for framework, place in zip(measured.index, spread(list(measured), 0.085 * top), strict=True):
@@ -184,7 +183,7 @@ def _over_batch_sizes(
         side=["right" if size == batch_sizes[-1] else "left" for size in failed["batch_size"]],
         words=[f"{labels[str(cell.framework)]}: {language[f'status_{cell.state}']}" for cell in failed.itertuples()],
     )
-    words = (so.Text(fontsize=8, offset=6), {"text": "words", "halign": "side"})
+    words = (so.Text(drawing.WORDS, fontsize=8, offset=6), {"text": "words", "halign": "side"})
     drawing.paint(axes, failed, (FAILED, {"color": "colour"}), words, x="batch_size", y="height")
     if len(failed):
         axes.axhline(0, color=drawing.INK, linewidth=0.8)
@@ -220,9 +219,9 @@ def one_batch_size(
     look = {"y": "place", "color": "colour"}
     drawing.paint(axes, runs[["framework", "device", "value"]].merge(looks), (RUN, {}), **look, x="value")
     mean = (so.Dot({"zorder": 3}), {"x": "mean", "marker": "marker"})
-    drawing.paint(axes, cells, (INTERVAL, {"xmin": "low", "xmax": "high", "orient": "y"}), mean, **look)
+    drawing.paint(axes, cells, (drawing.INTERVAL, {"xmin": "low", "xmax": "high", "orient": "y"}), mean, **look)
     drawing.paint(axes, stars[["framework", "device", "value"]].merge(looks), (STAR, {}), **look, x="value")
-    words = (so.Text(fontsize=8, halign="left", offset=6), {"text": "words"})
+    words = (so.Text(drawing.WORDS, fontsize=8, halign="left", offset=6), {"text": "words"})
     drawing.paint(axes, failed, (FAILED, {"color": "colour"}), words, x="left", y="place")
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
