@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-import seaborn.objects as so
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -57,8 +56,7 @@ def draw(
     figure = drawing.new_figure(body_in=sum(sizes), title=language["title_campaign"], footer="\n".join(footer))
     legend, *all_axes = figure.subplots(len(sizes), height_ratios=sizes)
     drawing.legend_across(figure, legend, handles)
-    runs = drawing.styled(runs, measurements["framework"])
-    runs["marker"] = runs["marker"].mask(flagged, FLAGGED["marker"])
+    styles = drawing.framework_styles(measurements["framework"])
     for axes, device in zip(all_axes, devices, strict=True):
         if len(devices) > 1:
             axes.set_title(selection.device_name(measurements, device))
@@ -66,8 +64,10 @@ def draw(
         for start in of_device.groupby("round")["minutes"].min():
             axes.axvline(start, color="#D0D0D0", linewidth=0.8)
         axes.axhline(0, color=drawing.INK, linewidth=0.8)
-        dot = so.Dot({"zorder": 3}, alpha=0.85, pointsize=5, stroke=1.5, edgewidth=0)
-        drawing.paint(axes, of_device, (dot, {"marker": "marker"}), x="minutes", y="percent", color="colour")
+        for (framework, is_flagged), drawn in of_device.groupby(["framework", flagged]):
+            colour, marker = styles[framework]
+            look = FLAGGED if is_flagged else {"marker": marker, "markersize": 4.5}
+            axes.plot(drawn["minutes"], drawn["percent"], color=colour, linestyle="none", alpha=0.85, **look)
         axes.yaxis.set_major_formatter(lambda value, _: language["percent"].format(percent=_signed(value)))
         axes.grid(axis="y")
         axes.set_ylabel(language["axis_relative_to_cell"])

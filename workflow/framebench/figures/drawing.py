@@ -223,6 +223,11 @@ def name_rows(axes: Axes, places: Iterable[float], names: Iterable[str]) -> None
     axes.grid(axis="x")
 
 
+def part_handles(parts: Mapping[str, tuple[str, float]], language: Language) -> list[Patch]:
+    """What a legend shows of each of the parts of `bars_of_parts`."""
+    return [Patch(color=tint(INK, opacity), label=language[text]) for text, opacity in parts.values()]
+
+
 def slant(axes: Axes) -> None:
     """Names under the axis that need more room than there is between them."""
     axes.tick_params(axis="x", rotation=30)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from framebench.analyse import selection
 from framebench.figures import drawing, registry
@@ -45,8 +44,7 @@ def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str,
         footer=drawing.provenance(measurements, language, labels),
     )
     legend, *all_axes = figure.subplots(len(sizes), height_ratios=sizes)
-    levels_shown = [(drawing.tint(drawing.INK, opacity), language[text]) for text, opacity in LEVELS.values()]
-    drawing.legend_across(figure, legend, [Patch(color=colour, label=label) for colour, label in levels_shown])
+    drawing.legend_across(figure, legend, drawing.part_handles(LEVELS, language))
     widest = 1.12 * np.nanmax([rows["host_rss_training_peak_mib"].max(), 1])
     several_devices = measurements["device"].nunique() > 1
     for axes, (key, cells) in zip(all_axes, panels, strict=True):

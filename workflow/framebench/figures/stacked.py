@@ -7,7 +7,6 @@ import pandas as pd
 import seaborn.objects as so
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from framebench.analyse import selection
 from framebench.figures import drawing
@@ -63,8 +62,7 @@ def draw(
         footer=f"{language[f'note_{stack.name}']}\n{drawing.provenance(runs, language, labels)}",
     )
     legend, *all_axes = figure.subplots(len(sizes), height_ratios=sizes)
-    parts_shown = [(drawing.tint(drawing.INK, opacity), language[text]) for text, opacity in stack.parts.values()]
-    drawing.legend_across(figure, legend, [Patch(color=colour, label=label) for colour, label in parts_shown])
+    drawing.legend_across(figure, legend, drawing.part_handles(stack.parts, language))
     for axes, title, (_, of_panel) in zip(all_axes, titles, panels, strict=True):
         axes.set_title(title)
         _bars(axes, of_panel, stack, language, labels)
