@@ -111,33 +111,17 @@ def draw(
 
 def draw_bars(axes: Axes, speeds: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> None:
     """The bars of `relative_speeds` with their intervals, in axes of the article's form; a gap says why it is one."""
-    frameworks, workloads = list(speeds["framework"].unique()), list(speeds["workload"].unique())
-    drawing.relative_speed_axes(axes, [labels[framework] for framework in frameworks])
-    width = 0.8 / len(workloads)
-    colour_of = dict(zip(workloads, colours(workloads), strict=True))
-    for bar in speeds.to_dict("records"):
-        i = workloads.index(bar["workload"])
-        at = frameworks.index(bar["framework"]) + (i - (len(workloads) - 1) / 2) * width
-        colour = colour_of[bar["workload"]]
-        if pd.isna(bar["ratio"]):
-            gap = language["not_comparable"] if bar["state"] == "ok" else language[f"status_{bar['state']}"]
-            axes.text(at, 0.02, gap, rotation=90, ha="center", va="bottom", fontsize=8, color=drawing.INK)
-        elif not bar["obstacle"]:
-            axes.bar(at, bar["ratio"], width * 0.95, color=colour)
-        else:
-            axes.bar(at, bar["ratio"], width * 0.95, facecolor="none", edgecolor=colour, hatch="///")
-        if pd.notna(bar["ci_low"]):
-            axes.errorbar(
-                at,
-                bar["ratio"],
-                [[bar["ratio"] - bar["ci_low"]], [bar["ci_high"] - bar["ratio"]]],
-                color=drawing.INK,
-                capsize=3,
-                linewidth=1.2,
-            )
+    workloads = speeds["workload"].unique()
+    states = speeds["state"].map(lambda state: language["not_comparable" if state == "ok" else f"status_{state}"])
+    bars = speeds.assign(
+        framework=speeds["framework"].map(labels),
+        hatched=speeds["obstacle"] != "",
+        gap=states.where(speeds["ratio"].isna(), ""),
+    )
+    drawing.relative_speeds(axes, bars, dict(zip(workloads, colours(workloads), strict=True)))
 
 
-def colours(workloads: Iterable[str]) -> list[drawing.Colour]:
+def colours(workloads: Iterable[str]) -> list[str]:
     """One for each, of drawing.PROBLEMS: those of the article's charts have the same here as there."""
     of_article = list(rosetta.WORKLOADS.values())
     others = iter(drawing.PROBLEMS[len(of_article) :])

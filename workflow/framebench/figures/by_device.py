@@ -42,7 +42,7 @@ def draw(
         block = dict(zip(PANEL, key, strict=True)) | {"batch_size": of_panel["batch_size"].iloc[0]}
         axes.set_title(drawing.row_title(block, language, several_devices=False))
         runs = chosen[(chosen[PANEL] == pd.Series(dict(zip(PANEL, key, strict=True)))).all(axis=1)]
-        runs = runs[runs["status"] == "ok"].assign(value=chosen["images_per_s"])
+        runs = runs[runs["status"] == "ok"].rename(columns={"images_per_s": "value"})
         names = [f"{row['device']}: {labels[row['framework']]}" for row in of_panel.to_dict("records")]
         over_batch_size.one_batch_size(axes, of_panel, runs, language, names)
         axes.set_xlabel(language["axis_throughput"])

@@ -69,7 +69,7 @@ def draw(
             look = FLAGGED if is_flagged else {"marker": marker, "markersize": 4.5}
             axes.plot(drawn["minutes"], drawn["percent"], color=colour, linestyle="none", alpha=0.85, **look)
         axes.yaxis.set_major_formatter(lambda value, _: language["percent"].format(percent=_signed(value)))
-        axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+        axes.grid(axis="y")
         axes.set_ylabel(language["axis_relative_to_cell"])
     all_axes[-1].set_xlabel(language["axis_campaign"])
     return figure

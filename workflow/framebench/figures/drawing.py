@@ -1,6 +1,7 @@
 """What all figures share: colours, fonts that hold every glyph, provenance, files that come out the same."""
 
 import importlib.metadata
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,10 +14,11 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn
+import seaborn.objects as so
 from matplotlib import font_manager
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
@@ -43,8 +45,12 @@ LEGEND_COLUMNS = 4
 OTHERS = [("#000000", "X"), ("#999999", "*"), ("#8C510A", "<"), ("#5E3C99", ">")]
 
 # The article's blue, orange and green in shades that colour-blind readers tell apart; then others.
-Colour = tuple[float, float, float]
-PROBLEMS: Sequence[Colour] = seaborn.color_palette("colorblind")
+PROBLEMS: Sequence[str] = seaborn.color_palette("colorblind").as_hex()
+
+# A line ends where its interval does, not half its width later.
+INTERVAL = so.Range({"capstyle": "butt"}, linewidth=1.5)
+# Words may reach beyond the axes, and the layout makes room for them.
+WORDS: dict[str, Any] = {"clip_on": False}
 
 
 class GlyphError(ValueError):
@@ -74,22 +80,18 @@ def _add_fonts() -> None:
 
 @contextmanager
 def style(language: Language) -> Iterator[None]:
-    """Settings under which a figure in `language` must be both drawn and saved."""
+    """The theme: settings under which a figure in `language` must be both drawn and saved."""
     _add_fonts()
-    settings: dict[Any, Any] = {
+    settings: dict[Any, Any] = seaborn.axes_style("ticks") | seaborn.plotting_context("paper", font_scale=0.97)
+    settings |= {
         "font.family": language.fonts,
-        "font.size": 9.5,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.titlesize": 9.5,
-        "xtick.labelsize": 8.5,
-        "ytick.labelsize": 8.5,
-        "figure.constrained_layout.h_pad": 0.08,
         "axes.titlelocation": "left",
-        "axes.axisbelow": True,
+        "figure.constrained_layout.h_pad": 0.08,
+        "grid.color": "#E5E5E5",
         "hatch.linewidth": 0.6,
         "legend.frameon": False,
-        "legend.fontsize": 8.5,
         # Names of devices and reasons of failures are data, not formulas.
         "text.parse_math": False,
         "svg.fonttype": "path",
@@ -134,14 +136,90 @@ def wrapped(text: str, width_in: float = 0.97 * WIDTH_IN, separator: str = " ", 
     return "\n".join(lines)
 
 
-def relative_speed_axes(axes: Axes, frameworks: Sequence[str]) -> None:
-    """Make `axes` those of the article's form: room for a group of bars per framework, and a line at 1."""
+def styled(rows: pd.DataFrame, frameworks: Iterable[str]) -> pd.DataFrame:
+    """`rows` with the `colour` and `marker` that their frameworks have among all `frameworks`."""
+    looks = framework_styles(frameworks)
+    colour, marker = ([looks[framework][part] for framework in rows["framework"]] for part in (0, 1))
+    return rows.assign(colour=colour, marker=marker)
+
+
+def paint(axes: Axes, rows: pd.DataFrame, *layers: tuple, **variables: str) -> None:
+    """Let seaborn draw `rows` on `axes` in the theme, of looks as their columns have them, and estimate nothing.
+
+    A layer is a mark, moves, and the arguments that are its own; `variables` are those that the layers share.
+    """
+    if rows.empty:
+        return
+    plot = so.Plot(rows, **variables)
+    for *how, own in layers:
+        plot = plot.add(*how, legend=False, **own)
+    scales: dict[str, Any] = dict.fromkeys(["color", "edgecolor", "halign"])
+    if "marker" in rows:
+        scales["marker"] = so.Nominal({marker: marker for marker in rows["marker"].unique()})
+    said = {"x": axes.get_xlabel(), "y": axes.get_ylabel(), "title": axes.get_title("left")}
+    logarithmic = {f"{axis}scale": "log" for axis in "xy" if getattr(axes, f"get_{axis}scale")() == "log"}
+    theme = {name: matplotlib.rcParams[name] for name in so.Plot.config.theme}
+    with warnings.catch_warnings():
+        # seaborn 0.13.2 passes an argument that pandas 3 ignores and warns of.
+        warnings.filterwarnings("ignore", "The copy keyword is deprecated", DeprecationWarning)
+        plot.on(axes).theme(theme).scale(**scales).label(**said).plot()
+    axes.set(**logarithmic)
+
+
+def relative_speeds(axes: Axes, bars: pd.DataFrame, colours: Mapping[str, str]) -> None:
+    """Bars in the article's form: a group per framework, in it a bar for each of `colours`, and a line at 1.
+
+    `bars` has framework (its name), workload (a key of `colours`), ratio, ci_low, ci_high, hatched, and gap: words in
+    the place of a bar.
+    """
+    # Every workload keeps its place in a group, also where a layer has no bar of it.
+    colour = pd.Categorical(bars["workload"].map(colours), list(colours.values()))
+    bars = bars.assign(colour=colour, foot=0.0)
+    side = so.Dodge(by=["color"], gap=0.05)
+    paint(
+        axes,
+        bars,
+        (so.Bar(alpha=1, edgewidth=0), side, {"data": bars[~bars["hatched"]]}),
+        (so.Bar({"hatch": "///"}, fill=False, edgewidth=1), side, {"data": bars[bars["hatched"]]}),
+        (so.Range({"capstyle": "butt"}, color=INK), side, {"ymin": "ci_low", "ymax": "ci_high"}),
+        *((so.Dot(marker="_", color=INK, stroke=1.2), side, {"y": end}) for end in ("ci_low", "ci_high")),
+        (so.Text(WORDS | {"rotation": 90}, color=INK, valign="bottom", fontsize=8), side, {"y": "foot", "text": "gap"}),
+        x="framework",
+        y="ratio",
+        color="colour",
+    )
     axes.axhline(1, color=INK, linewidth=0.8, zorder=0.9)
-    axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
-    axes.set_xticks(np.arange(len(frameworks)), frameworks)
-    axes.set_xlim(-0.55, len(frameworks) - 0.45)
-    if len(frameworks) > 4:
+    axes.grid(axis="y")
+    if bars["framework"].nunique() > 4:
         slant(axes)
+
+
+def bars_of_parts(axes: Axes, cells: pd.DataFrame, parts: Mapping[str, tuple[str, float]]) -> None:
+    """A bar per row of `cells` at its `place`, of the lengths in the columns `parts` and in tints of its `colour`.
+
+    At the `end` of each stand its `words`, at its left its `name`. `parts`: column → text of the legend, opacity.
+    """
+    lengths = cells.melt(["place", "colour"], list(parts), "part", "length")
+    tints = [tint(colour, parts[part][1]) for colour, part in zip(lengths["colour"], lengths["part"], strict=True)]
+    bar, text = so.Bar(alpha=1, edgewidth=0), so.Text(WORDS, halign="left", fontsize=8)
+    stack = (bar, so.Stack(), {"orient": "y"})
+    paint(axes, lengths.assign(tint=tints), stack, x="length", y="place", color="tint")
+    paint(axes, cells, (text, {"text": "words"}), x="end", y="place")
+    name_rows(axes, cells["place"], cells["name"])
+
+
+def name_rows(axes: Axes, places: Iterable[float], names: Iterable[str]) -> None:
+    """`names` at the left of the rows of `axes`, top down, and grid lines across them."""
+    heights = list(places)
+    axes.set_yticks(heights, list(names), fontsize=8)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(max(heights) + 0.6, -0.6)
+    axes.grid(axis="x")
+
+
+def part_handles(parts: Mapping[str, tuple[str, float]], language: Language) -> list[Patch]:
+    """What a legend shows of each of the parts of `bars_of_parts`."""
+    return [Patch(color=tint(INK, opacity), label=language[text]) for text, opacity in parts.values()]
 
 
 def slant(axes: Axes) -> None:
@@ -151,9 +229,7 @@ def slant(axes: Axes) -> None:
         label.set(ha="right", rotation_mode="anchor")
 
 
-def problem_legend(
-    axes: Axes, problems: Iterable[str], language: Language, colours: Iterable[Colour] = PROBLEMS
-) -> None:
+def problem_legend(axes: Axes, problems: Iterable[str], language: Language, colours: Iterable[str] = PROBLEMS) -> None:
     """Which colour is which problem, above `axes`."""
     axes.legend(
         handles=problem_handles(problems, colours),
@@ -164,15 +240,15 @@ def problem_legend(
     )
 
 
-def problem_handles(problems: Iterable[str], colours: Iterable[Colour] = PROBLEMS) -> list[Patch]:
+def problem_handles(problems: Iterable[str], colours: Iterable[str] = PROBLEMS) -> list[Patch]:
     """What a legend shows of each problem: its colour and its words."""
     return [Patch(color=colour, label=problem) for colour, problem in zip(colours, problems, strict=False)]
 
 
-def tint(colour: str, opacity: float) -> Colour:
+def tint(colour: str, opacity: float) -> str:
     """What `colour` looks like at `opacity` on white; without grid lines shining through."""
     red, green, blue = (1 - opacity * (1 - part) for part in to_rgb(colour))
-    return red, green, blue
+    return to_hex((red, green, blue))
 
 
 def legend_height_in(handles: Sequence[Artist], columns: int = LEGEND_COLUMNS) -> float:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn.objects as so
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -51,20 +52,16 @@ def draw(axes: Axes, lines: pd.DataFrame) -> None:
     heights = _heights(lines)
     across = axes.get_yaxis_transform()
     axes.axvline(1, color=drawing.INK, linewidth=0.8)
+    for height in heights[lines["barred"].astype(bool)]:
+        bar: dict[str, Any] = {"fill": False, "hatch": "////", "edgecolor": "#DDDDDD", "linewidth": 0}
+        axes.add_patch(Rectangle((0, height - 0.36), 1, 0.72, transform=across, **bar))
+    face = lines["colour"].where(lines["shown"].astype(bool), "white")
+    drawn = lines.astype(dict.fromkeys(["ratio", "ci_low", "ci_high"], float)).assign(height=heights, face=face)
+    interval = {"xmin": "ci_low", "xmax": "ci_high", "color": "colour", "orient": "y"}
     axes.set_xscale("log")
-    for line, height in zip(lines.to_dict("records"), heights, strict=True):
-        if line["barred"]:
-            bar: dict[str, Any] = {"fill": False, "hatch": "////", "edgecolor": "#DDDDDD", "linewidth": 0}
-            axes.add_patch(Rectangle((0, height - 0.36), 1, 0.72, transform=across, **bar))
-        axes.hlines(height, line["ci_low"], line["ci_high"], color=line["colour"], linewidth=1.5)
-        axes.plot(
-            [line["ratio"]],
-            [height],
-            line["marker"],
-            color=line["colour"],
-            markerfacecolor=line["colour"] if line["shown"] else "white",
-            markersize=6,
-        )
+    drawing.paint(axes, drawn, (drawing.INTERVAL, interval), y="height")
+    dot = (so.Dot({"zorder": 3}, edgewidth=1), {"color": "face", "edgecolor": "colour", "marker": "marker"})
+    drawing.paint(axes, drawn, dot, x="ratio", y="height")
     changes = lines["heading"] != lines["heading"].shift()
     for heading, height in zip(lines["heading"][changes], heights[changes], strict=True):
         text = axes.text(0, height - 1, heading, transform=across, va="center", fontweight="bold", fontsize=9)
@@ -84,7 +81,7 @@ def draw(axes: Axes, lines: pd.DataFrame) -> None:
     )
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
+    axes.grid(axis="x")
 
 
 def _heights(lines: pd.DataFrame) -> pd.Series:

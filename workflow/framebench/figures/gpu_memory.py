@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
 
 from framebench.analyse import selection
 from framebench.figures import drawing, registry
@@ -64,12 +63,9 @@ def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str,
                 axes.text(0.01 * widest, place, language[f"status_{cell['state']}"], va="center", fontsize=8)
             for name in NUMBERS:
                 axes.plot([cell[name]], [place], **_marker(name, styles[cell["framework"]][0]))
-        axes.set_yticks(range(len(names)), names, fontsize=8)
-        axes.tick_params(axis="y", length=0)
-        axes.set_ylim(len(names) - 0.4, -0.6)
+        drawing.name_rows(axes, range(len(names)), names)
         axes.set_xlim(0, widest)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
     all_axes[-1].set_xlabel(language["axis_gpu_memory_peak"])
     return figure
 

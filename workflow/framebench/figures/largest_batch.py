@@ -1,13 +1,12 @@
 """The largest batch that trains, by framework, with the devices side by side."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from framebench.analyse.table import flagged, one_line
 from framebench.figures import drawing, registry
@@ -47,8 +46,9 @@ def draw(largest_batch: pd.DataFrame, *, language: Language, labels: Mapping[str
             axes.set_axis_off()
         for device, axes in zip(of_line, line, strict=False):
             axes.set_title(drawing.wrapped(f"{title} · {device}", column_in, " · "))
-            of_device = rows[rows["device"] == device].to_dict("records")
-            _bars(axes, {row["framework"]: row for row in of_device}, frameworks, widest, language)
+            _bars(axes, rows[rows["device"] == device], frameworks, language)
+            axes.set_xlim(0, widest)
+            axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.xaxis.set_major_locator(MaxNLocator(max(1, int(column_in / NUMBER_IN) - 1), integer=True))
             axes.set_yticks(range(len(frameworks)), [labels[framework] for framework in frameworks], fontsize=8)
             axes.tick_params(axis="y", length=0, labelleft=axes is line[0])
@@ -57,27 +57,16 @@ def draw(largest_batch: pd.DataFrame, *, language: Language, labels: Mapping[str
     return figure
 
 
-def _bars(
-    axes: Axes,
-    found: Mapping[str, Mapping[Any, Any]],
-    frameworks: Sequence[str],
-    widest: float,
-    language: Language,
-) -> None:
+def _bars(axes: Axes, found: pd.DataFrame, frameworks: list[str], language: Language) -> None:
     """A bar and its number for each framework, top down; what became of the search where it found none."""
-    for place, (framework, (colour, _)) in enumerate(drawing.framework_styles(frameworks).items()):
-        search = found.get(framework, {"status": "not_measured"})
-        if search["status"] != "ok":
-            axes.text(0.01 * widest, place, language[f"status_{search['status']}"], va="center", fontsize=8)
-            continue
-        axes.barh(place, search["largest"], color=colour, height=0.8)
-        key = "largest_batch_at_least" if search["bound"] == "at_most" else "largest_batch"
-        number = language[key].format(images=search["largest"])
-        axes.text(search["largest"] + 0.01 * widest, place, number, va="center", fontsize=8)
-    axes.set_ylim(len(frameworks) - 0.4, -0.6)
-    axes.set_xlim(0, widest)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
+    rows = found.set_index("framework").reindex(frameworks).reset_index().fillna({"status": "not_measured"})
+    rows = drawing.styled(rows, frameworks).assign(place=range(len(rows)), name="")
+    rows["end"] = rows["largest"].where(rows["status"] == "ok", 0.0)
+    keys = ("largest_batch" + rows["bound"].map({"at_most": "_at_least"}).fillna("")).where(
+        rows["status"] == "ok", "status_" + rows["status"]
+    )
+    rows["words"] = [language[key].format(images=images) for key, images in zip(keys, rows["end"], strict=True)]
+    drawing.bars_of_parts(axes, rows, {"end": ("", 1.0)})
 
 
 def _notes(searches: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> Iterator[str]:

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter
 
 from framebench.analyse import selection
 from framebench.figures import drawing, registry
@@ -37,7 +35,7 @@ def levels(measurements: pd.DataFrame) -> pd.DataFrame:
 def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> Figure:
     """One panel per device, workload, input, track and precision; a bar per batch size and framework."""
     rows = levels(measurements)
-    styles = drawing.framework_styles(measurements["framework"])
+    rows = drawing.styled(rows, rows["framework"])
     panels = list(rows.groupby(selection.PANEL))
     sizes = [0.3] + [0.5 + 0.23 * (len(cell_rows) + 0.5 * cell_rows["batch_size"].nunique()) for _, cell_rows in panels]
     figure = drawing.new_figure(
@@ -46,40 +44,34 @@ def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str,
         footer=drawing.provenance(measurements, language, labels),
     )
     legend, *all_axes = figure.subplots(len(sizes), height_ratios=sizes)
-    levels_shown = [(drawing.tint(drawing.INK, opacity), language[text]) for text, opacity in LEVELS.values()]
-    drawing.legend_across(figure, legend, [Patch(color=colour, label=label) for colour, label in levels_shown])
+    drawing.legend_across(figure, legend, drawing.part_handles(LEVELS, language))
     widest = 1.12 * np.nanmax([rows["host_rss_training_peak_mib"].max(), 1])
     several_devices = measurements["device"].nunique() > 1
-    for axes, (key, cell_rows) in zip(all_axes, panels, strict=True):
+    for axes, (key, cells) in zip(all_axes, panels, strict=True):
         axes.set_title(drawing.panel_title(dict(zip(selection.PANEL, key, strict=True)), language, several_devices))
-        places: list[float] = []
-        names = []
-        for group, (batch_size, of_batch) in enumerate(cell_rows.groupby("batch_size")):
-            batch = language["batch"].format(batch_size=batch_size)
-            for cell in of_batch.to_dict("records"):
-                place = len(places) + 0.5 * group
-                places.append(place)
-                names.append(f"{labels[cell['framework']]}, {batch}")
-                if pd.isna(cell["host_rss_training_peak_mib"]):
-                    state = "not_measured" if cell["state"] == "ok" else cell["state"]
-                    axes.text(0.01 * widest, place, language[f"status_{state}"], va="center", fontsize=8)
-                    continue
-                below = 0.0
-                for column, (_, opacity) in LEVELS.items():
-                    colour = drawing.tint(styles[cell["framework"]][0], opacity)
-                    if pd.notna(cell[column]):
-                        axes.barh(place, cell[column] - below, left=below, color=colour, height=0.8)
-                        below = cell[column]
-                total = language["memory_total"].format(mib=below)
-                axes.text(below + 0.01 * widest, place, total, va="center", fontsize=8)
-        axes.set_yticks(places, names, fontsize=8)
-        axes.tick_params(axis="y", length=0)
-        axes.set_ylim(max(places) + 0.6, -0.6)
+        drawing.bars_of_parts(axes, _rises(cells, language, labels), LEVELS)
         axes.set_xlim(0, widest)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
     all_axes[-1].set_xlabel(language["axis_memory"])
     return figure
+
+
+def _rises(cells: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> pd.DataFrame:
+    """The bars of a panel: in each of LEVELS the rise to it; a gap between the batch sizes."""
+    peak = cells["host_rss_training_peak_mib"]
+    known = cells[list(LEVELS)].where(peak.notna()).astype(float).ffill(axis=1).fillna(0)
+    states = cells["state"].where(peak.isna() & (cells["state"] != "ok"), "not_measured")
+    batches = cells["batch_size"].map(lambda size: language["batch"].format(batch_size=size))
+    return cells.assign(
+        **known.diff(axis=1).fillna(known),
+        place=np.arange(len(cells)) + 0.5 * cells.groupby("batch_size").ngroup(),
+        name=cells["framework"].map(labels) + ", " + batches,
+        end=peak.fillna(0),
+        words=[
+            language[f"status_{state}"] if pd.isna(mib) else language["memory_total"].format(mib=mib)
+            for state, mib in zip(states, peak, strict=True)
+        ],
+    )
 
 
 FIGURE = registry.Figure("memory", draw, section="static", place=22)

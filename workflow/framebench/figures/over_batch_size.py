@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn.objects as so
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from framebench.analyse import selection
 from framebench.analyse.statistics import geometric_mean_interval
@@ -27,7 +27,8 @@ class Quantity:
 THROUGHPUT = Quantity("images_per_s", "throughput")
 
 # What others published: a mark of a kind that no measurement has.
-STAR: dict[str, Any] = {"marker": "*", "markersize": 11, "markerfacecolor": "white", "linestyle": "none", "zorder": 3}
+STAR = so.Path({"zorder": 3}, marker="*", pointsize=11, fillcolor="white", linewidth=0)
+RUN, FAILED = so.Dot(alpha=0.35, pointsize=4, edgewidth=0), so.Dot(marker="x", stroke=2)
 NO_STARS = pd.DataFrame(columns=[*selection.PANEL, "framework", "year", "published_batch_size", "value"])
 
 
@@ -106,11 +107,12 @@ def draw(
         ),
     )
     several_devices = measurements["device"].nunique() > 1
+    told = measurements.assign(value=measurements[quantity.column])
     all_axes = figure.subplots(len(panels), squeeze=False, height_ratios=sizes)[:, 0]
     for axes, (key, rows) in zip(all_axes, panels, strict=True):
         block = dict(zip(selection.PANEL, key, strict=True))
         of_block = (measurements[selection.PANEL] == pd.Series(block)).all(axis=1)
-        runs = measurements[of_block & (measurements["status"] == "ok")].assign(value=measurements[quantity.column])
+        runs = told[of_block & (measurements["status"] == "ok")]
         beside = stars[(stars[selection.PANEL] == pd.Series(block)).all(axis=1)]
         if rows["batch_size"].nunique() > 1:
             axes.set_title(drawing.panel_title(block, language, several_devices))
@@ -154,22 +156,21 @@ def _over_batch_sizes(
     frameworks = sorted(rows["framework"].unique())
     batch_sizes = [int(size) for size in np.unique(rows["batch_size"])]
     top = _beyond(rows, runs, stars)
-    ends = {}
-    for i, framework in enumerate(frameworks):
-        colour, marker = styles[framework]
-        beside = 2 ** (0.05 * (i - (len(frameworks) - 1) / 2))  # so that equal points do not hide one another
-        cell_rows = rows[rows["framework"] == framework].sort_values("batch_size")
-        at = cell_rows["batch_size"] * beside
-        own = runs[runs["framework"] == framework]
-        axes.plot(own["batch_size"] * beside, own["value"], ".", color=colour, alpha=0.35, markersize=5)
-        axes.plot(at, cell_rows["mean"], color=colour, marker=marker, markersize=5, linewidth=1.5)
-        axes.vlines(at, cell_rows["low"], cell_rows["high"], color=colour, linewidth=1.5)
-        published = stars[stars["framework"] == framework]
-        axes.plot(published["published_batch_size"] * beside, published["value"], **STAR, markeredgecolor=colour)
-        measured = cell_rows["mean"].dropna()
-        if len(measured):
-            ends[framework] = measured.iloc[-1]
-    for framework, place in zip(ends, spread(list(ends.values()), 0.085 * top), strict=True):
+    # Beside one another, so that equal points do not hide one another.
+    beside = {framework: 2 ** (0.05 * (i - (len(frameworks) - 1) / 2)) for i, framework in enumerate(frameworks)}
+
+    def moved(table: pd.DataFrame, batch_size: str = "batch_size") -> pd.DataFrame:
+        return drawing.styled(table, styles).assign(at=table[batch_size] * table["framework"].map(beside))
+
+    cells, published = moved(rows), moved(stars[stars["framework"].isin(frameworks)], "published_batch_size")
+    look = {"x": "at", "color": "colour", "group": "framework"}
+    axes.set_xscale("log", base=2)
+    drawing.paint(axes, moved(runs), (RUN, {}), **look, y="value")
+    mean = (so.Path(pointsize=5, linewidth=1.5), {"y": "mean", "marker": "marker"})
+    drawing.paint(axes, cells, mean, (drawing.INTERVAL, {"ymin": "low", "ymax": "high", "orient": "x"}), **look)
+    drawing.paint(axes, published, (STAR, {}), **look, y="value")
+    measured = cells.dropna(subset="mean").groupby("framework")["mean"].last()
+    for framework, place in zip(measured.index, spread(list(measured), 0.085 * top), strict=True):
         colour, marker = styles[framework]
         right = axes.get_yaxis_transform()
         axes.plot([1.02], [place], marker=marker, color=colour, markersize=5, transform=right, clip_on=False)
@@ -177,30 +178,23 @@ def _over_batch_sizes(
     # Failed cells stand in a strip of their own under zero.
     failed = rows[rows["state"] != "ok"]
     failed = failed.assign(line=failed.groupby("batch_size").cumcount())
-    for cell in failed.to_dict("records"):
-        at, height = cell["batch_size"], -0.1 * (cell["line"] + 0.5) * top
-        axes.scatter(at, height, marker="x", color=styles[cell["framework"]][0], s=36, linewidths=2)
-        last = at == batch_sizes[-1]
-        axes.annotate(
-            f"{labels[cell['framework']]}: {language['status_' + cell['state']]}",
-            (at, height),
-            xytext=(-6 if last else 6, 0),
-            textcoords="offset points",
-            ha="right" if last else "left",
-            va="center",
-            fontsize=8,
-        )
+    failed = drawing.styled(failed, styles).assign(
+        height=-0.1 * (failed["line"] + 0.5) * top,
+        side=["right" if size == batch_sizes[-1] else "left" for size in failed["batch_size"]],
+        words=[f"{labels[str(cell.framework)]}: {language[f'status_{cell.state}']}" for cell in failed.itertuples()],
+    )
+    words = (so.Text(drawing.WORDS, fontsize=8, offset=6), {"text": "words", "halign": "side"})
+    drawing.paint(axes, failed, (FAILED, {"color": "colour"}), words, x="batch_size", y="height")
     if len(failed):
         axes.axhline(0, color=drawing.INK, linewidth=0.8)
-    axes.set_xscale("log", base=2)
     axes.set_xticks(batch_sizes, [str(size) for size in batch_sizes])
     axes.xaxis.set_minor_locator(NullLocator())
     places = [*batch_sizes, *stars["published_batch_size"].dropna()]
     axes.set_xlim(min(places) / 1.25, max(places) * 1.25)
     axes.set_yticks([tick for tick in MaxNLocator(5).tick_values(0, top) if tick <= top])
     axes.set_ylim(-0.1 * (failed["line"].max() + 1) * top if len(failed) else 0, top)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+    axes.yaxis.set_major_formatter("{x:,.10g}")
+    axes.grid(axis="y")
     axes.set_xlabel(language["axis_batch_size"])
 
 
@@ -217,40 +211,23 @@ def one_batch_size(
 
     `runs` are the `ok` runs of these cells, with the `value` of each; `stars` those of `in_panels`.
     """
-    styles = drawing.framework_styles(rows["framework"])
-    for i, cell in enumerate(rows.to_dict("records")):
-        colour, marker = styles[cell["framework"]]
-        if pd.isna(cell["mean"]):
-            axes.plot(
-                [0.01],
-                [i],
-                "x",
-                color=colour,
-                markersize=6,
-                markeredgewidth=2,
-                transform=axes.get_yaxis_transform(),
-            )
-            axes.text(
-                0.03,
-                i,
-                language[f"status_{cell['state']}"],
-                va="center",
-                fontsize=8,
-                transform=axes.get_yaxis_transform(),
-            )
-            continue
-        own = (runs["framework"] == cell["framework"]) & (runs["device"] == cell["device"])
-        values = runs.loc[own, "value"]
-        axes.plot(values, np.full(len(values), i), ".", color=colour, alpha=0.35, markersize=6)
-        axes.hlines(i, cell["low"], cell["high"], color=colour, linewidth=1.5)
-        axes.plot([cell["mean"]], [i], marker, color=colour, markersize=6)
-        published = stars.loc[stars["framework"] == cell["framework"], "value"]
-        axes.plot(published, np.full(len(published), i), **STAR, markeredgecolor=colour)
+    beyond = _beyond(rows, runs, stars)
+    cells = drawing.styled(rows, rows["framework"]).assign(place=range(len(rows)), left=0.01 * beyond)
+    looks = cells[["framework", "device", "place", "colour"]]
+    failed = cells[cells["mean"].isna()]
+    failed = failed.assign(words=[language[f"status_{state}"] for state in failed["state"]])
+    look = {"y": "place", "color": "colour"}
+    drawing.paint(axes, runs[["framework", "device", "value"]].merge(looks), (RUN, {}), **look, x="value")
+    mean = (so.Dot({"zorder": 3}), {"x": "mean", "marker": "marker"})
+    drawing.paint(axes, cells, (drawing.INTERVAL, {"xmin": "low", "xmax": "high", "orient": "y"}), mean, **look)
+    drawing.paint(axes, stars[["framework", "device", "value"]].merge(looks), (STAR, {}), **look, x="value")
+    words = (so.Text(drawing.WORDS, fontsize=8, halign="left", offset=6), {"text": "words"})
+    drawing.paint(axes, failed, (FAILED, {"color": "colour"}), words, x="left", y="place")
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlim(0, _beyond(rows, runs, stars))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
+    axes.set_xlim(0, beyond)
+    axes.xaxis.set_major_formatter("{x:,.10g}")
+    axes.grid(axis="x")
 
 
 def _beyond(rows: pd.DataFrame, runs: pd.DataFrame, stars: pd.DataFrame) -> float:

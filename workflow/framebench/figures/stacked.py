@@ -3,11 +3,10 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
+import seaborn.objects as so
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from framebench.analyse import selection
 from framebench.figures import drawing
@@ -63,36 +62,30 @@ def draw(
         footer=f"{language[f'note_{stack.name}']}\n{drawing.provenance(runs, language, labels)}",
     )
     legend, *all_axes = figure.subplots(len(sizes), height_ratios=sizes)
-    parts_shown = [(drawing.tint(drawing.INK, opacity), language[text]) for text, opacity in stack.parts.values()]
-    drawing.legend_across(figure, legend, [Patch(color=colour, label=label) for colour, label in parts_shown])
+    drawing.legend_across(figure, legend, drawing.part_handles(stack.parts, language))
     for axes, title, (_, of_panel) in zip(all_axes, titles, panels, strict=True):
         axes.set_title(title)
+        _bars(axes, of_panel, stack, language, labels)
         sums = (rows if stack.one_scale else of_panel)["sums"].explode().dropna()
         axes.set_xlim(0, 1.12 * max([1e-3, *sums]))
-        _bars(axes, of_panel, stack, language, labels)
-        axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
     all_axes[-1].set_xlabel(language[f"axis_{stack.name}"])
     return figure
 
 
 def _bars(axes: Axes, rows: pd.DataFrame, stack: Stack, language: Language, labels: Mapping[str, str]) -> None:
-    """One stacked bar per row, top down, the whole of it in words at its right."""
-    styles = drawing.framework_styles(rows["framework"])
-    gap = 0.01 * axes.get_xlim()[1]
-    bars: list[dict] = rows.to_dict("records")
-    for place, cell in enumerate(bars):
-        if not cell["sums"]:
-            text = stack.untold if cell["state"] == "ok" else f"status_{cell['state']}"
-            axes.text(gap, place, language[text], va="center", fontsize=8)
-            continue
-        before = 0.0
-        for part, (_, opacity) in stack.parts.items():
-            colour = drawing.tint(styles[cell["framework"]][0], opacity)
-            axes.barh(place, cell[part], left=before, color=colour, height=0.75)
-            before += cell[part]
-        axes.plot(cell["sums"], np.full(len(cell["sums"]), place), ".", color=drawing.INK, markersize=3)
-        whole = language[f"{stack.name}_total"].format(**cell, total=before)
-        axes.text(max([before, *cell["sums"]]) + gap, place, whole, va="center", fontsize=8)
-    axes.set_yticks(range(len(rows)), [labels[framework] for framework in rows["framework"]], fontsize=8)
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+    """One stacked bar per row, top down, the whole of it in words at its right, and a dot for each of its sums."""
+    parts = list(stack.parts)
+    words, ends = [], []
+    cells: list[dict] = rows.to_dict("records")
+    for cell in cells:
+        total = sum(cell[part] for part in parts)
+        untold = stack.untold if cell["state"] == "ok" else f"status_{cell['state']}"
+        words.append(language[f"{stack.name}_total"].format(**cell, total=total) if cell["sums"] else language[untold])
+        ends.append(max([total, *cell["sums"]]) if cell["sums"] else 0)
+    names = rows["framework"].map(labels)
+    rows = drawing.styled(rows, rows["framework"]).assign(place=range(len(rows)), name=names, words=words, end=ends)
+    rows[parts] = rows[parts].where(rows["sums"].astype(bool))
+    runs = rows.explode("sums", ignore_index=True).astype({"sums": float})
+    dot = so.Dot({"zorder": 3}, color=drawing.INK, pointsize=2.5, edgewidth=0)
+    drawing.paint(axes, runs, (dot, {}), x="sums", y="place")
+    drawing.bars_of_parts(axes, rows, stack.parts)

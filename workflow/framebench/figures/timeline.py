@@ -64,7 +64,7 @@ def draw(run: dict, columns: Mapping[str, np.ndarray], *, language: Language, la
             axes.set_xlim(seconds[0], seconds[-1])
         axes.set_ylabel(language[text])
         axes.yaxis.set_major_formatter("{x:,.0f}")
-        axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+        axes.grid(axis="y")
         axes.tick_params(labelbottom=axes is all_axes[-1])
     figure.align_ylabels(all_axes)
     all_axes[-1].set_xlabel(language["axis_timeline"])

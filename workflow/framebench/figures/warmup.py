@@ -65,7 +65,7 @@ def _lines(axes: Axes, intervals: pd.DataFrame) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+    axes.grid(axis="y")
 
 
 FIGURE = registry.Figure("warmup", draw, section="steadiness", place=41)
