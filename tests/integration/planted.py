@@ -50,7 +50,7 @@ def faults(framework: str) -> Iterator[Fault]:
     if getattr(own, "LEARNS", False):
         yield "article-cnn", f"shuffled labels {IN_LESSON}", mistaught(adapter, labels=shuffled)
         yield "vgg-cnn", f"shuffled labels {IN_LESSON}", mistaught(adapter, labels=shuffled)
-        yield "vgg-cnn", f"learning rate × 3 {IN_LESSON}", mistaught(adapter, rate=3)
+        yield "vgg-cnn", f"learning rate × 10 {IN_LESSON}", mistaught(adapter, rate=10)
     yield from own.faults(adapter)
 
 

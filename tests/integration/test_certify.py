@@ -49,7 +49,7 @@ FIRST = {
     "dropout off in training": ("share dropped", "dropout 1"),
     "dropout rates 0.3": ("share dropped", "dropout 1"),
     "shuffled labels of the lesson": ("float32 accuracy", ""),
-    "learning rate × 3 of the lesson": ("float32 accuracy", ""),
+    "learning rate × 10 of the lesson": ("float32 accuracy", ""),
 }
 
 
