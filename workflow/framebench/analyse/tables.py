@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 
 import pandas as pd
 
-# What a campaign's configuration says; every other parameter is a need, which is read from a file.
+# Parameters that a campaign's configuration gives; every other is a need, which is read from a file.
 SETTINGS = ("confidence", "across_cards", "baseline")
 
 

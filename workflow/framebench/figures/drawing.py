@@ -218,7 +218,7 @@ def name_rows(axes: Axes, places: Iterable[float], names: Iterable[str]) -> None
 
 
 def part_handles(parts: Mapping[str, tuple[str, float]], language: Language) -> list[Patch]:
-    """What a legend shows of each of the parts of `bars_of_parts`."""
+    """Legend handles of the parts of `bars_of_parts`."""
     return [Patch(color=tint(INK, opacity), label=language[text]) for text, opacity in parts.values()]
 
 
@@ -241,7 +241,7 @@ def problem_legend(axes: Axes, problems: Iterable[str], language: Language, colo
 
 
 def problem_handles(problems: Iterable[str], colours: Iterable[str] = PROBLEMS) -> list[Patch]:
-    """What a legend shows of each problem: its colour and its words."""
+    """Legend handles of the problems: the colour and the words of each."""
     return [Patch(color=colour, label=problem) for colour, problem in zip(colours, problems, strict=False)]
 
 
@@ -270,7 +270,7 @@ def legend_across(figure: Figure, axes: Axes, handles: Sequence[Artist], columns
 
 
 def framework_handles(frameworks: Iterable[str], labels: Mapping[str, str], **line: Any) -> list[Line2D]:
-    """What a legend shows of each framework, sorted: colour, marker and name, with a `line` of these properties."""
+    """Legend handles of the frameworks, sorted: colour, marker and name, with a `line` of these properties."""
     return [
         Line2D([], [], color=colour, marker=marker, markersize=5, label=labels[framework], **line)
         for framework, (colour, marker) in framework_styles(frameworks).items()

@@ -1,6 +1,6 @@
 """The frameworks: a folder each, with an adapter to measure it by and an inspector to prove it by.
 
-What the two must hold is in `contract.py`; `make new-framework NAME=…` makes a first folder from `_template/`. Nothing
+`contract.py` says what the two must hold; `make new-framework NAME=…` makes a first folder from `_template/`. Nothing
 is imported here but what finds a folder, so that planning needs neither NumPy nor a framework.
 """
 

@@ -16,7 +16,7 @@ A precision is the same thing in every framework:
               float16 with the framework's own loss scaling
     float64   for the certificate alone
 The numbers of a batch norm stay in float32 in mixed precision, and so does what is computed with them.
-Which of them is in effect is seen in numbers after every run: `framebench.measure.footprint`.
+The precision in effect is seen in numbers after every run: `framebench.measure.footprint`.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -136,7 +136,7 @@ def traced(device: str) -> Iterator[list[Span]]:
     """As the contract has it: docs.pytorch.org/docs/stable/profiler.html"""
     on_gpu, activities = device == "cuda", torch.profiler.ProfilerActivity
     spans: list[Span] = []
-    # Of a GPU nothing else is followed: every operator of the host that is would slow the host.
+    # On a GPU no operator of the host is followed, as that would slow it.
     with torch.profiler.profile(activities=[activities.CUDA if on_gpu else activities.CPU]) as seen:
         yield spans
     # What `events` makes objects and trees of, which of a recurrent net takes longer than the steps did.

@@ -128,7 +128,7 @@ def traced(device: str) -> Iterator[list[Span]]:
     # Here, as nobody who trains waits for its import.
     from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace  # noqa: PLC0415
 
-    # Of a GPU nothing else is followed: what is slows the host.
+    # On a GPU nothing of the host is followed, as that would slow it.
     options = tf.profiler.experimental.ProfilerOptions(host_tracer_level=1 if device == "cuda" else 2)
     spans: list[Span] = []
     with tempfile.TemporaryDirectory() as folder:
