@@ -13,7 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from typing_extensions import TypedDict
 
-from framebench.measure.protocol import Allowed, Count, Protocol
+from framebench.measure.protocol import Allowed, Count, Flag, Protocol
 
 REPEATED = "repeated"  # the error of an item that stands in a list twice
 
@@ -45,7 +45,6 @@ T = TypeVar("T")
 DISTINCT = (AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True}))
 Distinct = Annotated[tuple[T, ...], Field(min_length=1), *DISTINCT]
 
-Flag = Annotated[bool, Allowed("true or false")]
 Name = Annotated[str, Allowed("a name, in quotes where YAML would read it as something else")]
 Share = Annotated[float, Allowed("a number between 0 and 1, such as 0.95", gt=0, lt=1)]
 HalfWidth = Annotated[float, Allowed("a number between 0 and 1, such as 0.02", gt=0, lt=1)]
