@@ -61,6 +61,7 @@ def comparisons(
     confidence: float,
     same_within: Mapping[str, float],
     uncertified: Mapping[Certified, str] | None = None,
+    *,
     first_rounds: FirstRounds | None = None,
     across_cards: bool = False,
     question: Sequence[str] | None = None,
@@ -296,14 +297,22 @@ def _of_campaign(
     measurements: pd.DataFrame,
     certificates: list[dict],
     rounds: list[dict],
+    *,
     confidence: float,
     same_within: Mapping[str, float],
     across_cards: bool,
     question: Sequence[str] | None,
 ) -> pd.DataFrame:
     """Compare every two frameworks of every block."""
-    reasons = uncertified(measurements, certificates)
-    return comparisons(measurements, confidence, same_within, reasons, first_rounds(rounds), across_cards, question)
+    return comparisons(
+        measurements,
+        confidence,
+        same_within,
+        uncertified(measurements, certificates),
+        first_rounds=first_rounds(rounds),
+        across_cards=across_cards,
+        question=question,
+    )
 
 
 TABLE = Table("comparisons", _of_campaign, keys=BLOCK)

@@ -120,6 +120,7 @@ def answers(
     runs: pd.DataFrame,
     language: Language,
     labels: Mapping[str, str],
+    *,
     baseline: str,
     question: Sequence[str] | None = None,
 ) -> list[str]:

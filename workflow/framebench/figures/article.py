@@ -83,7 +83,7 @@ def draw(
     if runs.empty:
         raise ValueError(f"device '{device}' has no measurements of track {track} in float32 to draw")
     speeds = relative_speeds(runs, comparisons, baseline)
-    footer = verdict.answers(comparisons, runs, language, labels, baseline, question)
+    footer = verdict.answers(comparisons, runs, language, labels, baseline=baseline, question=question)
     footer += verdict.adjustment(comparisons, language)
     footer += caption(speeds, comparisons, language)
     footer.append(drawing.provenance(runs, language, labels))

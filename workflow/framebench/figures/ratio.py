@@ -14,7 +14,7 @@ from framebench.record import BLOCK
 
 
 def compared(comparisons: pd.DataFrame, baseline: str, question: Sequence[str] | None) -> pd.DataFrame:
-    """The comparisons drawn, in order: the pair of the `question`, if there is one, then each framework against `baseline`.
+    """The comparisons drawn, in order: the pair that the `question` names, then each framework against `baseline`.
 
     Rows of comparisons.csv, block by block inside a pair.
     """
@@ -63,7 +63,7 @@ def draw(
     panels = list(lines.groupby("track")) or [("default", lines)]
 
     chosen = selection.article_form(measurements, "default", article_batch_sizes)
-    footer = verdict.answers(comparisons, chosen, language, labels, baseline, question)
+    footer = verdict.answers(comparisons, chosen, language, labels, baseline=baseline, question=question)
     footer += verdict.adjustment(comparisons, language)
     footer += [f"({i}) {language['not_comparable']}: {reason}" for reason, i in notes.items()]
     footer.append(language["note_ratio"].format(confidence=100 * drawing.confidence_of(comparisons)))

@@ -215,7 +215,12 @@ def _explorer(
         if key not in blocks:
             of_block = (measurements[BLOCK] == pd.Series(cell.where)[BLOCK]).all(axis=1)
             said = verdict.answers(
-                comparisons, measurements[of_block], language, speaker.labels, making.baseline, making.question
+                comparisons,
+                measurements[of_block],
+                language,
+                speaker.labels,
+                baseline=making.baseline,
+                question=making.question,
             )
             href = rows.link(tables, "comparisons", dict(zip(BLOCK, key, strict=True)))
             blocks[key] = {
