@@ -312,7 +312,10 @@ def test_the_translators_target_needs_no_framework(workspace):
 def test_a_sites_own_interpreter_measures_and_the_records_say_so(workspace):
     prefix = catalogue.ROOT / environments.prefix(environments.lock_of("pytorch", "cpu"))
     workspace.configure(
-        interpreters={"pytorch": str(prefix / "bin" / "python")}, frameworks=["pytorch"], baseline="pytorch"
+        interpreters={"pytorch": str(prefix / "bin" / "python")},
+        frameworks=["pytorch"],
+        baseline="pytorch",
+        question=None,
     )
     (workspace.folder / ".venvs").unlink()  # nothing is installed for it
     result = workspace.snakemake("results/measurements.csv")

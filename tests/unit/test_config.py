@@ -116,8 +116,17 @@ def test_a_file_names_its_schema_and_keeps_to_it(file):
 
 
 def test_a_single_framework_is_enough(written):
-    written |= {"frameworks": ["pytorch"], "baseline": "pytorch"}
+    written |= {"frameworks": ["pytorch"], "baseline": "pytorch", "question": None}
     assert config.load(written, ORIGIN).frameworks == ("pytorch",)
+
+
+def test_the_question_and_the_margins_are_those_of_the_file_and_nothing_is_asked_of_frameworks_against_themselves(
+    written,
+):
+    loaded = config.load(written, ORIGIN)
+    assert loaded.question == ("pytorch", "keras-tensorflow")
+    assert loaded.same_within == {"cpu": 0.1, "gpu": 0.03}
+    assert config.against_itself(loaded).question is None
 
 
 def test_every_key_is_required(written):

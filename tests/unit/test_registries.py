@@ -1,5 +1,7 @@
 """Tables and figures declare themselves, and what they declare is there."""
 
+import argparse
+
 import pandas as pd
 import pytest
 
