@@ -244,7 +244,7 @@ def every_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
 def _install(frameworks: Iterable[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     prefixes = [PROJECT / environments.prefix(environments.lock_of(framework, "cpu")) for framework in frameworks]
     these = tmp_path_factory.mktemp("installing") / "config.yaml"
-    these.write_text(yaml.safe_dump({"frameworks": list(frameworks), "packages": "cpu"}))
+    these.write_text(yaml.safe_dump({"frameworks": list(frameworks), "question": None, "packages": "cpu"}))
     with (PROJECT / ".venvs" / "tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not all(map(installation.usable, prefixes)):

@@ -24,7 +24,7 @@ def ruled(certified_workspace):
     workspace = certified_workspace
     (entry,) = TINY["matrix"]
     matrix = [entry | {"rounds": RULE}, entry | {"inputs": ["host"], "rounds": 1}]
-    workspace.configure(frameworks=["tensorflow", "pytorch"], matrix=matrix)
+    workspace.configure(frameworks=["tensorflow", "pytorch"], question=None, matrix=matrix)
     return workspace
 
 

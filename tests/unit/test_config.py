@@ -116,8 +116,17 @@ def test_a_file_names_its_schema_and_keeps_to_it(file):
 
 
 def test_a_single_framework_is_enough(written):
-    written |= {"frameworks": ["pytorch"], "baseline": "pytorch"}
+    written |= {"frameworks": ["pytorch"], "baseline": "pytorch", "question": None}
     assert config.load(written, ORIGIN).frameworks == ("pytorch",)
+
+
+def test_the_question_and_the_margins_are_those_of_the_file_and_nothing_is_asked_of_frameworks_against_themselves(
+    written,
+):
+    loaded = config.load(written, ORIGIN)
+    assert loaded.question == ("pytorch", "keras-tensorflow")
+    assert loaded.same_within == {"cpu": 0.1, "gpu": 0.03}
+    assert config.against_itself(loaded).question is None
 
 
 def test_every_key_is_required(written):
@@ -225,6 +234,26 @@ SECONDS = "a number of seconds of at least 0"
         ),
         ("frameworks[2]", "tensorflow", "'tensorflow' stands there twice"),
         ("baseline", "jax", "'jax' is not among frameworks; allowed: tensorflow, keras-tensorflow, pytorch"),
+        (
+            "question",
+            "pytorch",
+            "'pytorch' is text, which is not allowed; a list of two different frameworks, such as [",
+        ),
+        ("question", ["pytorch"], "a list is not allowed; a list of two different frameworks, such as [pytorch, "),
+        ("question", [], "an empty list is not allowed; a list of two different frameworks, such as [pytorch, "),
+        ("question", ["pytorch", "jax", "tensorflow"], "a list is not allowed; a list of two different frameworks"),
+        ("question[1]", "pytorch", "'pytorch' stands there twice"),
+        (
+            "question[1]",
+            "jax",
+            "'jax' is not among frameworks; allowed: tensorflow, keras-tensorflow, pytorch, or question: null",
+        ),
+        ("same_within", 0.1, "0.1 is not allowed; the keys cpu and gpu"),
+        ("same_within", None, "nothing is not allowed; the keys cpu and gpu"),
+        ("same_within.cpu", 0, "0 is not allowed; a number between 0 and 1, such as 0.10"),
+        ("same_within.gpu", 1, "1 is not allowed; a number between 0 and 1, such as 0.10"),
+        ("same_within.gpu", 3, "3 is not allowed; a number between 0 and 1, such as 0.10"),
+        ("same_within.cpu", "10 %", "'10 %' is text, which is not allowed; a number between 0 and 1, such as 0.10"),
         ("devices", "cpu", "'cpu' is not allowed; auto, a list such as [cpu, h200], or names such as {cpu: {}, "),
         ("devices", [], "an empty list is not allowed; auto, a list such as"),
         ("devices", {}, "a group of keys is not allowed; auto, a list such as"),

@@ -535,6 +535,7 @@ SITUATIONS = {
 def figures(tables, language):
     """Every figure of measurements, by its name."""
     values = tables.by_name() | {"rosetta_2018": pd.read_csv(PUBLISHED), "confidence": 0.95, "baseline": "tensorflow"}
+    values["question"] = simulated.QUESTION
     scope = registry.scope_of(tables.measurements.to_dict("records"))
     return {name: command.draw(name, values, language) for name in registry.names(scope)}
 
@@ -798,7 +799,7 @@ def test_the_command_draws_the_articles_chart_from_the_resource_alone(monkeypatc
 
 
 TABLES = ["measurements", "comparisons", "effects", "payback", "warmup", "order", "limits", "literature"]
-SETTINGS = {"confidence": 0.95, "baseline": "tensorflow"}
+SETTINGS = {"confidence": 0.95, "baseline": "tensorflow", "question": simulated.QUESTION}
 
 
 def options_of(name):
