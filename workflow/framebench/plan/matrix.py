@@ -115,13 +115,13 @@ def largest_batch_paths(config: Config) -> list[str]:
 
 def has_rule(config: Config) -> bool:
     """Whether the rounds of any cell follow from those measured first."""
-    return any(entry.rounds.ci_half_width is not None for entry in config.matrix)
+    return any(entry.rounds.has_rule for entry in config.matrix)
 
 
 def first_runs(config: Config) -> list[Run]:
     """The runs from which more rounds are computed, those of the cells with a rule; in the order of the campaign."""
     rules = rounds(config)
-    return [run for run in runs(config) if rules[run.cell].ci_half_width is not None]
+    return [run for run in runs(config) if rules[run.cell].has_rule]
 
 
 def asked_rounds(path: Path) -> dict[Block, int]:
