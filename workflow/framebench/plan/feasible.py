@@ -56,6 +56,10 @@ def _name_problems(knobs: Knobs) -> Iterator[str]:
         yield from _unknown(f"frameworks[{i}]", framework, catalogue.frameworks())
     if knobs.baseline not in frameworks:
         yield f"baseline: {knobs.baseline!r} is not among frameworks; allowed: {', '.join(frameworks)}"
+    for i, framework in enumerate(knobs.question or ()):
+        if framework not in frameworks:
+            allowed = f"{', '.join(frameworks)}, or question: null where nothing is asked"
+            yield f"question[{i}]: {framework!r} is not among frameworks; allowed: {allowed}"
     for i, entry in enumerate(knobs.matrix):
         workload = entry.workload
         yield from _unknown(f"matrix[{i}].workload", workload, catalogue.workloads())

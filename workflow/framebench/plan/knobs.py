@@ -48,6 +48,7 @@ Distinct = Annotated[tuple[T, ...], Field(min_length=1), *DISTINCT]
 Flag = Annotated[bool, Allowed("true or false")]
 Name = Annotated[str, Allowed("a name, in quotes where YAML would read it as something else")]
 Share = Annotated[float, Allowed("a number between 0 and 1, such as 0.95", gt=0, lt=1)]
+Margin = Annotated[float, Allowed("a number between 0 and 1, such as 0.10", gt=0, lt=1)]
 Minutes = Annotated[float, Allowed("a number of minutes above 0, such as 5", gt=0)]
 HalfWidth = Annotated[float, Allowed("a number between 0 and 1, such as 0.02", gt=0, lt=1)]
 Core = Annotated[int, Allowed("the number of a core, from 0", ge=0)]
@@ -294,6 +295,21 @@ class Part:
         return cls(path, name)
 
 
+class SameWithin(TypedDict):
+    """The margin within which two speeds count as the same, as a share: 0.10 is up to 1.10 times as fast."""
+
+    cpu: Margin
+    """The margin on a CPU."""
+    gpu: Margin
+    """The margin on a GPU."""
+
+
+TwoFrameworks = Annotated[
+    tuple[Name, ...],
+    Field(min_length=2, max_length=2),
+    *DISTINCT,
+    Allowed("a list of two different frameworks, such as [pytorch, keras-tensorflow]"),
+]
 NamedResults = Annotated[dict[Device, Results], Field(min_length=1, max_length=1)]
 PathOrNamed = Annotated[
     Results | NamedResults, Allowed("a path, or the name of a machine with one, such as {lab: lab.zip}")
@@ -333,6 +349,8 @@ class Knobs:
     """The frameworks that are compared; names of the files in workflow/framebench/frameworks/."""
     baseline: Name
     """The framework that the others are drawn relative to."""
+    question: TwoFrameworks | None
+    """The two frameworks that the question is about, or null where nothing is asked."""
     matrix: Annotated[tuple[Entry, ...], Field(min_length=1), Allowed("a list of at least one entry")]
     """The cells; every entry is crossed with every framework and device."""
     budget_min: Minutes
@@ -346,6 +364,8 @@ class Knobs:
     aa: AgainstItself
     confidence: Share
     """Level of every confidence interval."""
+    same_within: SameWithin = field(hash=False)
+    """The margin within which two speeds count as the same, by the kind of device."""
     across_cards: Flag
     """True where runs of a round that were measured on two cards of one model are compared."""
     languages: Distinct[Name]
