@@ -2,7 +2,6 @@
 import json
 
 from framebench.measure.protocol import few_steps
-from framebench.record import RUN
 
 # What the rules that measure have in common.
 MEASURING_INPUT = {
@@ -16,6 +15,14 @@ MEASURING_PARAMS = {
         wildcards.framework, wildcards.workload
     ),
 }
+# The searches for tuned settings, in the order of the matrix.
+SEARCHES = list(
+    dict.fromkeys(
+        TUNING.format(**vars(cell))
+        for cell in matrix.cells(CONFIG)
+        if cell.track == "tuned"
+    )
+)
 # What bounds a trial on the CPU, as the GPU's own memory does there.
 HOST_MEMORY = f"--host-memory-mib {CONFIG.largest_batch.host_memory_mib}"
 
@@ -42,7 +49,7 @@ rule measure:
         measuring=1,
         # Not `params`: where a run stands in the campaign is no reason to measure it again.
         order=lambda wildcards: place(wildcards),
-        planned=lambda wildcards: len(PLACES[wildcards.campaign]),
+        planned=lambda wildcards: PLANNED.format(campaign=wildcards.campaign),
     params:
         **MEASURING_PARAMS,
         request=lambda wildcards: request_options(wildcards),
@@ -50,12 +57,11 @@ rule measure:
             f"--tuning {input.tuning}" if input.tuning else ""
         ),
         certificate=lambda wildcards: certificate_id(wildcards),
-        runs=subpath(output[0], ancestor=len(RUN)),
     shell:
         # `exec`: the measuring process is Snakemake's own child and so dies with it.
         "{params.modules} exec {params.python} -P -m framebench.measure {params.request}"
         " --round {wildcards.round} --certificate {params.certificate} {params.tuning}"
-        " --order {resources.order} --planned {resources.planned} --runs {params.runs}"
+        " --order {resources.order} --planned {resources.planned}"
         " --data {input.data} --parent $PPID --log {log} --output {output}"
 
 
@@ -74,6 +80,8 @@ rule tune:
     resources:
         **slurm_resources(runs=CONFIG.tuning_trials),
         measuring=1,
+        # Not `params`: where a search stands among the others is no reason to search again.
+        stage=lambda wildcards: stage("tuning", TUNING.format(**wildcards), SEARCHES),
     params:
         **MEASURING_PARAMS,
         request=lambda wildcards: request_options(wildcards),
@@ -85,7 +93,8 @@ rule tune:
         ),
         trials=f"--trials {CONFIG.tuning_trials}",
     shell:
-        "{params.modules} exec {params.python} -P -m framebench.measure.tune {params.request}"
+        "echo {resources.stage:q} {wildcards.workload} in {wildcards.framework} >&2;"
+        " {params.modules} exec {params.python} -P -m framebench.measure.tune {params.request}"
         " --options {params.options:q} {params.trials}"
         " --data {input.data} --parent $PPID --log {log} --output {output}"
 

@@ -67,3 +67,9 @@ def tuning_of(wildcards):
 def place(wildcards):
     """The place of a run in its campaign."""
     return PLACES[wildcards.campaign][matrix.run_of(wildcards)]
+
+
+def stage(name, one, all):
+    """The stage of a campaign and how far it is, `[tuning 1 of 3]`; of one that is not among all, the stage alone."""
+    count = f" {all.index(one) + 1} of {len(all)}" if one in all else ""
+    return f"[{name}{count}]"

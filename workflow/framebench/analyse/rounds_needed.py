@@ -118,7 +118,7 @@ def asked(
     rows = []
     for block, rule in rules.items():
         nobody = {"rounds": rule.at_least, "framework": None, "reference": None, "half_width": None}
-        row = dict(zip(BLOCK, block, strict=True)) | nobody | {"at_least": rule.at_least}
+        row: dict = dict(zip(BLOCK, block, strict=True)) | nobody | {"at_least": rule.at_least}
         if rule.until:
             row |= {"ci_half_width": decision.margins[str(block[0])], "needed": None, "round_s": None}
             if need := needs.get(block):
@@ -223,6 +223,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m framebench rounds", description=__doc__)
     parser.add_argument("--config", required=True, type=json.loads, help="the configuration as JSON")
     parser.add_argument("--output", required=True, type=Path, metavar="rounds.json")
+    parser.add_argument("--planned", type=Path, metavar="planned.json", help="also write which records this makes")
     options = parser.parse_args(arguments)
     config = load(options.config, "--config")
     try:
@@ -233,5 +234,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(str(error))
     with files.whole(options.output) as file:
         json.dump(rows, file, indent=1)
+    if options.planned:
+        matrix.write_planned(config, options.output, options.planned)
     more = len(matrix.runs(config, matrix.asked_rounds(options.output))) - len(matrix.runs(config))
     print(said(rows, more), file=sys.stderr)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from framebench import record
 from framebench.measure import command, progress
+from framebench.measure.request import Request
 from framebench.measure.supervisor import BUSY, SHARED, supervise, wait_for_others
 
 
@@ -17,8 +18,7 @@ def main() -> None:
     parser = command.parser("framebench.measure", __doc__)
     parser.add_argument("--round", type=int, required=True)
     parser.add_argument("--order", type=int, required=True, help="position of this run in the campaign")
-    parser.add_argument("--planned", type=int, required=True, help="runs in the campaign, for the progress line")
-    parser.add_argument("--runs", type=Path, required=True, help="folder of all records, for the progress line")
+    parser.add_argument("--planned", type=Path, required=True, help="JSON: the campaign's records, to say what is left")
     parser.add_argument("--tuning", type=Path, help="what framebench.measure.tune found, for track tuned")
     parser.add_argument("--certificate", help="id of the certificate that the run needs, to count in a comparison")
     arguments = parser.parse_args()
@@ -27,7 +27,7 @@ def main() -> None:
     with command.leased(arguments, tuning=tuning, diagnosis=True) as request:
         if request.uuid and request.protocol.other_processes == "wait":
             wait_for_others(request.uuid, request.protocol.timeout_s)
-        print(progress.line(request, arguments.planned, arguments.runs), file=sys.stderr, flush=True)
+        print(told(request, arguments.planned), file=sys.stderr, flush=True)
         run = supervise(request, log, record.samples_path(output) if request.uuid else None)
     try:
         record.write(output, run)
@@ -45,6 +45,15 @@ def main() -> None:
             file=sys.stderr,
             flush=True,
         )
+
+
+def told(request: Request, planned: Path) -> str:
+    """The line about this run and what is left of its campaign."""
+    cell, left = request.cell, progress.left(planned)
+    track = [cell.track] if cell.track != "default" else []
+    size = [f"batch {cell.batch_size}", f"input {cell.input}", f"round {request.round}"]
+    what = [cell.workload, cell.framework, *track, *size]
+    return progress.line("measuring", left.done + 1, left.planned, what, left_s=left.left_s, may_add_s=left.may_add_s)
 
 
 if __name__ == "__main__":

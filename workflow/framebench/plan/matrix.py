@@ -9,6 +9,7 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
+from framebench import files
 from framebench.plan.config import Config, Rounds, against_itself, load
 from framebench.record import BLOCK, TYPES, Block, Cell
 
@@ -128,6 +129,22 @@ def asked_rounds(path: Path) -> dict[Block, int]:
     """The rounds that the rules asked for, by block, as `framebench.analyse.rounds_needed` wrote them."""
     rows = json.loads(path.read_text(encoding="utf-8"))
     return {tuple(row[key] for key in BLOCK): row["rounds"] for row in rows}
+
+
+def write_planned(config: Config, rounds: Path, file: Path) -> None:
+    """Write which records are planned, for the line that says how much is left: see `framebench.measure.progress`.
+
+    They are those that `rounds`, the file of what the rules asked for, gives every block; where it is not there yet, a
+    rule may add rounds of so many seconds.
+    """
+    known = rounds.exists()
+    may_add = any(entry.rounds.until for entry in config.matrix) and not known
+    planned = {
+        "records": [record_path(config.results, run) for run in runs(config, asked_rounds(rounds) if known else None)],
+        "may_add_s": 60 * config.budget_min if may_add else 0,
+    }
+    with files.whole(file) as text:
+        json.dump(planned, text, indent=0)
 
 
 def timeline_run(config: Config, device: str) -> Run:
