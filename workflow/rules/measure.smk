@@ -2,7 +2,6 @@
 import json
 
 from framebench.measure.protocol import few_steps
-from framebench.record import RUN
 
 # What the rules that measure have in common.
 MEASURING_INPUT = {
@@ -15,6 +14,14 @@ MEASURING_PARAMS = {
     ),
 }
 LOG = matrix.RECORD.replace(".json", ".log")
+# The searches for tuned settings, in the order of the matrix.
+SEARCHES = list(
+    dict.fromkeys(
+        TUNING.format(**vars(cell))
+        for cell in matrix.cells(CONFIG)
+        if cell.track == "tuned"
+    )
+)
 # What bounds a trial on the CPU, as the GPU's own memory does there.
 HOST_MEMORY = f"--host-memory-mib {CONFIG.largest_batch.host_memory_mib}"
 
@@ -52,7 +59,7 @@ for campaign, config_of_campaign in CAMPAIGNS.items():
                 order=lambda wildcards, campaign=campaign, shape=shape: json.dumps(
                     places(campaign, shape, wildcards), separators=(",", ":")
                 ),
-                planned=lambda wildcards, campaign=campaign: len(PLACES[campaign]),
+                planned=PLANNED.format(campaign=campaign),
             params:
                 members=lambda wildcards, shape=shape: member_options(shape, wildcards),
                 place=lambda wildcards, shape=shape: place_options(
@@ -63,12 +70,11 @@ for campaign, config_of_campaign in CAMPAIGNS.items():
                     catalogue.sources_digest(framework, shape.workload)
                     for framework in shape.frameworks
                 ],
-                runs=subpath(output[0], ancestor=len(RUN)),
             shell:
                 # `exec`: the measuring process is Snakemake's own child and so dies with it.
                 "exec python -P -m framebench.measure {params.fixed} {params.place}"
                 " --round {wildcards.round} --members {params.members:q}"
-                " --order {resources.order} --planned {resources.planned} --runs {params.runs}"
+                " --order {resources.order} --planned {resources.planned}"
                 " --data {input.data} --parent $PPID --logs {log} --outputs {output}"
 
 
@@ -87,6 +93,8 @@ rule tune:
     resources:
         **slurm_resources(runs=CONFIG.tuning_trials),
         measuring=1,
+        # Not `params`: where a search stands among the others is no reason to search again.
+        stage=lambda wildcards: stage("tuning", TUNING.format(**wildcards), SEARCHES),
     params:
         **MEASURING_PARAMS,
         request=lambda wildcards: search_options(wildcards),
@@ -98,7 +106,8 @@ rule tune:
         ),
         trials=f"--trials {CONFIG.tuning_trials}",
     shell:
-        "exec python -P -m framebench.measure.tune {params.request}"
+        "echo {resources.stage:q} {wildcards.workload} in {wildcards.framework} >&2;"
+        " exec python -P -m framebench.measure.tune {params.request}"
         " --options {params.options:q} {params.trials}"
         " --data {input.data} --parent $PPID --log {log} --output {output}"
 

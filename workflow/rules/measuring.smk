@@ -117,3 +117,9 @@ def inputs_of(shape, wildcards):
 def places(campaign, shape, wildcards):
     """The place in its campaign of each run of a job."""
     return [PLACES[campaign][run] for run in runs_of(shape, wildcards)]
+
+
+def stage(name, one, all):
+    """The stage of a campaign and how far it is, `[tuning 1 of 3]`; of one that is not among all, the stage alone."""
+    count = f" {all.index(one) + 1} of {len(all)}" if one in all else ""
+    return f"[{name}{count}]"

@@ -11,6 +11,7 @@ from pathlib import Path
 from framebench import record
 from framebench.measure import command, progress
 from framebench.measure import round as of_block
+from framebench.measure.request import Request
 from framebench.measure.supervisor import BUSY, SHARED, Member, wait_for_others
 
 
@@ -25,8 +26,7 @@ def main() -> None:
         "tuned the file of what framebench.measure.tune found",
     )
     parser.add_argument("--order", type=json.loads, required=True, help="JSON: place in the campaign of each run")
-    parser.add_argument("--planned", type=int, required=True, help="runs in the campaign, for the progress line")
-    parser.add_argument("--runs", type=Path, required=True, help="folder of all records, for the progress line")
+    parser.add_argument("--planned", type=Path, required=True, help="JSON: the campaign's records, to say what is left")
     parser.add_argument("--logs", type=Path, nargs="+", required=True, help="of each run")
     parser.add_argument("--outputs", type=Path, nargs="+", required=True, help="JSON: the record of each run")
     arguments = parser.parse_args()
@@ -35,7 +35,7 @@ def main() -> None:
         first = members[0].request
         if first.uuid and first.protocol.other_processes == "wait":
             wait_for_others(first.uuid, first.protocol.timeout_s)
-        print(progress.line(first, arguments.planned, arguments.runs), file=sys.stderr, flush=True)
+        print(progress_line(first, arguments.planned), file=sys.stderr, flush=True)
         in_order = sorted(range(len(members)), key=lambda i: members[i].request.order)
         runs = of_block.measure([members[i] for i in in_order])
     for i, run in zip(in_order, runs, strict=True):
@@ -80,6 +80,13 @@ def say_of_machine(runs: list[dict]) -> None:
     if any(SHARED in run["flags"] for run in runs):
         card = next(run["device_uuid"] for run in runs if SHARED in run["flags"])
         print(f"    another process computed on {card} before or after these runs", file=sys.stderr, flush=True)
+
+
+def progress_line(request: Request, planned: Path) -> str:
+    """The line about a block in a round, by one of its runs, and what is left of its campaign."""
+    cell, left = request.cell, progress.left(planned)
+    what = [cell.workload, f"batch {cell.batch_size}", f"input {cell.input}", f"round {request.round}"]
+    return progress.line("measuring", left.done + 1, left.planned, what, left_s=left.left_s, may_add_s=left.may_add_s)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
+from framebench import files
 from framebench.plan.config import Config, Rounds, against_itself, load
 from framebench.record import BLOCK, TYPES, Block, Cell
 
@@ -181,19 +182,37 @@ def largest_batch_paths(config: Config) -> list[str]:
 
 def has_rule(config: Config) -> bool:
     """Whether the rounds of any cell follow from those measured first."""
-    return any(entry.rounds.ci_half_width is not None for entry in config.matrix)
+    return any(entry.rounds.has_rule for entry in config.matrix)
 
 
 def first_runs(config: Config) -> list[Run]:
     """The runs from which more rounds are computed, those of the cells with a rule; in the order of the campaign."""
     rules = rounds(config)
-    return [run for run in runs(config) if rules[run.cell].ci_half_width is not None]
+    return [run for run in runs(config) if rules[run.cell].has_rule]
 
 
 def asked_rounds(path: Path) -> dict[Block, int]:
     """The rounds that the rules asked for, by block, as `framebench.analyse.rounds_needed` wrote them."""
     rows = json.loads(path.read_text(encoding="utf-8"))
     return {tuple(row[key] for key in BLOCK): row["rounds"] for row in rows}
+
+
+def write_planned(config: Config, rounds: Path, file: Path) -> None:
+    """Write which jobs are planned, each by its first record, for the line that says how much is left: see `framebench.measure.progress`.
+
+    They are those that `rounds`, the file of what the rules asked for, gives every block; where it is not there yet, a
+    rule may add rounds of so many seconds.
+    """
+    known = rounds.exists()
+    may_add = any(entry.rounds.until for entry in config.matrix) and not known
+    first = {job[0] for job in jobs(config)}
+    of_plan = runs(config, asked_rounds(rounds) if known else None)
+    planned = {
+        "records": [record_path(config.results, run) for run in of_plan if run in first],
+        "may_add_s": 60 * config.budget_min if may_add else 0,
+    }
+    with files.whole(file) as text:
+        json.dump(planned, text, indent=0)
 
 
 def timeline_run(config: Config, device: str) -> Run:
