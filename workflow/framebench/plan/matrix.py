@@ -198,9 +198,9 @@ def asked_rounds(path: Path) -> dict[Block, int]:
 
 
 def write_planned(config: Config, rounds: Path, file: Path) -> None:
-    """Write which jobs are planned, each by its first record, for the line that says how much is left: see `framebench.measure.progress`.
+    """Write which jobs are planned, each by its first record, for the line that says how much is left.
 
-    They are those that `rounds`, the file of what the rules asked for, gives every block; where it is not there yet, a
+    See `framebench.measure.progress`. They are those that `rounds`, the file of what the rules asked for, gives every block; where it is not there yet, a
     rule may add rounds of so many seconds.
     """
     known = rounds.exists()
