@@ -69,7 +69,8 @@ def place(wildcards):
     return PLACES[wildcards.campaign][matrix.run_of(wildcards)]
 
 
-def stage(name, one, all):
+def stage(name, one, every):
     """The stage of a campaign and how far it is, `[tuning 1 of 3]`; of one that is not among all, the stage alone."""
-    count = f" {all.index(one) + 1} of {len(all)}" if one in all else ""
+    every = list(every)
+    count = f" {every.index(one) + 1} of {len(every)}" if one in every else ""
     return f"[{name}{count}]"
