@@ -119,7 +119,8 @@ def places(campaign, shape, wildcards):
     return [PLACES[campaign][run] for run in runs_of(shape, wildcards)]
 
 
-def stage(name, one, all):
+def stage(name, one, every):
     """The stage of a campaign and how far it is, `[tuning 1 of 3]`; of one that is not among all, the stage alone."""
-    count = f" {all.index(one) + 1} of {len(all)}" if one in all else ""
+    every = list(every)
+    count = f" {every.index(one) + 1} of {len(every)}" if one in every else ""
     return f"[{name}{count}]"
