@@ -45,7 +45,6 @@ TINY = {
         }
     ],
     "languages": ["en"],
-    "tuning": {"trials": 2},
     "aa": {"batch_sizes": [32], "rounds": 3},
     "protocol": {
         # PyTorch's threads spin while they wait for one another: with another busy process a run takes minutes.
