@@ -56,11 +56,14 @@ def test_each_framework_is_compared_with_its_own_defaults(tuned):
 
 
 def test_nothing_is_searched_or_measured_again(tuned):
-    assert not {"tune", "measure"} & tuned.plan("results/effects.csv").jobs.keys()
+    plan = tuned.plan("results/effects.csv")
+    assert "tune" not in plan.jobs and not plan.measuring
 
 
-def test_more_trials_search_again_and_default_runs_stay(tuned):
+def test_more_trials_search_again_and_measure_the_block_anew_in_both_tracks(tuned):
     tuned.configure(tuning={"trials": TRIALS + 1})
-    planned = tuned.plan("results/effects.csv").jobs
-    assert planned["tune"] == len(FRAMEWORKS)
-    assert planned["measure"] == len(FRAMEWORKS)
+    plan = tuned.plan("results/effects.csv")
+    assert plan.jobs["tune"] == len(FRAMEWORKS)
+    # Both tracks of a block are in one job.
+    assert plan.measuring == {"measure_article_cnn_default_tuned_float32_device": 1}
+    assert plan.runs == dict.fromkeys(FRAMEWORKS, 2)
