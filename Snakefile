@@ -52,6 +52,7 @@ onstart:
     internals.tell_failed_jobs(workflow)
     if not REQUESTS:
         bindings.keep(ASKED, DEVICES, RESULTS)
+    keep_planned()
 
 
 onsuccess:

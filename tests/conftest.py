@@ -51,7 +51,7 @@ TINY = {
         # PyTorch's threads spin while they wait for one another: with another busy process a run takes minutes.
         "threads": 1,
         "warmup": {"min_s": 0.05, "min_steps": 2, "max_s": 0.5, "group_s": 0.02, "tolerance": 0.2},
-        "blocks": {"count": 3, "min_s": 0.05, "min_steps": 2},
+        "blocks": {"count": 3, "min_s": 0.05, "min_steps": 2, "lead_in_s": 0.01},
         "synced_steps": 3,
         # Each framework's profiler is followed by the conformance tests and the campaign of test_workflow.
         "profiled_steps": 0,
@@ -244,7 +244,7 @@ def every_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
 def _install(frameworks: Iterable[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     prefixes = [PROJECT / environments.prefix(environments.lock_of(framework, "cpu")) for framework in frameworks]
     these = tmp_path_factory.mktemp("installing") / "config.yaml"
-    these.write_text(yaml.safe_dump({"frameworks": list(frameworks), "packages": "cpu"}))
+    these.write_text(yaml.safe_dump({"frameworks": list(frameworks), "question": None, "packages": "cpu"}))
     with (PROJECT / ".venvs" / "tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not all(map(installation.usable, prefixes)):

@@ -89,6 +89,7 @@ def making(**changes: Any) -> Making:
     return Making(
         **{
             "baseline": "tensorflow",
+            "question": simulated.QUESTION,
             "languages": [(name, languages.load(name)["language"], f"report.{name}.html") for name in EVERY],
             "config": {"results": "results", "frameworks": ["tensorflow", "pytorch"]},
             "command": "snakemake --cores all report",

@@ -1,5 +1,6 @@
 """Requests for runs, as the commands that measure make them."""
 
+import sys
 from dataclasses import fields, replace
 
 from framebench.measure.protocol import Blocks, Protocol, Warmup
@@ -11,7 +12,9 @@ PROTOCOL = Protocol(
     cores=None,
     threads=1,
     warmup=Warmup(min_s=0.05, min_steps=2, max_s=0.5, group_s=0.02, tolerance=0.2),
-    blocks=Blocks(count=3, min_s=0.05, min_steps=2),
+    blocks=Blocks(count=3, min_s=0.05, min_steps=2, lead_in_s=0.01),
+    interleave="auto",
+    diagnosed_rounds=1,
     synced_steps=3,
     profiled_steps=0,
     sampler_hz=10,
@@ -22,6 +25,8 @@ REQUEST = Request(
     cell=Cell("cpu", "article-cnn", "pytorch", "default", "float32", "device", 32),
     protocol=PROTOCOL,
     data="none.npz",
+    python=sys.executable,
+    environment=sys.prefix,
     lock_digest="0",
 )
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from framebench.record import record
 
+WITHIN = {"cpu": 0.1, "gpu": 0.03}  # the margins of sameness, as config.yaml has them
+
 
 def run(framework: str, number: int, speed: float | None, **changes) -> dict:
     """The run of round `number`; one without a speed failed."""

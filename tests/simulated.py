@@ -23,9 +23,11 @@ from framebench.analyse.warmup import warmup
 from framebench.analyse.why import why
 from framebench.plan import catalogue
 from framebench.record import record
+from runs import WITHIN
 
 Block = tuple[str, str, int]  # workload, input, batch size
 
+QUESTION = ("pytorch", "keras-tensorflow")
 THREE = ("tensorflow", "keras-tensorflow", "pytorch")
 OF_ARTICLE: list[Block] = [("article-cnn", "device", 32), ("article-cnn", "device", 128), ("article-cnn", "host", 128)]
 TUNINGS = {
@@ -66,7 +68,7 @@ class Tables:
 
     @cached_property
     def comparisons(self) -> pd.DataFrame:
-        return comparisons(self.measurements, CONFIDENCE, self.uncertified)
+        return comparisons(self.measurements, CONFIDENCE, WITHIN, self.uncertified, question=QUESTION)
 
     @cached_property
     def effects(self) -> pd.DataFrame:

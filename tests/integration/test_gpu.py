@@ -48,9 +48,9 @@ def start(stand_in, tmp_path) -> Start:
             "precision": "float32",
             "input": "device",
             "batch-size": 32,
-            **dict.fromkeys(("round", "order", "planned"), 1),
+            **dict.fromkeys(("round", "order"), 1),
+            "planned": tmp_path / "planned.json",
             "protocol": json.dumps(protocol),
-            "runs": tmp_path,
             "data": data,
             "environment": prefix,
             "lock-digest": "0",
@@ -285,7 +285,7 @@ def test_the_devices_are_chosen_once_and_every_run_gets_its_own(certified_worksp
     with monkeypatch.context() as here:
         for name, value in stand_in.environment.items():
             here.setenv(name, value)
-        workspace.configure(devices="auto", frameworks=["pytorch"], baseline="pytorch")
+        workspace.configure(devices="auto", frameworks=["pytorch"], question=None, baseline="pytorch")
         verdicts = [f"results/verdict.{language}.txt" for language in ("en", "ko")]
         timeline = "results/figures/en/timeline-l4.svg"
         result = workspace.snakemake("results/.complete", timeline, *verdicts)

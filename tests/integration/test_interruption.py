@@ -45,7 +45,7 @@ def statuses(workspace):
 
 def test_a_killed_measuring_process_costs_only_its_run(certified_workspace):
     workspace = certified_workspace
-    workspace.configure(frameworks=["tensorflow", "pytorch"], protocol={"blocks": {"min_s": 3.0}})
+    workspace.configure(frameworks=["tensorflow", "pytorch"], question=None, protocol={"blocks": {"min_s": 3.0}})
     figure = "results/figures/ko/throughput.png"
     snakemake = workspace.start_snakemake(MEASURED, figure)
     (worker, *_) = wait_for(lambda: workers(workspace.folder))
@@ -71,7 +71,7 @@ def test_a_killed_measuring_process_costs_only_its_run(certified_workspace):
 
 def test_when_snakemake_is_killed_nothing_goes_on_and_nothing_is_half_written(workspace):
     # Both are in one environment, which is quickly imported.
-    workspace.configure(frameworks=["keras-torch", "pytorch"], baseline="pytorch", protocol=LONG_BLOCKS)
+    workspace.configure(frameworks=["keras-torch", "pytorch"], question=None, baseline="pytorch", protocol=LONG_BLOCKS)
     snakemake = workspace.start_snakemake(MEASURED)
     wait_for(lambda: workers(workspace.folder))
     snakemake.kill()
@@ -94,6 +94,7 @@ def test_a_run_that_hangs_is_stopped_and_shown(workspace):
     # Blocks that cannot end before the limit, and a limit that the configuration check still allows.
     workspace.configure(
         frameworks=["pytorch"],
+        question=None,
         baseline="pytorch",
         protocol={"blocks": {"count": 1, "min_s": 4.9, "min_steps": 10**6}, "timeout_s": 5},
     )
@@ -126,7 +127,7 @@ def test_a_model_of_the_wrong_size_is_a_failed_run_with_its_reason_and_not_compa
 def test_a_model_that_does_not_learn_is_invalid(workspace):
     adapter = workspace.folder / "workflow/framebench/frameworks/pytorch/adapter.py"
     append(adapter, "torch.optim.SGD.step = lambda optimizer: None")
-    workspace.configure(frameworks=["pytorch"], baseline="pytorch")
+    workspace.configure(frameworks=["pytorch"], question=None, baseline="pytorch")
     assert workspace.snakemake(MEASURED).returncode != 0
     status, reason = statuses(workspace)["pytorch"]
     assert status == "invalid"

@@ -59,7 +59,7 @@ def rows(workspace: Workspace) -> dict[str, dict[str, str]]:
 # Keras's adapter takes what is out of memory from TensorFlow's.
 @pytest.mark.parametrize("framework", ["tensorflow", "pytorch"])
 def test_every_adapter_runs_out_of_a_limited_memory_and_its_largest_batch_is_found(limited, framework):
-    limited.configure(frameworks=[framework], baseline=framework)
+    limited.configure(frameworks=[framework], question=None, baseline=framework)
     result = limited.snakemake("results/largest_batch.csv")
     assert result.returncode == 0, result.stdout + result.stderr
     row = rows(limited)[framework]
@@ -73,7 +73,9 @@ def test_every_adapter_runs_out_of_a_limited_memory_and_its_largest_batch_is_fou
 
 @pytest.mark.usefixtures("installed")
 def test_a_search_that_fails_is_drawn_as_a_gap_and_made_again_the_next_time(limited):
-    limited.configure(frameworks=["pytorch"], baseline="pytorch", largest_batch={"start": 2, "at_most": 2})
+    limited.configure(
+        frameworks=["pytorch"], question=None, baseline="pytorch", largest_batch={"start": 2, "at_most": 2}
+    )
     adapter = limited.folder / "workflow/framebench/frameworks/pytorch/adapter.py"
     original = adapter.read_text()
     append(adapter, "torch.optim.SGD.step = lambda optimizer: {}['planted']")
@@ -105,7 +107,7 @@ def test_a_search_that_fails_is_drawn_as_a_gap_and_made_again_the_next_time(limi
 
 @pytest.mark.usefixtures("installed", "on_gpus")
 def test_a_search_with_the_stand_in_tells_the_card_and_that_it_was_none(workspace):
-    workspace.configure(devices=["h200"], frameworks=["pytorch"], baseline="pytorch")
+    workspace.configure(devices=["h200"], frameworks=["pytorch"], question=None, baseline="pytorch")
     assert workspace.snakemake("largest-batch").returncode != 0
     (row,) = rows(workspace).values()
     assert (row["device_name"], row["gpu_memory_total_mib"], row["flags"]) == ("NVIDIA H200", "143360.0", "stand_in")

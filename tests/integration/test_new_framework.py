@@ -51,7 +51,9 @@ def workspace(certified, tmp_path_factory) -> Workspace:
     ]
     for path in after.keys() - before.keys():
         assert path in result.stdout or "workloads" not in path  # what to do next names it
-    made.configure(frameworks=["pytorch", NAME], baseline="pytorch", interpreters={"my_net": sys.executable})
+    made.configure(
+        frameworks=["pytorch", NAME], question=None, baseline="pytorch", interpreters={"my_net": sys.executable}
+    )
     return made
 
 
@@ -149,7 +151,7 @@ def test_a_workload_that_it_has_no_model_file_of_is_refused_before_anything_is_m
 def test_without_an_inspector_it_is_measured_and_not_certified(tmp_path):
     workspace = make_workspace(tmp_path)
     assert new_framework(workspace, NAME).returncode == 0
-    workspace.configure(frameworks=[NAME], baseline=NAME, interpreters={"my_net": sys.executable})
+    workspace.configure(frameworks=[NAME], question=None, baseline=NAME, interpreters={"my_net": sys.executable})
     inspector = "workflow/framebench/frameworks/my_net/inspector.py"
     (workspace.folder / inspector).unlink()
     result = workspace.snakemake("results/measurements.csv", "certificates")

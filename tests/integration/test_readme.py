@@ -36,6 +36,7 @@ def newcomer(certified, tmp_path_factory):
     # Merged is what `snakemake export` has written by then.
     workspace.configure(**two, languages=["en"], merge=["results/framebench-results.zip"])
     small = {"matrix": TINY["matrix"], "languages": ["en"], "frameworks": ["pytorch"], "baseline": "pytorch"}
+    small["question"] = None
     for preset in (workspace.folder / "presets").glob("*.yaml"):
         results = workspace.folder / yaml.safe_load(preset.read_text())["results"]
         preset.write_text(yaml.safe_dump({"results": str(results.relative_to(workspace.folder))} | small))

@@ -24,7 +24,7 @@ def ruled(certified_workspace):
     workspace = certified_workspace
     (entry,) = TINY["matrix"]
     matrix = [entry | {"rounds": RULE}, entry | {"inputs": ["host"], "rounds": 1}]
-    workspace.configure(frameworks=["tensorflow", "pytorch"], matrix=matrix)
+    workspace.configure(frameworks=["tensorflow", "pytorch"], question=["pytorch", "tensorflow"], matrix=matrix)
     return workspace
 
 
@@ -74,6 +74,28 @@ def test_a_rule_adds_rounds_and_neither_a_failed_run_nor_another_invocation_meas
         assert record["warmup_steps"] == sum(group["steps"] for group in record["warmup_intervals"][1:])
     (row,) = json.loads((ruled.folder / "results/rounds.json").read_text())
     assert (row["rounds"], {row["framework"], row["reference"]}) == (4, {"tensorflow", "pytorch"})
+
+
+def test_rounds_until_decided_are_what_the_budget_gives(ruled):
+    (entry,) = TINY["matrix"]
+    rule = {"at_least": 3, "at_most": 4, "until": "decided"}
+    # Less time than any round takes, and a margin that no three rounds decide.
+    tight = {"budget_min": 0.001, "same_within": {"cpu": 1e-6, "gpu": 1e-6}}
+    ruled.configure(
+        frameworks=["tensorflow", "pytorch"],
+        question=["pytorch", "tensorflow"],
+        matrix=[entry | {"rounds": rule}],
+        **tight,
+    )
+    result = ruled.snakemake(*TARGETS)
+    assert result.returncode == 0, result.stdout + result.stderr
+    printed = result.stdout + result.stderr
+    assert "precision: 0 more runs, up to round 3; about 0.0 min that decide 0 of 1 blocks" in printed
+    assert "[measuring 1 of 6] article-cnn" in printed and "[measuring 6 of 6] article-cnn" in printed
+    (row,) = json.loads((ruled.folder / "results/rounds.json").read_text())
+    assert (row["rounds"], row["needed"], row["granted"]) == (3, None, False)
+    assert row["round_s"] > 0
+    assert {(row["half_width_asked"], row["reached"]) for row in noise(ruled).values()} == {("1e-06", "False")}
 
 
 def test_without_a_rule_there_is_no_checkpoint(workspace):

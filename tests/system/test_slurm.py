@@ -91,7 +91,9 @@ def campaign(folder: Path, devices: dict, frameworks=("pytorch",), **changes) ->
         for one in (lock, cuda):
             (folder / environments.prefix(one)).symlink_to(PROJECT / environments.prefix(lock))
     shutil.copy(ON_A_STAND_IN, folder / "workflow")
-    workspace.configure(devices=devices, frameworks=list(frameworks), baseline=frameworks[0], packages="cuda")
+    workspace.configure(
+        devices=devices, frameworks=list(frameworks), question=None, baseline=frameworks[0], packages="cuda"
+    )
     workspace.configure(**changes)
     return workspace
 

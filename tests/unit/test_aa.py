@@ -8,7 +8,7 @@ from framebench.analyse.aa import main, report
 from framebench.analyse.comparisons import comparisons
 from framebench.analyse.power import power, power_table
 from framebench.analyse.table import table, write_table
-from runs import runs
+from runs import WITHIN, runs
 
 pytestmark = pytest.mark.check
 
@@ -25,7 +25,7 @@ def campaign(cells: int, again: float = 1.0, handicap: str = "~5-more", slower: 
 
 
 def said(measurements: pd.DataFrame) -> str:
-    return report(comparisons(measurements, 0.95), measurements)
+    return report(comparisons(measurements, 0.95, WITHIN), measurements)
 
 
 def test_equal_sides_and_a_handicap_are_reported_with_what_was_to_be_expected():
@@ -74,7 +74,7 @@ def test_a_pair_that_cannot_be_compared_is_left_out_with_its_reason():
 def test_the_command_writes_the_report(tmp_path):
     measurements = campaign(2)
     write_table(measurements, tmp_path / "m.csv")
-    write_table(comparisons(measurements, 0.95), tmp_path / "c.csv")
+    write_table(comparisons(measurements, 0.95, WITHIN), tmp_path / "c.csv")
     options = ["--measurements", str(tmp_path / "m.csv"), "--output", str(tmp_path / "aa.md"), "--comparisons"]
     main([*options, str(tmp_path / "c.csv")])
     assert (tmp_path / "aa.md").read_text() == said(measurements)

@@ -8,7 +8,7 @@ import pytest
 from framebench.analyse.agreement import APART, FASTER, SLOWER, TOGETHER, TOO_FEW, agreement
 from framebench.analyse.comparisons import comparisons
 from framebench.analyse.table import read_table, table, write_table
-from runs import runs
+from runs import WITHIN, runs
 
 pytestmark = pytest.mark.check
 
@@ -113,7 +113,7 @@ def test_two_cards_of_one_machine_are_no_two_machines():
 
 def test_frameworks_are_compared_within_one_machine_only_and_tables_tell_it(tmp_path):
     measured = table(on("a", [200.0] * 4) + on("b", [50.0] * 4))
-    compared = comparisons(measured, 0.95)
+    compared = comparisons(measured, 0.95, WITHIN)
     for frame, name in ((measured, "m.csv"), (compared, "c.csv")):
         write_table(frame, tmp_path / name)
         assert (tmp_path / name).read_text().startswith("machine,device,")

@@ -15,6 +15,7 @@ from framebench.certify.arithmetic import Arithmetic
 from framebench.certify.judge import LEARNING_CONFIDENCE, Check, judge, learning_checks
 from framebench.certify.page import page
 from framebench.plan import catalogue
+from runs import WITHIN
 
 pytestmark = pytest.mark.check
 
@@ -220,7 +221,7 @@ def certificate(framework: str, **values) -> dict:
 def test_without_a_valid_certificate_there_is_a_ratio_but_no_verdict(second, why):
     table = measurements({"x": "a", "y": "a"})
     reasons = uncertified(table, [certificate("x"), *([second] if second else [])])
-    for row in comparisons(table, 0.95, reasons).itertuples():
+    for row in comparisons(table, 0.95, WITHIN, reasons).itertuples():
         assert row.verdict.startswith("not comparable: y has no valid certificate for w (")
         assert why in row.verdict
         assert row.ratio > 0
@@ -229,7 +230,7 @@ def test_without_a_valid_certificate_there_is_a_ratio_but_no_verdict(second, why
 def test_a_track_that_is_not_certified_is_not_compared_and_the_other_is():
     table = pd.concat([measurements({"x": "a", "y": "a"}).assign(track=track) for track in ("default", "tuned")])
     reasons = uncertified(table, [certificate("x"), certificate("y", tuned_reason="no compiler")])
-    verdicts = comparisons(table, 0.95, reasons).groupby("track")["verdict"].agg(set)
+    verdicts = comparisons(table, 0.95, WITHIN, reasons).groupby("track")["verdict"].agg(set)
     assert verdicts["default"] == {"faster", "slower"}
     assert verdicts["tuned"] == {"not comparable: y has no valid certificate for w (no compiler)"}
 
@@ -259,7 +260,7 @@ def test_a_certificate_with_a_machine_is_for_its_runs_and_any_of_several_may_be_
 def test_with_valid_certificates_there_is_a_verdict():
     table = measurements({"x": "a", "y": "a"})
     reasons = uncertified(table, [certificate("x"), certificate("y")])
-    assert set(comparisons(table, 0.95, reasons)["verdict"]) == {"faster", "slower"}
+    assert set(comparisons(table, 0.95, WITHIN, reasons)["verdict"]) == {"faster", "slower"}
 
 
 def test_an_id_changes_with_model_file_spec_adapter_and_lock_and_with_nothing_else():

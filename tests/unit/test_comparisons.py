@@ -9,19 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framebench.analyse import command
-from framebench.analyse.comparisons import COLUMNS, comparisons
-from framebench.analyse.statistics import METHOD
+from framebench.analyse.comparisons import COLUMNS, MOST_ROUNDS, comparisons
+from framebench.analyse.statistics import METHOD, rounds_to_decide
 from framebench.analyse.table import table, write_table
 from framebench.record import BLOCK
-from runs import run, runs
+from runs import WITHIN, run, runs
 
 pytestmark = pytest.mark.check
 
+GIVEN = ["--same-within", '{"cpu": 0.1, "gpu": 0.03}']
 SPEEDS = st.lists(st.floats(1, 1e6), min_size=3, max_size=8)
 
 
 def compared(records: list[dict], framework: str = "pytorch", reference: str = "tensorflow") -> pd.Series:
-    frame = comparisons(table(records), 0.95)
+    frame = comparisons(table(records), 0.95, WITHIN)
     (_, row), *others = frame[(frame["framework"] == framework) & (frame["reference"] == reference)].iterrows()
     assert not others
     return row
@@ -34,7 +35,7 @@ def test_every_ordered_pair_of_a_block_has_one_row_and_blocks_are_never_mixed():
         for number in (1, 2, 3)
         for block in ({"batch_size": 8}, {"batch_size": 128}, {"track": "tuned"}, {"input": "host"})
     ]
-    frame = comparisons(table(records), 0.95)
+    frame = comparisons(table(records), 0.95, WITHIN)
     assert list(frame.columns) == list(COLUMNS) and len(frame) == 4 * 6
     assert not frame.duplicated().any() and (frame["framework"] != frame["reference"]).all()
     assert frame["rounds"].eq(3).all() and frame["method"].eq(METHOD).all() and frame["confidence"].eq(0.95).all()
@@ -79,20 +80,20 @@ def test_a_round_on_two_cards_is_not_comparable_and_says_which():
 
 def test_rounds_on_different_cards_are_comparable_where_each_is_on_one():
     row = compared(on_cards(pytorch=["GPU-a", "GPU-b", "GPU-c"], tensorflow=["GPU-a", "GPU-b", "GPU-c"]))
-    assert (row["verdict"], row["method"]) == ("no difference shown", METHOD)
+    assert (row["verdict"], row["method"]) == ("same", METHOD)
 
 
 def test_processors_of_two_nodes_are_two_devices():
     records = on_cards(pytorch=[None] * 3, tensorflow=[None] * 3)
-    assert compared(records)["verdict"] == "no difference shown"
+    assert compared(records)["verdict"] == "same"
     records[0]["slurm_node"] = "node09"
     assert "pytorch on node09 and tensorflow on node01" in compared(records)["verdict"]
 
 
 def test_two_cards_are_compared_where_that_is_asked_for_and_the_method_says_so():
     records = on_cards(pytorch=["GPU-a"] * 3, tensorflow=["GPU-b"] * 3)
-    frame = comparisons(table(records), 0.95, across_cards=True)
-    assert frame["verdict"].eq("no difference shown").all()
+    frame = comparisons(table(records), 0.95, WITHIN, across_cards=True)
+    assert frame["verdict"].eq("same").all()
     assert frame["method"].eq(f"{METHOD}, across cards in 3 of 3 rounds").all()
 
 
@@ -101,11 +102,13 @@ def test_two_cards_are_compared_where_that_is_asked_for_and_the_method_says_so()
     [
         ([200.0, 201.0, 199.0], "faster", "slower"),
         ([50.0, 51.0, 49.0], "slower", "faster"),
-        ([99.0, 101.0, 100.5], "no difference shown", "no difference shown"),
-        ([100.0, 100.0, 100.0], "no difference shown", "no difference shown"),
+        ([99.0, 101.0, 100.5], "same", "same"),
+        ([100.0, 100.0, 100.0], "same", "same"),
+        ([90.0, 110.0, 101.0], "undecided", "undecided"),
+        ([102.0, 102.1, 101.9], "faster", "slower"),  # within the margin, but shown
     ],
 )
-def test_the_verdict_on_a_pair_alone_is_what_the_interval_shows(speeds, verdict, opposite):
+def test_the_verdict_on_a_pair_alone_is_what_is_shown_of_it(speeds, verdict, opposite):
     records = runs(pytorch=speeds, tensorflow=[100.0, 100.0, 100.0])
     assert compared(records)["verdict"] == verdict
     assert compared(records, "tensorflow", "pytorch")["verdict"] == opposite
@@ -118,7 +121,8 @@ def test_opposite_pairs_mirror_each_other_exactly(speeds, others):
     row, opposite = compared(records), compared(records, "tensorflow", "pytorch")
     assert opposite["ratio"] == 1 / row["ratio"]
     assert (opposite["ci_low"], opposite["ci_high"]) == (1 / row["ci_high"], 1 / row["ci_low"])
-    assert opposite[["p", "p_adjusted"]].equals(row[["p", "p_adjusted"]])
+    shared = ["p", "p_adjusted", "p_same", "p_same_adjusted", "family", "same_within", "rounds_to_decide"]
+    assert opposite[shared].equals(row[shared])
     swapped = {"faster": "slower", "slower": "faster"}
     assert opposite["verdict"] == swapped.get(row["verdict"], row["verdict"])
 
@@ -150,11 +154,86 @@ def test_verdicts_are_adjusted_for_all_comparable_pairs_of_the_table():
     others += runs({"batch_size": 128}, pytorch=[90.0, 110.0, 100.0], tensorflow=[100.0] * 3)
     failed = runs({"batch_size": 256}, pytorch=[None], tensorflow=[100.0])
     records = runs(pytorch=[104.0, 116.0, 110.0, 112.0], tensorflow=[100.0] * 4) + others + failed
-    frame = comparisons(table(records), 0.95)
+    frame = comparisons(table(records), 0.95, WITHIN)
     row = frame[(frame["batch_size"] == 32) & (frame["framework"] == "pytorch")].iloc[0]
     assert row["p_adjusted"] == 3 * row["p"] and row["ci_low"] > 1
-    assert row["verdict"] == "no difference shown"
+    assert row["verdict"] == "undecided"
     assert frame.loc[frame["batch_size"] == 256, ["p", "p_adjusted"]].isna().all(axis=None)
+
+
+THREE = {
+    "pytorch": [104.0, 116.0, 110.0, 112.0],
+    "keras-tensorflow": [100.0] * 4,
+    "tensorflow": [101.0, 99.0, 100.0, 103.0],
+}
+QUESTION = ["pytorch", "keras-tensorflow"]
+
+
+def of_sizes(*sizes: int, **frameworks: list) -> pd.DataFrame:
+    return table([run for size in sizes for run in runs({"batch_size": size}, **frameworks)])
+
+
+def test_the_question_pays_for_its_own_pairs_only():
+    """A third framework adds pairs to the other family and changes nothing in the question's."""
+    measured = of_sizes(32, 128, **THREE)
+    without = measured[measured["framework"] != "tensorflow"]
+    found, alone = (comparisons(rows, 0.95, WITHIN, question=QUESTION) for rows in (measured, without))
+    asked = found[found["family"] == "question"]
+    pd.testing.assert_frame_equal(asked.reset_index(drop=True), alone)
+    assert set(asked["framework"]) == set(QUESTION) and len(asked) == 4
+    assert found["family"].value_counts().to_dict() == {"page": 8, "question": 4}
+    together = comparisons(measured, 0.95, WITHIN)
+    assert together["family"].eq("page").all()
+    of_pair = together["framework"].isin(QUESTION) & together["reference"].isin(QUESTION)
+    assert (together.loc[of_pair, "p_adjusted"].to_numpy() > asked["p_adjusted"].to_numpy()).all()
+
+
+def test_the_order_of_the_two_in_the_question_changes_nothing():
+    measured = of_sizes(32, **THREE)
+    found = [comparisons(measured, 0.95, WITHIN, question=pair) for pair in (QUESTION, QUESTION[::-1])]
+    pd.testing.assert_frame_equal(*found)
+
+
+def test_the_margin_is_that_of_the_device():
+    speeds = {"pytorch": [104.0, 105.0, 106.0, 104.5, 95.0], "tensorflow": [100.0] * 5}
+    on_cpu, on_gpu = (
+        comparisons(table(runs({"device_uuid": uuid}, **speeds)), 0.95, WITHIN).iloc[0] for uuid in (None, "GPU-1")
+    )
+    assert (on_cpu["same_within"], on_cpu["verdict"]) == (0.1, "same")
+    assert (on_gpu["same_within"], on_gpu["verdict"]) == (0.03, "undecided")
+    assert on_cpu["p_same"] < 0.05 < on_gpu["p_same"]
+
+
+def test_what_is_undecided_says_how_many_rounds_would_decide_it():
+    speeds = {"pytorch": [90.0, 110.0, 101.0], "tensorflow": [100.0] * 3}
+    one, several = (
+        comparisons(of_sizes(32, **speeds), 0.95, WITHIN),
+        comparisons(of_sizes(32, 64, **speeds), 0.95, WITHIN),
+    )
+    expected = rounds_to_decide(np.log(speeds["pytorch"]).std(ddof=1), 0.95, 0.1, 1, at_least=4, at_most=MOST_ROUNDS)
+    assert one["rounds_to_decide"].eq(expected).all() and expected > 3
+    assert (several["rounds_to_decide"] > expected).all()
+    noisy = comparisons(of_sizes(32, pytorch=[10.0, 1000.0, 100.0], tensorflow=[100.0] * 3), 0.95, WITHIN)
+    assert noisy["verdict"].eq("undecided").all() and noisy["rounds_to_decide"].isna().all()
+
+
+def test_what_is_decided_or_not_comparable_needs_no_rounds():
+    decided = comparisons(of_sizes(32, **THREE | {"pytorch": [200.0, 201.0, 199.0, 202.0]}), 0.95, WITHIN)
+    assert decided.loc[decided["verdict"] != "undecided", "rounds_to_decide"].isna().all()
+    assert set(decided["verdict"]) == {"faster", "slower", "same"}
+    failed = comparisons(table(runs(pytorch=[None], tensorflow=[100.0])), 0.95, WITHIN)
+    assert failed["rounds_to_decide"].isna().all()
+
+
+def test_frameworks_against_themselves_are_of_one_family():
+    sides = {
+        "pytorch": [100.0, 101.0, 99.0],
+        "pytorch~again": [100.0, 100.5, 99.5],
+        "pytorch~2-more": [66.0, 67.0, 66.5],
+    }
+    found = comparisons(of_sizes(32, **sides), 0.95, WITHIN, question=None)
+    assert found["family"].eq("page").all() and len(found) == 4
+    assert found["verdict"].tolist() == ["faster", "same", "slower", "same"]
 
 
 def test_a_framework_against_itself_is_found_different_as_seldom_as_promised():
@@ -166,18 +245,18 @@ def test_a_framework_against_itself_is_found_different_as_seldom_as_promised():
             for side in ("pytorch", "tensorflow"):
                 speed = float(1000 * drift * np.exp(0.08 * random.standard_normal()))
                 records.append(run(side, number, speed, batch_size=batch_size))
-    frame = comparisons(table(records), 0.95)
+    frame = comparisons(table(records), 0.95, WITHIN)
     pairs = frame[frame["framework"] == "pytorch"]
     excluded = (pairs["ci_low"] > 1) | (pairs["ci_high"] < 1)
     assert excluded.equals(pairs["p"] < 0.05)
     assert excluded.mean() == pytest.approx(0.05, abs=3.5 * np.sqrt(0.05 * 0.95 / 600))
-    assert pairs["verdict"].eq("no difference shown").all()
+    assert not pairs["verdict"].isin(["faster", "slower"]).any()
 
 
 def test_rounds_set_by_the_first_ones_give_the_wider_interval():
     measurements = table(runs(pytorch=[90.0, 110.0, 105.0, 101.0, 100.0, 102.0], tensorflow=[100.0] * 6))
     block = ("cpu", "article-cnn", "default", "float32", "device", 32)
-    plain, wider = (comparisons(measurements, 0.95, None, first).iloc[0] for first in ({}, {block: 3}))
+    plain, wider = (comparisons(measurements, 0.95, WITHIN, first_rounds=first).iloc[0] for first in ({}, {block: 3}))
     assert wider["ratio"] == plain["ratio"]
     assert wider["ci_low"] < plain["ci_low"] and wider["ci_high"] > plain["ci_high"] and wider["p"] > plain["p"]
     assert (plain["method"], wider["method"]) == (METHOD, f"{METHOD}, no narrower than by the spread of the first 3")
@@ -195,7 +274,7 @@ def test_rounds_in_which_one_side_failed_are_left_out():
 def test_too_few_rounds_have_no_interval_and_no_verdict(speeds, count):
     row = compared(runs(pytorch=speeds, tensorflow=[1.0, 1.0, 1.0]))
     assert row["verdict"] == f"not comparable: only {count}, an interval needs 3"
-    assert row[["ci_low", "ci_high", "p", "p_adjusted"]].isna().all()
+    assert row[["ci_low", "ci_high", "p", "p_adjusted", "p_same", "p_same_adjusted", "rounds_to_decide"]].isna().all()
     assert pd.isna(row["ratio"]) if count == "0 rounds" else row["ratio"] == 2
 
 
@@ -220,8 +299,8 @@ def test_the_command_writes_what_the_function_returns(tmp_path):
     measurements = table(runs(pytorch=[200.0, 201.0, 199.0], tensorflow=[100.0, 100.0, None]))
     write_table(measurements, tmp_path / "m.csv")
     options = ["--measurements", str(tmp_path / "m.csv"), "--output", str(tmp_path / "c.csv")]
-    command.main(["comparisons", *options, "--confidence", "0.95"])
-    expected = comparisons(measurements, 0.95)
+    command.main(["comparisons", *options, "--confidence", "0.95", *GIVEN])
+    expected = comparisons(measurements, 0.95, WITHIN)
     frame = pd.read_csv(tmp_path / "c.csv", dtype=COLUMNS)
     pd.testing.assert_frame_equal(frame, expected, check_exact=True)
 
@@ -230,7 +309,15 @@ def test_the_command_reads_how_many_rounds_came_first(tmp_path):
     measurements = table(runs(pytorch=[90.0, 110.0, 105.0, 101.0, 100.0, 102.0], tensorflow=[100.0] * 6))
     write_table(measurements, tmp_path / "m.csv")
     block = dict(zip(BLOCK, ("cpu", "article-cnn", "default", "float32", "device", 32), strict=True))
-    options = ["--measurements", str(tmp_path / "m.csv"), "--output", str(tmp_path / "c.csv"), "--confidence", "0.95"]
+    options = [
+        "--measurements",
+        str(tmp_path / "m.csv"),
+        "--output",
+        str(tmp_path / "c.csv"),
+        "--confidence",
+        "0.95",
+        *GIVEN,
+    ]
     (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 6, "at_least": 3}]))
     command.main(["comparisons", *options, "--rounds", str(tmp_path / "rounds.json")])
     assert pd.read_csv(tmp_path / "c.csv")["method"].str.endswith("the first 3").all()
@@ -240,8 +327,8 @@ def test_the_command_reads_how_many_rounds_came_first(tmp_path):
 
 
 def test_one_framework_or_none_leave_nothing_to_compare():
-    assert comparisons(table(runs(pytorch=[1.0, 2.0, 3.0])), 0.95).empty
-    frame = comparisons(table([]), 0.95)
+    assert comparisons(table(runs(pytorch=[1.0, 2.0, 3.0])), 0.95, WITHIN).empty
+    frame = comparisons(table([]), 0.95, WITHIN)
     assert frame.empty and list(frame.columns) == list(COLUMNS)
 
 
@@ -249,7 +336,7 @@ def test_the_command_names_the_file_that_it_cannot_use(tmp_path):
     write_table(table(runs(pytorch=[1.0] * 3, tensorflow=[1.0] * 3)), tmp_path / "m.csv")
     options = ["--measurements", str(tmp_path / "m.csv"), "--output", str(tmp_path / "c.csv")]
     with pytest.raises(SystemExit, match=r"m\.csv: confidence is 95\.0, expected a level between 0 and 1"):
-        command.main(["comparisons", *options, "--confidence", "95"])
+        command.main(["comparisons", *options, "--confidence", "95", *GIVEN])
     (tmp_path / "m.csv").unlink()
     with pytest.raises(SystemExit, match=r"m\.csv: cannot be read: No such file"):
-        command.main(["comparisons", *options, "--confidence", "0.95"])
+        command.main(["comparisons", *options, "--confidence", "0.95", *GIVEN])

@@ -116,8 +116,17 @@ def test_a_file_names_its_schema_and_keeps_to_it(file):
 
 
 def test_a_single_framework_is_enough(written):
-    written |= {"frameworks": ["pytorch"], "baseline": "pytorch"}
+    written |= {"frameworks": ["pytorch"], "baseline": "pytorch", "question": None}
     assert config.load(written, ORIGIN).frameworks == ("pytorch",)
+
+
+def test_the_question_and_the_margins_are_those_of_the_file_and_nothing_is_asked_of_frameworks_against_themselves(
+    written,
+):
+    loaded = config.load(written, ORIGIN)
+    assert loaded.question == ("pytorch", "keras-tensorflow")
+    assert loaded.same_within == {"cpu": 0.1, "gpu": 0.03}
+    assert config.against_itself(loaded).question is None
 
 
 def test_every_key_is_required(written):
@@ -192,7 +201,11 @@ SECONDS = "a number of seconds of at least 0"
         ("matrix[0].batch_sizes", [], "an empty list is not allowed; a list of at least one batch size"),
         ("matrix[0].batch_sizes[2]", 32, "32 stands there twice"),
         ("matrix[0].rounds", 0, f"0 is not allowed; {COUNT}"),
-        ("matrix[0].rounds", 2.5, f"2.5 is not allowed; {COUNT}, or the keys at_least, at_most and ci_half_width"),
+        (
+            "matrix[0].rounds",
+            2.5,
+            f"2.5 is not allowed; {COUNT}, or the keys at_least, at_most, ci_half_width and until",
+        ),
         ("matrix[0].rounds", "5", f"'5' is text, which is not allowed; {COUNT}, or the keys at_least"),
         ("matrix[0].rounds", [5, 20], f"a list is not allowed; {COUNT}, or the keys at_least"),
         ("matrix[0].precisions[0]", "fp32", "'fp32' is not allowed; float32, tf32, bfloat16 or float16"),
@@ -225,6 +238,26 @@ SECONDS = "a number of seconds of at least 0"
         ),
         ("frameworks[2]", "tensorflow", "'tensorflow' stands there twice"),
         ("baseline", "jax", "'jax' is not among frameworks; allowed: tensorflow, keras-tensorflow, pytorch"),
+        (
+            "question",
+            "pytorch",
+            "'pytorch' is text, which is not allowed; a list of two different frameworks, such as [",
+        ),
+        ("question", ["pytorch"], "a list is not allowed; a list of two different frameworks, such as [pytorch, "),
+        ("question", [], "an empty list is not allowed; a list of two different frameworks, such as [pytorch, "),
+        ("question", ["pytorch", "jax", "tensorflow"], "a list is not allowed; a list of two different frameworks"),
+        ("question[1]", "pytorch", "'pytorch' stands there twice"),
+        (
+            "question[1]",
+            "jax",
+            "'jax' is not among frameworks; allowed: tensorflow, keras-tensorflow, pytorch, or question: null",
+        ),
+        ("same_within", 0.1, "0.1 is not allowed; the keys cpu and gpu"),
+        ("same_within", None, "nothing is not allowed; the keys cpu and gpu"),
+        ("same_within.cpu", 0, "0 is not allowed; a number between 0 and 1, such as 0.10"),
+        ("same_within.gpu", 1, "1 is not allowed; a number between 0 and 1, such as 0.10"),
+        ("same_within.gpu", 3, "3 is not allowed; a number between 0 and 1, such as 0.10"),
+        ("same_within.cpu", "10 %", "'10 %' is text, which is not allowed; a number between 0 and 1, such as 0.10"),
         ("devices", "cpu", "'cpu' is not allowed; auto, a list such as [cpu, h200], or names such as {cpu: {}, "),
         ("devices", [], "an empty list is not allowed; auto, a list such as"),
         ("devices", {}, "a group of keys is not allowed; auto, a list such as"),
@@ -348,6 +381,9 @@ def test_the_readme_says_devices_as_they_must_be(written, monkeypatch):
         ),
         ({"at_most": 4}, "at_most: 4 is less than at_least, 5"),
         ({"at_most": 7.5}, f"at_most: 7.5 is not allowed; {COUNT}"),
+        ({"until": "decided"}, "until: stands beside ci_half_width; allowed: one of the two"),
+        ({"until": "sure"}, "until: 'sure' is not allowed; decided"),
+        ({"until": None}, "until: nothing is not allowed; decided"),
         ({"at_mots": 20}, "at_mots: unknown key; did you mean 'at_most'? allowed: at_least, at_most, ci_half_width"),
     ],
 )
@@ -356,8 +392,33 @@ def test_a_rule_for_the_rounds_that_cannot_be_kept_is_refused(written, changes, 
     assert refusal(written).startswith(f"matrix[1].rounds.{message}")
 
 
-@pytest.mark.parametrize("key", RULE)
-def test_a_rule_for_the_rounds_needs_all_its_keys(written, key):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"at_least": 2}, f".at_least: 2 is less than the {MIN_ROUNDS} rounds that an interval needs"),
+        ({"at_most": 2}, ".at_most: 2 is less than at_least, 3"),
+        ({"until": "certain"}, ".until: 'certain' is not allowed; decided"),
+    ],
+)
+def test_rounds_until_decided_that_cannot_be_kept_are_refused(written, changes, message):
+    written["matrix"][1]["rounds"] = {"at_least": 3, "at_most": 12, "until": "decided"} | changes
+    assert refusal(written) == f"matrix[1].rounds{message}"
+
+
+def test_rounds_beyond_the_first_need_a_rule(written):
+    written["matrix"][1]["rounds"] = {"at_least": 3, "at_most": 12}
+    assert refusal(written) == "matrix[1].rounds: has no rule for rounds beyond at_least; add ci_half_width or until"
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("inf"), None])
+def test_the_budget_is_some_minutes(written, minutes):
+    written["budget_min"] = minutes
+    assert refusal(written).startswith("budget_min: ")
+    assert refusal(written).endswith(" is not allowed; a number of minutes above 0, such as 5")
+
+
+@pytest.mark.parametrize("key", ["at_least", "at_most"])
+def test_a_rule_for_the_rounds_needs_its_limits(written, key):
     written["matrix"][1]["rounds"] = {name: value for name, value in RULE.items() if name != key}
     assert refusal(written).startswith(f"matrix[1].rounds.{key}: is missing; ")
 
@@ -366,7 +427,7 @@ def test_a_number_of_rounds_is_a_rule_that_asks_for_nothing(written):
     written["matrix"][0]["rounds"] = 2
     written["matrix"][1]["rounds"] = RULE
     first, second, *_ = config.load(written, ORIGIN).matrix
-    assert (first.rounds, second.rounds) == (Rounds(2, 2, None), Rounds(5, 20, 0.02))
+    assert (first.rounds, second.rounds) == (Rounds(2, 2), Rounds(5, 20, 0.02))
 
 
 def test_cores_are_taken_and_their_number_is_that_of_the_threads(written):

@@ -107,7 +107,8 @@ def test_a_known_seed_has_a_known_order():
     ]
 
 
-RULE = Rounds(at_least=3, at_most=6, ci_half_width=0.02)
+WRITTEN = {"at_least": 3, "at_most": 6, "ci_half_width": 0.02}
+RULE = Rounds(**WRITTEN)
 
 
 def test_without_a_rule_for_the_rounds_there_is_nothing_to_compute_first():
@@ -152,7 +153,7 @@ def test_a_block_is_named_by_the_columns_of_the_tables(tmp_path):
 
 def test_the_plan_holds_the_rounds_that_were_asked_for(tmp_path):
     written = config.readable(catalogue.ROOT / "config.yaml")
-    written["matrix"] = [written["matrix"][1] | {"rounds": dataclasses.asdict(RULE)}]
+    written["matrix"] = [written["matrix"][1] | {"rounds": WRITTEN}]
     block = dict(zip(BLOCK, matrix.cells(config.load(written, "a test"))[0].block, strict=True))
     (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 4}]))
     options = ["--rounds", str(tmp_path / "rounds.json"), "--output", str(tmp_path / "plan.txt")]

@@ -127,8 +127,8 @@ def test_a_busy_machine_is_said_after_the_run(worker, tmp_path, monkeypatch, cap
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     values = vars(request(device="device-of-the-test").cell) | {
         "protocol": json.dumps(asdict(PROTOCOL)),
-        **dict.fromkeys(("round", "order", "planned"), 1),
-        "runs": tmp_path,
+        **dict.fromkeys(("round", "order"), 1),
+        "planned": tmp_path / "planned.json",
         "data": "none.npz",
         "environment": sys.prefix,
         "lock_digest": "0",

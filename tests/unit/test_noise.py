@@ -15,7 +15,7 @@ from framebench.analyse.comparisons import comparisons
 from framebench.analyse.noise import COLUMNS, noise
 from framebench.analyse.table import table, write_table
 from framebench.record import BLOCK, write
-from runs import run, runs
+from runs import WITHIN, run, runs
 
 pytestmark = pytest.mark.check
 
@@ -27,7 +27,7 @@ def blocks(speeds) -> list[dict]:
 
 
 def reported(records: list[dict], asked=None) -> pd.DataFrame:
-    frame = noise(records, comparisons(table(records), 0.95), asked)
+    frame = noise(records, comparisons(table(records), 0.95, WITHIN), asked)
     return frame.set_index("framework")
 
 
@@ -75,7 +75,7 @@ def test_the_correlation_of_successive_blocks_is_found_and_none_is_not_invented(
         run("pytorch", number, 100.0, blocks=blocks(100 * np.exp(0.05 * autocorrelated(generator, correlation, count))))
         for number in range(1, number_of_runs + 1)
     ]
-    found = noise(records, comparisons(table(records), 0.95))["block_autocorrelation"].item()
+    found = noise(records, comparisons(table(records), 0.95, WITHIN))["block_autocorrelation"].item()
     assert found == pytest.approx(correlation, abs=error)
 
 
@@ -117,7 +117,7 @@ def test_a_cell_reached_what_was_asked_where_the_widest_interval_of_its_block_is
         *runs({"batch_size": 64}, pytorch=near, tensorflow=[50.0] * 3),
         *runs({"batch_size": 128}, pytorch=near, tensorflow=[50.0] * 3),
     ]
-    compared = comparisons(table(records), 0.95)
+    compared = comparisons(table(records), 0.95, WITHIN)
     asked = {tuple(record[name] for name in BLOCK): 0.05 for record in records if record["batch_size"] < 128}
     frame = noise(records, compared, asked)
     wide, narrow, free = (frame[frame["batch_size"] == size] for size in (32, 64, 128))
@@ -140,7 +140,7 @@ def test_the_command_reads_what_the_others_write(tmp_path):
     paths = [tmp_path / f"{place}.json" for place in range(len(records))]
     for path, record in zip(paths, records, strict=True):
         write(path, record)
-    compared = comparisons(table(records), 0.95)
+    compared = comparisons(table(records), 0.95, WITHIN)
     block = {name: records[0][name] for name in BLOCK}
     (tmp_path / "plan.txt").write_text("".join(f"{path}\n" for path in paths))
     (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 3, "ci_half_width": 0.04}]))

@@ -74,6 +74,13 @@ def test_every_pair_with_a_spread_has_a_row_and_every_device_two_pooled_ones():
     assert hardest["rounds_10"] == rounds_to_find(pooled, 0.1, 0.975) > alone["rounds_10"]
 
 
+def test_where_something_is_asked_the_level_is_shared_by_its_pairs_only():
+    frameworks = {"pytorch": [90.0, 110.0, 100.0], "keras-tensorflow": [100.0] * 3, "tensorflow": [100.0, 99.0, 98.0]}
+    measured = table([run for size in (32, 64) for run in runs({"batch_size": size}, **frameworks)])
+    for question, verdicts in [(None, 6), (("pytorch", "keras-tensorflow"), 2), (("jax", "keras-jax"), 1)]:
+        assert power_table(measured, 0.95, question).iloc[-1]["verdicts"] == verdicts
+
+
 def test_the_command_writes_what_the_function_returns(tmp_path):
     write_table(campaign(), tmp_path / "m.csv")
     options = ["--measurements", str(tmp_path / "m.csv"), "--confidence", "0.95", "--output"]

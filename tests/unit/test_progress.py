@@ -2,45 +2,72 @@
 
 import json
 import os
+from datetime import datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from framebench.measure import progress
-from requested import request
 
 pytestmark = pytest.mark.check
 
-REQUEST = request(round=2, order=3)
+NOW = datetime(2026, 11, 27, 14, 26)
 
 
-def finished(folder, name, process_s, mtime):
-    path = folder / name / "round-1.json"
-    path.parent.mkdir()
-    path.write_text(json.dumps({"process_s": process_s}))
-    os.utime(path, (mtime, mtime))
+def test_a_line_says_the_stage_what_is_left_and_when_it_is_over():
+    line = progress.line("measuring", 12, 45, ["article-cnn", "batch 128"], left_s=360, now=NOW)
+    assert line == "[measuring 12 of 45] article-cnn · batch 128 · about 6 min left, until 14:32"
 
 
-def test_before_the_first_run_no_time_is_promised(tmp_path):
-    assert progress.line(REQUEST, 5, tmp_path) == "[3 of 5] article-cnn · pytorch · batch 32 · input device · round 2"
+def test_before_the_first_run_no_time_is_promised():
+    assert progress.line("measuring", 1, 45, ["article-cnn"], may_add_s=60) == "[measuring 1 of 45] article-cnn"
 
 
-def test_a_track_other_than_the_default_is_named(tmp_path):
-    line = progress.line(request(track="tuned", round=2, order=3), 5, tmp_path)
-    assert line == "[3 of 5] article-cnn · pytorch · tuned · batch 32 · input device · round 2"
+def test_what_a_rule_may_add_is_said_apart():
+    line = progress.line("measuring", 1, 45, ["x"], left_s=360, may_add_s=300, now=NOW)
+    assert line.endswith("about 6 min left, until 14:32, up to 14:37 with the rounds that are added")
 
 
-def test_the_time_left_is_that_of_recent_runs_for_this_and_all_later_ones(tmp_path):
-    finished(tmp_path, "a", 10.0, 1)
-    finished(tmp_path, "b", 30.0, 2)
-    assert progress.line(REQUEST, 5, tmp_path).endswith("round 2 · about 60 s left")
+def test_another_day_is_named():
+    line = progress.line("measuring", 1, 45, ["x"], left_s=10 * 3600, now=NOW)
+    assert line.endswith("about 10 h 00 min left, until 2026-11-28 00:26")
 
 
-def test_old_runs_and_runs_without_a_time_do_not_count(tmp_path):
-    finished(tmp_path, "old", 1000.0, 0)
-    for index in range(progress.RECENT - 1):
-        finished(tmp_path, str(index), 2.0, index + 1)
-    finished(tmp_path, "unknown", None, 100)
-    assert progress.mean_process_s(tmp_path) == pytest.approx(2.0)
+def test_what_is_left_takes_as_long_as_the_last_of_its_name_or_as_the_mean():
+    taken = [("a", 100.0), ("a", 10.0), ("b", 30.0)]
+    assert progress.seconds_left(["a", "a", "c"], taken) == 10 + 10 + 20
+    assert progress.seconds_left(["a"], []) is None
+    assert progress.seconds_left([], taken) == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(1, 100)), min_size=1), st.lists(st.sampled_from("abcd")))
+def test_what_is_left_takes_between_the_shortest_and_the_longest(taken, left):
+    seconds = [time_s for _, time_s in taken]
+    total = progress.seconds_left(left, taken)
+    assert len(left) * min(seconds) * 0.999 <= total <= len(left) * max(seconds) * 1.001
+
+
+def planned(folder, process_s, missing=()):
+    """A plan of records that took so long, in the order of time, and of some that are missing."""
+    for mtime, (name, seconds) in enumerate(process_s.items()):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"round_s": seconds}))
+        os.utime(path, (mtime, mtime))
+    plan = folder / "planned.json"
+    plan.write_text(json.dumps({"records": [str(folder / name) for name in [*process_s, *missing]], "may_add_s": 7}))
+    return plan
+
+
+def test_what_is_left_of_a_plan_are_the_records_that_are_not_there(tmp_path):
+    plan = planned(tmp_path, {"a/1": 50.0, "b/1": 20.0, "a/2": 10.0, "c/1": None}, ["a/3", "b/2", "d/1"])
+    assert progress.left(plan) == progress.Left(done=4, planned=7, left_s=10 + 20 + 15, may_add_s=7)
+
+
+def test_without_a_plan_only_the_stage_is_known(tmp_path):
+    left = progress.left(tmp_path / "planned.json")
+    assert progress.line("measuring", left.done + 1, left.planned, ["x"], left_s=left.left_s) == "[measuring] x"
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,11 @@ SETS = sorted(path for path in PUBLISHED.iterdir() if path.is_dir())
 # The campaigns of the sets, and of the frameworks against themselves inside a set.
 CAMPAIGNS = sorted(path.parent for path in PUBLISHED.rglob(ARCHIVE))
 OF_AA = ("measurements", "comparisons")
-SETTINGS = {"confidence": ("--confidence", 0.95), "across_cards": ()}
+QUESTION = ("--question", "pytorch", "keras-tensorflow")
+MARGINS = ("--same-within", '{"cpu": 0.1, "gpu": 0.03}')
 BLOCK = ("device", "workload", "track", "precision", "input", "batch_size")
 # Sentences that compare two frameworks, in every language; those on tuning and on the number of comparisons do not.
-COMPARES = re.compile("times as fast as|no difference is shown|배의 속도를 보입니다|차이가 확인되지")
+COMPARES = re.compile("times as fast as|is as fast as|it is undecided|배의 속도를 보입니다|이내로 같습니다|결론이 나지")
 
 of_sets = pytest.mark.parametrize("folder", SETS, ids=lambda path: path.name)
 of_campaigns = pytest.mark.parametrize(
@@ -89,7 +90,10 @@ def recomputed(tmp_path_factory):
             name = next(one for one in waiting if not set(tables()[one].needs) & set(waiting))
             needs = [need for need in tables()[name].needs if need in tables() or need in files]
             words = [(f"--{need}", *files.get(need, [results / f"{need}.csv"])) for need in needs]
-            words += [SETTINGS[setting] for setting in tables()[name].settings]
+            settings = {"confidence": ("--confidence", 0.95), "same_within": MARGINS, "across_cards": ()}
+            # Nothing is asked of the frameworks against themselves.
+            settings["question"] = QUESTION if folder in SETS else ()
+            words += [settings[setting] for setting in tables()[name].settings]
             output = ("--output", results / f"{name}.csv")
             command.main([name, *(str(word) for option in [*words, output] for word in option)])
             waiting.remove(name)

@@ -1,5 +1,7 @@
 """Tables and figures declare themselves, and what they declare is there."""
 
+import argparse
+
 import pandas as pd
 import pytest
 
@@ -76,4 +78,13 @@ def test_the_words_of_a_command_line_give_the_values_back():
         *("--measurements", "m.csv", "--certificates", "a b.json", "c.json", "--rounds", "--confidence", "0.95"),
         "--across-cards",
     ]
-    assert given.words({"across_cards": False}) == []
+    assert given.words({"across_cards": False, "question": None}) == []
+
+
+@pytest.mark.parametrize("values", [{"question": ("a", "b")}, {"question": None}])
+def test_the_question_and_the_margins_come_back_from_the_command_line(values):
+    values |= {"same_within": {"cpu": 0.1, "gpu": 0.03}}
+    parser = argparse.ArgumentParser()
+    given.add_options(parser, [], values)
+    read = given.read(parser.parse_args(given.words(values)), [], values)
+    assert read == values | {"question": values["question"] and list(values["question"])}

@@ -177,16 +177,16 @@ def turned(*verdicts):
 
 
 def test_the_answer_turns_between_the_neighbouring_sizes_that_show_a_difference():
-    found = turned("slower", "no difference shown", "faster", "not comparable: no certificate", "slower")
-    assert found.turns == [flips.Turn(32, 128, "pytorch"), flips.Turn(128, 512, "keras-tensorflow")]
+    found = turned("slower", "undecided", "faster", "same", "not comparable: no certificate", "slower")
+    assert found.turns == [flips.Turn(32, 128, "pytorch"), flips.Turn(128, 1024, "keras-tensorflow")]
 
 
 @pytest.mark.parametrize(
     ("verdicts", "winners"),
     [
-        (["slower", "no difference shown"], ["keras-tensorflow"]),
+        (["slower", "undecided"], ["keras-tensorflow"]),
         (["faster", "faster"], ["pytorch"]),
-        (["no difference shown"], []),
+        (["undecided", "same"], []),
     ],
 )
 def test_an_answer_that_does_not_turn_is_not_said_to(verdicts, winners):

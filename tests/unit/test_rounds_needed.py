@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framebench.analyse.rounds_needed import asked, half_width, main
-from framebench.analyse.statistics import geometric_mean_interval, rounds_needed
+from framebench.analyse import rounds_needed as module
+from framebench.analyse.rounds_needed import Decision, Need, half_width, main, spent
+from framebench.analyse.statistics import geometric_mean_interval, rounds_needed, rounds_to_decide
 from framebench.analyse.table import table
 from framebench.plan import catalogue, config, matrix
 from framebench.plan.config import Rounds
@@ -19,8 +20,17 @@ from runs import run, runs
 
 pytestmark = pytest.mark.check
 
-RULE = Rounds(at_least=5, at_most=20, ci_half_width=0.05)
+WRITTEN = {"at_least": 5, "at_most": 20, "ci_half_width": 0.05}
+RULE = Rounds(**WRITTEN)
 KERAS = "keras-tensorflow"
+
+
+DECISION = Decision(question=None, margins={"cpu": 0.1}, comparisons=1, budget_s=600.0)
+UNTIL_DECIDED = Rounds(at_least=3, at_most=50, until="decided")
+
+
+def asked(measurements, rules, confidence, decision=DECISION):
+    return module.asked(measurements, rules, confidence, decision)
 
 
 def block(**changes) -> tuple:
@@ -97,6 +107,107 @@ def test_a_framework_that_never_ran_does_not_speak_for_the_others():
     assert (row["rounds"], {row["framework"], row["reference"]}) == (20, {"pytorch", "tensorflow"})
 
 
+def spreading(spread: float, seed: int, rounds: int = 3, seconds: float = 10.0, **cell) -> list[dict]:
+    """Runs of two frameworks whose log ratio spreads by so much, each of `seconds`."""
+    ratios = np.exp(spread * np.random.default_rng(seed).standard_normal(rounds))
+    return runs({"round_s": seconds, **cell}, pytorch=(100 * ratios).tolist(), **{KERAS: [100.0] * rounds})
+
+
+def test_a_round_of_a_block_takes_as_long_as_its_runs_one_after_another():
+    measurements = table([*spreading(0.1, 1, seconds=10.0), *runs({"round_s": 4.0}, tensorflow=[50.0, 50.0])])
+    assert module.round_seconds(measurements) == pytest.approx((24 + 24 + 20) / 3)
+
+
+def test_a_block_gets_the_rounds_that_decide_it_by_the_spread_that_is_pooled_over_its_device():
+    records = [*spreading(0.02, 1), *spreading(0.08, 2, batch_size=64)]
+    rows = asked(table(records), {block(): UNTIL_DECIDED, block(batch_size=64): UNTIL_DECIDED}, 0.95)
+    speeds = [one["images_per_s"] for one in records if one["framework"] == "pytorch"]
+    spreads = [np.std(np.log(some), ddof=1) for some in (speeds[:3], speeds[3:])]
+    pooled = math.sqrt(sum(spread**2 for spread in spreads) / 2)
+    needed = rounds_to_decide(pooled, 0.95, 0.1, 1, at_least=3, at_most=1000)
+    assert [(row["rounds"], row["needed"], row["granted"]) for row in rows] == [(needed, needed, True)] * 2
+    assert [row["round_s"] for row in rows] == [20.0, 20.0]
+    assert [row["ci_half_width"] for row in rows] == [0.1, 0.1]
+
+
+def test_of_many_rounds_a_pair_s_own_spread_counts():
+    rule = dataclasses.replace(UNTIL_DECIDED, at_least=8)
+    records = [*spreading(0.01, 1, rounds=8), *spreading(0.08, 2, rounds=8, batch_size=64)]
+    quiet, wild = asked(table(records), {block(): rule, block(batch_size=64): rule}, 0.95)
+    assert (quiet["needed"], quiet["granted"]) == (8, True)
+    assert wild["needed"] > 8
+
+
+def test_only_the_pair_of_the_question_has_a_say():
+    records = [*spreading(0.001, 1), *runs({"round_s": 1.0}, tensorflow=[50.0, 90.0, 200.0])]
+    question = dataclasses.replace(DECISION, question=("pytorch", KERAS))
+    (row,) = asked(table(records), {block(): UNTIL_DECIDED}, 0.95, question)
+    assert (row["rounds"], {row["framework"], row["reference"]}) == (3, {"pytorch", KERAS})
+    (row,) = asked(table(records), {block(): UNTIL_DECIDED}, 0.95)
+    assert row["rounds"] > 3 and "tensorflow" in (row["framework"], row["reference"])
+
+
+def test_where_no_pair_has_two_rounds_nothing_is_spent():
+    records = runs({"round_s": 1.0}, pytorch=[1.0, None, None], tensorflow=[1.0, 2.0, 3.0])
+    (row,) = asked(table(records), {block(): UNTIL_DECIDED}, 0.95)
+    assert (row["rounds"], row["needed"], row["round_s"], row["granted"]) == (3, None, None, False)
+
+
+@settings(max_examples=30)
+@given(st.floats(0.01, 100), st.integers(0, 10**6), st.integers(3, 8))
+def test_how_fast_one_side_is_changes_nothing(factor, seed, at_least):
+    rule = dataclasses.replace(UNTIL_DECIDED, at_least=at_least)
+    records = [*spreading(0.05, seed, at_least), *spreading(0.1, seed + 1, at_least, seconds=7.0, batch_size=64)]
+    faster = [
+        one | {"images_per_s": one["images_per_s"] * factor} if one["framework"] == "pytorch" else one
+        for one in records
+    ]
+    rules = {block(): rule, block(batch_size=64): rule}
+    some, others = (
+        [{name: row[name] for name in ("rounds", "needed", "granted")} for row in asked(table(of), rules, 0.95)]
+        for of in (records, faster)
+    )
+    assert some == others
+
+
+needs = st.builds(
+    Need,
+    at_least=st.just(3),
+    at_most=st.integers(3, 30),
+    needed=st.none() | st.integers(3, 100),
+    deviation=st.floats(0, 0.5),
+    round_s=st.floats(1, 100),
+)
+
+
+@given(st.lists(needs, max_size=6), st.floats(1, 2000))
+def test_the_budget_and_the_limits_are_kept_and_used_up(some, budget_s):
+    of_block = {(i,): need for i, need in enumerate(some)}
+    rounds = spent(of_block, budget_s)
+    taken_s = sum((rounds[block] - need.at_least) * need.round_s for block, need in of_block.items())
+    assert taken_s <= budget_s * (1 + 1e-9)
+    for block, need in of_block.items():
+        most = min(need.at_most, need.needed or need.at_most)
+        assert need.at_least <= rounds[block] <= most
+        assert rounds[block] == most or need.round_s > budget_s - taken_s - 1e-6
+
+
+def test_the_block_that_is_decided_in_the_least_time_comes_first():
+    cheap, dear = Need(3, 50, 13, 0.1, 5.0), Need(3, 50, 8, 0.1, 20.0)
+    assert spent({("dear",): dear, ("cheap",): cheap}, 200.0) == {("dear",): 8, ("cheap",): 13}
+    assert spent({("dear",): dear, ("cheap",): cheap}, 50.0) == {("dear",): 3, ("cheap",): 13}
+
+
+def test_what_is_left_goes_where_a_round_narrows_most_for_each_second():
+    quiet, wild = Need(3, 50, None, 0.1, 10.0), Need(3, 50, None, 0.2, 10.0)
+    slow = Need(3, 50, None, 0.2, 40.0)
+    assert spent({("quiet",): quiet, ("wild",): wild, ("slow",): slow}, 10.0) == {
+        ("quiet",): 3,
+        ("wild",): 4,
+        ("slow",): 3,
+    }
+
+
 def test_half_the_width_is_a_share_of_the_ratio():
     assert half_width(2 / 1.02, 2 * 1.02) == pytest.approx(0.02)
 
@@ -108,8 +219,9 @@ def test_the_command_reads_the_first_rounds_only_and_the_plan_follows_it(tmp_pat
     written |= {
         "results": str(tmp_path),
         "frameworks": ["tensorflow", "pytorch"],
+        "question": None,
         "matrix": [
-            entry | {"rounds": dataclasses.asdict(RULE)},
+            entry | {"rounds": WRITTEN},
             entry | {"inputs": ["host"], "rounds": 2},
         ],
     }
@@ -130,7 +242,7 @@ def test_the_command_reads_the_first_rounds_only_and_the_plan_follows_it(tmp_pat
 def test_a_record_that_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(catalogue.ROOT)
     written = config.readable("config.yaml") | {"results": str(tmp_path)}
-    written["matrix"] = [written["matrix"][0] | {"rounds": dataclasses.asdict(RULE)}]
+    written["matrix"] = [written["matrix"][0] | {"rounds": WRITTEN}]
     with pytest.raises(SystemExit, match=r"round-1\.json: cannot be read"):
         main(["--config", json.dumps(written), "--output", str(tmp_path / "rounds.json")])
     assert not (tmp_path / "rounds.json").exists()

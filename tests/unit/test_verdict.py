@@ -40,7 +40,19 @@ def runs(
     }
 
 
-def comparison(ratio, low, high, verdict, *, p=None, pair=("pytorch", "keras-tensorflow"), **block):
+def comparison(
+    ratio,
+    low,
+    high,
+    verdict,
+    *,
+    p=None,
+    same=0.5,
+    needed=None,
+    pair=("pytorch", "keras-tensorflow"),
+    family="question",
+    **block,
+):
     framework, reference = pair
     return runs(framework, **block) | {
         "reference": reference,
@@ -50,7 +62,11 @@ def comparison(ratio, low, high, verdict, *, p=None, pair=("pytorch", "keras-ten
         "confidence": 0.95,
         "rounds": 5,
         "method": "t",
+        "same_within": 0.1,
+        "family": family,
         "p_adjusted": p,
+        "p_same_adjusted": same,
+        "rounds_to_decide": needed,
         "verdict": verdict,
     }
 
@@ -93,10 +109,10 @@ def test_the_faster_one_is_the_subject():
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        (comparison(0.84, 0.702, 0.9974, "no difference shown"), "interval 0.70–0.997, 5 rounds): its interval alone"),
+        (comparison(0.84, 0.702, 0.9974, "undecided", needed=9), "interval 0.70–0.997, 5 rounds): about 9 rounds"),
         (comparison(0.9, 0.8, 0.9996, "slower"), "1.11 times as fast as PyTorch"),
         (comparison(0.9, 0.8, 0.9996, "slower"), "interval 1.0004–1.25"),
-        (comparison(1.1, 1.0, 1.2, "no difference shown"), "interval 1.00–1.20, 5 rounds)."),
+        (comparison(1.1, 1.0, 1.2, "undecided"), "interval 1.00–1.20, 5 rounds): more than 1,000"),
     ],
 )
 def test_a_bound_that_is_not_1_is_not_rounded_to_it(row, words):
@@ -149,14 +165,36 @@ def test_a_slower_pytorch_makes_keras_the_subject_with_the_inverse():
     assert "1.25–2.50" in sentence
 
 
-def test_no_difference_shown_gives_the_interval_but_no_direction():
-    (sentence,) = said([comparison(1.01, 0.97, 1.06, "no difference shown")], BOTH)
-    assert "no difference is shown between PyTorch and Keras (TensorFlow)" in sentence
-    assert "0.97–1.06" in sentence
-    assert "as fast" not in sentence
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (
+            comparison(1.01, 0.97, 1.06, "same"),
+            "PyTorch is as fast as Keras (TensorFlow) in training article-cnn at batch 128: within 10 % "
+            "(ratio 1.01, 95 % interval 0.97–1.06, 5 rounds).",
+        ),
+        (
+            comparison(1.05, 1.03, 1.07, "faster", same=0.01),
+            "PyTorch is 1.05 times as fast as Keras (TensorFlow) in training article-cnn at batch 128 "
+            "(95 % interval 1.03–1.07, 5 rounds), a difference shown to be within 10 %.",
+        ),
+        (
+            comparison(1.1, 0.9, 1.3, "undecided", needed=1234.0),
+            "it is undecided whether PyTorch or Keras (TensorFlow) is the faster in training article-cnn at batch 128 "
+            "(ratio 1.10, 95 % interval 0.90–1.30, 5 rounds): about 1,234 rounds would decide it.",
+        ),
+        (
+            comparison(1.1, 0.9, 1.3, "undecided"),
+            "it is undecided whether PyTorch or Keras (TensorFlow) is the faster in training article-cnn at batch 128 "
+            "(ratio 1.10, 95 % interval 0.90–1.30, 5 rounds): more than 1,000 rounds would be needed to decide it.",
+        ),
+    ],
+)
+def test_the_same_a_small_difference_and_the_undecided_have_sentences_of_their_own(row, words):
+    assert said([row], BOTH) == [f"On A $hostile_{{name}}, {words}"]
 
 
-@pytest.mark.parametrize("verdict", ["no difference shown", "not comparable: only 2 rounds, an interval needs 3"])
+@pytest.mark.parametrize("verdict", ["undecided", "not comparable: only 2 rounds, an interval needs 3"])
 def test_without_an_interval_there_is_no_direction_and_no_number(verdict):
     (sentence,) = said([comparison(2.0, None, None, verdict)], BOTH)
     assert "too few rounds (5) for a verdict" in sentence
@@ -217,19 +255,27 @@ def test_each_track_and_input_has_a_sentence_of_its_own_that_names_it_and_the_de
 
 
 def test_it_speaks_of_the_batch_size_nearest_to_the_articles_and_says_what_the_others_answer():
-    answers = {8: "slower", 16: "slower", 32: "no difference shown", 256: "faster", 1024: "faster", 2048: "no verdict"}
+    answers = {
+        8: "slower",
+        16: "slower",
+        32: "undecided",
+        256: "faster",
+        1024: "faster",
+        2048: "no verdict",
+        4096: "same",
+    }
     compared = [comparison(1.42, 1.36, 1.49, answer, batch_size=size) for size, answer in answers.items()]
     (sentence,) = said(compared, [run for size in answers for run in both(batch_size=size)])
     assert "is 1.42 times as fast as Keras (TensorFlow) in training article-cnn at batch 256" in sentence
     assert sentence.endswith(
         "At the other batch sizes measured: the other way at batch 8, 16 (Keras (TensorFlow) faster); "
-        "no difference shown at batch 32; the same at batch 1024; no verdict at batch 2048."
+        "undecided at batch 32; the same at batch 1024; no verdict at batch 2048; as fast as each other at batch 4096."
     )
 
 
-def test_beside_no_difference_the_other_batch_sizes_name_the_faster_one():
+def test_beside_the_undecided_the_other_batch_sizes_name_the_faster_one():
     compared = [
-        comparison(1.01, 0.97, 1.06, "no difference shown"),
+        comparison(1.01, 0.97, 1.06, "undecided"),
         comparison(0.5, 0.4, 0.8, "slower", batch_size=32),
         comparison(1.42, 1.36, 1.49, "faster", batch_size=512),
     ]
@@ -244,15 +290,38 @@ def test_where_no_batch_size_has_a_verdict_there_is_nothing_to_say_of_the_others
 
 
 @pytest.mark.parametrize(
-    ("language", "expected"), [("en", "but not after adjusting for the 4 comparisons made."), ("ko", "전체 비교 4건")]
+    ("others", "language", "words"),
+    [
+        (0, "en", "their number (Holm, 4 comparisons)"),
+        (0, "ko", "비교 4건"),
+        (3, "en", "4 on the question together, and apart from them 3 on other pairs"),
+        (3, "ko", "질문에 대한 비교 4건을 함께 보정했고, 나머지 비교 3건은 따로"),
+    ],
 )
-def test_an_interval_that_excludes_1_is_no_difference_where_adjusting_says_so(language, expected):
-    rows = [comparison(1.2, 1.02, 1.41, "no difference shown", p=0.08)]
-    rows += [comparison(1.2, 1.1, 1.3, "faster", p=0.01, batch_size=size) for size in range(7)]
-    sentence, adjusted = said(rows, BOTH, language)
-    assert expected in sentence
-    assert "1.02–1.41" in sentence
-    assert "4" in adjusted and "Holm" in adjusted
+def test_it_says_how_many_verdicts_on_the_question_are_adjusted_together_and_how_many_others(others, language, words):
+    rows = [comparison(1.2, 1.1, 1.3, "faster", p=0.01, batch_size=size) for size in range(8)]
+    rows += [comparison(1.2, 1.1, 1.3, "faster", p=0.01, batch_size=size, family="page") for size in range(2 * others)]
+    assert words in said(rows, BOTH, language)[-1]
+
+
+def test_where_nothing_is_asked_all_verdicts_are_adjusted_together():
+    rows = [comparison(1.2, 1.1, 1.3, "faster", p=0.01, batch_size=size, family="page") for size in range(8)]
+    assert "(Holm, 4 comparisons)" in said(rows, BOTH)[-1]
+
+
+@pytest.mark.parametrize(
+    ("frameworks", "question", "pairs"),
+    [
+        (["jax", "keras-jax", "pytorch"], ["jax", "pytorch"], [("jax", "pytorch")]),
+        (["jax", "keras-jax", "pytorch"], None, [("pytorch", "keras-jax")]),
+        (["jax", "pytorch"], None, [("jax", "tensorflow"), ("pytorch", "tensorflow")]),
+        (["jax", "pytorch"], ["pytorch", "keras-jax"], [("jax", "tensorflow"), ("pytorch", "tensorflow")]),
+    ],
+)
+def test_the_pair_spoken_of_is_that_of_the_question_or_pytorch_with_keras_or_each_with_the_baseline(
+    frameworks, question, pairs
+):
+    assert verdict.pairs(frameworks, "tensorflow", question) == pairs
 
 
 def test_a_single_comparison_needs_no_word_on_adjusting():
@@ -337,7 +406,7 @@ def test_korean_speaks_of_all_of_it_too():
     assert korean[0].endswith("다른 배치 크기의 결론: 배치 32, 512에서 동일.")
     assert "(배치 128, 튜닝 설정, 호스트 메모리에서 배치 공급)은" in korean[3]
     assert "기본 설정 대비 튜닝 설정 속도(95% 신뢰 구간): Keras (TensorFlow) 변화 없음" in korean[4]
-    assert "비교 24건" in korean[5]
+    assert "비교 8건을 함께 보정했고, 나머지 비교 16건은" in korean[5]
     assert "전체 실행 120회 중 24회" in korean[6]
 
 
@@ -345,8 +414,10 @@ def test_korean_speaks_of_all_of_it_too():
     ("row", "expected"),
     [
         (comparison(1.42, 1.36, 1.49, "faster"), "PyTorch 쪽이 Keras (TensorFlow) 대비 1.42배"),
-        (comparison(1.01, 0.97, 1.06, "no difference shown"), "차이가 확인되지 않습니다"),
-        (comparison(1.42, None, None, "no difference shown"), "결론을 낼 수 없습니다"),
+        (comparison(1.01, 0.97, 1.06, "same"), "사이에 10% 이내로 같습니다(속도비 1.01"),
+        (comparison(1.05, 1.03, 1.07, "faster", same=0.01), "이 차이는 10% 이내로 확인됩니다."),
+        (comparison(1.1, 0.9, 1.3, "undecided", needed=40), "약 40회 반복하면 결론이"),
+        (comparison(1.42, None, None, "undecided"), "결론을 낼 수 없습니다"),
         (comparison(1.42, 1.36, 1.49, "not comparable: no certificate"), "비교할 수 없습니다"),
     ],
 )

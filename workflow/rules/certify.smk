@@ -33,7 +33,7 @@ rule expected:
     params:
         seed=f"--seed {CONFIG.protocol.seed}",
     shell:
-        "echo computing the reference of {wildcards.workload} >&2;"
+        "echo '[proving] computing the reference of {wildcards.workload}' >&2;"
         " OPENBLAS_NUM_THREADS=1 python -P -m framebench.certify.expected --workload {wildcards.workload}"
         " {params.seed} --output {output} >{log} 2>&1"
 
@@ -51,7 +51,7 @@ rule learned:
     priority: 10**6 + 1
     threads: HALF_OF_THE_CORES  # by the seeds that learn at a time, and not within each
     shell:
-        "echo teaching {wildcards.workload} to the reference >&2;"
+        "echo '[proving] teaching {wildcards.workload} to the reference' >&2;"
         " OPENBLAS_NUM_THREADS=1 python -P -m framebench.certify.learned --workload {wildcards.workload}"
         " --at-a-time {threads} --data {input.data} --output {output} >{log} 2>&1"
 
@@ -74,12 +74,19 @@ rule observe:
         framework="|".join(CONFIG.frameworks),
     priority: 10**6
     threads: HALF_OF_THE_CORES
+    resources:
+        # Not `params`: where a proof stands among the others is no reason to prove again.
+        stage=lambda wildcards: stage(
+            "proving",
+            rules.certificate.output.certificate.format(**wildcards),
+            rules.certificates.input.certificates,
+        ),
     params:
         python=lambda wildcards: environment_of(wildcards).python,
         thread_count=f"--threads {CONFIG.protocol.threads}",
         tuned=lambda wildcards: "--tuned" if wildcards.workload in TUNED else "",
     shell:
-        "echo proving {wildcards.workload} in {wildcards.framework} >&2;"
+        "echo {resources.stage:q} {wildcards.workload} in {wildcards.framework} >&2;"
         # Threads that wait for each other spin by default, and hold up the other framework's.
         " CUDA_VISIBLE_DEVICES=-1 TF_CPP_MIN_LOG_LEVEL=2 OMP_WAIT_POLICY=PASSIVE"
         " {params.python} -P -m framebench.certify.observe"

@@ -5,7 +5,11 @@ from pathlib import Path
 from framebench.plan import slurm
 
 # Rules whose jobs are for the nodes.
-MEASURING = ("measure", "tune", "search_largest_batch")
+MEASURING = ["tune", "search_largest_batch"] + [
+    f"measure_{campaign.replace('/', '_')}{shape.name}"
+    for campaign, config_of_campaign in CAMPAIGNS.items()
+    for shape in matrix.shapes(config_of_campaign)
+]
 
 
 def slurm_resources(runs=1):
@@ -27,7 +31,10 @@ def refuse_wrong_place():
     try:
         slurm.check_place(CONFIG.requests, internals.on_cluster(workflow), Path.cwd())
         for request in CONFIG.requests:
-            slurm.check_request(request, runs=len(CONFIG.frameworks))
+            slurm.check_request(
+                request,
+                runs=max(len(shape.members()) for shape in matrix.shapes(CONFIG)),
+            )
     except slurm.PlaceError as error:
         sys.exit(str(error))
 

@@ -50,6 +50,9 @@ AA = configuration.against_itself(CONFIG)
 CAMPAIGNS = {"": CONFIG, "aa/": AA}
 PLACES = {name: matrix.order(campaign) for name, campaign in CAMPAIGNS.items()}
 
+# The records of a campaign as far as they are planned, for the line that says how much is left.
+PLANNED = f"{RESULTS}/logs/{{campaign}}planned.json"
+
 # The results of many machines, merged.
 MERGED = f"{RESULTS}/merged"
 

@@ -1,8 +1,7 @@
-# What measures: every run, each trial of a search too, is one fresh process of one cell.
+# Measuring: every run, each trial of a search too, is one fresh process of one cell.
 import json
 
 from framebench.measure.protocol import few_steps
-from framebench.record import RUN
 
 # What the rules that measure have in common.
 MEASURING_INPUT = {
@@ -10,53 +9,73 @@ MEASURING_INPUT = {
     "data": data_of,
 }
 MEASURING_PARAMS = {
-    "modules": modules_of,
-    "python": lambda wildcards: environment_of(wildcards).python,
     "sources": lambda wildcards: catalogue.sources_digest(
         wildcards.framework, wildcards.workload
     ),
 }
+LOG = matrix.RECORD.replace(".json", ".log")
+# The searches for tuned settings, in the order of the matrix.
+SEARCHES = list(
+    dict.fromkeys(
+        TUNING.format(**vars(cell))
+        for cell in matrix.cells(CONFIG)
+        if cell.track == "tuned"
+    )
+)
 # What bounds a trial on the CPU, as the GPU's own memory does there.
 HOST_MEMORY = f"--host-memory-mib {CONFIG.largest_batch.host_memory_mib}"
 
 
-rule measure:
-    input:
-        **MEASURING_INPUT,
-        tuning=lambda wildcards: tuning_of(wildcards),
-    output:
-        ensure(f"{RESULTS}/{{campaign}}{matrix.RECORD}", non_empty=True),
-    log:
-        f"{RESULTS}/logs/{{campaign}}{matrix.RECORD.removesuffix('.json')}.log",
-    wildcard_constraints:
-        campaign="|".join(CAMPAIGNS),
-    # All cells once before any cell twice, in the seeded order.
-    priority: lambda wildcards: -place(wildcards)
-    # On a cluster, the frameworks of a block's round run one after another in one job, and so on one GPU.
-    group:
-        matrix.TOGETHER if REQUESTS else None
-    # Every core, so that nothing else of this workflow runs beside a measurement.
-    threads: workflow.cores
-    resources:
-        **slurm_resources(),
-        measuring=1,
-        # Not `params`: where a run stands in the campaign is no reason to measure it again.
-        order=lambda wildcards: place(wildcards),
-        planned=lambda wildcards: len(PLACES[wildcards.campaign]),
-    params:
-        **MEASURING_PARAMS,
-        request=lambda wildcards: request_options(wildcards),
-        tuning=lambda wildcards, input: (
-            f"--tuning {input.tuning}" if input.tuning else ""
-        ),
-        certificate=lambda wildcards: certificate_id(wildcards),
-        runs=subpath(output[0], ancestor=len(RUN)),
-    shell:
-        # `exec`: the measuring process is Snakemake's own child and so dies with it.
-        "{params.modules} exec {params.python} -P -m framebench.measure {params.request}"
-        " --round {wildcards.round} --certificate {params.certificate} {params.tuning}"
-        " --order {resources.order} --planned {resources.planned} --runs {params.runs}"
-        " --data {input.data} --parent $PPID --log {log} --output {output}"
+for campaign, config_of_campaign in CAMPAIGNS.items():
+    for shape in matrix.shapes(config_of_campaign):
+
+        rule:
+            """Measure one block in one round: a fresh process of every framework, in every track of this shape."""
+            name:
+                f"measure_{campaign.replace('/', '_')}{shape.name}"
+            input:
+                unpack(lambda wildcards, shape=shape: inputs_of(shape, wildcards)),
+            output:
+                [
+                    ensure(path, non_empty=True)
+                    for path in shape.files(f"{RESULTS}/{campaign}{matrix.RECORD}")
+                ],
+            log:
+                shape.files(f"{RESULTS}/logs/{campaign}{LOG}"),
+            wildcard_constraints:
+                batch_size="|".join(map(str, shape.batch_sizes)),
+                round=r"\d+",
+            # All blocks once before any block twice, in the seeded order.
+            priority:
+                lambda wildcards, campaign=campaign, shape=shape: -min(
+                    places(campaign, shape, wildcards)
+                )
+            # Every core, so that nothing else of this workflow runs beside a measurement.
+            threads: workflow.cores
+            resources:
+                **slurm_resources(runs=len(shape.members())),
+                measuring=1,
+                # Not `params`: where a run stands in the campaign is no reason to measure it again.
+                order=lambda wildcards, campaign=campaign, shape=shape: json.dumps(
+                    places(campaign, shape, wildcards), separators=(",", ":")
+                ),
+                planned=PLANNED.format(campaign=campaign),
+            params:
+                members=lambda wildcards, shape=shape: member_options(shape, wildcards),
+                place=lambda wildcards, shape=shape: place_options(
+                    wildcards, CONFIG.protocol
+                ),
+                fixed=f"--workload {shape.workload} --precision {shape.precision} --input {shape.input}",
+                sources=lambda wildcards, shape=shape: [
+                    catalogue.sources_digest(framework, shape.workload)
+                    for framework in shape.frameworks
+                ],
+            shell:
+                # `exec`: the measuring process is Snakemake's own child and so dies with it.
+                "exec python -P -m framebench.measure {params.fixed} {params.place}"
+                " --round {wildcards.round} --members {params.members:q}"
+                " --order {resources.order} --planned {resources.planned}"
+                " --data {input.data} --parent $PPID --logs {log} --outputs {output}"
 
 
 rule tune:
@@ -74,9 +93,11 @@ rule tune:
     resources:
         **slurm_resources(runs=CONFIG.tuning_trials),
         measuring=1,
+        # Not `params`: where a search stands among the others is no reason to search again.
+        stage=lambda wildcards: stage("tuning", TUNING.format(**wildcards), SEARCHES),
     params:
         **MEASURING_PARAMS,
-        request=lambda wildcards: request_options(wildcards),
+        request=lambda wildcards: search_options(wildcards),
         options=lambda wildcards: json.dumps(
             catalogue.adapter(wildcards.framework).options_of(
                 kind="cuda" if wildcards.device in CONFIG.on_gpus else "cpu",
@@ -85,7 +106,8 @@ rule tune:
         ),
         trials=f"--trials {CONFIG.tuning_trials}",
     shell:
-        "{params.modules} exec {params.python} -P -m framebench.measure.tune {params.request}"
+        "echo {resources.stage:q} {wildcards.workload} in {wildcards.framework} >&2;"
+        " exec python -P -m framebench.measure.tune {params.request}"
         " --options {params.options:q} {params.trials}"
         " --data {input.data} --parent $PPID --log {log} --output {output}"
 
@@ -108,11 +130,11 @@ rule search_largest_batch:
     params:
         **MEASURING_PARAMS,
         # What of the protocol does not bear on a search is no reason to search again.
-        request=lambda wildcards: request_options(wildcards, few_steps(CONFIG.protocol)),
+        request=lambda wildcards: search_options(wildcards, few_steps(CONFIG.protocol)),
         host_memory=lambda wildcards: "" if place_of(wildcards) else HOST_MEMORY,
         start=f"--start {CONFIG.largest_batch.start}",
         at_most=f"--at-most {CONFIG.largest_batch.at_most}",
     shell:
-        "{params.modules} exec {params.python} -P -m framebench.measure.largest {params.request}"
+        "exec python -P -m framebench.measure.largest {params.request}"
         " {params.host_memory} {params.start} {params.at_most}"
         " --data {input.data} --parent $PPID --log {log} --output {output}"

@@ -42,28 +42,85 @@ def modules_of(wildcards):
     return slurm.load_modules(request.modules) if request else ""
 
 
-def request_options(wildcards, protocol=CONFIG.protocol):
+def place_options(wildcards, protocol):
     """Options of every command that measures: the cell, as far as the rule names it, where to measure, and how."""
-    environment = environment_of(wildcards)
     options = [
         f"--{name.replace('_', '-')} {wildcards[name]}"
         for name in CELL
         if name in wildcards.keys()
     ]
+    modules = modules_of(wildcards)
     options += [
         place_of(wildcards),
-        f"--environment {environment.prefix} --lock-digest {environment.digest}",
-        "--site" if environment.packages else "",
+        f"--modules {shlex.quote(modules)}" if modules else "",
         f"--protocol {shlex.quote(json.dumps(dataclasses.asdict(protocol)))}",
     ]
     return " ".join(filter(None, options))
 
 
-def tuning_of(wildcards):
-    """The settings found for a cell of track `tuned`; nothing for one of track `default`."""
-    return expand(TUNING, **wildcards) if wildcards.track == "tuned" else []
+def interpreter_of(wildcards):
+    """The interpreter of a framework, by the names of its options."""
+    environment = environment_of(wildcards)
+    return {
+        "python": environment.python,
+        "environment": environment.prefix,
+        "lock_digest": environment.digest,
+        "site": bool(environment.packages),
+    }
 
 
-def place(wildcards):
-    """The place of a run in its campaign."""
-    return PLACES[wildcards.campaign][matrix.run_of(wildcards)]
+def search_options(wildcards, protocol=CONFIG.protocol):
+    """Options of a command that searches in one framework."""
+    told = interpreter_of(wildcards)
+    site = "--site" if told.pop("site") else ""
+    words = [
+        f"--{name.replace('_', '-')} {shlex.quote(value)}"
+        for name, value in told.items()
+    ]
+    return " ".join(filter(None, [place_options(wildcards, protocol), *words, site]))
+
+
+def runs_of(shape, wildcards):
+    """The runs of a job, in the order of its files."""
+    batch_size, round = int(wildcards.batch_size), int(wildcards.round)
+    return shape.runs(wildcards.device, batch_size, round)
+
+
+def member_options(shape, wildcards):
+    """What a job is told of each of its runs, as JSON."""
+    told = []
+    for run in runs_of(shape, wildcards):
+        one = vars(run.cell)
+        found = {"tuning": TUNING.format(**one)} if run.cell.track == "tuned" else {}
+        told.append(
+            {"framework": one["framework"], "track": one["track"]}
+            | interpreter_of(run.cell)
+            | {"certificate": certificate_id(run.cell)}
+            | found
+        )
+    return json.dumps(told)
+
+
+def inputs_of(shape, wildcards):
+    """The environments, settings and samples that a job needs."""
+    measured = [run.cell for run in runs_of(shape, wildcards)]
+    ready = list(dict.fromkeys(environment_of(cell).ready for cell in measured))
+    return {
+        "environments": [ancient(path) for path in ready],
+        "data": data_of(measured[0]),
+        "tuning": [
+            TUNING.format(**vars(cell)) for cell in measured if cell.track == "tuned"
+        ],
+    }
+
+
+def places(campaign, shape, wildcards):
+    """The place in its campaign of each run of a job."""
+    return [PLACES[campaign][run] for run in runs_of(shape, wildcards)]
+
+
+def stage(name, one, every):
+    """The stage of a campaign and how far it is, `[tuning 1 of 3]`; of one that is not among all, the stage alone."""
+    every = list(every)
+    count = f" {every.index(one) + 1} of {len(every)}" if one in every else ""
+    return f"[{name}{count}]"

@@ -6,15 +6,14 @@ from framebench.analyse import failures
 
 
 def set_aside_failures():
-    """Free the places of failed runs, so that the next invocation measures them again and nothing else.
+    """Free the places of failed runs and of those that were measured with them, so that the next invocation does so again.
 
-    On a cluster the others of their block and round too: measured in another job, they would be of another GPU.
+    A run is compared with the others of its round: measured alone, later, it would be of another machine.
     """
     for campaign in CAMPAIGNS.values():
-        for runs in matrix.together(matrix.campaign(campaign)):
+        for runs in matrix.jobs(campaign):
             failures.set_aside(
-                [Path(matrix.record_path(campaign.results, run)) for run in runs],
-                together=bool(REQUESTS),
+                [Path(matrix.record_path(campaign.results, run)) for run in runs]
             )
     failures.set_aside([], map(Path, matrix.largest_batch_paths(CONFIG)))
 

@@ -20,12 +20,21 @@ checkpoint rounds_needed:
     threads: workflow.cores
     params:
         config=json.dumps(config),
+        planned=PLANNED.format(campaign=""),
     shell:
-        "python -P -m framebench rounds --config {params.config:q} --output {output} 2>&1 | tee {log:q} >&2"
+        "python -P -m framebench rounds --config {params.config:q} --output {output} --planned {params.planned} 2>&1 | tee {log:q} >&2"
 
 
 # Nothing where no entry has a rule: the checkpoint is then not part of the workflow.
 ROUNDS = rules.rounds_needed.output if matrix.has_rule(CONFIG) else []
+
+
+def keep_planned():
+    """Write which records are planned, as far as it is known; no run is refused where that cannot be."""
+    for name, campaign in CAMPAIGNS.items():
+        file = Path(PLANNED.format(campaign=name))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        matrix.write_planned(campaign, Path(f"{campaign.results}/rounds.json"), file)
 
 
 rule plan:

@@ -64,11 +64,11 @@ rule page:
             + (["merge"] if wildcards.folder == MERGED else [*WITH_GIVEN, "report"])
         ),
         languages=CONFIG.languages,
-        baseline=CONFIG.baseline,
+        asked=given.words({"baseline": CONFIG.baseline, "question": CONFIG.question}),
     shell:
         "python -P -m framebench page --results {wildcards.folder:q} --language {wildcards.language}"
         " --languages {params.languages} --published {input.published} --citation {input.citation}"
-        " --config {params.config:q} --command {params.command:q} --baseline {params.baseline} --output {output:q} 2>&1 | tee {log:q} >&2"
+        " --config {params.config:q} --command {params.command:q} {params.asked:q} --output {output:q} 2>&1 | tee {log:q} >&2"
 
 
 rule report:

@@ -2,12 +2,24 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
+from statistics import stdev
+from typing import Any
 
 import pandas as pd
 
 from framebench.analyse import machines
-from framebench.analyse.statistics import METHOD, MIN_ROUNDS, Estimate, geometric_mean_interval, holm, p_value
+from framebench.analyse.statistics import (
+    METHOD,
+    MIN_ROUNDS,
+    Estimate,
+    family,
+    geometric_mean_interval,
+    p_value,
+    rounds_to_decide,
+    same_p_value,
+)
 from framebench.analyse.table import TableError, one_line
 from framebench.analyse.tables import Table
 from framebench.frameworks import self_comparison
@@ -21,10 +33,19 @@ COLUMNS = CELL_DTYPES | {
     "confidence": "float64",
     "rounds": "Int64",
     "method": "str",
+    "same_within": "float64",
+    "family": "str",
     "p": "float64",
     "p_adjusted": "float64",
+    "p_same": "float64",
+    "p_same_adjusted": "float64",
     "verdict": "str",
+    "rounds_to_decide": "Int64",
 }
+QUESTION, PAGE = "question", "page"  # the families of pairs whose verdicts are adjusted together
+FASTER, SLOWER, SAME, UNDECIDED = "faster", "slower", "same", "undecided"
+DECIDED = (FASTER, SLOWER, SAME)
+MOST_ROUNDS = 1000  # of which it is still told that they are needed
 
 
 NOT_COMPARABLE = "not comparable: "  # of a verdict, before the reason
@@ -38,28 +59,37 @@ FirstRounds = Mapping[tuple, int]  # by block: after how many rounds their numbe
 def comparisons(
     measurements: pd.DataFrame,
     confidence: float,
+    same_within: Mapping[str, float],
     uncertified: Mapping[Certified, str] | None = None,
+    *,
     first_rounds: FirstRounds | None = None,
     across_cards: bool = False,
+    question: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """One row of COLUMNS per block and ordered pair of frameworks in it, from a table of measurements.
 
     `ratio` is the geometric mean, over the `rounds` in which both have a run that is ok, of the framework's
     images per second divided by the reference's; `ci_low` and `ci_high` bound it at level `confidence`, and `p` is
-    the two-sided p-value of a true ratio of 1. They are null where there are too few rounds to compute them from;
-    then `verdict` says why. The opposite pair has the inverse of the same numbers. A pair of which a framework is
+    the two-sided p-value of a true ratio of 1, `p_same` that of one beyond the margin: `same_within` has it by the kind
+    of device, `cpu` or `gpu`. They are null where there are too few rounds to compute them from; then `verdict` says
+    why. The opposite pair has the inverse of the same numbers. A pair of which a framework is
     among the `uncertified` is not comparable for the reason given there; its ratio is computed all the same. Nor is a
     pair of which a round was measured on two cards, or on two nodes of a cluster where it has none; with `across_cards`
     it is, and `method` says in how many rounds.
 
-    `p_adjusted` is `p` adjusted by Holm's method for the number of comparable pairs in the table, each counted once
-    and not once per direction. A difference is claimed where it is below 1 - confidence; an interval, which is that
-    of one pair alone, may then exclude 1 without a claim.
-    Raises ValueError where a run that is ok has no positive speed.
+    `p_adjusted` and `p_same_adjusted` are `p` and `p_same` adjusted together (see `statistics.family`) for the
+    comparable pairs of their `family`, each counted once and not once per direction: QUESTION has the pair that the
+    `question` names, in every block, and PAGE all others. The verdict is FASTER or SLOWER where `p_adjusted` is below
+    1 - confidence, also where the difference is shown to lie within the margin, since the direction says more; else
+    SAME where `p_same_adjusted` is; else UNDECIDED, and `rounds_to_decide` are those that would decide the pair by the
+    spread of its rounds, in a family of that size: null above MOST_ROUNDS. An interval, which is that of one pair
+    alone, may exclude 1 without a claim.
+    Raises ValueError where a run that is ok has no positive speed, and for a margin that is not positive.
     """
     compared = []
     for block, runs in measurements.groupby(BLOCK):
         first = (first_rounds or {}).get(block)
+        margin = same_within["gpu" if runs["device_uuid"].notna().any() else "cpu"]
         for names, side, other in pairs(runs):
             ratios = paired_ratios(side, other)
             obstacle = why_not_paired(side, other, len(ratios)) or _first_uncertified(
@@ -68,21 +98,64 @@ def comparisons(
             apart = rounds_apart(side, other)
             if apart and not across_cards:
                 obstacle = obstacle or _on_two_cards(side, other, apart[0])
-            p = p_value(ratios, first) if ratios else None
-            how = method(ratios, first) + across(apart, len(ratios))
-            compared.append((block, names, estimate(ratios, confidence, first), how, p, obstacle))
-    adjusted = iter(holm([p for *_, p, obstacle in compared if p is not None and not obstacle]))
-    rows = []
-    for block, names, found, how, p, obstacle in compared:
-        p_adjusted = None if obstacle else next(adjusted)
-        for (framework, reference), one in [(names, found), (names[::-1], _inverse(found))]:
-            verdict = (
-                f"{NOT_COMPARABLE}{obstacle}" if p_adjusted is None else _verdict(one.mean, p_adjusted, confidence)
+            shared = {
+                **dict(zip(BLOCK, block, strict=True)),
+                "confidence": confidence,
+                "rounds": len(ratios),
+                "method": method(ratios, first) + across(apart, len(ratios)),
+                "same_within": margin,
+                "family": QUESTION if set(names) == set(question or ()) else PAGE,
+                "p": p_value(ratios, first) if ratios else None,
+                "p_same": same_p_value(ratios, margin, first) if ratios else None,
+            }
+            found = estimate(ratios, confidence, first)
+            compared.append(_Pair(names, ratios, found, obstacle, shared))
+    for name in (QUESTION, PAGE):
+        _adjust([pair for pair in compared if pair.shared["family"] == name and not pair.obstacle])
+    rows = [row for pair in compared for row in _both_ways(pair)]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return frame.sort_values([*CELL_DTYPES, "reference"], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two frameworks in a block; `shared` is what both of their rows have of COLUMNS."""
+
+    names: tuple[str, str]
+    ratios: Sequence[float]
+    found: Estimate
+    obstacle: str
+    shared: dict[str, Any]
+
+
+def _adjust(comparable: Sequence[_Pair]) -> None:
+    """Add to the pairs of one family what follows from their number."""
+    differences, samenesses = family(*([pair.shared[p] for pair in comparable] for p in ("p", "p_same")))
+    for pair, difference, sameness in zip(comparable, differences, samenesses, strict=True):
+        pair.shared.update(p_adjusted=difference, p_same_adjusted=sameness)
+        level, rounds = 1 - pair.shared["confidence"], len(pair.ratios)
+        if min(difference, sameness) >= level and rounds < MOST_ROUNDS:
+            pair.shared["rounds_to_decide"] = rounds_to_decide(
+                stdev(map(math.log, pair.ratios)),
+                pair.shared["confidence"],
+                pair.shared["same_within"],
+                len(comparable),
+                at_least=rounds + 1,
+                at_most=MOST_ROUNDS,
             )
-            ratio = (one.mean, one.low, one.high, confidence, one.n, how)
-            rows.append((*block, framework, reference, *ratio, p, p_adjusted, verdict))
-    rows.sort(key=lambda row: row[: len(BLOCK) + 2])
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def _both_ways(pair: _Pair) -> Iterator[dict[str, Any]]:
+    """The row of a pair and that of the opposite one."""
+    for (framework, reference), one in [(pair.names, pair.found), (pair.names[::-1], _inverse(pair.found))]:
+        yield pair.shared | {
+            "framework": framework,
+            "reference": reference,
+            "ratio": one.mean,
+            "ci_low": one.low,
+            "ci_high": one.high,
+            "verdict": NOT_COMPARABLE + pair.obstacle if pair.obstacle else _verdict(one.mean, pair.shared),
+        }
 
 
 def pairs(runs: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame, pd.DataFrame]]:
@@ -216,18 +289,33 @@ def first_rounds(rows: Iterable[Mapping]) -> dict[tuple, int]:
         raise TableError(f"rounds.json: does not tell how many rounds came first: {error!r}: make it anew") from error
 
 
-def _verdict(ratio: float, p_adjusted: float, confidence: float) -> str:
-    if p_adjusted < 1 - confidence:
-        return "faster" if ratio > 1 else "slower"
-    return "no difference shown"
+def _verdict(ratio: float, shared: Mapping[str, Any]) -> str:
+    level = 1 - shared["confidence"]
+    if shared["p_adjusted"] < level:
+        return FASTER if ratio > 1 else SLOWER
+    return SAME if shared["p_same_adjusted"] < level else UNDECIDED
 
 
 def _of_campaign(
-    measurements: pd.DataFrame, certificates: list[dict], rounds: list[dict], confidence: float, across_cards: bool
+    measurements: pd.DataFrame,
+    certificates: list[dict],
+    rounds: list[dict],
+    *,
+    confidence: float,
+    same_within: Mapping[str, float],
+    across_cards: bool,
+    question: Sequence[str] | None,
 ) -> pd.DataFrame:
     """Compare every two frameworks of every block."""
-    reasons = uncertified(measurements, certificates)
-    return comparisons(measurements, confidence, reasons, first_rounds(rounds), across_cards)
+    return comparisons(
+        measurements,
+        confidence,
+        same_within,
+        uncertified(measurements, certificates),
+        first_rounds=first_rounds(rounds),
+        across_cards=across_cards,
+        question=question,
+    )
 
 
 TABLE = Table("comparisons", _of_campaign, keys=BLOCK)

@@ -79,18 +79,28 @@ def add_options(parser: argparse.ArgumentParser, needs: Iterable[str], settings:
             parser.add_argument(_option(name), action="store_true", help="compare runs on two cards of one model too")
         elif name == "confidence":
             parser.add_argument(_option(name), type=float, required=True, help="level of the intervals, such as 0.95")
+        elif name == "question":
+            parser.add_argument(_option(name), nargs=2, metavar="FRAMEWORK", help="the two that the question is about")
+        elif name == "same_within":
+            told = "margin by the kind of device, as JSON: " + '{"cpu": 0.1, "gpu": 0.03}'
+            parser.add_argument(_option(name), type=json.loads, required=True, metavar="JSON", help=told)
         else:
             parser.add_argument(_option(name), required=True, help="framework that others are compared with")
 
 
 def words(values: Mapping[str, Any]) -> list[str]:
-    """The options that give these values, by name: a path, a list of paths, a setting, or a flag that is set or not."""
+    """The options that give these values, by name: a path, several of them, a setting, or a flag that is set or not.
+
+    None has no option.
+    """
     found = []
     for name, value in values.items():
         if value is True:
             found.append(_option(name))
-        elif value is not False:
-            found += [_option(name), *map(str, value if isinstance(value, list) else [value])]
+        elif isinstance(value, Mapping):
+            found += [_option(name), json.dumps(value)]
+        elif value is not False and value is not None:
+            found += [_option(name), *map(str, value if isinstance(value, list | tuple) else [value])]
     return found
 
 

@@ -10,6 +10,7 @@ noncentrality d * sqrt(n) / s (Johnson and Welch, "Applications of the Non-Centr
 import argparse
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import stdev
 
@@ -19,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import nctdtr, stdtrit
 
 from framebench.analyse import markdown
-from framebench.analyse.comparisons import paired_ratios, pairs
+from framebench.analyse.comparisons import MOST_ROUNDS, paired_ratios, pairs
 from framebench.analyse.table import TableError, read_table
 from framebench.analyse.tables import Table
 from framebench.measure.protocol import MIN_ROUNDS
@@ -27,7 +28,6 @@ from framebench.record import BLOCK, CELL_DTYPES
 
 DIFFERENCES = {"rounds_3": 0.03, "rounds_5": 0.05, "rounds_10": 0.1, "rounds_20": 0.2}
 TARGET = 0.8
-MOST_ROUNDS = 1000
 
 COLUMNS = CELL_DTYPES | {
     "reference": "str",
@@ -54,7 +54,7 @@ def rounds_to_find(log_ratio_sd: float, difference: float, confidence: float) ->
     return int(enough[0]) if enough.size else None
 
 
-def power_table(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
+def power_table(measurements: pd.DataFrame, confidence: float, question: Sequence[str] | None = None) -> pd.DataFrame:
     """One row of COLUMNS per block and pair of frameworks whose ratio has a spread, and two more per device.
 
     `log_ratio_sd` is the standard deviation of the pair's log ratios over the rounds in which both are ok, and the
@@ -64,8 +64,8 @@ def power_table(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
     independent: the sum of their degrees of freedom makes the pooled spread look surer than it is.)
 
     `verdicts` is the number of verdicts that share the level: 1 for a comparison alone, and in a device's second row
-    that of all comparisons in the table, among which the level is then divided: what Holm's method asks of the
-    smallest p-value, and more than it asks of any other.
+    that of the family, the pairs that the `question` names or without one all of the table, among which the level is
+    then divided: what Holm's method asks of the smallest p-value, and more than it asks of any other.
     Raises ValueError for a level that is not between 0 and 1.
     """
     if not 0 < confidence < 1:
@@ -77,7 +77,11 @@ def power_table(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
             if len(logs) > 1:
                 rows.append((*block, *names, stdev(logs), len(logs) - 1, 1))
     spreads = pd.DataFrame(rows, columns=list(COLUMNS)[: len(BLOCK) + 5])
-    spreads = pd.concat([spreads, *(_pooled(spreads, device) for device in spreads["device"].unique())])
+    asked = [
+        set(pair) == set(question or pair) for pair in zip(spreads["framework"], spreads["reference"], strict=True)
+    ]
+    verdicts = [1, max(1, sum(asked))]
+    spreads = pd.concat([spreads, *(_pooled(spreads, device, verdicts) for device in spreads["device"].unique())])
     for column, difference in DIFFERENCES.items():
         spreads[column] = [
             rounds_to_find(sd, difference, 1 - (1 - confidence) / verdicts)
@@ -86,14 +90,12 @@ def power_table(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
     return spreads.astype(COLUMNS).reset_index(drop=True)
 
 
-def _pooled(spreads: pd.DataFrame, device: str) -> pd.DataFrame:
+def _pooled(spreads: pd.DataFrame, device: str, verdicts: list[int]) -> pd.DataFrame:
     """The two rows of a device."""
     ours = spreads[spreads["device"] == device]
     freedom = ours["degrees_of_freedom"].sum()
     sd = math.sqrt((ours["degrees_of_freedom"] * ours["log_ratio_sd"] ** 2).sum() / freedom)
-    return pd.DataFrame(
-        {"device": device, "log_ratio_sd": sd, "degrees_of_freedom": freedom, "verdicts": [1, len(spreads)]}
-    )
+    return pd.DataFrame({"device": device, "log_ratio_sd": sd, "degrees_of_freedom": freedom, "verdicts": verdicts})
 
 
 def report(table: pd.DataFrame, confidence: float, source: Path) -> str:
@@ -119,10 +121,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m framebench.analyse.power", description=main.__doc__)
     parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
     parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
+    parser.add_argument("--question", nargs=2, metavar="FRAMEWORK", help="the two that the question is about")
     parser.add_argument("--page", required=True, type=Path, metavar="FILE.md", help="whose section `power` is written")
     options = parser.parse_args(arguments)
     try:
-        table = power_table(read_table(options.measurements), options.confidence)
+        table = power_table(read_table(options.measurements), options.confidence, options.question)
         markdown.write_section(options.page, "power", report(table, options.confidence, options.measurements))
     except (TableError, OSError, ValueError) as error:
         sys.exit(str(error))

@@ -1,7 +1,9 @@
 """The mean of paired ratios over rounds, the interval in which the true ratio is expected, and its verdict."""
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from statistics import covariance, mean, stdev, variance
 
@@ -107,6 +109,23 @@ def p_value(ratios: Sequence[float], first: int | None = None) -> float | None:
     return max(_two_sided(distance, error, freedom) for error, freedom in _errors(logs, first))
 
 
+def same_p_value(ratios: Sequence[float], margin: float, first: int | None = None) -> float | None:
+    """The p-value of a true ratio that is not within 1 / (1 + margin) to 1 + margin, `margin` such as 0.1 for 10 %.
+
+    The larger p-value of two one-sided t tests on the log ratios, of a true ratio at or below the lower end and of one
+    at or above the upper end (Schuirmann, "A Comparison of the Two One-Sided Tests Procedure and the Power Approach for
+    Assessing the Equivalence of Average Bioavailability", Journal of Pharmacokinetics and Biopharmaceutics 15, 1987).
+    With `first` the larger one of the two spreads that `geometric_mean_interval` looks at; None where there is no
+    interval. Raises ValueError as `geometric_mean_interval` does, and for a margin that is not positive and finite.
+    """
+    limit = _limit(margin)
+    logs = _logs(ratios)
+    if len(logs[:first]) < MIN_ROUNDS:
+        return None
+    distance = limit - abs(mean(logs))
+    return max(_one_sided(distance, error, freedom) for error, freedom in _errors(logs, first))
+
+
 def ratio_of_independent(
     values: Sequence[float], others: Sequence[float], confidence: float
 ) -> tuple[Estimate, float | None]:
@@ -136,11 +155,37 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6, 1979). It holds however
     the p-values depend on each other, as those of pairs with a side in common do.
     """
+    return _step_down(p_values, range(len(p_values)))
+
+
+def family(differences: Sequence[float], samenesses: Sequence[float]) -> tuple[list[float], list[float]]:
+    """The p-values of a difference and of sameness of m pairs, one each per pair, adjusted for being asked together.
+
+    At most a share `a` of pages has any false claim, of a difference or of sameness, by adjusted p < a. Holm's method
+    with 2m hypotheses would do, but a pair's two cannot both be true: a ratio is not 1 and outside the margin at once.
+    So only as many can be true as there are pairs, and each p-value, from the smallest on, is multiplied by the number
+    of pairs of which a hypothesis is still left, m at first (Shaffer, "Modified Sequentially Rejective Multiple Test
+    Procedures", Journal of the American Statistical Association 81, 1986).
+    Raises ValueError where there are more p-values of one kind than of the other.
+    """
+    pairs = len(differences)
+    if len(samenesses) != pairs:
+        raise ValueError(f"there are {pairs} p-values of a difference and {len(samenesses)} of sameness")
+    adjusted = _step_down([*differences, *samenesses], [*range(pairs)] * 2)
+    return adjusted[:pairs], adjusted[pairs:]
+
+
+def _step_down(p_values: Sequence[float], exclusive: Sequence[Hashable]) -> list[float]:
+    """Adjusts p-values whose hypotheses are in groups, `exclusive` naming each one's, of which one at most is true."""
     adjusted = [1.0] * len(p_values)
+    left = Counter(exclusive)
+    groups = len(left)
     largest = 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, (len(p_values) - rank) * p_values[place])
+    for place in sorted(range(len(p_values)), key=p_values.__getitem__):
+        largest = max(largest, groups * p_values[place])
         adjusted[place] = min(1.0, largest)
+        left[exclusive[place]] -= 1
+        groups -= not left[exclusive[place]]
     return adjusted
 
 
@@ -168,9 +213,48 @@ def rounds_needed(
     return max(at_least, math.ceil(min(needed, at_most)))
 
 
+def rounds_to_decide(
+    deviation: float, confidence: float, margin: float, comparisons: int, *, at_least: int, at_most: int
+) -> int | None:
+    """How many rounds decide a pair whatever its true ratio is: different from 1, or the same within `margin`.
+
+    From the standard deviation of a round's log ratio alone: the fewest n from `at_least` to `at_most` with
+    (t1 + t2) * deviation / sqrt(n) <= log(1 + margin), t1 the 1 - a / 2 and t2 the 1 - a quantile of Student's
+    distribution with n - 1 degrees of freedom, a = (1 - confidence) / comparisons (Bonferroni). Then a mean that is
+    too near 0 for the two-sided test is far enough from the margin for the two one-sided ones. None where `at_most`
+    rounds are not enough.
+    Raises ValueError for a deviation that is negative or not finite, a level that is not between 0 and 1, a margin that
+    is not positive and finite, fewer than one comparison, and limits that contradict each other or begin below
+    MIN_ROUNDS.
+    """
+    _check_level(confidence)
+    limit = _limit(margin)
+    if not 0 <= deviation < math.inf:
+        raise ValueError(f"deviation is {deviation}, expected a standard deviation")
+    if comparisons < 1:
+        raise ValueError(f"comparisons is {comparisons}, expected at least 1")
+    if not MIN_ROUNDS <= at_least <= at_most:
+        raise ValueError(f"at_least is {at_least} and at_most {at_most}, expected {MIN_ROUNDS} <= at_least <= at_most")
+    level = (1 - confidence) / comparisons
+
+    def decided(rounds: int) -> bool:
+        both = _quantile(1 - level, rounds - 1) + _quantile(1 - 2 * level, rounds - 1)
+        return both * deviation / math.sqrt(rounds) <= limit
+
+    rounds = at_least + bisect_left(range(at_least, at_most + 1), True, key=decided)
+    return rounds if rounds <= at_most else None
+
+
 def _check_level(confidence: float) -> None:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}, expected a level between 0 and 1, such as 0.95")
+
+
+def _limit(margin: float) -> float:
+    """The distance of a log ratio from 0 from which on it is outside the margin."""
+    if not 0 < margin < math.inf:
+        raise ValueError(f"margin is {margin}, expected a positive share, such as 0.1")
+    return math.log1p(margin)
 
 
 def _logs(values: Sequence[float]) -> list[float]:
@@ -190,9 +274,14 @@ def _errors(logs: Sequence[float], first: int | None) -> list[tuple[float, int]]
 
 
 def _two_sided(distance: float, error: float, freedom: int) -> float:
+    return min(1.0, 2 * _one_sided(distance, error, freedom))
+
+
+def _one_sided(distance: float, error: float, freedom: int) -> float:
+    """The p-value of a true distance of 0 or below."""
     if error == 0:
-        return 0.0 if distance else 1.0
-    return 2 * float(stdtr(freedom, -distance / error))
+        return float(distance <= 0)
+    return float(stdtr(freedom, -distance / error))
 
 
 def _quantile(confidence: float, freedom: int) -> float:

@@ -10,7 +10,7 @@ from pkgutil import iter_modules
 import pandas as pd
 
 # Parameters that a campaign's configuration gives; every other is a need, which is read from a file.
-SETTINGS = ("confidence", "across_cards", "baseline")
+SETTINGS = ("confidence", "same_within", "across_cards", "question", "baseline")
 
 
 def needs(make: Callable) -> list[str]:

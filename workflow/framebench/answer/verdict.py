@@ -11,7 +11,7 @@ import pandas as pd
 
 from framebench import languages, workloads
 from framebench.analyse import agreement, given, machines, overhead, selection, why
-from framebench.analyse.comparisons import ACROSS
+from framebench.analyse.comparisons import ACROSS, DECIDED, FASTER, MOST_ROUNDS, PAGE, QUESTION, SAME, SLOWER, UNDECIDED
 from framebench.analyse.table import TableError, flagged, one_line
 from framebench.answer import gains
 from framebench.languages import Language
@@ -21,7 +21,6 @@ from framebench.record import BLOCK, CELL, STAND_IN
 # The order of the sentences: what one gets without tuning anything comes first.
 SPOKEN_OF = ["device", "track", "precision", "workload", "input"]
 
-NO_DIFFERENCE = "no difference shown"
 BUSY = "busy_machine"
 # Verdicts of agreement.csv on two versions → what is said of them.
 VERSIONS = {agreement.SLOWER: "verdict_slower_since", agreement.FASTER: "verdict_faster_since"}
@@ -34,7 +33,7 @@ REASONS = {why.DEVICE: "why_device", why.HOST: "why_host", why.BOTH: "why_both"}
 
 # The tables that the sentences are made of; of merged results agreement.csv too.
 NEEDS = ("measurements", "comparisons", "effects", "overhead", "why")
-SETTINGS = ("baseline",)
+SETTINGS = ("baseline", "question")
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ class Sentence:
 
 
 @dataclass(frozen=True)
-class Question:
-    """Which of two frameworks is the faster in one block; `runs` holds the block's runs."""
+class Asked:
+    """Two frameworks of one block, of which one may be the faster; `runs` holds the block's runs."""
 
     runs: pd.DataFrame
     framework: str
@@ -70,6 +69,7 @@ def sentences(
     language: Language,
     labels: Mapping[str, str],
     baseline: str = "tensorflow",
+    question: Sequence[str] | None = None,
     results: Path = Path("results"),
     agreement: pd.DataFrame | None = None,
 ) -> list[Sentence]:
@@ -77,21 +77,21 @@ def sentences(
 
     First, whether any run was made without the card that it names. Per device, track, precision, workload, input
     and pair: the answer at the article's batch size, and what the other sizes answer. Then what tuned settings gain,
-    what Keras itself costs, of merged results which version of a framework made it slower or faster, that verdicts are
-    adjusted for their number, where runs failed, and where the machine was busy, with a command that deletes such
+    what Keras itself costs, of merged results which version of a framework made it slower or faster, how many verdicts
+    are adjusted together, where runs failed, and where the machine was busy, with a command that deletes such
     records in `results`.
     `labels` gives the display name of each framework.
     """
     at_size = selection.at_article_size(measurements, article_batch_sizes)
     said = [Sentence(language["stand_in"], "measurements")] if flagged(measurements, STAND_IN).any() else []
-    for question in _questions(at_size, baseline):
-        other = _other_sizes(question, comparisons, language, labels)
-        text = " ".join(filter(None, [_answer(question, comparisons, language, labels), other]))
-        said.append(Sentence(text, "comparisons", question.block.to_dict()))
+    for asked in _asked(at_size, baseline, question):
+        other = _other_sizes(asked, comparisons, language, labels)
+        text = " ".join(filter(None, [_answer(asked, comparisons, language, labels), other]))
+        said.append(Sentence(text, "comparisons", asked.block.to_dict()))
     said += _gains(measurements, effects, language, article_batch_sizes, labels)
     said += _costs(measurements, overhead, language, article_batch_sizes, labels)
     for runs in _default_blocks(measurements, article_batch_sizes):
-        said += _why(runs, why, language, labels, baseline)
+        said += _why(runs, why, language, labels, pairs(runs["framework"].unique(), baseline, question))
     if agreement is not None:
         said += _versions(agreement, language, labels)
     said += [Sentence(text, "comparisons") for text in adjustment(comparisons, language)]
@@ -120,28 +120,38 @@ def answers(
     runs: pd.DataFrame,
     language: Language,
     labels: Mapping[str, str],
+    *,
     baseline: str,
+    question: Sequence[str] | None = None,
 ) -> list[str]:
     """One sentence per pair, as `pairs` has them, in each block of `runs`.
 
     The faster framework is the subject, so that a ratio said is at least 1.
     """
-    return [_answer(question, comparisons, language, labels) for question in _questions(runs, baseline)]
+    return [_answer(asked, comparisons, language, labels) for asked in _asked(runs, baseline, question)]
 
 
 def adjustment(comparisons: pd.DataFrame, language: Language) -> list[str]:
-    """That the verdicts are adjusted for their number, where there is more than one."""
-    number = _number(comparisons)
-    return [language["verdict_adjusted"].format(comparisons=number)] if number > 1 else []
+    """How many verdicts are adjusted together, the question's and the others, where there is more than one."""
+    asked, others = (_number(comparisons, family) for family in (QUESTION, PAGE))
+    key = "verdict_adjusted_apart" if asked and others else "verdict_adjusted"
+    text = language[key].format(comparisons=asked or others, others=others)
+    return [text] if asked + others > 1 else []
 
 
-def _number(comparisons: pd.DataFrame) -> int:
-    """How many verdicts were adjusted together; each stands in the table twice, once from either side."""
-    return comparisons["p_adjusted"].notna().sum() // 2
+def _number(comparisons: pd.DataFrame, family: str) -> int:
+    """How many verdicts of a family were adjusted; each stands in the table twice, once from either side."""
+    return comparisons.loc[comparisons["family"] == family, "p_adjusted"].notna().sum() // 2
 
 
-def pairs(frameworks: Collection[str], baseline: str) -> list[tuple[str, str]]:
-    """The pairs spoken of: PyTorch with each Keras; where there is no such pair, every framework with `baseline`."""
+def pairs(frameworks: Collection[str], baseline: str, question: Sequence[str] | None = None) -> list[tuple[str, str]]:
+    """The pairs spoken of: that which the `question` names, where both are among the frameworks.
+
+    Else PyTorch with each Keras; where there is no such pair, every framework with `baseline`.
+    """
+    if question and set(question) <= set(frameworks):
+        first, second = question
+        return [(first, second)]
     frameworks = sorted(frameworks)
     keras = [framework for framework in frameworks if framework.startswith("keras-")]
     if "pytorch" in frameworks and keras:
@@ -149,20 +159,20 @@ def pairs(frameworks: Collection[str], baseline: str) -> list[tuple[str, str]]:
     return [(framework, baseline) for framework in frameworks if framework != baseline]
 
 
-def _questions(runs: pd.DataFrame, baseline: str) -> Iterator[Question]:
+def _asked(runs: pd.DataFrame, baseline: str, question: Sequence[str] | None) -> Iterator[Asked]:
     """The pairs in each block of `runs`, in the order in which they are spoken of."""
-    asked = pairs(runs["framework"].unique(), baseline)
+    spoken_of = pairs(runs["framework"].unique(), baseline, question)
     # Not by the alphabet: every framework's own precision first.
     keys = [runs["precision"] != "float32" if key == "precision" else key for key in SPOKEN_OF]
     for _, of_block in runs.groupby([*keys, "precision", "batch_size"]):
-        for framework, reference in asked:
-            yield Question(of_block, framework, reference)
+        for framework, reference in spoken_of:
+            yield Asked(of_block, framework, reference)
 
 
-def _answer(question: Question, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
-    key, values = _finding(question, comparisons, language, labels)
-    device = selection.device_name(question.runs, question.block["device"])
-    return language[key].format(**values, device=device, cell=_cell(question.block, language))
+def _answer(asked: Asked, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
+    key, values = _finding(asked, comparisons, language, labels)
+    device = selection.device_name(asked.runs, asked.block["device"])
+    return language[key].format(**values, device=device, cell=_cell(asked.block, language))
 
 
 def _cell(block: pd.Series, language: Language) -> str:
@@ -181,15 +191,15 @@ def _cell(block: pd.Series, language: Language) -> str:
 
 
 def _finding(
-    question: Question, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]
+    asked: Asked, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]
 ) -> tuple[str, dict[str, object]]:
-    """Key of the sentence that answers the question, and its values."""
-    framework, reference = question.framework, question.reference
+    """Key of the sentence that answers what is asked, and its values."""
+    framework, reference = asked.framework, asked.reference
     values: dict[str, object] = {"framework": labels[framework], "reference": labels[reference]}
-    sides = {side: question.runs[question.runs["framework"] == side] for side in (framework, reference)}
+    sides = {side: asked.runs[asked.runs["framework"] == side] for side in (framework, reference)}
     failures = [_side(runs, labels[side], language) for side, runs in sides.items() if selection.state(runs) != "ok"]
-    compared = _compared(question, comparisons)
-    compared = compared[compared["batch_size"] == question.block["batch_size"]]
+    compared = _compared(asked, comparisons)
+    compared = compared[compared["batch_size"] == asked.block["batch_size"]]
     if failures or compared.empty:
         reason = ", ".join(failures) or language["status_not_measured"]
         return "verdict_not_comparable", values | {"reason": reason}
@@ -200,14 +210,16 @@ def _finding(
         return "verdict_not_comparable", values | {"reason": reason}
     values |= _ratios(ratio=row["ratio"], low=row["ci_low"], high=row["ci_high"])
     values |= {"confidence": 100 * row["confidence"], "rounds": row["rounds"]}
-    if row["verdict"] == NO_DIFFERENCE:
-        if row["ci_low"] <= 1 <= row["ci_high"]:
-            return "verdict_no_difference", values
-        return "verdict_not_after_adjusting", values | {"comparisons": _number(comparisons)}
-    if row["verdict"] == "slower":
+    values |= {"within": 100 * row["same_within"], "needed": row["rounds_to_decide"], "most": MOST_ROUNDS}
+    if row["verdict"] == UNDECIDED:
+        return "verdict_undecided" if pd.notna(row["rounds_to_decide"]) else "verdict_undecidable", values
+    if row["verdict"] == SAME:
+        return "verdict_same", values
+    if row["verdict"] == SLOWER:
         values |= {"framework": labels[reference], "reference": labels[framework]}
         values |= _ratios(ratio=1 / row["ratio"], low=1 / row["ci_high"], high=1 / row["ci_low"])
-    return "verdict_faster", values
+    within = row["p_same_adjusted"] < 1 - row["confidence"]
+    return "verdict_faster_within" if within else "verdict_faster", values
 
 
 def _ratios(**ratios: float) -> dict[str, str]:
@@ -220,10 +232,10 @@ def _ratios(**ratios: float) -> dict[str, str]:
     return {name: said(ratio) for name, ratio in ratios.items()}
 
 
-def _compared(question: Question, comparisons: pd.DataFrame) -> pd.DataFrame:
-    """The comparisons of the question's pair at every batch size of its block, in their order."""
-    alike = (comparisons[selection.PANEL] == question.block[selection.PANEL]).all(axis=1)
-    pair = (comparisons["framework"] == question.framework) & (comparisons["reference"] == question.reference)
+def _compared(asked: Asked, comparisons: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons of the asked pair at every batch size of its block, in their order."""
+    alike = (comparisons[selection.PANEL] == asked.block[selection.PANEL]).all(axis=1)
+    pair = (comparisons["framework"] == asked.framework) & (comparisons["reference"] == asked.reference)
     return comparisons[alike & pair].sort_values("batch_size")
 
 
@@ -236,23 +248,23 @@ def _side(runs: pd.DataFrame, label: str, language: Language) -> str:
     return language["verdict_side_reason"].format(framework=label, status=status, reason=one_line(reasons.iloc[0], 120))
 
 
-def _other_sizes(question: Question, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
-    """What the other batch sizes of the question's block answer, in one sentence; empty where no size answers."""
-    compared = _compared(question, comparisons)
-    winners = {"faster": labels[question.framework], "slower": labels[question.reference]}
-    answers = compared["verdict"].where(compared["verdict"].isin([*winners, NO_DIFFERENCE]), "")
+def _other_sizes(asked: Asked, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
+    """What the other batch sizes of the asked block answer, in one sentence; empty where no size answers."""
+    compared = _compared(asked, comparisons)
+    winners = {FASTER: labels[asked.framework], SLOWER: labels[asked.reference]}
+    answers = compared["verdict"].where(compared["verdict"].isin([*DECIDED, UNDECIDED]), "")
     if not answers.any():
         return ""
-    here = compared["batch_size"] == question.block["batch_size"]
+    here = compared["batch_size"] == asked.block["batch_size"]
     main = "".join(answers[here])
     found: dict[tuple[str, str], list[str]] = {}
     for batch_size, answer in zip(compared["batch_size"][~here], answers[~here], strict=True):
         if not answer:
             key = "verdict_size_none"
-        elif answer == main:
-            key = "verdict_size_same"
         elif answer not in winners:
-            key = "verdict_size_no_difference"
+            key = f"verdict_size_{answer}"
+        elif answer == main:
+            key = "verdict_size_alike"
         else:
             key = "verdict_size_flips" if main in winners else "verdict_size_faster"
         found.setdefault((key, winners.get(answer, "")), []).append(str(batch_size))
@@ -342,15 +354,19 @@ def _cost(row: Mapping[Any, Any], language: Language, labels: Mapping[str, str])
 
 
 def _why(
-    runs: pd.DataFrame, whys: pd.DataFrame, language: Language, labels: Mapping[str, str], baseline: str
+    runs: pd.DataFrame,
+    whys: pd.DataFrame,
+    language: Language,
+    labels: Mapping[str, str],
+    asked: Sequence[tuple[str, str]],
 ) -> Iterator[Sentence]:
     """A sentence on a block, of its `runs`: where it shows, whether device or host makes the difference of a pair.
 
-    Of the pairs that are asked about, and of each Keras with what computes under it.
+    Of the pairs that are `asked` about, and of each Keras with what computes under it.
     """
     block, frameworks = runs.iloc[0][BLOCK], runs["framework"].unique()
     natives = [(one, native) for one in frameworks if (native := catalogue.beneath(one, frameworks))]
-    spoken_of = {frozenset(pair) for pair in [*pairs(frameworks, baseline), *natives]}
+    spoken_of = {frozenset(pair) for pair in [*asked, *natives]}
     rows = whys[(whys[BLOCK] == block).all(axis=1) & whys["finding"].isin(REASONS)].to_dict("records")
     told = []
     for row in rows:

@@ -1,6 +1,6 @@
 """The article's chart from our own measurements: speed relative to a baseline, with intervals."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,7 @@ def draw(
     device: str,
     track: str,
     baseline: str,
+    question: Sequence[str] | None = None,
     article_batch_sizes: Mapping[str, int],
     language: Language,
     labels: Mapping[str, str],
@@ -82,7 +83,7 @@ def draw(
     if runs.empty:
         raise ValueError(f"device '{device}' has no measurements of track {track} in float32 to draw")
     speeds = relative_speeds(runs, comparisons, baseline)
-    footer = verdict.answers(comparisons, runs, language, labels, baseline)
+    footer = verdict.answers(comparisons, runs, language, labels, baseline=baseline, question=question)
     footer += verdict.adjustment(comparisons, language)
     footer += caption(speeds, comparisons, language)
     footer.append(drawing.provenance(runs, language, labels))

@@ -14,7 +14,7 @@ from framebench.figures import drawing
 from framebench.languages import Language
 
 # What a line is: heading above the lines that share it; label at the left, words at the right; the numbers,
-# NaN where there are none; `shown`: filled, since the ratio is shown to differ from 1; `barred`: hatched.
+# NaN where there are none; `shown`: filled, since something is shown of the ratio; `barred`: hatched.
 COLUMNS = [
     "heading",
     "label",

@@ -1,28 +1,27 @@
 """How many times as fast: the ratio of every compared pair in every block, with its interval."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from framebench.analyse import selection
+from framebench.analyse.comparisons import DECIDED
 from framebench.answer import verdict
 from framebench.figures import drawing, forest, registry
 from framebench.languages import Language
 from framebench.record import BLOCK
 
-# The question itself, drawn first: a value right of 1 means that PyTorch is the faster.
-QUESTION = ("pytorch", "keras-tensorflow")
 
-
-def compared(comparisons: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """The comparisons drawn, in order: the question's pair, then each framework against `baseline`.
+def compared(comparisons: pd.DataFrame, baseline: str, question: Sequence[str] | None) -> pd.DataFrame:
+    """The comparisons drawn, in order: the pair that the `question` names, then each framework against `baseline`.
 
     Rows of comparisons.csv, block by block inside a pair.
     """
     against_baseline = sorted(comparisons.loc[comparisons["reference"] == baseline, "framework"].unique())
     drawn = [comparisons.iloc[:0]]
-    for framework, reference in dict.fromkeys([QUESTION, *((framework, baseline) for framework in against_baseline)]):
+    against = [(framework, baseline) for framework in against_baseline]
+    for framework, reference in dict.fromkeys([*([tuple(question)] if question else []), *against]):
         of_pair = comparisons[(comparisons["framework"] == framework) & (comparisons["reference"] == reference)]
         drawn.append(of_pair.sort_values(BLOCK))
     return pd.concat(drawn, ignore_index=True)
@@ -33,12 +32,13 @@ def draw(
     comparisons: pd.DataFrame,
     *,
     baseline: str,
+    question: Sequence[str] | None = None,
     article_batch_sizes: Mapping[str, int],
     language: Language,
     labels: Mapping[str, str],
 ) -> Figure:
     """One panel per track, in it one line per block and pair; the answer in words opens the small print."""
-    rows = compared(comparisons, baseline)
+    rows = compared(comparisons, baseline, question)
     reasons = rows["verdict"].map(selection.obstacle)
     notes = {reason: i for i, reason in enumerate(filter(None, reasons.unique()), start=1)}
     several_devices = measurements["device"].nunique() > 1
@@ -54,7 +54,7 @@ def draw(
                 ),
                 "label": drawing.row_title(row | {"track": "default"}, language, several_devices),
                 "words": forest.in_words(row, language) + (f" ({notes[reason]})" if reason else ""),
-                "shown": row["verdict"] in ("faster", "slower") and pd.notna(row["ci_low"]),
+                "shown": row["verdict"] in DECIDED and pd.notna(row["ci_low"]),
                 "barred": bool(reason),
             }
             | {"colour": colour, "marker": "o"}
@@ -63,7 +63,7 @@ def draw(
     panels = list(lines.groupby("track")) or [("default", lines)]
 
     chosen = selection.article_form(measurements, "default", article_batch_sizes)
-    footer = verdict.answers(comparisons, chosen, language, labels, baseline)
+    footer = verdict.answers(comparisons, chosen, language, labels, baseline=baseline, question=question)
     footer += verdict.adjustment(comparisons, language)
     footer += [f"({i}) {language['not_comparable']}: {reason}" for reason, i in notes.items()]
     footer.append(language["note_ratio"].format(confidence=100 * drawing.confidence_of(comparisons)))

@@ -1,6 +1,5 @@
 """Another memory allocator for the measuring process, preloaded from a package of its environment's lock."""
 
-import sys
 from pathlib import Path
 
 # What to preload, in this order, from the lib folder of the environment; `system` is the C library's own.
@@ -12,12 +11,12 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 }
 
 
-def preload(allocator: str) -> dict[str, str]:
-    """The environment variable that makes a process of this environment use the allocator, if it needs one.
+def preload(allocator: str, prefix: str) -> dict[str, str]:
+    """The environment variable that makes a process of the environment at `prefix` use the allocator, if it needs one.
 
     FileNotFoundError naming a library that the environment lacks: the loader would go on without it.
     """
-    paths = [Path(sys.prefix, "lib", name) for name in LIBRARIES[allocator]]
+    paths = [Path(prefix, "lib", name).absolute() for name in LIBRARIES[allocator]]
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"{path} is missing, which the allocator {allocator} needs")

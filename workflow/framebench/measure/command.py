@@ -3,8 +3,7 @@
 import argparse
 import json
 import os
-import sys
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -30,27 +29,34 @@ def parser(module: str, description: str | None, decided: Container[str] = ()) -
         "--protocol", type=lambda text: Protocol.of(json.loads(text)), required=True, help="JSON of a Protocol"
     )
     parser.add_argument("--data", required=True, help="npz with samples and labels")
-    parser.add_argument("--environment", type=Path, required=True, help="prefix that this interpreter must have")
-    parser.add_argument("--lock-digest", required=True)
-    parser.add_argument("--site", action="store_true", help="this interpreter is the site's own")
+    parser.add_argument("--modules", default="", help="start of a bash command that loads what interpreters need")
     parser.add_argument("--parent", type=int, default=os.getppid(), help="process to die with (default: the caller)")
-    parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True, help="JSON: what was measured")
     return parser
 
 
-@contextmanager
-def leased(arguments: argparse.Namespace, **decided: Any) -> Iterator[Request]:
-    """The request that such arguments make with what the command has `decided`, and its device leased meanwhile.
+def add_interpreter(parser: argparse.ArgumentParser) -> None:
+    """The options of a command that measures in one framework: its interpreter, and one log and output."""
+    parser.add_argument("--python", required=True, help="interpreter that the framework is installed for")
+    parser.add_argument("--environment", required=True, help="prefix that this interpreter must have")
+    parser.add_argument("--lock-digest", required=True)
+    parser.add_argument("--site", action="store_true", help="this interpreter is the site's own")
+    parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="JSON: what was measured")
 
-    Ends the process where it runs in another environment than it was told.
-    """
+
+@contextmanager
+def leased(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The values of such arguments, with the device that was allocated, while that device is leased."""
     die_with(arguments.parent)
-    if Path(sys.prefix).resolve() != arguments.environment.resolve():
-        sys.exit(f"{arguments.environment}: this is not the environment of the interpreter that runs ({sys.prefix})")
-    told = vars(arguments) | decided
+    told = vars(arguments)
     if arguments.allocated:
         told["uuid"], told["refused"] = allocation.bound(arguments.allocated)
-    of_request = {field.name: told[field.name] for field in fields(Request) if field.name in told}
     with lease(told["uuid"] or arguments.device):
-        yield Request(cell=Cell.of(told), **of_request)
+        yield told
+
+
+def request(told: Mapping[str, Any], **decided: Any) -> Request:
+    """The request that these values make with what the command has `decided`; others are not looked at."""
+    told = {**told, **decided}
+    of_request = {field.name: told[field.name] for field in fields(Request) if field.name in told}
+    return Request(cell=Cell.of(told), **of_request)

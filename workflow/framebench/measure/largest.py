@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from framebench import record
 from framebench.measure import command
+from framebench.measure import round as of_block
 from framebench.measure.protocol import few_steps
-from framebench.measure.supervisor import SHARED, supervise
+from framebench.measure.supervisor import SHARED, Member
 from framebench.record import STAND_IN
 
 RESOLUTION = 16  # the batch found is within 1/16 of the smallest that ran out of memory
@@ -83,6 +84,7 @@ def _next(trains: int, too_large: int | None, start: int, at_most: int) -> int |
 
 def main() -> None:
     parser = command.parser("framebench.measure.largest", __doc__, decided=("track", "input", "batch_size"))
+    command.add_interpreter(parser)
     parser.add_argument("--host-memory-mib", type=int, help="what a trial may take; needed without a GPU")
     parser.add_argument("--start", type=int, required=True, help="batch size of the first trial")
     parser.add_argument("--at-most", type=int, required=True, help="largest batch size that is tried")
@@ -94,7 +96,8 @@ def main() -> None:
     def run(batch_size: int) -> Trial:
         number = len(runs) + 1
         asked = replace(request, cell=replace(request.cell, batch_size=batch_size), round=number, order=number)
-        runs.append(supervise(asked, arguments.log.with_name(f"{arguments.log.stem}-batch-{batch_size}.log")))
+        log = arguments.log.with_name(f"{arguments.log.stem}-batch-{batch_size}.log")
+        runs.extend(of_block.measure([Member(asked, log)]))
         trial = Trial(**{field.name: runs[-1][field.name] for field in fields(Trial)})
         where = f"{arguments.workload} in {arguments.framework} ({arguments.precision}) on {arguments.device}"
         outcome = "trains" if trial.status == "ok" else f"{trial.status}: {trial.reason}"
@@ -102,7 +105,8 @@ def main() -> None:
         return trial
 
     of_trial = {"batches": 1, "weights_only": True, "protocol": few_steps(arguments.protocol)}
-    with command.leased(arguments, track="default", input="device", batch_size=arguments.start, **of_trial) as request:
+    with command.leased(arguments) as told:
+        request = command.request(told, track="default", input="device", batch_size=arguments.start, **of_trial)
         found, trials = search(arguments.start, arguments.at_most, run)
     identity = ("device", "workload", "framework", "precision", "host_memory_mib")
     searched = {name: getattr(arguments, name) for name in identity} | asdict(found)

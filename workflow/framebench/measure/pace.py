@@ -2,7 +2,7 @@
 
 The training loop belongs to the framework; this only listens. A run is a row of intervals of steps with
 one synchronisation at the end of each: the first step, groups of the warm-up, the timed blocks, and single
-steps for the latency.
+steps for the latency. Before its timed blocks it waits for its turn, as the processes of a round take turns.
 """
 
 import gc
@@ -11,8 +11,10 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from math import ceil
 from statistics import median
+from typing import Protocol
 
 from framebench.measure.protocol import Blocks, Warmup
+from framebench.measure.turns import TIMED, WARM
 
 GROUPS_COMPARED = 3  # warm-up: the median of the last three groups against that of the three before
 
@@ -41,18 +43,31 @@ class Timeline:
     first: Interval | None = None
     warmup: list[Interval] = field(default_factory=list)
     warmup_converged: bool = False
+    lead_in_s: float = 0.0  # in all, of the steps at the start of each turn that are not timed
     blocks: list[Interval] = field(default_factory=list)
     synced: list[Interval] = field(default_factory=list)
+
+
+class Turns(Protocol):
+    """Turns that are waited for: see `framebench.measure.turns`."""
+
+    def wait(self, state: str) -> int:
+        """Blocks that may be timed now; 0: no more."""
 
 
 class Pace:
     """Drives one run. `start()` just before the training loop, then `over()` after every step."""
 
     def __init__(
-        self, warmup: Warmup, blocks: Blocks, synced_steps: int, clock_ns: Callable[[], int] = time.perf_counter_ns
+        self,
+        warmup: Warmup,
+        blocks: Blocks,
+        turns: Turns,
+        synced_steps: int = 0,
+        clock_ns: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         self.timeline = Timeline()
-        self._plan = _plan(self.timeline, warmup, blocks, synced_steps)
+        self._plan = _plan(self.timeline, warmup, blocks, turns, synced_steps)
         self._clock_ns = clock_ns
 
     def start(self) -> None:
@@ -91,7 +106,9 @@ class MoreWork:
         return self._pace.over(synchronise, steps)
 
 
-def _plan(timeline: Timeline, warmup: Warmup, blocks: Blocks, synced_steps: int) -> Generator[int, Interval, None]:
+def _plan(
+    timeline: Timeline, warmup: Warmup, blocks: Blocks, turns: Turns, synced_steps: int
+) -> Generator[int, Interval, None]:
     """Yields how many steps the next interval takes and is sent that interval when it is over."""
     timeline.first = yield 1
 
@@ -111,8 +128,14 @@ def _plan(timeline: Timeline, warmup: Warmup, blocks: Blocks, synced_steps: int)
     gc.collect()
     gc.freeze()
     step_s = median(group.step_s for group in groups[-GROUPS_COMPARED:])
-    for _ in range(blocks.count):
-        timeline.blocks.append((yield max(blocks.min_steps, ceil(blocks.min_s / step_s))))
+    state = WARM
+    while count := turns.wait(state):
+        # Who computed meanwhile has emptied the caches.
+        lead_in = yield max(1, ceil(blocks.lead_in_s / step_s))
+        timeline.lead_in_s += lead_in.s
+        for _ in range(count):
+            timeline.blocks.append((yield max(blocks.min_steps, ceil(blocks.min_s / step_s))))
+        state = TIMED
     gc.unfreeze()
 
     for _ in range(synced_steps):

@@ -1,34 +1,81 @@
 """How far a campaign is, in one line for the person who waits for it."""
 
 import json
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from framebench.measure.request import Request
-
-RECENT = 30  # records that the estimate looks at: about one round of the default matrix
+RECENT = 300  # records that the estimate looks at: more would take longer to read than they tell
 
 
-def line(request: Request, planned: int, runs: Path) -> str:
-    """One line: which run of how many, what is measured, and about how long is left.
+def line(
+    stage: str,
+    place: int,
+    planned: int,
+    what: Iterable[object],
+    *,
+    left_s: float | None = None,
+    may_add_s: float = 0,
+    now: datetime | None = None,
+) -> str:
+    """One line: the stage, which part of how many, what it is about, and how long it all takes from now on.
 
-    `runs` is the folder of records; the estimate is the mean time of its most recent ones.
+    `left_s` is the seconds left, None where they are not known; `may_add_s` those of the rounds that a rule may yet
+    add; `now` the local time, that of the clock where it is not given.
     """
-    cell = request.cell
-    track = [cell.track] if cell.track != "default" else []
-    size = [f"batch {cell.batch_size}", f"input {cell.input}", f"round {request.round}"]
-    what = " · ".join([cell.workload, cell.framework, *track, *size])
-    left = planned - request.order + 1
-    run_s = mean_process_s(runs)
-    estimate = f" · about {duration(left * run_s)} left" if run_s else ""
-    return f"[{request.order} of {planned}] {what}{estimate}"
+    count = f" {place} of {planned}" if planned else ""
+    parts = [f"[{stage}{count}] " + " · ".join(map(str, what))]
+    if left_s is not None:
+        now = now or datetime.now()
+        parts += [f"about {duration(left_s)} left, until {_clock(left_s, now)}"]
+        if may_add_s:
+            parts[-1] += f", up to {_clock(left_s + may_add_s, now)} with the rounds that are added"
+    return " · ".join(parts)
 
 
-def mean_process_s(runs: Path) -> float | None:
-    """Mean wall time in s of the most recent runs; None before the first."""
-    records = sorted(runs.rglob("round-*.json"), key=lambda path: path.stat().st_mtime)[-RECENT:]
-    times_s = [json.loads(path.read_text()).get("process_s") for path in records]
-    known_s = [time_s for time_s in times_s if time_s]
-    return sum(known_s) / len(known_s) if known_s else None
+def seconds_left(left: Iterable[Hashable], taken: Iterable[tuple[Hashable, float]]) -> float | None:
+    """Seconds that what is left takes: each as long as the last of the same name took, and else the mean of these.
+
+    `taken` are names with the seconds that each took, in the order of time; None where there are none.
+    """
+    newest = dict(taken)
+    if not newest:
+        return None
+    mean_s = sum(newest.values()) / len(newest)
+    return sum(newest.get(name, mean_s) for name in left)
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is left of a campaign."""
+
+    done: int
+    planned: int  # 0: not known
+    left_s: float | None
+    may_add_s: float
+
+
+def left(plan: Path) -> Left:
+    """What is left by `framebench.plan.matrix.write_planned`'s file; nothing is known where it is not there."""
+    try:
+        planned = json.loads(plan.read_text(encoding="utf-8"))
+    except OSError:
+        return Left(0, 0, None, 0)
+    # A record stands in the folder of its cell, so that the folder is the name of what takes alike.
+    written: list[tuple[float, Path]] = []
+    missing: list[Path] = []
+    for path in map(Path, planned["records"]):
+        try:
+            written.append((path.stat().st_mtime, path))
+        except OSError:
+            missing.append(path)
+    taken = []
+    for _, path in sorted(written)[-RECENT:]:
+        if seconds := json.loads(path.read_text(encoding="utf-8")).get("round_s"):
+            taken.append((path.parent, seconds))
+    left_s = seconds_left([path.parent for path in missing], taken)
+    return Left(len(written), len(planned["records"]), left_s, planned["may_add_s"])
 
 
 def duration(seconds: float) -> str:
@@ -37,3 +84,9 @@ def duration(seconds: float) -> str:
         return f"{round(seconds, -1):.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+
+
+def _clock(seconds: float, now: datetime) -> str:
+    """The time of day in so many seconds, with the date where it is another day: `14:32`, `2026-11-28 09:05`."""
+    end = now + timedelta(seconds=seconds)
+    return f"{end:%H:%M}" if end.date() == now.date() else f"{end:%Y-%m-%d %H:%M}"

@@ -37,6 +37,7 @@ class Allowed:
 
 Count = Annotated[int, Allowed("a whole number of at least 1", ge=1)]
 CountOrNone = Annotated[int, Allowed("a whole number of at least 0", ge=0)]
+Flag = Annotated[bool, Allowed("true or false")]
 Seconds = Annotated[float, Allowed("a number of seconds of at least 0", ge=0)]
 SomeSeconds = Annotated[float, Allowed("a number of seconds above 0", gt=0)]
 
@@ -67,6 +68,8 @@ class Blocks:
     """Shortest block in seconds."""
     min_steps: Count
     """Fewest steps of a block."""
+    lead_in_s: Seconds
+    """Seconds of steps that are not timed before the first block of a turn."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,10 @@ class Protocol:
     """CPU threads given to every framework, a number also where the file says `auto`."""
     warmup: Warmup
     blocks: Blocks
+    interleave: Literal["auto"] | Flag
+    """True where the blocks of all frameworks that are compared alternate; auto does so on CPUs alone."""
+    diagnosed_rounds: CountOrNone
+    """Rounds, the first ones, in which every run is followed by the diagnosis that the next keys tell of."""
     synced_steps: Count
     """Steps of the diagnostic pass that synchronises after each one."""
     profiled_steps: CountOrNone
@@ -91,6 +98,10 @@ class Protocol:
     """The answer to other processes that compute on the GPU of a run: flag it, or wait for their end."""
     timeout_s: SomeSeconds
     """Seconds after which a run is stopped."""
+
+    def interleaves(self, uuid: str | None) -> bool:
+        """Whether the blocks of what is compared alternate on the GPU of this UUID, or on the CPU."""
+        return not uuid if self.interleave == "auto" else self.interleave
 
     @property
     def shortest_s(self) -> float:
@@ -113,8 +124,10 @@ def few_steps(protocol: Protocol) -> Protocol:
     return replace(
         protocol,
         warmup=Warmup(min_s=0, min_steps=1, max_s=0, group_s=0, tolerance=1),
-        blocks=Blocks(count=1, min_s=0, min_steps=12),
-        synced_steps=2,
+        blocks=Blocks(count=1, min_s=0, min_steps=12, lead_in_s=0),
+        interleave=False,
+        diagnosed_rounds=0,
+        synced_steps=1,
         profiled_steps=0,
         other_processes="flag",
     )

@@ -15,7 +15,10 @@ class Request:
     cell: Cell
     protocol: Protocol
     data: str  # file of the samples
+    python: str  # interpreter that the measuring process runs in
+    environment: str  # prefix that this interpreter must have
     lock_digest: str
+    modules: str = ""  # start of a bash command that loads what the interpreter needs
     site: bool = False  # the interpreter is the site's own
     uuid: str | None = None  # of the GPU that is measured on; None on a CPU
     refused: str | None = None  # why there is no device
@@ -26,7 +29,7 @@ class Request:
     batches: int | None = None  # of data, the samples used again where they are too few; None: what they fill
     host_memory_mib: int | None = None  # that the measuring process may take; None: any
     weights_only: bool = False  # nothing is looked at that may need more memory than training did
-    diagnosis: bool = False  # some steps are profiled, and the device's ceilings measured
+    diagnosis: bool = False  # steps are timed one by one and profiled, and the device's ceilings measured
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

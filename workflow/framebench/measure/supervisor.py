@@ -1,27 +1,29 @@
-"""Runs one measuring process to its end, watches the machine meanwhile, and makes the record of what came of it."""
+"""A run under its supervisor: its process is started, given turns and watched, and a record made of what came of it."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import nullcontext, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from framebench import __version__, record
-from framebench.measure.allocator import preload
-from framebench.measure.devices import allocation, cpu, nvml, samples
+from framebench.measure.devices import cpu, nvml, samples
 from framebench.measure.devices.sampling import Sampling
+from framebench.measure.process import Process
 from framebench.measure.request import Request
 
 SHARED = "other_process_on_gpu"  # flag of a run before or after which another process computed on its card
 BUSY = "busy_machine"  # flag of a run beside which the machine had more to do than cpu.BUSY_CORES
-FREQUENCY_EVERY_S = 0.5
 OTHERS_EVERY_S = 1.0  # how often the processes of a card are asked for while they are waited for
+# Record fields in s of which the time of a process is the sum, with start_s and end_s: those of the start, the others.
+STARTING = ("import_s", "build_s", "data_s")
+PARTS = ("time_to_first_step_s", "warmup_s", "lead_in_s", "timed_s", "waiting_s", "check_s", "diagnosis_s")
 # What is written before a process is aborted in which memory ran out and no one caught that: by the C++ library; and by
 # TensorFlow where a thread gets no stack. The second may have other causes, and counts where memory was limited: by the
 # batch, which is all that differs between trials, the number of threads does not change.
@@ -29,67 +31,166 @@ BAD_ALLOC = "terminate called after throwing an instance of 'std::bad_alloc'"
 NO_THREAD = "creation via pthread_create() failed"
 
 
-def supervise(request: Request, log: Path, samples_path: Path | None = None) -> dict:
-    """Run the worker on `request` to its end or its timeout, its output into `log`; returns the run's record.
+@dataclass(frozen=True)
+class Member:
+    """A run that is asked for, and where its output goes; on a GPU, its samples too, if there is a file for them.
 
-    On a GPU, the samples of it go into the file `samples_path`, if one is named.
+    `expected_mib`: memory that such a run took before; None: not known.
     """
-    known = asked_for(request) | cpu.machine() | revision() | allocation.facts() | {"started_unix_s": time.time()}
-    if request.refused:
-        return record.record(**known, flags=stand_in(), status="failed", reason=request.refused)
-    uuid, protocol = request.uuid, request.protocol
-    known["device_name"] = None if uuid else known["cpu_model"]
-    known["busy_at_start_cores"] = cpu.busy_cores_now()
-    flags: list[str] = []
-    if uuid:
-        known["device_uuid"] = uuid
-        try:
-            with nvml.session():
-                known |= described(nvml.card(uuid))
-                flags += shared(uuid)
-        except nvml.NvmlError as error:
-            return record.record(**known, flags=stand_in(), status="failed", reason=without_card(uuid, error))
-    with tempfile.TemporaryDirectory() as folder:
-        asked, seen = Path(folder, "request.json"), Path(folder, "observed.json")
-        asked.write_text(request.to_json())
-        log.parent.mkdir(parents=True, exist_ok=True)
-        # Pinned from its start: a library may make its threads when it is imported.
-        with log.open("w") as output, sampling_of(request, Path(folder)) as sampling, cpu.pinned(protocol.cores):
-            start, usage = time.perf_counter(), cpu.usage()
-            worker = subprocess.Popen(
-                [sys.executable, "-P", "-m", "framebench.measure.worker", asked, seen, str(os.getpid())],
-                env=environment(protocol.threads, uuid) | preload(request.tuning.get("allocator", "system")),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+
+    request: Request
+    log: Path
+    samples: Path | None = None
+    expected_mib: float | None = None
+
+
+class Run:
+    """One run under way. It computes in its turns only, and once it has ended every turn does nothing."""
+
+    def __init__(self, member: Member, facts: Mapping[str, Any], folder: Path) -> None:
+        """`facts`: record fields of the machine; `folder`: an empty one, for the files between the two processes."""
+        self.member, self.request = member, member.request
+        self.places: list[int] = []  # of its blocks among those of the round
+        self.alone = True  # nothing computed beside it while it was started
+        self.beside = 0  # other processes that waited meanwhile
+        self.ended = False
+        self._folder = folder
+        self._known = {**asked_for(self.request), **facts}
+        self._known["device_name"] = None if self.request.uuid else self._known["cpu_model"]
+        self._observed: dict[str, Any] = {}
+        self._flags: list[str] = []
+        self._process: Process | None = None
+        self._sampling: Sampling | None = None
+        self._frequencies: list[tuple[int, float]] = []
+
+    def start(self, sample: bool) -> None:
+        """Start the process; `sample`: its GPU too, which nothing else computes on."""
+        self._known["started_unix_s"] = time.time()
+        if self.request.refused:
+            self._fail(self.request.refused)
+            return
+        if self.request.uuid:
+            self._known["device_uuid"] = self.request.uuid
             try:
-                frequencies = wait(worker, protocol.timeout_s, sampling)
-                observed = seen_by(worker, seen, log, limited=bool(request.host_memory_mib))
-                observed["cpu_mhz"] = mean_within(frequencies, observed.get("blocks"))
-            except subprocess.TimeoutExpired:
-                os.killpg(worker.pid, signal.SIGKILL)
-                worker.wait()
-                reason = f"still running after protocol.timeout_s = {protocol.timeout_s} s"
-                observed = {"status": "timeout", "reason": reason}
-            known["process_s"] = time.perf_counter() - start
-            if sampled := sampling and sampling.stop():
-                observed |= of_gpu(sampled, observed, round(1e9 * start), worker.pid, request.cell.batch_size)
-                if samples_path:
-                    samples.save(samples_path, sampled)
-            known |= cpu.others(usage, cpu.usage())
-    if uuid:
-        try:
-            with nvml.session():
-                flags += shared(uuid, worker.pid)
-        except nvml.NvmlError as error:
-            observed |= {"status": "failed", "reason": without_card(uuid, error)}
-        flags += stand_in()
-    if cpu.is_busy(known["busy_at_start_cores"], known.get("others_cpu_cores")):
-        flags.append(BUSY)
-    observed["flags"] = list(dict.fromkeys([*observed.get("flags", []), *flags]))
-    return record.record(**known | observed)
+                with nvml.session():
+                    self._known |= described(nvml.card(self.request.uuid))
+                    self._flags += shared(self.request.uuid)
+            except nvml.NvmlError as error:
+                self._fail(without_card(self.request.uuid, error))
+                return
+        cores = self.request.protocol.cores
+        if self.request.uuid and sample:
+            lines = self._folder / "samples.jsonl"
+            self._sampling = Sampling(self.request.uuid, self.request.protocol.sampler_hz, cores, lines)
+            self._sampling.idle()
+        self._start_s = time.perf_counter()
+        # Pinned from its start: a library may make its threads when it is imported.
+        with cpu.pinned(cores):
+            try:
+                self._process = Process(self.request, self._folder / "request.json", self._seen, self.member.log)
+            except FileNotFoundError as error:
+                self._fail(str(error))
+
+    def built(self) -> None:
+        """Wait until the model is there."""
+        self._reach()
+
+    def warm_up(self) -> None:
+        """Let it take its first step and warm up."""
+        self._go(1)
+        self._reach()
+
+    def take_turn(self, places: Sequence[int]) -> None:
+        """Let it time a block for each of these places in the round."""
+        self.places += places
+        self._go(len(places))
+        self._reach()
+
+    def end(self) -> None:
+        """Let it time no more and look at what came of it."""
+        self._go(0)
+
+    def close(self) -> None:
+        """Wait for its end, and see what came of it."""
+        self._reach()
+        process, request = self._process, self.request
+        if not process or self._observed:
+            return
+        self._known["process_s"] = time.perf_counter() - self._start_s
+        code = process.close()
+        if process.timed_out:
+            reason = f"still running after protocol.timeout_s = {request.protocol.timeout_s} s of its own"
+            self._observed = {"status": "timeout", "reason": reason}
+        else:
+            self._observed = seen_by(code, self._seen, self.member.log, limited=bool(request.host_memory_mib))
+        blocks = self._observed.get("blocks", [])
+        for block, place in zip(blocks, self.places, strict=False):
+            block["place"] = place
+        self._observed["cpu_mhz"] = mean_within(self._frequencies, blocks)
+        if sampled := self._sampling and self._sampling.stop():
+            started_ns = round(1e9 * self._start_s)
+            self._observed |= of_gpu(sampled, self._observed, started_ns, process.pid, request.cell.batch_size)
+            if self.member.samples:
+                samples.save(self.member.samples, sampled)
+        if request.uuid:
+            try:
+                with nvml.session():
+                    self._flags += shared(request.uuid, process.pid)
+            except nvml.NvmlError as error:
+                self._observed |= {"status": "failed", "reason": without_card(request.uuid, error)}
+
+    def kill(self) -> None:
+        """End everything that it started."""
+        if self._process:
+            self._process.kill()
+        if self._sampling:
+            self._sampling.stop()
+
+    def resident_peak_mib(self) -> float:
+        """Most memory that the process has taken so far."""
+        return cpu.resident_peak_mib(self._process.pid) if self._process and not self.ended else 0.0
+
+    def record(self, of_round: Mapping[str, Any]) -> dict:
+        """The record; `of_round`: fields that all runs of the round share."""
+        observed = {**self._known, **self._observed, **of_round, "interleaved_with": self.beside}
+        if self.request.uuid:
+            self._flags += stand_in()
+        if cpu.is_busy(observed.get("busy_at_start_cores"), observed.get("others_cpu_cores")):
+            self._flags.append(BUSY)
+        observed["flags"] = list(dict.fromkeys([*self._observed.get("flags", []), *self._flags]))
+        built_ns = observed.pop("built_ns", None)
+        if "warmup_s" in observed:
+            observed |= self._parts(observed, built_ns / 1e9 - self._start_s)
+        return record.record(**observed)
+
+    @property
+    def _seen(self) -> Path:
+        return self._folder / "observed.json"
+
+    def _parts(self, observed: Mapping[str, Any], built_s: float) -> dict[str, float | None]:
+        """Fields that the time of the process is the sum of; `built_s`: that until the model was there."""
+        known_s = built_s + sum(observed[name] for name in PARTS)
+        parts: dict[str, float | None] = {"end_s": observed["process_s"] - known_s}
+        if self.alone:
+            return parts | {"start_s": built_s - sum(observed[name] for name in STARTING)}
+        return parts | {"start_s": built_s} | dict.fromkeys(STARTING)
+
+    def _fail(self, reason: str) -> None:
+        self.ended = True
+        self._observed = {"status": "failed", "reason": reason}
+
+    def _go(self, blocks: int) -> None:
+        if self._process and not self.ended:
+            self._process.go(blocks)
+
+    def _reach(self) -> None:
+        if self._process and not self.ended:
+            self.ended = self._process.reached(self._look) is None
+
+    def _look(self) -> bool:
+        if mhz := cpu.mhz():
+            self._frequencies.append((time.perf_counter_ns(), mhz))
+        return bool(self._sampling and self._sampling.ended())
 
 
 def asked_for(request: Request) -> dict[str, Any]:
@@ -157,16 +258,6 @@ def without_card(uuid: str, error: nvml.NvmlError) -> str:
     )
 
 
-def sampling_of(request: Request, folder: Path) -> Sampling | nullcontext[None]:
-    """The sampling of the GPU that is measured on, with which an idle time has passed; of a CPU, nothing."""
-    if not request.uuid:
-        return nullcontext()
-    protocol = request.protocol
-    sampling = Sampling(request.uuid, protocol.sampler_hz, protocol.cores, folder / "samples.jsonl")
-    sampling.idle()
-    return sampling
-
-
 def of_gpu(sampled: samples.Samples, observed: dict, started_ns: int, pid: int, batch_size: int) -> dict:
     """Record fields of a run, by its process id, with what was sampled; it has failed where sampling had to end."""
     found = samples.observed(sampled, started_ns, pid, observed, batch_size)
@@ -176,42 +267,24 @@ def of_gpu(sampled: samples.Samples, observed: dict, started_ns: int, pid: int, 
     return found
 
 
-def wait(worker: subprocess.Popen, timeout_s: float, sampling: Sampling | None = None) -> list[tuple[int, float]]:
-    """Wait for a worker's end; returns what the cores' mean frequency was meanwhile: ns of the clock, MHz.
-
-    A worker whose GPU is sampled no more is killed. Raises subprocess.TimeoutExpired where it goes on for longer.
-    """
-    end = time.monotonic() + timeout_s
-    frequencies: list[tuple[int, float]] = []
-    while True:
-        try:
-            worker.wait(min(FREQUENCY_EVERY_S, end - time.monotonic()))
-            return frequencies
-        except subprocess.TimeoutExpired:
-            if time.monotonic() >= end:
-                raise
-        if sampling and sampling.ended():
-            os.killpg(worker.pid, signal.SIGKILL)
-        if mhz := cpu.mhz():
-            frequencies.append((time.perf_counter_ns(), mhz))
-
-
 def mean_within(readings: list[tuple[int, float]], blocks: list[dict] | None) -> float | None:
-    """Mean of the readings that were taken between the start of the first block and the end of the last."""
-    inside = [value for t_ns, value in readings if blocks and blocks[0]["t0_ns"] <= t_ns <= blocks[-1]["t1_ns"]]
+    """Mean of the readings that were taken within a block."""
+    inside = [
+        value for t_ns, value in readings if any(block["t0_ns"] <= t_ns <= block["t1_ns"] for block in blocks or [])
+    ]
     return mean(inside) if inside else None
 
 
-def seen_by(worker: subprocess.Popen, seen: Path, log: Path, limited: bool) -> dict:
-    """What a worker that has ended left behind, or why there is nothing.
+def seen_by(code: int, seen: Path, log: Path, limited: bool) -> dict:
+    """What a worker that has ended with this exit code left behind, or why there is nothing.
 
     `log` holds its output; `limited` tells whether its memory was.
     """
-    if worker.returncode == 0:
+    if code == 0:
         return json.loads(seen.read_text())
-    if worker.returncode > 0:
-        return {"status": "failed", "reason": f"the measuring process exited with code {worker.returncode}"}
-    name = signal.Signals(-worker.returncode).name
+    if code > 0:
+        return {"status": "failed", "reason": f"the measuring process exited with code {code}"}
+    name = signal.Signals(-code).name
     if name == "SIGABRT":
         said = log.read_text(errors="replace")
         for words in [BAD_ALLOC] + [NO_THREAD] * limited:
@@ -219,17 +292,6 @@ def seen_by(worker: subprocess.Popen, seen: Path, log: Path, limited: bool) -> d
                 return {"status": "out_of_memory", "reason": f"the measuring process was killed by SIGABRT: {words}"}
     hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
     return {"status": "failed", "reason": f"the measuring process was killed by {name}{hint}"}
-
-
-def environment(threads: int, uuid: str | None) -> dict[str, str]:
-    """The worker's environment variables: the same thread count for every library, one GPU or none, no chatter."""
-    pools = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
-    return {
-        **os.environ,
-        **{f"{pool}_NUM_THREADS": str(threads) for pool in pools},
-        "CUDA_VISIBLE_DEVICES": uuid or "-1",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-    }
 
 
 def revision() -> dict[str, object]:

@@ -14,7 +14,8 @@ from statistics import geometric_mean
 
 from framebench import record, workloads
 from framebench.measure import command
-from framebench.measure.supervisor import supervise
+from framebench.measure import round as of_block
+from framebench.measure.supervisor import Member
 
 Options = Mapping[str, tuple]
 Settings = dict[str, object]
@@ -71,6 +72,7 @@ def _changes(options: Options) -> Iterator[Settings]:
 
 def main() -> None:
     parser = command.parser("framebench.measure.tune", __doc__, decided=("track", "batch_size"))
+    command.add_interpreter(parser)
     parser.add_argument("--options", type=json.loads, required=True, help="JSON: option → its values")
     parser.add_argument("--trials", type=int, required=True, help="runs that the search may make")
     arguments = parser.parse_args()
@@ -80,10 +82,8 @@ def main() -> None:
         nonlocal made
         made += 1
         asked = replace(request, round=made, order=made, tuning=settings)
-        try:
-            trial = trial_of(settings, supervise(asked, arguments.log))
-        except FileNotFoundError as error:
-            trial = Trial(settings, None, str(error))
+        (run,) = of_block.measure([Member(asked, arguments.log)])
+        trial = trial_of(settings, run)
         outcome = f"{trial.images_per_s:,.0f} images/s" if trial.images_per_s else trial.reason
         words = ", ".join(f"{name} {value}" for name, value in settings.items())
         what = f"tuning {arguments.workload} in {arguments.framework}, trial {made} of {arguments.trials}"
@@ -91,7 +91,8 @@ def main() -> None:
         return trial
 
     batch_size = workloads.load(arguments.workload).article_batch_size
-    with command.leased(arguments, track="tuned", batch_size=batch_size) as request:
+    with command.leased(arguments) as told:
+        request = command.request(told, track="tuned", batch_size=batch_size)
         try:
             chosen, trials = search(arguments.options, arguments.trials, run)
         except RuntimeError as error:

@@ -1,7 +1,8 @@
 """Inside the measuring process: import, build, feed, train by the clock, and say what was seen.
 
-Started by the supervisor as `python -P -m framebench.measure.worker REQUEST OBSERVED PARENT`: two JSON files,
-what to measure and, when all went well or an error was caught, what was seen; and the process to die with.
+Started by the supervisor as `python -P -m framebench.measure.worker REQUEST DESCRIPTOR OBSERVED PARENT`: two JSON
+files, what to measure and, when all went well or an error was caught, what was seen; between them, where to say which
+state is reached (see `turns`); and the process to die with.
 """
 
 import json
@@ -12,8 +13,11 @@ import sys
 import time
 import traceback
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +28,7 @@ from framebench.measure import allocator, ceiling, die_with, footprint, split
 from framebench.measure.devices import cpu, cuda, nvml
 from framebench.measure.pace import MoreWork, Pace, Timeline
 from framebench.measure.request import Request
+from framebench.measure.turns import BUILT, Turns
 from framebench.workloads.layers import Workload, parameters
 
 # Relative; the float32 noise of a loss is below 1e-6, and one step of the slowest workload moves it by more.
@@ -33,13 +38,14 @@ LOOP = "recurrent_loop_on_gpu"  # flag of a run on a GPU whose recurrent layer w
 
 
 def main() -> None:
-    die_with(int(sys.argv[3]))
+    die_with(int(sys.argv[4]))
     request = Request.from_json(Path(sys.argv[1]).read_text())
-    observed: dict[str, object] = {"status": "ok", "flags": []}
+    turns = Turns.of_worker(int(sys.argv[2]))
+    observed: dict[str, Any] = {"status": "ok", "flags": []}
     try:
         if request.host_memory_mib:
             cpu.limit_memory(request.host_memory_mib)
-        observe(request, observed)
+        observe(request, turns, observed)
     except Exception as error:
         traceback.print_exc()
         out_of_memory = isinstance(error, MemoryError)
@@ -47,11 +53,22 @@ def main() -> None:
             out_of_memory = frameworks.load(request.cell.framework).out_of_memory(error)
         observed["status"] = "out_of_memory" if out_of_memory else "failed"
         observed["reason"] = f"{type(error).__name__}: {' '.join(str(error).split())[:REASON_LENGTH]}"
-    Path(sys.argv[2]).write_text(json.dumps(observed))
+    observed |= {"waiting_s": turns.waiting_s, "waiting_cpu_s": turns.waiting_cpu_s}
+    Path(sys.argv[3]).write_text(json.dumps(observed))
 
 
-def observe(request: Request, observed: dict[str, object]) -> None:
+@contextmanager
+def timed(observed: dict[str, Any], name: str) -> Iterator[None]:
+    """Add the wall time meanwhile to the record field of this name."""
+    start = time.perf_counter()
+    yield
+    observed[name] = observed.get(name, 0.0) + time.perf_counter() - start
+
+
+def observe(request: Request, turns: Turns, observed: dict[str, Any]) -> None:
     """Measure what `request` asks for and put record fields into `observed` as they become known."""
+    if Path(sys.prefix).resolve() != Path(request.environment).resolve():
+        raise RuntimeError(f"{request.environment}: this is not the environment of the interpreter ({sys.prefix})")
     observed |= {
         "python_version": platform.python_version(),
         "numpy_version": np.__version__,
@@ -61,24 +78,21 @@ def observe(request: Request, observed: dict[str, object]) -> None:
     workload = workloads.load(cell.workload)
     allocator.check(tuning.get("allocator", "system"))
 
-    start = time.perf_counter()
-    adapter = frameworks.load(cell.framework)
-    observed["import_s"] = time.perf_counter() - start
+    with timed(observed, "import_s"):
+        adapter = frameworks.load(cell.framework)
     observed["host_rss_import_mib"] = cpu.resident_mib()
     observed |= adapter.versions()
     device = cuda.device(request.uuid)
 
     threads, precision = protocol.threads, cell.precision
     weights = workload.initial_weights(protocol.seed)
-    start = time.perf_counter()
-    adapter.start(threads, precision, device)
-    started_s = time.perf_counter() - start
+    with timed(observed, "build_s"):
+        adapter.start(threads, precision, device)
     if request.uuid:
         with nvml.session():
             observed["gpu_started_mib"] = nvml.used_mib(nvml.handle(request.uuid))
-    start = time.perf_counter()
-    trainer = adapter.Trainer(workload, weights, cell.batch_size, threads, precision, tuning=tuning, device=device)
-    observed["build_s"] = started_s + time.perf_counter() - start
+    with timed(observed, "build_s"):
+        trainer = adapter.Trainer(workload, weights, cell.batch_size, threads, precision, tuning=tuning, device=device)
     observed["settings"] = json.dumps(trainer.settings(), sort_keys=True)
     observed["parameters"] = parameters({name: array.shape for name, array in trainer.weights().items()})
     if observed["parameters"] != workload.parameters:
@@ -87,36 +101,45 @@ def observe(request: Request, observed: dict[str, object]) -> None:
         )
     observed["flops_per_sample"] = workload.flops_per_sample
 
-    images, labels = whole_batches(workload, Path(request.data), cell.batch_size, request.batches)
-    first_batch = images[: cell.batch_size].copy(), labels[: cell.batch_size].copy()
-    trainer.feed(images, labels, cell.input)
-    del images, labels
+    with timed(observed, "data_s"):
+        images, labels = whole_batches(workload, Path(request.data), cell.batch_size, request.batches)
+        first_batch = images[: cell.batch_size].copy(), labels[: cell.batch_size].copy()
+        trainer.feed(images, labels, cell.input)
+        del images, labels
     observed["host_rss_built_mib"] = cpu.resident_mib()
 
-    measured, output = measure(trainer, request, workload)
+    observed["built_ns"] = time.perf_counter_ns()
+    turns.wait(BUILT)
+    measured, output = measure(trainer, request, workload, turns)
     observed |= measured
-    if output is not None:
-        looked_at = None if request.weights_only else precision
-        observed |= outcome_of_inference(trainer, workload, output, looked_at)
-    elif request.weights_only:
-        observed |= outcome_by_weights(trainer.weights(), weights)
-    else:
-        observed |= outcome(trainer, workload, weights, first_batch, precision)
+    with timed(observed, "check_s"):
+        if output is not None:
+            looked_at = None if request.weights_only else precision
+            observed |= outcome_of_inference(trainer, workload, output, looked_at)
+        elif request.weights_only:
+            observed |= outcome_by_weights(trainer.weights(), weights)
+        else:
+            observed |= outcome(trainer, workload, weights, first_batch, precision)
     if not request.weights_only:
-        seen, flags = looked_into(trainer, adapter, request, workload=workload, images=first_batch[0], device=device)
-        observed |= seen | {"flags": [*observed["flags"], *flags]}  # type: ignore[misc]
+        with timed(observed, "diagnosis_s"):
+            seen, flags = looked_into(
+                trainer, adapter, request, workload=workload, images=first_batch[0], device=device
+            )
+        observed |= seen | {"flags": [*observed["flags"], *flags]}
 
 
-def measure(trainer: Trainer, request: Request, workload: Workload) -> tuple[dict[str, object], np.ndarray | None]:
+def measure(
+    trainer: Trainer, request: Request, workload: Workload, turns: Turns
+) -> tuple[dict[str, Any], np.ndarray | None]:
     """Train, or infer, as `request` asks for; record fields on the time and the memory that it took.
 
     The second value is what came out of the last batch in inference, None in training.
     """
-    seen: dict[str, object] = {}
+    seen: dict[str, Any] = {}
     peak_mib = cpu.resident_peak_mib()
     peak_is_of_training = cpu.forget_peak()
     protocol, clock = request.protocol, cpu.FaultClock()
-    pace = Pace(protocol.warmup, protocol.blocks, protocol.synced_steps, clock)
+    pace = Pace(protocol.warmup, protocol.blocks, turns, protocol.synced_steps if request.diagnosis else 0, clock)
     more_work_every = self_comparison.extra_step_every(request.cell.framework)
     listener = MoreWork(pace, more_work_every) if more_work_every else pace
     outputs: deque[np.ndarray] = deque(maxlen=1)
@@ -134,7 +157,7 @@ def measure(trainer: Trainer, request: Request, workload: Workload) -> tuple[dic
 
     seen |= timing(pace.timeline, request.cell.batch_size, workload)
     blocks = pace.timeline.blocks
-    faults = clock.minor_faults(blocks[0].t0_ns, blocks[-1].t1_ns)
+    faults = sum(clock.minor_faults(block.t0_ns, block.t1_ns) for block in blocks)
     seen["minor_faults_per_step"] = faults / sum(block.steps for block in blocks)
     if not pace.timeline.warmup_converged:
         seen["flags"] = ["warmup_not_converged"]
@@ -147,7 +170,7 @@ def outcome(
     weights: Weights,
     batch: tuple[np.ndarray, np.ndarray],
     precision: str,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Record fields from what the trainer says after training: it must have trained, and in that precision.
 
     `weights` are the initial ones; the trainer's are changed.
@@ -163,7 +186,7 @@ def outcome(
 
 def outcome_of_inference(
     trainer: Trainer, workload: Workload, output: np.ndarray, precision: str | None
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Record fields from what came out of the last batch, (n, size), and from the net, unless `precision` is None."""
     seen = {} if precision is None else precision_seen(trainer, workload, len(output), precision)
     if "status" not in seen and (reason := did_not_infer(output)):
@@ -173,7 +196,7 @@ def outcome_of_inference(
 
 def looked_into(
     trainer: Trainer, adapter: Adapter, request: Request, *, workload: Workload, images: np.ndarray, device: str
-) -> tuple[dict[str, object], list[str]]:
+) -> tuple[dict[str, Any], list[str]]:
     """Record fields and flags from the framework's inspector; where it has none, the reason."""
     try:
         module = frameworks.inspector(request.cell.framework)
@@ -188,23 +211,23 @@ def looked_into(
     return seen, flags
 
 
-def kernels_seen(inspector: Inspector, images: np.ndarray, device: str) -> tuple[dict[str, object], list[str]]:
+def kernels_seen(inspector: Inspector, images: np.ndarray, device: str) -> tuple[dict[str, Any], list[str]]:
     """Record fields from what the framework runs for a batch, and flags."""
     ran = inspector.kernels(images)
     fallback = device == "cuda" and ran.get("recurrent") == "loop"
     return {"kernels": json.dumps(ran)}, [LOOP] * fallback
 
 
-def precision_seen(trainer: Trainer, workload: Workload, batch_size: int, precision: str) -> dict[str, object]:
+def precision_seen(trainer: Trainer, workload: Workload, batch_size: int, precision: str) -> dict[str, Any]:
     """Record fields from the numbers that the net gives: it must compute in that precision."""
     precisions = footprint.found(trainer, workload, batch_size)
-    seen: dict[str, object] = {"precision_found": footprint.described(precisions)}
+    seen: dict[str, Any] = {"precision_found": footprint.described(precisions)}
     if reason := footprint.contradiction(precision, precisions):
         return seen | {"status": "failed", "reason": reason}
     return seen
 
 
-def outcome_by_weights(weights: Weights, initial: Weights) -> dict[str, object]:
+def outcome_by_weights(weights: Weights, initial: Weights) -> dict[str, Any]:
     """Record fields from the weights alone: to look at the loss may need more memory than training did."""
     if not all(np.isfinite(array).all() for array in weights.values()):
         return {"status": "invalid", "reason": "a weight is not finite"}
@@ -226,25 +249,31 @@ def whole_batches(
         return workload.samples(data["samples"][places]), data["labels"][places].astype(np.int64)
 
 
-def timing(timeline: Timeline, batch_size: int, workload: Workload) -> dict[str, object]:
+def timing(timeline: Timeline, batch_size: int, workload: Workload) -> dict[str, Any]:
     """Record fields computed from what the clock saw."""
     assert timeline.first, "a run that ended has had a first step"
     speeds = [batch_size / block.step_s for block in timeline.blocks]
     images_per_s = median(speeds)
     synced_ms = [1e3 * interval.step_s for interval in timeline.synced]
-    return {
+    latency = {}
+    if len(synced_ms) > 1:
+        latency["step_synced_p95_ms"] = quantiles(synced_ms, n=20, method="inclusive")[-1]
+    if synced_ms:
+        latency["step_synced_p50_ms"] = median(synced_ms)
+    return latency | {
         "steps_per_call": timeline.first.steps,
         "time_to_first_step_s": timeline.first.s,
         "warmup_s": sum(group.s for group in timeline.warmup),
         "warmup_steps": sum(group.steps for group in timeline.warmup),
         "warmup_converged": timeline.warmup_converged,
         "warmup_intervals": [vars(interval) for interval in (timeline.first, *timeline.warmup)],
+        "lead_in_s": timeline.lead_in_s,
+        "timed_s": sum(block.s for block in timeline.blocks),
+        "diagnosis_s": sum(interval.s for interval in timeline.synced),
         "blocks": [vars(block) for block in timeline.blocks],
         "images_per_s": images_per_s,
         "images_per_s_mad": median(abs(speed - images_per_s) for speed in speeds),
         "step_ms": 1e3 * median(block.step_s for block in timeline.blocks),
-        "step_synced_p50_ms": median(synced_ms),
-        "step_synced_p95_ms": quantiles(synced_ms, n=20, method="inclusive")[-1],
         "achieved_gflops": images_per_s * workload.flops_per_sample / 1e9,
     }
 

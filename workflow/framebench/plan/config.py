@@ -100,6 +100,7 @@ def against_itself(config: Config) -> Config:
         config,
         results=f"{config.results}/aa",
         frameworks=tuple(f"{framework}{side}" for framework in config.frameworks for side in sides_of),
+        question=None,
         matrix=(
             Entry(
                 workload=aa.workload,

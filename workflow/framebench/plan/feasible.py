@@ -56,6 +56,10 @@ def _name_problems(knobs: Knobs) -> Iterator[str]:
         yield from _unknown(f"frameworks[{i}]", framework, catalogue.frameworks())
     if knobs.baseline not in frameworks:
         yield f"baseline: {knobs.baseline!r} is not among frameworks; allowed: {', '.join(frameworks)}"
+    for i, framework in enumerate(knobs.question or ()):
+        if framework not in frameworks:
+            allowed = f"{', '.join(frameworks)}, or question: null where nothing is asked"
+            yield f"question[{i}]: {framework!r} is not among frameworks; allowed: {allowed}"
     for i, entry in enumerate(knobs.matrix):
         workload = entry.workload
         yield from _unknown(f"matrix[{i}].workload", workload, catalogue.workloads())
@@ -112,10 +116,14 @@ def _shared_cells(matrix: Sequence[Entry]) -> Iterator[str]:
 def _rounds_problems(matrix: Sequence[Entry]) -> Iterator[str]:
     for i, entry in enumerate(matrix):
         rounds, where = entry.rounds, f"matrix[{i}].rounds"
-        if rounds.ci_half_width is not None and rounds.at_least < MIN_ROUNDS:
+        if rounds.has_rule and rounds.at_least < MIN_ROUNDS:
             yield f"{where}.at_least: {rounds.at_least} is less than the {MIN_ROUNDS} rounds that an interval needs"
         if rounds.at_most < rounds.at_least:
             yield f"{where}.at_most: {rounds.at_most} is less than at_least, {rounds.at_least}"
+        elif rounds.at_most > rounds.at_least and not rounds.has_rule:
+            yield f"{where}: has no rule for rounds beyond at_least; add ci_half_width or until"
+        if rounds.ci_half_width is not None and rounds.until is not None:
+            yield f"{where}.until: stands beside ci_half_width; allowed: one of the two"
 
 
 def _aa_problems(aa: AgainstItself, frameworks: Iterable[str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from typing_extensions import TypedDict
 
-from framebench.measure.protocol import Allowed, Count, Protocol
+from framebench.measure.protocol import Allowed, Count, Flag, Protocol
 
 REPEATED = "repeated"  # the error of an item that stands in a list twice
 
@@ -45,9 +45,10 @@ T = TypeVar("T")
 DISTINCT = (AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True}))
 Distinct = Annotated[tuple[T, ...], Field(min_length=1), *DISTINCT]
 
-Flag = Annotated[bool, Allowed("true or false")]
 Name = Annotated[str, Allowed("a name, in quotes where YAML would read it as something else")]
 Share = Annotated[float, Allowed("a number between 0 and 1, such as 0.95", gt=0, lt=1)]
+Margin = Annotated[float, Allowed("a number between 0 and 1, such as 0.10", gt=0, lt=1)]
+Minutes = Annotated[float, Allowed("a number of minutes above 0, such as 5", gt=0)]
 HalfWidth = Annotated[float, Allowed("a number between 0 and 1, such as 0.02", gt=0, lt=1)]
 Core = Annotated[int, Allowed("the number of a core, from 0", ge=0)]
 Archive = Annotated[str, Allowed("the path of a file in quotes", min_length=1)] | None
@@ -136,22 +137,29 @@ class Binding(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Rounds:
-    """Fresh processes per cell: `at_least`, and up to `at_most` where that reaches `ci_half_width`.
+    """Fresh processes per cell: `at_least`, and up to `at_most` by one of two rules.
 
-    Where a number of rounds was given, both limits are that number and there is no half-width to reach.
+    Where a number of rounds was given, both limits are that number and there is no rule.
     """
 
     at_least: Count
     """Rounds that every cell gets, and from which the need for more is computed."""
     at_most: Count
     """Most rounds that a cell may get."""
-    ci_half_width: Annotated[float | None, Written(HalfWidth, lambda share: share)]
+    ci_half_width: Annotated[float | None, Written(HalfWidth, lambda share: share)] = None
     """Half the width of a ratio's interval that the rounds are to reach, as a share of the ratio: 0.02 is 2 %."""
+    until: Annotated[Literal["decided"] | None, Written(Literal["decided"], lambda word: word)] = None
+    """The rule that gives each block the rounds that decide it within same_within, as far as budget_min goes."""
 
     @classmethod
     def of(cls, written: "int | Rounds") -> "Rounds":
-        """The rule that a number of rounds is, or the rule itself."""
-        return cls(written, written, None) if isinstance(written, int) else written
+        """The rounds that a number is, or those with a rule themselves."""
+        return cls(written, written) if isinstance(written, int) else written
+
+    @property
+    def has_rule(self) -> bool:
+        """Whether more rounds than the first may follow from these."""
+        return self.ci_half_width is not None or self.until is not None
 
 
 @dataclass(frozen=True)
@@ -286,6 +294,21 @@ class Part:
         return cls(path, name)
 
 
+class SameWithin(TypedDict):
+    """The margin within which two speeds count as the same, as a share: 0.10 is up to 1.10 times as fast."""
+
+    cpu: Margin
+    """The margin on a CPU."""
+    gpu: Margin
+    """The margin on a GPU."""
+
+
+TwoFrameworks = Annotated[
+    tuple[Name, ...],
+    Field(min_length=2, max_length=2),
+    *DISTINCT,
+    Allowed("a list of two different frameworks, such as [pytorch, keras-tensorflow]"),
+]
 NamedResults = Annotated[dict[Device, Results], Field(min_length=1, max_length=1)]
 PathOrNamed = Annotated[
     Results | NamedResults, Allowed("a path, or the name of a machine with one, such as {lab: lab.zip}")
@@ -325,8 +348,12 @@ class Knobs:
     """The frameworks that are compared; names of the files in workflow/framebench/frameworks/."""
     baseline: Name
     """The framework that the others are drawn relative to."""
+    question: TwoFrameworks | None
+    """The two frameworks that the question is about, or null where nothing is asked."""
     matrix: Annotated[tuple[Entry, ...], Field(min_length=1), Allowed("a list of at least one entry")]
     """The cells; every entry is crossed with every framework and device."""
+    budget_min: Minutes
+    """Minutes that rounds beyond at_least may take in all, where rounds are measured until decided."""
     data: Images
     reviews: Reviews
     large_images: LargeImages
@@ -336,6 +363,8 @@ class Knobs:
     aa: AgainstItself
     confidence: Share
     """Level of every confidence interval."""
+    same_within: SameWithin = field(hash=False)
+    """The margin within which two speeds count as the same, by the kind of device."""
     across_cards: Flag
     """True where runs of a round that were measured on two cards of one model are compared."""
     languages: Distinct[Name]

@@ -3,23 +3,25 @@
 import argparse
 import json
 import random
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import TypeVar
 
+from framebench import files
 from framebench.plan.config import Config, Rounds, against_itself, load
 from framebench.record import BLOCK, TYPES, Block, Cell
+
+T = TypeVar("T")
 
 # Where the record of a run stands in the results folder: for `format`, and for Snakemake as wildcards.
 _FOLDERS = "/".join(f"{{{name}}}" for name in TYPES).replace("{batch_size}", "batch-{batch_size}")
 RECORD = f"runs/{_FOLDERS}/round-{{round}}.json"
 # Where stands what a search for the largest batch found.
 LARGEST_BATCH = "largest-batch/{device}/{workload}/{framework}/{precision}.json"
-
-# The runs that one job of a cluster makes, by the wildcards of RECORD: all frameworks of a block in one round.
-TOGETHER = "{campaign}" + "-".join(f"{{{name}}}" for name in [*BLOCK, "round"])
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,62 @@ class Run:
 
     cell: Cell
     round: int
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Blocks that differ in device and batch size alone, and the tracks in which each is measured.
+
+    One job makes all runs of such a block in one round: each framework in each track.
+    """
+
+    workload: str
+    precision: str
+    input: str
+    tracks: tuple[str, ...]
+    frameworks: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """Its fields in a name of letters, digits and _."""
+        return re.sub(r"\W", "_", "_".join([self.workload, *self.tracks, self.precision, self.input]))
+
+    def members(self) -> list[tuple[str, str]]:
+        """Framework and track of each run of a job, in the order of `files`."""
+        return list(product(self.frameworks, self.tracks))
+
+    def files(self, pattern: str) -> list[str]:
+        """The files of a job's runs by such a pattern as RECORD; its wildcards are device, batch size and round."""
+        left = {name: f"{{{name}}}" for name in ("device", "batch_size", "round")}
+        fixed = {name: getattr(self, name) for name in ("workload", "precision", "input")}
+        return [
+            pattern.format(**left, **fixed, framework=framework, track=track) for framework, track in self.members()
+        ]
+
+    def runs(self, device: str, batch_size: int, round: int) -> list[Run]:
+        """The runs of one job, in the order of `files`."""
+        fixed = {name: getattr(self, name) for name in ("workload", "precision", "input")}
+        at = fixed | {"device": device, "batch_size": batch_size}
+        return [Run(Cell(framework=framework, track=track, **at), round) for framework, track in self.members()]
+
+
+def shapes(config: Config) -> list[Shape]:
+    """The shapes of a campaign's blocks, in the order of the configuration.
+
+    Tracks of a block with the same rule for its rounds are measured together.
+    """
+    tracks: dict[tuple[str, str, str, int, Rounds], list[str]] = {}
+    for entry in config.matrix:
+        for track, *block in product(entry.tracks, [entry.workload], entry.precisions, entry.inputs, entry.batch_sizes):
+            tracks.setdefault((*block, entry.rounds), []).append(track)  # type: ignore[arg-type]
+    sizes: dict[tuple[str, str, str, tuple[str, ...]], list[int]] = {}
+    for (workload, precision, input, batch_size, _), of_block in tracks.items():
+        sizes.setdefault((workload, precision, input, tuple(of_block)), []).append(batch_size)
+    return [
+        Shape(workload, precision, input, of_shape, config.frameworks, tuple(batch_sizes))
+        for (workload, precision, input, of_shape), batch_sizes in sizes.items()
+    ]
 
 
 def cells(config: Config) -> list[Cell]:
@@ -57,22 +115,28 @@ def rounds(config: Config) -> dict[Cell, Rounds]:
 def campaign(config: Config) -> tuple[Run, ...]:
     """Every run that may be measured, in order: of a cell with a rule for its rounds, at_most.
 
-    Round follows round, and inside a round the cells of a device stand in an order drawn from the seed, the
-    device and the round. A cell with fewer rounds is missing from the later ones.
+    Round follows round, and inside a round the blocks of a device stand in an order drawn from the seed, the device
+    and the round, and inside a block the runs that one job makes. A cell with fewer rounds is missing from the later
+    ones.
     """
     at_most = {cell: one.at_most for cell, one in rounds(config).items()}
+    of_shapes = shapes(config)
     drawn_runs = []
     for round in range(1, max(at_most.values()) + 1):
         for device in config.devices:
             draw = random.Random(f"{config.protocol.seed} {device} {round}")
-            drawn = [
-                # `random()` gives the same numbers in every Python; `shuffle` does not promise that.
-                (draw.random(), Run(cell, round))
-                for cell, count in at_most.items()
-                if cell.device == device and round <= count
+            jobs = [
+                [run for run in shape.runs(device, batch_size, round) if round <= at_most[run.cell]]
+                for shape in of_shapes
+                for batch_size in shape.batch_sizes
             ]
-            drawn_runs += [run for _, run in sorted(drawn, key=lambda pair: pair[0])]
+            drawn_runs += [run for job in _drawn(jobs, draw) for run in _drawn(job, draw)]
     return tuple(drawn_runs)
+
+
+def _drawn(items: Iterable[T], draw: random.Random) -> list[T]:
+    """The items in an order that is drawn; `random()` gives the same numbers in every Python, `shuffle` may not."""
+    return [item for _, item in sorted(((draw.random(), item) for item in items), key=lambda pair: pair[0])]
 
 
 def runs(config: Config, asked: Mapping[Block, int] | None = None) -> list[Run]:
@@ -95,12 +159,15 @@ def order(config: Config) -> dict[Run, int]:
     return {run: place for place, run in enumerate(campaign(config), start=1)}
 
 
-def together(runs: Iterable[Run]) -> list[list[Run]]:
-    """The runs by block and round: those of which a cluster makes one job, see TOGETHER."""
-    jobs: dict[tuple[Block, int], list[Run]] = {}
-    for run in runs:
-        jobs.setdefault((run.cell.block, run.round), []).append(run)
-    return list(jobs.values())
+def jobs(config: Config) -> list[list[Run]]:
+    """All runs that may be measured, by the job that makes them together."""
+    return [
+        shape.runs(device, batch_size, round)
+        for shape in shapes(config)
+        for device in config.devices
+        for batch_size in shape.batch_sizes
+        for round in range(1, rounds(config)[shape.runs(device, batch_size, 1)[0].cell].at_most + 1)
+    ]
 
 
 def largest_batch_paths(config: Config) -> list[str]:
@@ -115,19 +182,37 @@ def largest_batch_paths(config: Config) -> list[str]:
 
 def has_rule(config: Config) -> bool:
     """Whether the rounds of any cell follow from those measured first."""
-    return any(entry.rounds.ci_half_width is not None for entry in config.matrix)
+    return any(entry.rounds.has_rule for entry in config.matrix)
 
 
 def first_runs(config: Config) -> list[Run]:
     """The runs from which more rounds are computed, those of the cells with a rule; in the order of the campaign."""
     rules = rounds(config)
-    return [run for run in runs(config) if rules[run.cell].ci_half_width is not None]
+    return [run for run in runs(config) if rules[run.cell].has_rule]
 
 
 def asked_rounds(path: Path) -> dict[Block, int]:
     """The rounds that the rules asked for, by block, as `framebench.analyse.rounds_needed` wrote them."""
     rows = json.loads(path.read_text(encoding="utf-8"))
     return {tuple(row[key] for key in BLOCK): row["rounds"] for row in rows}
+
+
+def write_planned(config: Config, rounds: Path, file: Path) -> None:
+    """Write which jobs are planned, each by its first record, for the line that says how much is left.
+
+    See `framebench.measure.progress`. They are those that `rounds`, the file of what the rules asked for, gives every block; where it is not there yet, a
+    rule may add rounds of so many seconds.
+    """
+    known = rounds.exists()
+    may_add = any(entry.rounds.until for entry in config.matrix) and not known
+    first = {job[0] for job in jobs(config)}
+    of_plan = runs(config, asked_rounds(rounds) if known else None)
+    planned = {
+        "records": [record_path(config.results, run) for run in of_plan if run in first],
+        "may_add_s": 60 * config.budget_min if may_add else 0,
+    }
+    with files.whole(file) as text:
+        json.dump(planned, text, indent=0)
 
 
 def timeline_run(config: Config, device: str) -> Run:
@@ -139,11 +224,6 @@ def timeline_run(config: Config, device: str) -> Run:
 def record_path(results: str, run: Run) -> str:
     """The file of a run's record under the folder `results`."""
     return f"{results}/{RECORD.format(**vars(run.cell), round=run.round)}"
-
-
-def run_of(wildcards: Mapping[str, str]) -> Run:
-    """The run whose record's path has these wildcards; KeyError for one that is missing."""
-    return Run(Cell.of(wildcards), int(wildcards["round"]))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

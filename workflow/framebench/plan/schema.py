@@ -54,6 +54,7 @@ def _written_out(node: dict[str, Any], classes: dict[str, Any], key: str) -> dic
     """A part of pydantic's schema without references and titles, and with `allowed`; `key` is where it stands."""
     node = {**classes[node.pop("$ref").rpartition("/")[2]], **node} if "$ref" in node else dict(node)
     node.pop("title", None)
+    node.pop("default", None)  # a key that may be left out, and no value that may stand there
     for pattern, values in node.pop("patternProperties", {}).items():
         node["additionalProperties"] = values
         node["propertyNames"] = {**node["propertyNames"], "type": "string", "pattern": pattern}

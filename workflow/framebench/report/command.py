@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--config", type=json.loads, metavar="JSON", help="the configuration of the campaign")
     parser.add_argument("--command", required=True, help="what a reader runs to make the page anew")
     parser.add_argument("--baseline", default="tensorflow", help="what others are compared with (default: %(default)s)")
+    parser.add_argument("--question", nargs=2, metavar="FRAMEWORK", help="the two that the question is about")
     parser.add_argument("--archive", metavar="ZIP", help="file beside the page that the links to certificates lead to")
     parser.add_argument("--output", required=True, type=Path, metavar="HTML", help="file to write, report.en.html")
     options = parser.parse_args(arguments)
@@ -35,6 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
         language = languages.load(options.language)
         making = Making(
             baseline=options.baseline,
+            question=options.question,
             languages=[
                 (name, languages.load(name)["language"], f"report.{name}.html")
                 for name in options.languages or [options.language]

@@ -40,6 +40,7 @@ class Making:
     """What is known of a campaign beside its results."""
 
     baseline: str
+    question: Sequence[str] | None
     languages: Sequence[tuple[str, str, str]]  # code, name, file of the page in it
     config: Mapping[str, Any] | None
     command: str
@@ -78,6 +79,7 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         language=language,
         labels=labels,
         baseline=making.baseline,
+        question=making.question,
         results=results.folder,
         agreement=results.tables.get("agreement"),
     )
@@ -94,13 +96,15 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         "answers": [_said(one, tables) for one in sentences if one.where],
         "caveats": [_said(one, tables) for one in sentences if not one.where and one.text != warning],
         "pictures": pictures,
-        "explorer": _explorer(measured, results, tables, speaker, making.baseline)
+        "explorer": _explorer(measured, results, tables, speaker, making)
         | {
             "start": next(({key: str(value) for key, value in one.where.items()} for one in sentences if one.where), {})
         },
         "flips": [
             _flip(pair, tables, speaker)
-            for pair in flips.pairs(comparisons, list(measurements["framework"].unique()), making.baseline)
+            for pair in flips.pairs(
+                comparisons, list(measurements["framework"].unique()), making.baseline, making.question
+            )
         ],
         "cells": _cell_table(measured, tables, speaker),
         "certificates": [
@@ -193,7 +197,7 @@ class _Speaker:
 
 
 def _explorer(
-    measured: Sequence[Measured], results: Results, tables: Mapping[str, rows.Table], speaker: _Speaker, baseline: str
+    measured: Sequence[Measured], results: Results, tables: Mapping[str, rows.Table], speaker: _Speaker, making: Making
 ) -> dict[str, Any]:
     """What the charts that a reader chooses are drawn of: a block for every combination that was measured."""
     language, measurements, comparisons = speaker.language, results.measurements, results.tables["comparisons"]
@@ -210,7 +214,14 @@ def _explorer(
         key = tuple(str(cell.where[name]) for name in BLOCK)
         if key not in blocks:
             of_block = (measurements[BLOCK] == pd.Series(cell.where)[BLOCK]).all(axis=1)
-            said = verdict.answers(comparisons, measurements[of_block], language, speaker.labels, baseline)
+            said = verdict.answers(
+                comparisons,
+                measurements[of_block],
+                language,
+                speaker.labels,
+                baseline=making.baseline,
+                question=making.question,
+            )
             href = rows.link(tables, "comparisons", dict(zip(BLOCK, key, strict=True)))
             blocks[key] = {
                 "where": where(cell),

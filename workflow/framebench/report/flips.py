@@ -1,16 +1,17 @@
 """At which batch size the answer turns, of every pair in question."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import pandas as pd
 
+from framebench.analyse.comparisons import FASTER, SLOWER
 from framebench.analyse.selection import PANEL
 from framebench.answer import verdict
 
-WINNER = {"faster": "framework", "slower": "reference"}
+WINNER = {FASTER: "framework", SLOWER: "reference"}
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,12 @@ class Pair:
         return list(dict.fromkeys(winner for _, winner in _shown(self.rows)))
 
 
-def pairs(comparisons: pd.DataFrame, frameworks: list[str], baseline: str) -> list[Pair]:
+def pairs(
+    comparisons: pd.DataFrame, frameworks: list[str], baseline: str, question: Sequence[str] | None = None
+) -> list[Pair]:
     """The pairs that the verdict speaks of, in every panel that compares them."""
     found = []
-    for framework, reference in verdict.pairs(frameworks, baseline):
+    for framework, reference in verdict.pairs(frameworks, baseline, question):
         asked = (comparisons["framework"] == framework) & (comparisons["reference"] == reference)
         for panel, of_panel in comparisons[asked].groupby(PANEL):
             rows: list[dict] = of_panel.sort_values("batch_size").to_dict("records")

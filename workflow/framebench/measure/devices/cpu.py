@@ -6,7 +6,7 @@ import re
 import resource
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -16,6 +16,7 @@ import psutil
 MIB = 1024**2
 STAT = Path("/proc/stat")
 CPUS = Path("/sys/devices/system/cpu")
+CGROUP = Path("/sys/fs/cgroup")  # of a container, as it sees itself: version 2
 MOMENT_S = 0.5  # 50 of the ticks that the kernel counts in, of each core
 # Where every core has a thread of the framework, each parallel stretch waits for the thread that was delayed: what
 # others take is lost on all cores. Measured with PyTorch's 2 threads on 2 cores: 7 % of its speed beside 0.15 cores of
@@ -56,11 +57,25 @@ def resident_mib() -> float:
     return psutil.Process().memory_info().rss / MIB
 
 
-def resident_peak_mib() -> float:
-    """Peak of the resident memory of this process since its start, or since `forget_peak`."""
-    found = re.search(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    assert found, "every Linux since 2.6 reports VmHWM"
-    return int(found[1]) / 1024
+def resident_peak_mib(pid: int | None = None) -> float:
+    """Peak of the resident memory of this process, or of another, since its start or since `forget_peak`.
+
+    0 where there is no such process any more.
+    """
+    try:
+        status = Path(f"/proc/{pid or 'self'}/status").read_text()
+    except OSError:
+        return 0.0
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) / 1024 if found else 0.0  # a process that has ended has none
+
+
+def available_mib(cgroup: Path = CGROUP) -> float:
+    """Memory that another process may take before any is swapped out, in the machine and in this container."""
+    free = [psutil.virtual_memory().available]
+    with suppress(OSError, ValueError):  # no container, or one without a limit, which is told as `max`
+        free.append(int((cgroup / "memory.max").read_text()) - int((cgroup / "memory.current").read_text()))
+    return min(free) / MIB
 
 
 def forget_peak() -> bool:

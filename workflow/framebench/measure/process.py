@@ -1,0 +1,107 @@
+"""A measuring process as its supervisor sees it: started, given its turns, and ended where it takes too long."""
+
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from framebench.measure.allocator import preload
+from framebench.measure.request import Request
+
+LOOK_EVERY_S = 0.5  # how often something else is looked at while a process is waited for
+
+
+class Process:
+    """One worker; it computes in its turns only, and `timeout_s` of the protocol is for these together."""
+
+    def __init__(self, request: Request, asked: Path, seen: Path, log: Path) -> None:
+        """Start the worker on the request that it finds in the file `asked`; it is to write the file `seen`.
+
+        FileNotFoundError where the environment lacks the allocator that is asked for.
+        """
+        asked.write_text(request.to_json())
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self.timed_out = False
+        self._told, told_by_worker = os.pipe()
+        self._lines = b""
+        self._left_s = request.protocol.timeout_s
+        worker = ["-P", "-m", "framebench.measure.worker", *map(str, (asked, told_by_worker, seen, os.getpid()))]
+        command = [request.python, *worker]
+        if request.modules:
+            command = ["bash", "-c", f'{request.modules} exec "$@"', "bash", *command]
+        try:
+            with log.open("w") as output:
+                self._popen = subprocess.Popen(
+                    command,
+                    env=environment(request),
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[told_by_worker],
+                    start_new_session=True,
+                )
+        finally:
+            os.close(told_by_worker)
+        self.pid = self._popen.pid
+
+    def go(self, blocks: int = 1) -> None:
+        """Let it go on; nothing happens to one that has ended."""
+        assert self._popen.stdin, "it was asked for"
+        with suppress(BrokenPipeError):
+            self._popen.stdin.write(b"%d\n" % blocks)
+            self._popen.stdin.flush()
+
+    def reached(self, look: Callable[[], bool] = lambda: False) -> str | None:
+        """The next state that it reaches; None where it has ended, or is ended as its time is over.
+
+        `look` is called now and then meanwhile; where it gives True, the process is killed.
+        """
+        start = time.monotonic()
+        while b"\n" not in self._lines:
+            left_s = start + self._left_s - time.monotonic()
+            if left_s <= 0:
+                self.timed_out = True
+                self.kill()
+            ready, _, _ = select.select([self._told], [], [], max(0.0, min(LOOK_EVERY_S, left_s)))
+            if ready:
+                said = os.read(self._told, 4096)
+                self._lines += said
+            # Asked too, for a process of its own may hold its end of the pipe open.
+            if (ready and not said) or (not ready and self._popen.poll() is not None):
+                self._popen.wait()
+                return None
+            if look():
+                self.kill()
+        self._left_s -= time.monotonic() - start
+        line, _, self._lines = self._lines.partition(b"\n")
+        return line.decode()
+
+    def kill(self) -> None:
+        """End it with everything that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def close(self) -> int:
+        """Its exit code, negative for a signal, once it has ended."""
+        code = self._popen.wait()
+        os.close(self._told)
+        assert self._popen.stdin, "it was asked for"
+        with suppress(BrokenPipeError):
+            self._popen.stdin.close()
+        return code
+
+
+def environment(request: Request) -> dict[str, str]:
+    """The worker's environment variables: the same thread count for every library, one GPU or none, no chatter."""
+    pools = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
+    return {
+        **os.environ,
+        **{f"{pool}_NUM_THREADS": str(request.protocol.threads) for pool in pools},
+        "CUDA_VISIBLE_DEVICES": request.uuid or "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        **preload(request.tuning.get("allocator", "system"), request.environment),
+    }

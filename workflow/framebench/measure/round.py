@@ -1,0 +1,113 @@
+"""One block in one round: a fresh process of each run, and their timed blocks in turn.
+
+The noise of a shared machine lives at seconds. So the processes of a block are alive together, and their timed blocks
+alternate in random order while only one computes (randomized multiple interleaved trials: Abedi and Brecht, "Conducting
+Repeatable Experiments in Highly Variable Cloud Computing Environments", ICPE 2017). Where memory does not hold all, as
+many as it holds are alive together, and the others follow; where nothing is interleaved, each follows the one before.
+"""
+
+import itertools
+import random
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from framebench.measure.devices import allocation, cpu
+from framebench.measure.supervisor import Member, Run, revision
+
+SPARE = 1.25  # times the memory that a process is expected to take must be free before it is started beside others
+
+
+def measure(members: Sequence[Member]) -> list[dict]:
+    """Make these runs, of one protocol and device, in this order as far as they follow one another; their records."""
+    protocol, uuid = members[0].request.protocol, members[0].request.uuid
+    start_s, before = time.perf_counter(), cpu.usage()
+    facts = cpu.machine() | revision() | allocation.facts()
+    busy_at_start = cpu.busy_cores_now()
+    with tempfile.TemporaryDirectory() as folder, ended_with(members, facts, Path(folder)) as runs:
+        waiting = deque(runs)
+        while waiting:
+            together = started(waiting, interleave=protocol.interleaves(uuid))
+            places = itertools.count(1 + sum(len(run.places) for run in runs))
+            take_turns(together, protocol.blocks.count, places, f"{protocol.seed} {members[0].request.round}")
+            end(together)
+    of_round = {"busy_at_start_cores": busy_at_start, "round_s": time.perf_counter() - start_s}
+    of_round |= cpu.others(before, cpu.usage())
+    return [run.record(of_round) for run in runs]
+
+
+@contextmanager
+def ended_with(members: Sequence[Member], facts: dict, folder: Path) -> Iterator[list[Run]]:
+    """The runs of these members, none of which outlives an error in between."""
+    runs = []
+    for i, member in enumerate(members):
+        (folder / str(i)).mkdir()
+        runs.append(Run(member, facts, folder / str(i)))
+    try:
+        yield runs
+    except BaseException:
+        for run in runs:
+            run.kill()
+        raise
+
+
+def started(waiting: deque[Run], interleave: bool) -> list[Run]:
+    """Take as many runs from those that wait as may be alive together, and bring each through its warm-up.
+
+    A run that is to be diagnosed is started alone, as its times of the start count, and so is one of which it is not
+    known how much memory it takes. Others are started at the same time.
+    """
+    alone = not interleave or any(run.request.diagnosis or run.member.expected_mib is None for run in waiting)
+    together: list[Run] = []
+    while waiting and (not together or (interleave and holds(together, waiting[0]))):
+        run = waiting.popleft()
+        run.alone = alone
+        run.start(sample=not interleave)
+        together.append(run)
+        if alone:
+            run.built()
+            run.warm_up()
+    if not alone:
+        for run in together:
+            run.built()
+        for run in together:
+            run.warm_up()
+    for run in together:
+        run.beside = len(together) - 1
+    return together
+
+
+def holds(together: Sequence[Run], candidate: Run) -> bool:
+    """Whether memory holds one more process beside these."""
+    taken = [run.resident_peak_mib() for run in together]
+    expected_mib = candidate.member.expected_mib or max(taken)
+    growth_mib = sum(max(0.0, (run.member.expected_mib or 0.0) - mib) for run, mib in zip(together, taken, strict=True))
+    return cpu.available_mib() >= growth_mib + SPARE * expected_mib
+
+
+def take_turns(together: Sequence[Run], blocks: int, places: Iterator[int], seed: str) -> None:
+    """Let each of these runs time so many blocks: one in each cycle, in an order that is drawn; a single run all.
+
+    `places` gives each block its place in the round.
+    """
+    if len(together) == 1:
+        together[0].take_turn(list(itertools.islice(places, blocks)))
+        return
+    draw = random.Random(seed)
+    for _ in range(blocks):
+        # `random()` gives the same numbers in every Python; `shuffle` does not promise that.
+        for _, i in sorted((draw.random(), i) for i in range(len(together))):
+            together[i].take_turn([next(places)])
+
+
+def end(together: Sequence[Run]) -> None:
+    """End these runs: those to be diagnosed one after another, others at the same time, as nothing is timed then."""
+    for run in together:
+        run.end()
+        if run.request.diagnosis:
+            run.close()
+    for run in together:
+        run.close()
