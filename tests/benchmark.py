@@ -1,6 +1,7 @@
 """What the harness itself costs, as ratios from one run: `make bench`. Prints; asserts nothing.
 
-1. Images/s through the harness ÷ images/s of a plain script of the same loop, for each framework.
+1. Images/s through the harness ÷ images/s of a plain script of the same loop, for each framework: fresh processes of
+   both, whose windows alternate within seconds.
 2. Wall time of the whole workflow ÷ the sum of the runs' own process times, for the default config.yaml.
 3. Wall time and memory of planning many runs.
 4. Images/s of PyTorch on one core beside the sampler of a GPU (the tests' stand-in) ÷ without, at 1, 10 and 100 Hz.
@@ -15,24 +16,39 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from statistics import median
 
-import yaml
+import numpy as np
 
 import standin
 from conftest import PROJECT, TINY, make_workspace
 from framebench.analyse.statistics import geometric_mean_interval
+from framebench.data.synthetic_images import synthetic_images
+from framebench.measure.devices.cpu import machine, pinned
 from framebench.measure.devices.sampling import Sampling
-from framebench.plan import environments
+from framebench.measure.process import environment
+from framebench.measure.protocol import Blocks
+from framebench.measure.request import Request
+from framebench.measure.round import take_turns
+from framebench.measure.supervisor import Member, Run
+from framebench.plan import config, environments
+from framebench.plan.yaml_file import readable
+from framebench.record import Cell
 
 BATCH_SIZE = 128
+SAMPLES = 25600
+BLOCKS = Blocks(count=20, min_s=0.2, min_steps=4, lead_in_s=0.05)  # of harness and plain script alike
 FRAMEWORKS = ["tensorflow", "keras-tensorflow", "pytorch"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=5, help="harness and plain runs per framework (default: 5)")
+    parser.add_argument("--pairs", type=int, default=20, help="fresh processes on either side of a ratio (default: 20)")
     parser.add_argument("--runs", type=int, default=10_000, help="runs of the plan, at least (default: 10000)")
     parser.add_argument("--only", choices=["harness", "workflow", "plan", "sampler"], help="one of them")
     arguments = parser.parse_args()
@@ -48,29 +64,100 @@ def main() -> None:
 
 
 def harness(folder: Path, pairs: int) -> None:
-    """Plain script and harness in turn, so that both see the same machine."""
+    """A run of the harness and a plain script, both alive, whose short windows alternate in random order."""
     folder.mkdir()
-    workspace = make_workspace(folder)
-    published = yaml.safe_load((PROJECT / "config.yaml").read_text())
-    matrix = [TINY["matrix"][0] | {"batch_sizes": [BATCH_SIZE], "rounds": pairs}]
-    workspace.configure(matrix=matrix, data=published["data"], protocol=published["protocol"])
-    threads = str(len(os.sched_getaffinity(0)))
+    samples, labels = synthetic_images(SAMPLES, seed=1)
+    np.savez(folder / "images.npz", samples=samples, labels=labels)
+    published = config.load(readable(PROJECT / "config.yaml"), "config.yaml").protocol
+    protocol = replace(published, blocks=BLOCKS, interleave=True)
     for framework in FRAMEWORKS:
-        python = PROJECT / environments.prefix(environments.lock_of(framework, "cpu")) / "bin" / "python"
-        script = PROJECT / "tests" / "plain" / f"{framework.replace('-', '_')}.py"
-        ratios = []
-        for number in range(1, pairs + 1):
-            plain = workspace.run(str(python), str(script), str(BATCH_SIZE), threads)
-            record = (
-                f"results/runs/cpu/article-cnn/{framework}/default/float32/device/batch-{BATCH_SIZE}"
-                f"/round-{number}.json"
+        prefix = environments.prefix(environments.lock_of(framework, "cpu"))
+        request = Request(
+            cell=Cell("cpu", "article-cnn", framework, "default", "float32", "device", BATCH_SIZE),
+            protocol=protocol,
+            data=str(folder / "images.npz"),
+            python=str(PROJECT / prefix / "bin" / "python"),
+            environment=str(PROJECT / prefix),
+            lock_digest="",
+            weights_only=True,
+        )
+        ratios = [pair(folder, replace(request, round=number)) for number in range(1, pairs + 1)]
+        told(f"harness ÷ plain script, {framework}", ratios)
+
+
+def pair(folder: Path, request: Request) -> float:
+    """Images/s of one run of the harness ÷ those of one plain script, each the median of its windows."""
+    with tempfile.TemporaryDirectory(dir=folder) as own, pinned(request.protocol.cores):
+        through, plain = Run(Member(request, folder / "run.log"), machine(), Path(own)), Plain(request, folder / "plain.log")
+        try:
+            through.start(sample=False)
+            for one in (through, plain):
+                one.built()
+                one.warm_up()
+            take_turns([through, plain], BLOCKS.count, count(1), f"{request.cell.framework} {request.round}")
+            for one in (through, plain):
+                one.end()
+                one.close()
+        finally:
+            through.kill()
+            plain.kill()
+        record = through.record({})
+    if record["status"] != "ok":
+        sys.exit(f"{request.cell.framework}: {record['reason']} (log: {folder / 'run.log'})")
+    return record["images_per_s"] / median(plain.images_per_s)
+
+
+class Plain:
+    """A plain script that takes turns as a run does: it times a window for each line that it is given."""
+
+    def __init__(self, request: Request, log: Path) -> None:
+        script = PROJECT / "tests" / "plain" / f"{request.cell.framework.replace('-', '_')}.py"
+        numbers = request.cell.batch_size, request.protocol.threads, BLOCKS.min_s
+        self.images_per_s: list[float] = []
+        with log.open("w") as errors:
+            self._process = subprocess.Popen(
+                [request.python, script, *map(str, numbers)],
+                env=environment(request),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
             )
-            workspace.snakemake(record)
-            through = json.loads((workspace.folder / record).read_text())["images_per_s"]
-            ratios.append(through / float(plain.stdout))
-        estimate = geometric_mean_interval(ratios, 0.95)
-        interval = f" (95 % interval {estimate.low:.3f}–{estimate.high:.3f})" if estimate.low else ""
-        print(f"harness ÷ plain script, {framework}: {estimate.mean:.3f}{interval}, {pairs} pairs", flush=True)
+        self._log = log
+
+    def built(self) -> None:
+        """Nothing: it says no more than that it is warm."""
+
+    def warm_up(self) -> None:
+        self._read()
+
+    def take_turn(self, places: Sequence[int]) -> None:
+        for _ in places:
+            print(file=self._process.stdin, flush=True)
+            self.images_per_s.append(float(self._read()))
+
+    def end(self) -> None:
+        self._process.stdin.close()
+
+    def close(self) -> None:
+        self._process.wait()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _read(self) -> str:
+        line = self._process.stdout.readline()
+        if not line:
+            sys.exit(f"{self._process.args[1]} has ended: {self._log.read_text()[-1000:]}")
+        return line
+
+
+def told(what: str, ratios: Sequence[float]) -> None:
+    """Print the mean of ratios with its interval."""
+    estimate = geometric_mean_interval(ratios, 0.95)
+    interval = f" (95 % interval {estimate.low:.3f}–{estimate.high:.3f})" if estimate.low else ""
+    print(f"{what}: {estimate.mean:.3f}{interval}, {len(ratios)} pairs", flush=True)
 
 
 def workflow(folder: Path) -> None:
@@ -119,12 +206,12 @@ def sampler(folder: Path, pairs: int) -> None:
         sys.exit("no C compiler (cc) to build the stand-in for the NVIDIA driver")
     os.environ |= standin.StandIn(folder, folder / "state").environment | {"PYTHONPATH": str(PROJECT / "workflow")}
     python = PROJECT / environments.prefix(environments.lock_of("pytorch", "cpu")) / "bin" / "python"
-    script = [python, PROJECT / "tests" / "plain" / "pytorch.py", str(BATCH_SIZE), "1"]
+    script = [python, PROJECT / "tests" / "plain" / "pytorch.py", str(BATCH_SIZE), "1", "3"]
 
     def images_per_s() -> float:
         # On the core that the sampler leaves alone.
         alone = ["taskset", "--cpu-list", "0"]
-        return float(subprocess.run([*alone, *script], capture_output=True, check=True, text=True).stdout)
+        return float(subprocess.run([*alone, *script], input="\n", capture_output=True, check=True, text=True).stdout)
 
     for hz in (10, 1, 100):
         ratios = []
@@ -135,9 +222,7 @@ def sampler(folder: Path, pairs: int) -> None:
                 with Sampling(standin.UUIDS[0], hz, [0], folder / "lines") if sampled else nullcontext():
                     speeds[sampled] = images_per_s()
             ratios.append(speeds[True] / speeds[False])
-        estimate = geometric_mean_interval(ratios, 0.95)
-        interval = f" (95 % interval {estimate.low:.3f}–{estimate.high:.3f})" if estimate.low else ""
-        print(f"beside the sampler ÷ without, {hz} Hz: {estimate.mean:.3f}{interval}, {pairs} pairs", flush=True)
+        told(f"beside the sampler ÷ without, {hz} Hz", ratios)
 
 
 if __name__ == "__main__":

@@ -235,6 +235,14 @@ def test_a_track_that_is_not_certified_is_not_compared_and_the_other_is():
     assert verdicts["tuned"] == {"not comparable: y has no valid certificate for w (no compiler)"}
 
 
+def test_a_track_that_was_not_proved_is_not_compared():
+    table = pd.concat([measurements({"x": "a", "y": "a"}).assign(track=track) for track in ("default", "tuned")])
+    reasons = uncertified(table, [certificate("x"), certificate("y", tracks=["default"])])
+    verdicts = comparisons(table, 0.95, reasons).groupby("track")["verdict"].agg(set)
+    assert verdicts["default"] == {"faster", "slower"}
+    assert verdicts["tuned"] == {"not comparable: y has no valid certificate for w (track tuned was not proved)"}
+
+
 def test_a_certificate_with_a_machine_is_for_its_runs_and_any_of_several_may_be_that_of_a_run():
     parts = [
         measurements(dict.fromkeys("xy", id)).assign(device=f"cpu@{name}") for name, id in (("m", "a"), ("n", "b"))

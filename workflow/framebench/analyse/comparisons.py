@@ -255,11 +255,7 @@ def uncertified(measurements: pd.DataFrame, certificates: Iterable[dict]) -> dic
         device, workload, framework, track = map(str, key)
         made = known.get((machines.machine(device), workload, self_comparison.base(framework)), [])
         carried = set(runs["certificate"])
-        refusals = [
-            one["tuned_reason" if track == "tuned" else "reason"]
-            for one in made
-            if len(made) == 1 or one["id"] in carried
-        ]
+        refusals = [refusal(one, track) for one in made if len(made) == 1 or one["id"] in carried]
         if not made:
             reasons[device, workload, framework, track] = "none was made"
         elif refused := next(filter(None, refusals), None):
@@ -269,6 +265,13 @@ def uncertified(measurements: pd.DataFrame, certificates: Iterable[dict]) -> dic
                 "its model files or environment changed since they were measured"
             )
     return reasons
+
+
+def refusal(certificate: dict, track: str) -> str | None:
+    """Why a certificate does not hold for a track; None where it does."""
+    if track not in certificate.get("tracks", (track,)):
+        return f"track {track} was not proved"
+    return certificate["tuned_reason" if track == "tuned" else "reason"]
 
 
 def _first_uncertified(block: pd.Series, frameworks: Iterable[str], reasons: Mapping[Certified, str]) -> str:

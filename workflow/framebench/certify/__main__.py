@@ -17,6 +17,7 @@ from framebench.certify.page import page
 OF_FRAMEWORK = (
     "framework_version",
     "backend",
+    "tracks",
     "python_version",
     "numpy_version",
     "threads",

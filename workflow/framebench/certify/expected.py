@@ -83,17 +83,15 @@ def margins(workload: Workload, weights: Arrays, images: np.ndarray) -> np.ndarr
 def quantities(workload: Workload, problem: Problem, arithmetic: Arithmetic) -> Arrays:
     """The arrays named by `problem.quantities`, float64."""
     weights = {name: array.astype(np.float64) for name, array in problem.weights.items()}
-    batches = problem.batches("float64")
+    images = given.typed(problem.images, "float64")
     reaching: Arrays = {}
-    reference.forward(workload, weights, batches[0][0][:1], arithmetic, inputs=reaching)
+    reference.forward(workload, weights, images[:1], arithmetic, inputs=reaching)
     found = {given.reaching(layer): array for layer, array in reaching.items()}
-    logits = [reference.forward(workload, weights, images, arithmetic)[0] for images, _ in batches]
+    logits, _ = reference.forward(workload, weights, images, arithmetic)
     if not workload.trains:
-        return found | {"evaluation output": np.concatenate(logits), "output": np.concatenate(logits)}
-    evaluated = [
-        reference.cross_entropy(some, labels, arithmetic)[0] for some, (_, labels) in zip(logits, batches, strict=True)
-    ]
-    found |= {"evaluation logits": np.concatenate(logits), "evaluation loss": np.array(evaluated)}
+        return found | {"evaluation output": logits, "output": logits}
+    loss, _ = reference.cross_entropy(logits, problem.labels, arithmetic)
+    found |= {"evaluation logits": logits, "evaluation loss": np.array(loss)}
     losses = []
 
     def saw(step: int, loss: float, gradients: Arrays, moved: Arrays) -> None:
@@ -103,7 +101,7 @@ def quantities(workload: Workload, problem: Problem, arithmetic: Arithmetic) -> 
         if step in SNAPSHOTS:
             found.update({f"{given.update(step)}/{name}": moved[name] - weights[name] for name in moved})
 
-    reference.train(workload, weights, batches, arithmetic, saw)
+    reference.train(workload, weights, problem.batches("float64"), arithmetic, saw)
     return found | {"training loss": np.array(losses)}
 
 

@@ -115,14 +115,13 @@ def quantities(
         if layer not in reaching:
             raise ValueError(f"layer {layer}: the model file does not use it")
     seen = {given.reaching(layer): array for layer, array in reaching.items()}
-    logits = np.concatenate([trainer.logits(images) for images, _ in batches])
-    trainer.feed(given.typed(problem.images, precision), problem.labels, given.INPUTS[precision])
+    images = given.typed(problem.images, precision)
+    # All batches at once: a call of `predict` or `evaluate` costs Keras far more than what it computes here.
+    logits = trainer.logits(images)
+    trainer.feed(images, problem.labels, given.INPUTS[precision])
     if not workload.trains:
         return seen | {"evaluation output": logits, "output": output(trainer, len(batches))}
-    seen |= {
-        "evaluation logits": logits,
-        "evaluation loss": np.array([trainer.loss(images, labels) for images, labels in batches]),
-    }
+    seen |= {"evaluation logits": logits, "evaluation loss": np.array(trainer.loss(images, problem.labels))}
     told = Seen()
     inspector.without_dropout()
     inspector.watch(told)
@@ -204,6 +203,7 @@ def main() -> None:
     parser.add_argument("--framework", required=True)
     parser.add_argument("--problem", type=Path, required=True, help="npz written by framebench.certify.expected")
     parser.add_argument("--threads", type=int, required=True, help="CPU threads for the framework")
+    parser.add_argument("--tuned", action="store_true", help="prove track tuned too, where the framework has it")
     parser.add_argument("--data", type=Path, required=True, help="npz with images and labels, to learn from")
     parser.add_argument("--output", type=Path, required=True, metavar="OBSERVED.npz")
     options = parser.parse_args()
@@ -217,7 +217,7 @@ def main() -> None:
     try:
         workload, problem = workloads.load(options.workload), given.read_problem(options.problem)
         adapter, lesson = frameworks.load(options.framework), given.lesson(workload, options.data)
-        facts |= adapter.versions() | {"tracks": adapter.TRACKS}
+        facts |= adapter.versions() | {"tracks": [one for one in adapter.TRACKS if one != "tuned" or options.tuned]}
         framework = Framework(adapter, frameworks.inspector(options.framework))
         observed, arrays = observe(framework, workload, problem, lesson, options.threads)
         facts |= observed
@@ -225,7 +225,7 @@ def main() -> None:
         traceback.print_exc()
         facts["failed"] = failure(options.workload, options.framework, error)
     else:
-        if "tuned" in adapter.TRACKS:
+        if options.tuned and "tuned" in adapter.TRACKS:
             try:
                 arrays |= tuned(framework, workload, problem, options.threads)
             except Exception as error:
