@@ -88,10 +88,8 @@ def harness(folder: Path, pairs: int) -> None:
 def pair(folder: Path, request: Request) -> float:
     """Images/s of one run of the harness ÷ those of one plain script, each the median of its windows."""
     with tempfile.TemporaryDirectory(dir=folder) as own, pinned(request.protocol.cores):
-        through, plain = (
-            Run(Member(request, folder / "run.log"), machine(), Path(own)),
-            Plain(request, folder / "plain.log"),
-        )
+        through = Run(Member(request, folder / "run.log"), machine(), Path(own))
+        plain = Plain(request, folder / "plain.log")
         try:
             through.start(sample=False)
             for one in (through, plain):
