@@ -121,5 +121,6 @@ def places(campaign, shape, wildcards):
 
 def stage(name, one, all):
     """The stage of a campaign and how far it is, `[tuning 1 of 3]`; of one that is not among all, the stage alone."""
-    count = f" {all.index(one) + 1} of {len(all)}" if one in all else ""
+    places = list(all)  # what Snakemake gives a rule has no `index`
+    count = f" {places.index(one) + 1} of {len(places)}" if one in places else ""
     return f"[{name}{count}]"
