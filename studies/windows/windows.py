@@ -2,8 +2,8 @@
 
 The blocks of one cycle are divided for every pair of runs of a round, and the logarithms of these ratios split into
 what differs from cycle to cycle (its standard deviation within rounds is e) and from process to process (p): the mean
-of a round over n cycles varies by p² + e²/n. A round costs the same before and after its blocks however many there are, and
-each block as much again: the number of blocks that makes the most of a given time is sqrt(fixed ÷ block) · e ÷ p
+of a round over n cycles varies by p² + e²/n. A round costs the same before and after its blocks however many there are,
+and each block as much again: the number of blocks that makes the most of a given time is sqrt(fixed ÷ block) · e ÷ p
 (Kalibera and Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013).
 """
 
