@@ -31,10 +31,15 @@ def autocorrelated_blocks(random: Generator, shape: tuple[int, int]) -> Sides:
 
 def _median_of_blocks(random: Generator, shape: tuple[int, int]) -> Array:
     """Five blocks inside each process, 10 % spread, each correlated 0.8 with the one before; their median."""
-    blocks = random.standard_normal((*shape, 5))
-    for later in range(1, 5):
-        blocks[..., later] = 0.8 * blocks[..., later - 1] + math.sqrt(1 - 0.8**2) * blocks[..., later]
-    return 0.1 * np.sort(blocks, axis=-1)[..., 2]
+    return 0.1 * np.median(_autocorrelated(random, shape, 5, 0.8), axis=-1)
+
+
+def _autocorrelated(random: Generator, shape: tuple[int, int], count: int, correlation: float) -> Array:
+    """A series of so many values of spread 1 in each process, each correlated with the one before."""
+    series = random.standard_normal((*shape, count))
+    for later in range(1, count):
+        series[..., later] = correlation * series[..., later - 1] + math.sqrt(1 - correlation**2) * series[..., later]
+    return series
 
 
 def drift(random: Generator, shape: tuple[int, int]) -> Sides:
@@ -78,6 +83,27 @@ def _slow(random: Generator, shape: tuple[int, int]) -> Array:
     return math.log(0.7) * (random.random(shape) < 0.1)
 
 
+def interleaved_median(random: Generator, shape: tuple[int, int]) -> Sides:
+    return _interleaved(random, shape, np.median)
+
+
+def interleaved_mean(random: Generator, shape: tuple[int, int]) -> Sides:
+    return _interleaved(random, shape, np.mean)
+
+
+def _interleaved(random: Generator, shape: tuple[int, int], over: Callable[..., Array]) -> Sides:
+    """Ten cycles of a window of each side: processes spread by 5 %, cycles by 6.5 % for both sides alike, windows by
+    12 %, each correlated 0.5 with the one before of its process. Of a run counts the median or mean over its windows.
+    """
+    cycles = 0.065 * random.standard_normal((*shape, 10))
+
+    def side() -> Array:
+        windows = cycles + 0.12 * _autocorrelated(random, shape, 10, 0.5)
+        return 0.05 * random.standard_normal(shape) + over(windows, axis=-1)
+
+    return side(), side()
+
+
 ONE_SIDED = "slow processes, one side"
 SCENARIOS: dict[str, Callable[[Generator, tuple[int, int]], Sides]] = {
     "normal": normal,
@@ -87,6 +113,8 @@ SCENARIOS: dict[str, Callable[[Generator, tuple[int, int]], Sides]] = {
     "heavy tails": heavy_tails,
     "slow processes": slow_processes,
     "unequal spread": unequal_spread,
+    "interleaved, median": interleaved_median,
+    "interleaved, mean": interleaved_mean,
     ONE_SIDED: slow_processes_on_one_side,
 }
 
@@ -95,7 +123,9 @@ SCENARIOS: dict[str, Callable[[Generator, tuple[int, int]], Sides]] = {
 def paired_t(a: Array, b: Array, random: Generator) -> Interval:
     """Student 1908; `statistics.geometric_mean_interval`, for many campaigns at once."""
     logs = a - b
-    return _about(logs.mean(axis=1), _t(logs.shape[1] - 1) * logs.std(axis=1, ddof=1) / math.sqrt(logs.shape[1]))
+    return _about(
+        logs.mean(axis=1), t_quantile(logs.shape[1] - 1) * logs.std(axis=1, ddof=1) / math.sqrt(logs.shape[1])
+    )
 
 
 def welch_t(a: Array, b: Array, random: Generator) -> Interval:
@@ -103,7 +133,7 @@ def welch_t(a: Array, b: Array, random: Generator) -> Interval:
     n = a.shape[1]
     of_a, of_b = a.var(axis=1, ddof=1) / n, b.var(axis=1, ddof=1) / n
     freedom = (of_a + of_b) ** 2 * (n - 1) / (of_a**2 + of_b**2)
-    return _about(a.mean(axis=1) - b.mean(axis=1), _t(freedom) * np.sqrt(of_a + of_b))
+    return _about(a.mean(axis=1) - b.mean(axis=1), t_quantile(freedom) * np.sqrt(of_a + of_b))
 
 
 def percentile_bootstrap(a: Array, b: Array, random: Generator) -> Interval:
@@ -146,7 +176,7 @@ def median_t(a: Array, b: Array, random: Generator) -> Interval:
     logs = a - b
     middle = np.median(logs, axis=1)
     spread = 1.4826 * np.median(np.abs(logs - middle[:, None]), axis=1)
-    return _about(middle, _t(logs.shape[1] - 1) * math.sqrt(math.pi / 2) * spread / math.sqrt(logs.shape[1]))
+    return _about(middle, t_quantile(logs.shape[1] - 1) * math.sqrt(math.pi / 2) * spread / math.sqrt(logs.shape[1]))
 
 
 METHODS: dict[str, Callable[[Array, Array, Generator], Interval]] = {
@@ -166,8 +196,8 @@ def two_stage(a: Array, b: Array, half_width: float) -> tuple[dict[str, Interval
     rounds = np.array([rounds_needed(row, CONFIDENCE, half_width, AT_LEAST, AT_MOST) for row in first.tolist()])
     measured = np.arange(AT_MOST) < rounds[:, None]
     middle = logs.mean(axis=1, where=measured)
-    of_all = _t(rounds - 1) * logs.std(axis=1, ddof=1, where=measured) / np.sqrt(rounds)
-    of_first = _t(AT_LEAST - 1) * first.std(axis=1, ddof=1) / np.sqrt(rounds)
+    of_all = t_quantile(rounds - 1) * logs.std(axis=1, ddof=1, where=measured) / np.sqrt(rounds)
+    of_first = t_quantile(AT_LEAST - 1) * first.std(axis=1, ddof=1) / np.sqrt(rounds)
     halves = (of_all, of_first, np.maximum(of_all, of_first))
     return {name: _about(middle, half) for name, half in zip(TWO_STAGE, halves, strict=True)}, rounds
 
@@ -176,7 +206,7 @@ def _about(middle: Array, half: Array) -> Interval:
     return middle - half, middle + half
 
 
-def _t(freedom: Array | int) -> Array:
+def t_quantile(freedom: Array | int) -> Array:
     return stdtrit(freedom, (1 + CONFIDENCE) / 2)
 
 

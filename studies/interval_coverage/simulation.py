@@ -14,6 +14,8 @@ A skewed scenario (ONE_SIDED) stands beside, outside the rule: the true ratio, a
 runs so rare that most campaigns of five rounds see none, and no interval of finite length can cover it as often
 as it says whatever the distribution (Bahadur and Savage, "The Nonexistence of Certain Statistical Procedures in
 Nonparametric Problems", Annals of Mathematical Statistics 27, 1956).
+
+Whether the pairs of a page may share their spread is the section `pages`: see `shared_spread`.
 """
 
 import argparse
@@ -29,6 +31,7 @@ import numpy as np
 import pandas as pd
 from numpy.random import Generator
 
+import shared_spread
 from candidates import (
     AT_LEAST,
     AT_MOST,
@@ -242,19 +245,30 @@ def main(arguments: list[str] | None = None) -> None:
         description="Measure how often each interval method holds the true ratio, on simulated campaigns.",
     )
     parser.add_argument("--repetitions", type=int, default=10_000, help="campaigns per place (default: %(default)s)")
+    parser.add_argument(
+        "--section",
+        choices=("coverage", "pages"),
+        default="coverage",
+        help="coverage: the methods; pages: a spread shared by the pairs of a page (default: %(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=1945, help="(default: %(default)s)")
     parser.add_argument(
         "--output",
         required=True,
         type=Path,
         metavar="FILE",
-        help="FILE.csv: every number; FILE.md: tables, put into this page's section `coverage`",
+        help="FILE.csv: every number of the coverage; FILE.md: tables, put into this page's section of that name",
     )
     options = parser.parse_args(arguments)
     if options.repetitions < 1 or options.seed < 0 or options.output.suffix not in (".csv", ".md"):
         parser.error("expected at least 1 repetition, a seed of at least 0 and an output named .csv or .md")
-    frame = simulate(options.repetitions, options.seed, lambda line: print(line, file=sys.stderr, flush=True))
+    if options.section == "pages" and options.output.suffix != ".md":
+        parser.error("expected an output named .md for the section `pages`")
     try:
+        if options.section == "pages":
+            markdown.write_section(options.output, "pages", shared_spread.report(options.repetitions, options.seed))
+            return
+        frame = simulate(options.repetitions, options.seed, lambda line: print(line, file=sys.stderr, flush=True))
         if options.output.suffix == ".csv":
             write_table(frame, options.output)
         else:

@@ -8,9 +8,10 @@ import pytest
 from scipy import stats
 
 import candidates
+import shared_spread
 import simulation
 from conftest import PROJECT
-from framebench.analyse.statistics import METHOD, MIN_ROUNDS, geometric_mean_interval
+from framebench.analyse.statistics import METHOD, MIN_ROUNDS, geometric_mean_interval, rounds_to_decide
 
 pytestmark = pytest.mark.check
 
@@ -141,3 +142,40 @@ def test_both_sides_of_every_scenario_are_equally_fast(scenario):
     a, b = candidates.SCENARIOS[scenario](np.random.default_rng(5), (40_000, 5))
     means = (a - b).mean(axis=1)
     assert abs(means.mean()) < 4 * means.std() / math.sqrt(len(means))
+
+
+def test_the_plain_interval_of_a_page_is_that_of_the_statistics_and_shrinking_lies_between_it_and_the_pages():
+    variances = np.random.default_rng(6).chisquare(4, (50, 8))
+    assert shared_spread.plain(variances, 5) == (pytest.approx(variances), 4)
+    for method in (shared_spread.moderated, shared_spread.capped, shared_spread.capped_without_outliers):
+        shrunk, freedom = method(variances, 5)
+        assert (freedom >= 4).all() and shrunk.std(axis=1).max() <= variances.std(axis=1).max()
+    assert (shared_spread.capped(variances, 5)[1] <= 8).all()
+
+
+def test_the_prior_of_many_pairs_is_the_one_they_were_drawn_from():
+    random = np.random.default_rng(8)
+    true = 0.01 * 6 / random.chisquare(6, (1, 200_000))
+    prior, freedom = shared_spread._prior(true * random.chisquare(4, true.shape) / 4, 4)
+    assert prior.item() == pytest.approx(0.01, rel=0.03) and freedom.item() == pytest.approx(6, rel=0.05)
+
+
+def test_the_rounds_of_a_page_are_those_of_the_statistics():
+    limits = {"at_least": 3, "at_most": shared_spread.MOST}
+    expected = [
+        rounds_to_decide(spread, 0.95, 0.1, 5, **limits) or shared_spread.MOST for spread in (0.0, 0.031, 0.9, 2.0)
+    ]
+    assert shared_spread._rounds(np.array([0.0, 0.0305, 0.9, 2.0]), 0.1, 5, 3).tolist() == expected
+
+
+def test_pages_of_equal_spread_alone_are_simulated_into_their_section(tmp_path, monkeypatch):
+    monkeypatch.setattr(shared_spread, "NOISES", ("normal",))
+    monkeypatch.setattr(shared_spread, "PAIRS", (5,))
+    monkeypatch.setattr(shared_spread, "ODD", {"all alike": 1.0})
+    page = tmp_path / "page.md"
+    simulation.main(["--section", "pages", "--repetitions", "50", "--seed", "7", "--output", str(page)])
+    text = page.read_text()
+    assert text.startswith("<!-- pages: begin -->") and text.count("**nominal in all**") == 2
+    assert "| all alike, 3 rounds |" in text and "| 4 pairs, 3 rounds first |" in text
+    with pytest.raises(SystemExit):
+        simulation.main(["--section", "pages", "--output", "pages.csv"])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from framebench.analyse.statistics import (
     MIN_ROUNDS,
     Estimate,
+    family,
     geometric_mean_interval,
     holm,
     mean_interval,
@@ -17,6 +18,8 @@ from framebench.analyse.statistics import (
     ratio_of_independent,
     ratio_of_means,
     rounds_needed,
+    rounds_to_decide,
+    same_p_value,
 )
 
 pytestmark = pytest.mark.check
@@ -150,6 +153,124 @@ def test_of_pages_with_nothing_to_find_few_enough_claim_a_difference():
     ratios = np.exp(0.05 * np.random.default_rng(6).standard_normal((pages, verdicts, 5)))
     wrong = [min(holm([p_value(one) for one in page])) < 0.05 for page in ratios.tolist()]
     assert np.mean(wrong) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / pages)
+
+
+def test_a_worked_example_of_sameness():
+    # Logs of mean 0, standard error 1 / sqrt(3); with 2 degrees of freedom P(T < -t) = (1 - t / sqrt(2 + t²)) / 2.
+    t = math.log(3) * math.sqrt(3)
+    assert same_p_value([1 / math.e, 1.0, math.e], 2.0) == pytest.approx((1 - t / math.sqrt(2 + t * t)) / 2)
+    assert same_p_value([1.05] * 3, 0.1) == 0 and same_p_value([1.2] * 3, 0.1) == same_p_value([1.1] * 3, 0.1) == 1
+    assert same_p_value([1.0, 1.0], 0.1) is None and same_p_value([1.0] * 4, 0.1, first=2) is None
+
+
+@given(values=RATIOS, margin=st.floats(0.01, 1), wider=st.floats(0, 1), first=st.integers(MIN_ROUNDS, 12))
+def test_sameness_is_that_of_the_inverse_and_easier_within_more_and_harder_by_the_first_rounds(
+    values, margin, wider, first
+):
+    p = same_p_value(values, margin)
+    assert p == pytest.approx(same_p_value([1 / value for value in values], margin), abs=1e-9)
+    assert same_p_value(values, margin + wider) <= p <= same_p_value(values, margin, first)
+
+
+@given(values=RATIOS, margin=st.floats(0.01, 5), confidence=st.floats(0.5, 0.99))
+def test_a_ratio_is_the_same_where_the_interval_of_twice_the_error_lies_within_the_margin(values, margin, confidence):
+    interval, p = geometric_mean_interval(values, 2 * confidence - 1 or 1e-9), same_p_value(values, margin)
+    assume(abs(p - (1 - confidence)) > 1e-6)
+    assert (1 / (1 + margin) < interval.low and interval.high < 1 + margin) == (p < 1 - confidence)
+
+
+@pytest.mark.parametrize("margin", [0.0, -0.1, math.nan, math.inf])
+def test_an_impossible_margin_is_refused(margin):
+    with pytest.raises(ValueError, match="margin is"):
+        same_p_value([1.0, 1.1, 1.2], margin)
+    with pytest.raises(ValueError, match="margin is"):
+        rounds_to_decide(0.1, 0.95, margin, 1, at_least=3, at_most=9)
+
+
+def test_a_worked_example_of_a_family():
+    # The first and second by 2 pairs; the third, where nothing of the first pair is left, by 1.
+    assert family([0.01, 0.04], [0.015, 0.9]) == (pytest.approx([0.02, 0.04]), pytest.approx([0.03, 0.9]))
+    assert family([0.01], [0.9]) == ([0.01], [0.9]) and family([], []) == ([], [])
+    with pytest.raises(ValueError, match="1 p-values of a difference and 0 of sameness"):
+        family([0.1], [])
+
+
+@given(pairs=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=8))
+def test_a_family_is_holms_of_a_hypothesis_among_the_other_pairs_less_clear_ones(pairs):
+    # The closed test of Bonferroni's, over all that can be true together.
+    for one, found in zip(zip(*pairs, strict=True), family(*zip(*pairs, strict=True)), strict=True):
+        for place, p in enumerate(one):
+            others = [max(pair) for other, pair in enumerate(pairs) if other != place]
+            assert found[place] == holm([p, *others])[0]
+
+
+@given(pairs=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=8))
+def test_a_family_is_never_stricter_than_holm_over_both_kinds(pairs):
+    differences, samenesses = zip(*pairs, strict=True)
+    ours = [p for kind in family(differences, samenesses) for p in kind]
+    assert all(one <= other for one, other in zip(ours, holm([*differences, *samenesses]), strict=True))
+
+
+TRUTHS = {
+    "all equal": [0, 0, 0, 0],
+    "all at the margin": [1, 1, -1, -1],
+    "equal and at the margin": [0, 0, 1, -1],
+    "within": [0.5, -0.5, 0.2, 0.01],
+    "barely different, clear, equal, at the margin": [0.01, 3, 0, 1],
+}
+
+
+@pytest.mark.parametrize("spread", [0.003, 0.02, 0.08])
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_few_enough_pages_claim_anything_false(truth, spread):
+    pages, margin = 1500, 0.1
+    true = math.log1p(margin) * np.array(TRUTHS[truth])
+    random = np.random.default_rng(18)
+    shared = random.standard_normal((pages, 1, 5))  # as of pairs with a side in common
+    logs = true[:, None] + spread * (0.6 * shared + 0.8 * random.standard_normal((pages, 4, 5)))
+    wrong = 0
+    for page in np.exp(logs).tolist():
+        found = family([p_value(one) for one in page], [same_p_value(one, margin) for one in page])
+        wrong += any(
+            (different < 0.05 and np.sign(np.log(one).mean()) != np.sign(log)) or (same < 0.05 and abs(log) >= 0.0953)
+            for one, log, different, same in zip(page, true, *found, strict=True)
+        )
+    assert wrong / pages <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / pages)
+
+
+def test_rounds_to_decide_for_a_worked_example():
+    # t of 0.975 and of 0.95 by a table, with 5 and 6 degrees of freedom: 2.5706 + 2.0150 and 2.4469 + 1.9432.
+    enough = math.log(1.1) * math.sqrt(7) / (2.4469 + 1.9432)
+    assert math.log(1.1) * math.sqrt(6) / (2.5706 + 2.0150) < 0.99 * enough
+    limits = {"at_least": 5, "at_most": 7}
+    assert rounds_to_decide(0.999 * enough, 0.95, 0.1, 1, **limits) == 7
+    assert rounds_to_decide(1.001 * enough, 0.95, 0.1, 1, **limits) is None
+    assert rounds_to_decide(0.0, 0.95, 0.1, 1, **limits) == 5
+
+
+@given(deviation=st.floats(0, 0.5), margin=st.floats(0.01, 0.5), comparisons=st.integers(1, 20), ratio=st.floats(-1, 1))
+def test_after_so_many_rounds_of_that_spread_every_ratio_is_decided(deviation, margin, comparisons, ratio):
+    rounds = rounds_to_decide(deviation, 0.95, margin, comparisons, at_least=3, at_most=400)
+    assume(rounds is not None)
+    assert rounds <= (rounds_to_decide(deviation * 1.1, 0.95, margin, comparisons + 1, at_least=3, at_most=400) or 400)
+    logs = np.linspace(-1, 1, rounds)
+    ratios = np.exp(ratio * math.log1p(margin) + 0.999 * deviation * logs / logs.std(ddof=1)).tolist()
+    assert min(p_value(ratios), same_p_value(ratios, margin)) < 0.05 / comparisons
+
+
+@pytest.mark.parametrize(
+    ("deviation", "comparisons", "at_least", "at_most", "message"),
+    [
+        (-0.1, 1, 3, 9, "deviation is -0.1"),
+        (math.nan, 1, 3, 9, "deviation is nan"),
+        (0.1, 0, 3, 9, "comparisons is 0"),
+        (0.1, 1, 2, 9, "at_least is 2"),
+        (0.1, 1, 5, 4, "at_least is 5 and at_most 4"),
+    ],
+)
+def test_rounds_to_decide_refuse_what_cannot_be_meant(deviation, comparisons, at_least, at_most, message):
+    with pytest.raises(ValueError, match=message):
+        rounds_to_decide(deviation, 0.95, 0.1, comparisons, at_least=at_least, at_most=at_most)
 
 
 def test_rounds_needed_for_a_worked_example():
