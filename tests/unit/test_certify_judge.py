@@ -238,7 +238,7 @@ def test_a_track_that_is_not_certified_is_not_compared_and_the_other_is():
 def test_a_track_that_was_not_proved_is_not_compared():
     table = pd.concat([measurements({"x": "a", "y": "a"}).assign(track=track) for track in ("default", "tuned")])
     reasons = uncertified(table, [certificate("x"), certificate("y", tracks=["default"])])
-    verdicts = comparisons(table, 0.95, reasons).groupby("track")["verdict"].agg(set)
+    verdicts = comparisons(table, 0.95, WITHIN, reasons).groupby("track")["verdict"].agg(set)
     assert verdicts["default"] == {"faster", "slower"}
     assert verdicts["tuned"] == {"not comparable: y has no valid certificate for w (track tuned was not proved)"}
 

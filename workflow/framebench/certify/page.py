@@ -21,10 +21,12 @@ def page(certificate: dict) -> str:
     verdict = "**passed**" if certificate["passed"] else f"**refused**: {certificate['reason']}"
     if certificate["passed"] and certificate["tuned_reason"]:
         verdict += f", but for track tuned **refused**: {certificate['tuned_reason']}"
+    # None are known where the framework could not be imported.
+    tracks = f" of track {' and '.join(certificate['tracks'])}" if certificate.get("tracks") else ""
     lines = [
         f"# {certificate['workload']} in {certificate['framework']}: the same function as the reference?",
         "",
-        f"Certificate `{certificate['id']}` {verdict}",
+        f"Certificate `{certificate['id']}`{tracks} {verdict}",
         "",
     ]
     if certificate["checks"]:
