@@ -50,7 +50,9 @@ def supervise(stand_in, tmp_path):
         script = tmp_path / "python"
         script.write_text(INTERPRETER.format(python=sys.executable, sleep_s=sleep_s))
         script.chmod(0o755)
-        asked = request(device="h200" if uuid else "cpu", uuid=uuid, sampler_hz=50, timeout_s=timeout_s, python=str(script))
+        asked = request(
+            device="h200" if uuid else "cpu", uuid=uuid, sampler_hz=50, timeout_s=timeout_s, python=str(script)
+        )
         return json.loads(stand_in.child(SUPERVISE.format(folder=str(tmp_path), request=asked.to_json())))
 
     return run
