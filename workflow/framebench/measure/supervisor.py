@@ -123,7 +123,7 @@ class Run:
         process, request = self._process, self.request
         if not process or self._observed:
             return
-        self._known["process_s"] = time.perf_counter() - self._start_s
+        self._known["process_s"] = process.ended_s - self._start_s
         code = process.close()
         if process.timed_out:
             reason = f"still running after protocol.timeout_s = {request.protocol.timeout_s} s of its own"
