@@ -339,7 +339,7 @@ def test_labels_that_have_room_stay_where_they_are():
 
 
 def test_the_ratios_begin_with_the_question_and_have_every_pair_once():
-    rows = ratio.compared(simulated.campaign().comparisons, "tensorflow")
+    rows = ratio.compared(simulated.campaign().comparisons, "tensorflow", simulated.QUESTION)
     pairs = list(rows[["framework", "reference"]].drop_duplicates().itertuples(index=False, name=None))
     question = ("pytorch", "keras-tensorflow")
     assert pairs == [question, ("keras-tensorflow", "tensorflow"), ("pytorch", "tensorflow")]
