@@ -108,6 +108,7 @@ def test_the_command_reads_the_first_rounds_only_and_the_plan_follows_it(tmp_pat
     written |= {
         "results": str(tmp_path),
         "frameworks": ["tensorflow", "pytorch"],
+        "question": None,
         "matrix": [
             entry | {"rounds": dataclasses.asdict(RULE)},
             entry | {"inputs": ["host"], "rounds": 2},
