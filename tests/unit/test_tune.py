@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import stdtrit
 
-from framebench.measure.tune import PROCESSES, T95, Settings, Trial, bound, search, still_in
+from framebench.measure.tune import BLOCKS, PROCESSES, T95, Settings, Trial, bound, search, still_in
 
 pytestmark = pytest.mark.check
 
 OPTIONS = {"allocator": ("system", "other"), "layout": (False, True), "steps": (1, 10, 100)}
 DEFAULT = {"allocator": "system", "layout": False, "steps": 1}
-CYCLES = 10
+CYCLES = BLOCKS
 
 
 def measured(speed: Callable[[Settings], float | None], calls: list | None = None):

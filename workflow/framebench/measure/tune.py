@@ -27,6 +27,7 @@ LEVEL = 0.05
 # By so much, as a share, may the median of one process differ from that of another of the same settings: on the 2 cores
 # of shared virtual machines, 2 to 7 % (docs/statistics.md).
 PROCESSES = 0.05
+BLOCKS = 6  # of each process, at most: what is searched for are gains of more than 5 %
 FEWEST_CYCLES = 3  # before any settings are dropped
 # One-sided 5 % points of Student's t with 1 to 30 degrees of freedom; beyond, that of the last is the safe side. The
 # environment of a framework has no SciPy, and a search runs where it may be missing.
@@ -135,7 +136,10 @@ def main() -> None:
         return trials
 
     with command.leased(arguments) as told:
-        request = command.request(told, track="tuned", batch_size=batch_size)
+        protocol = told["protocol"]
+        blocks = replace(protocol.blocks, count=min(BLOCKS, protocol.blocks.count))
+        few = replace(protocol, blocks=blocks)
+        request = command.request(told, track="tuned", batch_size=batch_size, protocol=few)
         try:
             chosen, trials = search(arguments.options, run)
         except RuntimeError as error:
