@@ -45,7 +45,6 @@ TINY = {
         }
     ],
     "languages": ["en"],
-    "tuning": {"trials": 2},
     "aa": {"batch_sizes": [32], "rounds": 3},
     "protocol": {
         # PyTorch's threads spin while they wait for one another: with another busy process a run takes minutes.
@@ -101,6 +100,11 @@ class Plan:
     runs: dict[str, int]  # to measure, of each framework
     outputs: frozenset[str]  # what would be made
 
+    @property
+    def measuring(self) -> dict[str, int]:
+        """The jobs that measure, of each block's rule."""
+        return {rule: count for rule, count in self.jobs.items() if rule.startswith("measure_")}
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -144,8 +148,8 @@ class Workspace:
             name, _, path = line.strip().partition(": ")
             if name == "output":
                 outputs |= set(path.split(", "))
-            if name == "output" and "/runs/" in path:
-                runs[path.split("/")[4]] += 1
+            if name == "output":
+                runs.update(one.split("/")[4] for one in path.split(", ") if "/runs/" in one)
         return Plan(dict(jobs), dict(runs), frozenset(outputs))
 
     def records(self) -> list[Path]:

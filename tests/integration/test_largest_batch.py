@@ -29,9 +29,9 @@ def test_every_campaign_on_gpus_searches_each_of_them_once_for_every_framework_a
     assert planned["search_largest_batch"] == 2 * 2 * len(FRAMEWORKS)
     assert {"results/largest_batch.csv", "results/figures/en/largest-batch.svg"} <= workspace.plan().outputs
     assert planned["largest_batch_complete"] == 1
-    alone = workspace.plan("largest-batch").jobs
-    assert alone["search_largest_batch"] == planned["search_largest_batch"]
-    assert not {"measure", "certificate"} & alone.keys()
+    alone = workspace.plan("largest-batch")
+    assert alone.jobs["search_largest_batch"] == planned["search_largest_batch"]
+    assert not alone.measuring and "certificate" not in alone.jobs
 
 
 def test_a_campaign_on_the_cpu_searches_nothing_and_the_target_says_what_it_needs(workspace):

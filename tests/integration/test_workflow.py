@@ -6,7 +6,8 @@ import json
 import re
 import shutil
 import zipfile
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path, PurePath
 
 import pytest
@@ -25,6 +26,8 @@ CELLS = [
 FIGURES = registry.names(registry.Scope(CELLS))
 ROUNDS = 3
 RUNS = ROUNDS + 1  # of each framework: one more from host memory
+EVERY_RUN = dict.fromkeys(FRAMEWORKS, RUNS)
+EVERY_JOB = {"measure_article_cnn_default_float32_device": ROUNDS, "measure_article_cnn_default_float32_host": 1}
 pytestmark = [pytest.mark.test, pytest.mark.usefixtures("installed")]
 
 
@@ -55,8 +58,10 @@ def test_every_run_is_recorded_and_trained(campaign):
         assert float(row["loss_last"]) != float(row["loss_first"])
         assert int(row["parameters"]) == 11290
         assert float(row["images_per_s"]) > 0
-        assert float(row["ceiling_gflops"]) > 0
-        assert float(row["ceiling_copy_gb_per_s"]) > 0
+        # The diagnosis is of the first round, in which processes are started alone, too.
+        of_first = ("ceiling_gflops", "ceiling_copy_gb_per_s", "step_synced_p50_ms", "import_s", "build_s", "data_s")
+        for name in of_first:
+            assert float(row[name]) > 0 if row["round"] == "1" else row[name] == "", name
 
 
 def test_all_frameworks_start_from_the_same_loss_on_the_same_images(campaign):
@@ -66,15 +71,24 @@ def test_all_frameworks_start_from_the_same_loss_on_the_same_images(campaign):
     assert max(losses) - min(losses) < 1e-5
 
 
-def test_runs_follow_the_seeded_order_one_at_a_time(campaign):
+def test_jobs_and_runs_follow_the_seeded_order_and_one_process_computes_at_a_time(campaign):
     workspace, printed = campaign
     records = [json.loads(path.read_text()) for path in workspace.records()]
     records.sort(key=lambda record: record["started_unix_s"])
     assert [record["order"] for record in records] == list(range(1, len(records) + 1))
     assert [record["round"] for record in records] == sorted(record["round"] for record in records)
-    for before, after in pairwise(records):
-        assert before["started_unix_s"] + before["process_s"] <= after["started_unix_s"]
-    assert re.search(rf"\[{len(records)} of {len(records)}\] article-cnn · .* · round {ROUNDS}", printed)
+    jobs = [list(of_job) for _, of_job in groupby(records, key=itemgetter("round", "input"))]
+    assert len(jobs) == RUNS
+    for before, after in pairwise(jobs):
+        ends = [record["started_unix_s"] + record["process_s"] for record in before]
+        assert max(ends) <= after[0]["started_unix_s"]
+    for of_job in jobs:
+        assert {record["framework"] for record in of_job} == FRAMEWORKS
+        assert {record["interleaved_with"] for record in of_job} == {len(FRAMEWORKS) - 1}
+        blocks = sorted((block for record in of_job for block in record["blocks"]), key=itemgetter("place"))
+        assert [block["place"] for block in blocks] == list(range(1, len(blocks) + 1))
+        assert all(before["t1_ns"] <= after["t0_ns"] for before, after in pairwise(blocks))
+    assert re.search(rf"\[measuring {RUNS} of {RUNS}\] article-cnn · .* · round {ROUNDS}", printed)
 
 
 def test_records_name_their_environment_and_threads(campaign):
@@ -104,7 +118,8 @@ def test_of_every_pair_it_is_told_how_long_device_and_host_take(campaign):
     told = [row for row in rows(workspace, "why.csv") if row["input"] == "device"]
     assert len(told) == 3
     for row in told:
-        assert row["rounds"] == str(ROUNDS)
+        # One round has the diagnosis: no interval, and nothing is claimed.
+        assert (row["rounds"], row["longer_device_ms_low"], row["finding"]) == ("1", "", "not told apart")
         assert float(row["device_ms"]) + float(row["host_ms"]) == pytest.approx(float(row["step_ms"]))
         assert float(row["device_ms"]) > 0 and float(row["host_ms"]) > 0
 
@@ -200,11 +215,11 @@ def test_a_comment_in_a_lock_measures_nothing_again(restored):
     assert workspace.plan().runs == {}
 
 
-def test_new_pins_measure_the_frameworks_of_that_environment_only(restored):
+def test_new_pins_measure_every_block_with_a_framework_of_that_environment(restored):
     workspace, edit = restored
     edit("envs/tensorflow-cpu.txt", "psutil==", "psutil==1")
     plan = workspace.plan()
-    assert plan.runs == {"tensorflow": RUNS, "keras-tensorflow": RUNS}
+    assert plan.measuring == EVERY_JOB and plan.runs == EVERY_RUN
     assert plan.jobs["environment"] == 1
 
 
@@ -213,32 +228,43 @@ def test_new_pins_measure_the_frameworks_of_that_environment_only(restored):
     ["workflow/framebench/frameworks/pytorch/adapter.py", "workflow/framebench/workloads/article_cnn/pytorch.py"],
 )
 @pytest.mark.all
-def test_a_changed_adapter_or_model_measures_that_framework_only(restored, source):
+def test_a_changed_adapter_or_model_measures_its_whole_blocks(restored, source):
     workspace, edit = restored
     edit(source)
-    assert workspace.plan().runs == {"pytorch": RUNS}
+    plan = workspace.plan()
+    assert plan.measuring == EVERY_JOB and plan.runs == EVERY_RUN
 
 
 @pytest.mark.all
-def test_changed_shared_code_or_protocol_measures_everything(restored):
+def test_changed_shared_code_measures_everything(restored):
     workspace, edit = restored
-    everything = dict.fromkeys(FRAMEWORKS, RUNS)
     edit("workflow/framebench/measure/pace.py")
-    assert workspace.plan().runs == everything
+    assert workspace.plan().runs == EVERY_RUN
 
 
 @pytest.mark.all
 def test_a_changed_protocol_measures_everything(restored):
     workspace, edit = restored
     edit("config.yaml", "synced_steps: 3", "synced_steps: 4")
-    assert workspace.plan().runs == dict.fromkeys(FRAMEWORKS, RUNS)
+    assert workspace.plan().runs == EVERY_RUN
 
 
 @pytest.mark.all
 def test_more_rounds_measure_only_the_new_ones(restored):
     workspace, edit = restored
     edit("config.yaml", f"rounds: {ROUNDS}", f"rounds: {ROUNDS + 1}")
-    assert workspace.plan().runs == dict.fromkeys(FRAMEWORKS, 1)
+    plan = workspace.plan()
+    assert plan.measuring == {"measure_article_cnn_default_float32_device": 1}
+    assert plan.runs == dict.fromkeys(FRAMEWORKS, 1)
+
+
+@pytest.mark.all
+def test_a_framework_that_is_taken_out_measures_every_block_anew(restored):
+    workspace, edit = restored
+    edit("config.yaml", "- tensorflow\n", "")
+    plan = workspace.plan()
+    assert plan.measuring == EVERY_JOB
+    assert plan.runs == {"keras-tensorflow": RUNS, "pytorch": RUNS}
 
 
 @pytest.mark.all

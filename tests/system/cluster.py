@@ -124,7 +124,7 @@ class Cluster:
     def job_of(self, device: str) -> str:
         """Id of the one job, waiting or running, that Snakemake's comment says is of this device."""
         jobs = [line.split() for line in self.run("squeue", "--noheader", "--format=%i %k").splitlines()]
-        (found,) = (job for job, comment in jobs if comment.startswith(f"rule_{device}-"))
+        (found,) = (job for job, comment in jobs if f"_wildcards_{device}_" in comment)
         return found
 
     def run(self, *command: str) -> str:

@@ -10,14 +10,13 @@ pytestmark = pytest.mark.check
 
 
 def test_the_systems_allocator_needs_nothing():
-    assert allocator.preload("system") == {}
+    assert allocator.preload("system", sys.prefix) == {}
     allocator.check("system")
 
 
-def test_a_library_that_the_environment_lacks_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+def test_a_library_that_the_environment_lacks_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"lib/libtbbmalloc\.so\.2 is missing.*tbbmalloc"):
-        allocator.preload("tbbmalloc")
+        allocator.preload("tbbmalloc", str(tmp_path))
 
 
 def test_an_allocator_that_was_not_loaded_is_an_error():
@@ -32,3 +31,12 @@ def test_a_preloaded_library_is_found_in_effect():
     preloaded = os.environ | {"LD_PRELOAD": "libthread_db.so.1"}
     assert subprocess.run(command, env=preloaded, capture_output=True, check=False).returncode == 0
     assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+
+
+def test_libraries_are_those_of_the_environment_that_is_measured_in(tmp_path):
+    (tmp_path / "lib").mkdir()
+    names = allocator.LIBRARIES["tbbmalloc"]
+    for name in names:
+        (tmp_path / "lib" / name).touch()
+    expected = " ".join(str(tmp_path / "lib" / name) for name in names)
+    assert allocator.preload("tbbmalloc", str(tmp_path)) == {"LD_PRELOAD": expected}

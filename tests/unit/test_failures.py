@@ -37,16 +37,16 @@ def test_a_failed_run_is_set_aside_with_its_samples(results, status):
     assert files(results) == [f"runs/{folder}/failed/round-1-1234.json", f"samples/{folder}/failed/round-1-1234.npz"]
 
 
-def test_runs_of_one_job_of_a_cluster_are_set_aside_together(results):
+def test_runs_of_one_job_are_set_aside_together(results):
     for framework, status in {"pytorch": "ok", "tensorflow": "timeout", "keras-tensorflow": "ok"}.items():
         path = results / RECORD.replace("pytorch", framework)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(run(framework, 1, 100.0, status=status, started_unix_s=1234.0)))
     records = [results / RECORD.replace("pytorch", framework) for framework in ("pytorch", "tensorflow")]
-    assert len(failures.set_aside(records, together=True)) == 3
+    assert len(failures.set_aside(records)) == 3
     assert not any(path.exists() for path in records)
     assert (results / RECORD.replace("pytorch", "keras-tensorflow")).exists()
-    assert failures.set_aside(records, together=True) == []
+    assert failures.set_aside(records) == []
 
 
 @pytest.mark.parametrize("status", ["ok", "out_of_memory"])

@@ -360,10 +360,19 @@ def test_the_wait_for_the_first_step_is_the_median_over_the_runs_that_are_ok():
     runs = simulated.campaign(blocks=[("article-cnn", "device", 128)]).measurements
     of_pytorch = runs["framework"] == "pytorch"
     runs.loc[of_pytorch, "import_s"] = [1.0, 2.0, 3.0, 4.0, 100.0]
+    runs.loc[of_pytorch, "build_s"] = 0.1
     runs.loc[of_pytorch & (runs["round"] == 5), "status"] = "failed"
     wait = stacked.summed(runs, first_step.STACK.parts).set_index("framework").loc["pytorch"]
     assert wait["import_s"] == 2.5
     assert wait["sums"] == pytest.approx([1.16, 2.16, 3.16, 4.16])
+
+
+def test_what_is_told_of_the_first_round_alone_is_summed_of_that_round_alone():
+    runs = simulated.campaign(blocks=[("article-cnn", "device", 128)]).measurements
+    runs["time_to_first_step_s"] = runs["round"].astype(float)
+    wait = stacked.summed(runs, first_step.STACK.parts)
+    assert (wait["time_to_first_step_s"] == 1).all()
+    assert wait["sums"].map(len).eq(1).all() and wait["state"].eq("ok").all()
 
 
 def test_each_run_of_the_campaign_stands_against_the_median_of_its_own_cell():

@@ -90,7 +90,11 @@ def test_it_halves_where_already_the_start_runs_out_of_memory():
 # Stands in for the framework's interpreter: trains up to 100 images, notes what it was asked, and ends as `end` says.
 WORKER = """#!{python}
 import json, os, sys
-request = json.load(open(sys.argv[-3]))
+request = json.load(open(sys.argv[-4]))
+told = os.fdopen(int(sys.argv[-3]), "w")
+for state in ("built", "warm", "timed"):
+    print(state, file=told, flush=True)
+    sys.stdin.readline()
 print(json.dumps(request), file=open({asked!r}, "a"))
 seen = {{"status": "ok", "flags": ["warmup_not_converged"], "framework_version": "1.0", "allocator_peak_mib": 7.0}}
 if request["cell"]["batch_size"] > 100:
@@ -117,12 +121,12 @@ def searched(tmp_path, monkeypatch):
             **{"device": "cpu", "workload": "article-cnn", "framework": "pytorch", "precision": "float32"},
             **{"host-memory-mib": 2048, "start": 32, "at-most": 1024},
             "protocol": json.dumps(asdict(PROTOCOL)),
-            **{"data": "none.npz", "environment": sys.prefix, "lock-digest": "0", "parent": os.getppid()},
+            **{"data": "none.npz", "python": script, "environment": sys.prefix, "lock-digest": "0"},
+            "parent": os.getppid(),
             **{"log": tmp_path / "search.log", "output": output},
         }
         words = [str(word) for name, value in (values | options).items() for word in (f"--{name}", value)]
         with monkeypatch.context() as patched:
-            patched.setattr(sys, "executable", str(script))
             patched.setattr(sys, "argv", ["largest", *words])
             largest.main()
         return json.loads(output.read_text()), [Request.from_json(line) for line in asked.read_text().splitlines()]
@@ -167,7 +171,8 @@ def test_without_a_limit_a_thread_that_cannot_be_made_says_nothing_of_memory(tmp
     aborted = subprocess.Popen([sys.executable, "-c", "import os; os.abort()"])
     aborted.wait()
     for limited, status in {True: "out_of_memory", False: "failed"}.items():
-        assert supervisor.seen_by(aborted, tmp_path / "none", tmp_path / "log", limited)["status"] == status
+        seen = supervisor.seen_by(aborted.returncode, tmp_path / "none", tmp_path / "log", limited)
+        assert seen["status"] == status
 
 
 KILL = f"os.kill(os.getpid(), {int(signal.SIGKILL)})"

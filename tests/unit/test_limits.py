@@ -50,6 +50,15 @@ def test_a_cpu_is_held_against_the_framework_whose_products_were_fastest():
     assert set(found["ceiling_gb_per_s"]) == {10}
 
 
+def test_a_ceiling_of_the_first_round_alone_holds_for_all_rounds():
+    found = limits(
+        measured(of("pytorch", 1, 20, 100), of("pytorch", 2, 30, None), of("pytorch", 3, 40, None)), PUBLISHED
+    )
+    (row,) = found.to_dict("records")
+    assert (row["runs"], row["ceiling_gflops"]) == (3, 100)
+    assert row["share_of_peak"] == pytest.approx(0.3)
+
+
 def test_a_gpu_is_held_against_its_makers_peak_for_the_precision():
     gpu = {"device": "h200", "device_name": "NVIDIA H200", "device_uuid": "GPU-1"}
     found = limits(

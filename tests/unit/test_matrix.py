@@ -98,12 +98,12 @@ def test_a_known_seed_has_a_known_order():
     """Records of one campaign must agree on their places, whichever machine and Python planned them."""
     runs = matrix.runs(configuration(seed=20180629, rounds=[1], batch_sizes=2))
     assert [(run.cell.framework, run.cell.batch_size) for run in runs] == [
-        ("pytorch", 2),
-        ("tensorflow", 1),
-        ("tensorflow", 2),
         ("pytorch", 1),
+        ("tensorflow", 1),
         ("keras-tensorflow", 1),
+        ("tensorflow", 2),
         ("keras-tensorflow", 2),
+        ("pytorch", 2),
     ]
 
 
@@ -163,6 +163,51 @@ def test_the_plan_holds_the_rounds_that_were_asked_for(tmp_path):
     assert sum(path.endswith("round-4.json") for path in planned) == len(written["frameworks"])
 
 
+BOTH_TRACKS = dataclasses.replace(
+    DEFAULT.matrix[0], tracks=("default", "tuned"), batch_sizes=(32, 64), rounds=Rounds.of(2)
+)
+
+
+def test_a_job_makes_every_framework_in_every_track_of_a_block_in_one_round():
+    configured = dataclasses.replace(DEFAULT, matrix=(BOTH_TRACKS,), devices=("cpu", "h200"))
+    jobs = matrix.jobs(configured)
+    assert len(jobs) == 2 * 2 * 2
+    for job in jobs:
+        asked = {(run.cell.framework, run.cell.track) for run in job}
+        assert asked == {(name, track) for name in configured.frameworks for track in ("default", "tuned")}
+        assert len(job) == len(asked)
+        assert len({(run.cell.device, run.cell.batch_size, run.round) for run in job}) == 1
+    made = [run for job in jobs for run in job]
+    assert len(made) == len(set(made))
+    assert set(made) == set(matrix.campaign(configured))
+
+
+@given(configurations)
+def test_the_runs_of_a_job_stand_beside_one_another_in_the_order(configured):
+    order = matrix.order(configured)
+    for job in matrix.jobs(configured):
+        places = sorted(order[run] for run in job)
+        assert places == list(range(places[0], places[0] + len(job)))
+
+
+def test_tracks_with_another_rule_for_their_rounds_are_other_jobs():
+    default = dataclasses.replace(BOTH_TRACKS, tracks=("default",))
+    tuned = dataclasses.replace(BOTH_TRACKS, tracks=("tuned",), rounds=Rounds.of(3))
+    shapes = matrix.shapes(dataclasses.replace(DEFAULT, matrix=(default, tuned)))
+    assert [shape.tracks for shape in shapes] == [("default",), ("tuned",)]
+    again = dataclasses.replace(tuned, rounds=default.rounds)
+    (shape,) = matrix.shapes(dataclasses.replace(DEFAULT, matrix=(default, again)))
+    assert (shape.tracks, shape.batch_sizes) == (("default", "tuned"), (32, 64))
+
+
+def test_the_files_of_a_job_stand_in_the_order_of_its_runs():
+    configured = dataclasses.replace(DEFAULT, matrix=(BOTH_TRACKS,))
+    (shape,) = matrix.shapes(configured)
+    files = [path.format(device="cpu", batch_size=64, round=2) for path in shape.files(f"results/{RECORD}")]
+    assert files == [matrix.record_path("results", run) for run in shape.runs("cpu", 64, 2)]
+    assert [(run.cell.framework, run.cell.track) for run in shape.runs("cpu", 64, 2)] == shape.members()
+
+
 names = st.from_regex(r"[a-z][a-z0-9-]*", fullmatch=True)
 runs_drawn = st.builds(
     Run,
@@ -177,7 +222,8 @@ def test_a_run_is_known_from_the_path_of_its_record(run):
     path = matrix.record_path("results/quick", run)
     wildcards = re.fullmatch(f"results/quick/{pattern}", path)
     assert wildcards
-    assert matrix.run_of(wildcards.groupdict()) == run
+    told = wildcards.groupdict()
+    assert Run(Cell.of(told | {"batch_size": int(told["batch_size"])}), int(told["round"])) == run
 
 
 def test_the_path_of_a_record_tells_the_cell():

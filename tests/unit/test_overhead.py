@@ -56,6 +56,16 @@ def test_a_pair_has_a_row_in_each_block_with_its_difference_and_both_its_parts()
     assert set(frame["finding"]) == {BOTH} and set(frame["rounds"]) == {5}
 
 
+def test_what_steps_overlap_is_of_the_rounds_that_were_diagnosed_and_the_rest_of_all():
+    later = {"step_synced_p50_ms": None}
+    told = [one if one["round"] == 1 else one | later for one in campaign(1.5, 20)]
+    frame = overhead(table(told), 0.95)
+    assert [*frame["overlap"], *frame["native_overlap"]] == pytest.approx([0.2] * 6)
+    assert set(frame["rounds"]) == {5} and frame["extra_ms_low"].notna().all()
+    untold = overhead(table([one | later for one in told]), 0.95)
+    assert untold["overlap"].isna().all() and untold["extra_ms_low"].notna().all()
+
+
 @pytest.mark.parametrize(
     ("fixed_ms", "growth_us", "found", "missed", "falsely"),
     [

@@ -15,7 +15,8 @@ from requested import PROTOCOL, REQUEST, request
 pytestmark = pytest.mark.check
 
 OPTIONS = {"device": "device-of-the-test", "workload": "article-cnn", "framework": "pytorch", "precision": "float32"}
-OPTIONS |= {"protocol": json.dumps(asdict(PROTOCOL)), "data": "none.npz", "environment": sys.prefix}
+OPTIONS |= {"protocol": json.dumps(asdict(PROTOCOL)), "data": "none.npz"}
+OPTIONS |= {"python": sys.executable, "environment": sys.prefix}
 OPTIONS |= {"lock-digest": "0", "log": "log", "output": "found.json"}
 DECIDED = {"track": "default", "input": "host", "batch_size": 64}
 
@@ -45,9 +46,10 @@ def begun(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     def begin(*given: str, **decided: object) -> Request:
-        arguments = command.parser("a.command", None, decided=tuple(DECIDED)).parse_args([*words(), *given])
-        with command.leased(arguments, **DECIDED | decided) as asked:
-            return asked
+        parser = command.parser("a.command", None, decided=tuple(DECIDED))
+        command.add_interpreter(parser)
+        with command.leased(parser.parse_args([*words(), *given])) as told:
+            return command.request(told, **DECIDED | decided)
 
     return begin
 
@@ -57,8 +59,11 @@ def test_a_command_is_told_the_fields_of_a_cell_that_it_does_not_decide(begun, c
     assert asked.cell == Cell("device-of-the-test", "article-cnn", "pytorch", "default", "float32", "host", 64)
     assert (asked.protocol, asked.site, asked.uuid, asked.refused, asked.batches) == (PROTOCOL, True, None, None, 1)
     assert asked.data == REQUEST.data
+    assert (asked.python, asked.environment) == (sys.executable, sys.prefix)
+    parser = command.parser("a.command", None, decided=("track", "input"))
+    command.add_interpreter(parser)
     with pytest.raises(SystemExit):
-        command.parser("a.command", None, decided=("track", "input")).parse_args(words())
+        parser.parse_args(words())
     assert "the following arguments are required: --batch-size" in capsys.readouterr().err
 
 
@@ -68,8 +73,3 @@ def test_what_slurm_allocated_goes_before_a_uuid_and_is_refused_where_there_is_n
     refused = begun("--uuid", "GPU-1", "--allocated", "h200")
     assert refused.uuid is None
     assert "this is no Slurm job" in str(refused.refused)
-
-
-def test_every_command_ends_where_it_is_in_another_environment_than_it_was_told(begun, tmp_path):
-    with pytest.raises(SystemExit, match=f"^{tmp_path}: this is not the environment of the interpreter that runs"):
-        begun("--environment", str(tmp_path))

@@ -9,7 +9,6 @@ import yaml
 
 from framebench.plan import catalogue, config, matrix, slurm
 from framebench.plan.knobs import Binding
-from framebench.record import BLOCK
 
 pytestmark = pytest.mark.check
 
@@ -115,7 +114,7 @@ def test_what_contradicts_itself_is_refused(devices, message):
         ({}, {"cores": [0]}, "protocol.cores: Slurm chooses the cores of 'p100' of devices; allowed: any"),
         (
             {"runtime": 1},
-            {"blocks": {"count": 7, "min_s": 20.0, "min_steps": 4}},
+            {"blocks": {"count": 7, "min_s": 20.0, "min_steps": 4, "lead_in_s": 0.05}},
             "devices.p100.runtime: 1 minutes are less than the 140.8 s that a run takes",
         ),
     ],
@@ -137,20 +136,19 @@ def test_a_configuration_survives_the_way_to_a_command():
 
 def test_the_frameworks_of_a_block_and_round_are_one_job():
     configured = loaded({"p100": P100, "k80": {"gpu_model": "k80"}})
-    jobs = matrix.together(matrix.runs(configured))
-    runs = matrix.runs(configured)
-    assert sum(map(len, jobs)) == len(runs) == len(jobs) * len(configured.frameworks)
+    jobs = matrix.jobs(configured)
+    made = [run for job in jobs for run in job]
+    assert len(made) == len(set(made)) == len(jobs) * len(configured.frameworks)
+    assert set(made) == set(matrix.campaign(configured))
     for job in jobs:
         assert {run.cell.framework for run in job} == set(configured.frameworks)
         assert len({(run.cell.block, run.round) for run in job}) == 1
 
 
-def test_the_profile_groups_by_the_wildcards_of_a_block_and_round():
+def test_nothing_is_tried_again_by_itself_and_no_jobs_are_grouped():
     profile = yaml.safe_load((catalogue.ROOT / "profiles/slurm/profile.yaml").read_text())
-    assert profile["group-components"] == [f"{matrix.TOGETHER}=1000"]
-    named = re.findall(r"{(\w+)}", matrix.TOGETHER)
-    assert set(named) == {"campaign", "round", *BLOCK}
     assert profile["retries"] == 0
+    assert "group-components" not in profile
 
 
 def squeue(monkeypatch, folder, script: str) -> None:

@@ -13,27 +13,32 @@ from requested import request
 
 pytestmark = pytest.mark.check
 
-# In place of the interpreter: samples as it would, and "trains" one block that ends when the process does.
+# In place of the interpreter: takes its turns as it would, and "trains" one block for so long.
 INTERPRETER = """#!{python}
 import json, os, sys, time
-if "framebench.measure.devices.sampler" in sys.argv:
-    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+told = os.fdopen(int(sys.argv[-3]), "w")
+for state in ("built", "warm"):
+    print(state, file=told, flush=True)
+    sys.stdin.readline()
 t0_ns = time.perf_counter_ns()
 time.sleep({sleep_s})
 block = {{"t0_ns": t0_ns, "t1_ns": time.perf_counter_ns(), "steps": 5}}
+print("timed", file=told, flush=True)
+sys.stdin.readline()
 json.dump({{"status": "ok", "flags": ["of the worker"], "blocks": [block]}}, open(sys.argv[-2], "w"))
 """
 # In a process of its own, for NVML is loaded once.
 SUPERVISE = """
 import json, sys
 from pathlib import Path
-from framebench.measure import supervisor
+from framebench.measure import round
+from framebench.measure.supervisor import Member
 from framebench.measure.request import Request
 from framebench.measure.devices import cpu, samples, sampling
 cpu.MOMENT_S, sampling.IDLE_S, samples.MIN_ENERGY_S = 0.0, 0.1, 0.2
 folder, request = Path({folder!r}), Request.from_json({request!r})
-sys.executable = str(folder / "python")
-print(json.dumps(supervisor.supervise(request, folder / "log", folder / "round-1.npz")))
+(run,) = round.measure([Member(request, folder / "log", folder / "round-1.npz")])
+print(json.dumps(run))
 """
 
 
@@ -45,7 +50,9 @@ def supervise(stand_in, tmp_path):
         script = tmp_path / "python"
         script.write_text(INTERPRETER.format(python=sys.executable, sleep_s=sleep_s))
         script.chmod(0o755)
-        asked = request(device="h200" if uuid else "cpu", uuid=uuid, sampler_hz=50, timeout_s=timeout_s)
+        asked = request(
+            device="h200" if uuid else "cpu", uuid=uuid, sampler_hz=50, timeout_s=timeout_s, python=str(script)
+        )
         return json.loads(stand_in.child(SUPERVISE.format(folder=str(tmp_path), request=asked.to_json())))
 
     return run

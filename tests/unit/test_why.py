@@ -90,6 +90,15 @@ def test_only_rounds_in_which_both_were_told_count():
     assert why(pd.DataFrame(nothing), 0.95).empty
 
 
+def test_one_diagnosed_round_has_numbers_without_intervals_and_claims_nothing():
+    later = dict.fromkeys(["profiled_step_ms", "device_busy_ms"])
+    records = [one if one["round"] == 1 else one | later for one in campaign(30, 30)]
+    (row,) = why(table(records), 0.95).to_dict("records")
+    assert (row["rounds"], row["finding"]) == (1, UNTOLD)
+    assert (row["longer_device_ms"], row["longer_host_ms"]) == pytest.approx((30, 30))
+    assert all(pd.isna(row[f"longer_{part}_{end}"]) for part in ("ms", "device_ms") for end in ("low", "high"))
+
+
 def test_the_command_writes_the_table(tmp_path):
     write_table(table(campaign(3)), tmp_path / "measurements.csv")
     command.main(

@@ -21,6 +21,18 @@ pytestmark = pytest.mark.check
 
 FEW = few_steps(PROTOCOL)
 
+
+class AllAtOnce:
+    """Turns of which the first that is for blocks is for all of them; the states that were said."""
+
+    def __init__(self, blocks: int = 1) -> None:
+        self.blocks, self.states = blocks, list[str]()
+
+    def wait(self, state: str) -> int:
+        self.states.append(state)
+        return self.blocks if state in ("built", "warm") else 0
+
+
 TIMELINE = Timeline(
     first=Interval(1_000, 501_000, 1),
     warmup=[Interval(501_000, 701_000, 10), Interval(701_000, 801_000, 10)],
@@ -104,7 +116,9 @@ def test_the_loss_of_a_trial_whose_memory_is_at_its_end_is_not_looked_at(
     np.savez(tmp_path / "data.npz", samples=np.zeros((12, 32, 32, 3), np.uint8), labels=np.zeros(12))
     asked = replace(request(batch_size=6, data=str(tmp_path / "data.npz"), weights_only=weights_only), protocol=FEW)
     observed: dict[str, object] = {}
-    worker.observe(asked, observed)
+    turns = AllAtOnce()
+    worker.observe(asked, turns, observed)  # type: ignore[arg-type]
+    assert turns.states == ["built", "warm", "timed"]
     assert 2 - len(losses) == looked_at
     assert observed.get("kernels") is None
     reason = "workflow/framebench/frameworks/x/inspector.py does not exist, so nothing looks into pytorch"
@@ -169,7 +183,8 @@ def test_what_came_out_of_inference_must_be_finite_and_of_its_samples(output, pr
     assert seen["precision_found"] == precisions["conv1"]
 
 
-def test_in_inference_the_last_output_is_looked_at_and_no_loss():
+@pytest.mark.parametrize("diagnosis", [True, False])
+def test_in_inference_the_last_output_is_looked_at_and_no_loss(diagnosis):
     class Net:
         allocator_peaks_mib = staticmethod(lambda: (None, None))
 
@@ -180,11 +195,19 @@ def test_in_inference_the_last_output_is_looked_at_and_no_loss():
                     return
 
     resnet = workloads.load("resnet50-features")
-    seen, output = worker.measure(Net(), replace(request(batch_size=2), protocol=FEW), resnet)  # type: ignore[arg-type]
-    steps = sum(interval["steps"] for interval in [*seen["warmup_intervals"], *seen["blocks"]])  # type: ignore[attr-defined]
+    asked = replace(request(batch_size=2, diagnosis=diagnosis), protocol=FEW)
+    seen, output = worker.measure(Net(), asked, resnet, AllAtOnce())  # type: ignore[arg-type]
+    # One step leads in; a step is timed alone only where the run is diagnosed.
+    steps = 1 + sum(interval["steps"] for interval in [*seen["warmup_intervals"], *seen["blocks"]])  # type: ignore[attr-defined]
     assert output is not None
-    assert set(output.flat) == {steps - 1 + FEW.synced_steps}
+    assert set(output.flat) == {steps - 1 + FEW.synced_steps * diagnosis}
+    assert ("step_synced_p50_ms" in seen, "step_synced_p95_ms" in seen) == (diagnosis, False)
     assert seen["achieved_gflops"] == seen["images_per_s"] * resnet.forward_flops_per_sample / 1e9  # type: ignore[operator]
+
+
+def test_the_environment_must_be_the_one_that_was_asked_for(tmp_path):
+    with pytest.raises(RuntimeError, match=f"^{tmp_path}: this is not the environment of the interpreter"):
+        worker.observe(request(environment=str(tmp_path)), AllAtOnce(), {})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("uuid", "device"), [(None, "cpu"), ("GPU-00000001", "cuda")])
@@ -212,7 +235,7 @@ def test_the_framework_is_told_to_use_the_gpu_that_the_run_was_given(uuid, devic
     monkeypatch.setattr(nvml, "used_mib", lambda uuid: {"GPU-00000001": 480.5}[uuid])
     observed: dict = {}
     with pytest.raises(ValueError, match=f"^built on {device}$"):
-        worker.observe(request(uuid=uuid), observed)
+        worker.observe(request(uuid=uuid), AllAtOnce(), observed)  # type: ignore[arg-type]
     assert done == [(1, "float32", device)]
     # Of the context alone: read after the framework's first number and before the model.
     assert observed.get("gpu_started_mib") == (480.5 if uuid else None)

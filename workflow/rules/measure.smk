@@ -91,7 +91,9 @@ rule tune:
     priority: 10**5
     threads: workflow.cores
     resources:
-        **slurm_resources(runs=CONFIG.tuning_trials),
+        **slurm_resources(
+            runs=max(catalogue.adapter(one).most_trials for one in CONFIG.frameworks)
+        ),
         measuring=1,
         # Not `params`: where a search stands among the others is no reason to search again.
         stage=lambda wildcards: stage("tuning", TUNING.format(**wildcards), SEARCHES),
@@ -104,11 +106,10 @@ rule tune:
                 trains=workloads.load(wildcards.workload).trains,
             )
         ),
-        trials=f"--trials {CONFIG.tuning_trials}",
     shell:
         "echo {resources.stage:q} {wildcards.workload} in {wildcards.framework} >&2;"
         " exec python -P -m framebench.measure.tune {params.request}"
-        " --options {params.options:q} {params.trials}"
+        " --options {params.options:q}"
         " --data {input.data} --parent $PPID --log {log} --output {output}"
 
 

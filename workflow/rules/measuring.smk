@@ -121,6 +121,6 @@ def places(campaign, shape, wildcards):
 
 def stage(name, one, every):
     """The stage of a campaign and how far it is, `[tuning 1 of 3]`; of one that is not among all, the stage alone."""
-    every = list(every)
+    every = list(every)  # what Snakemake gives a rule has no `index`
     count = f" {every.index(one) + 1} of {len(every)}" if one in every else ""
     return f"[{name}{count}]"

@@ -282,9 +282,12 @@ def _first_uncertified(block: pd.Series, frameworks: Iterable[str], reasons: Map
 
 
 def first_rounds(rows: Iterable[Mapping]) -> dict[tuple, int]:
-    """The FirstRounds in the rows of rounds.json. Raises TableError where they have none."""
+    """The FirstRounds in the rows of rounds.json. Raises TableError where they have none.
+
+    A block whose number of rounds follows from the spread of others alone has none: its own spread had no say.
+    """
     try:
-        return {tuple(row[key] for key in BLOCK): row["at_least"] for row in rows}
+        return {tuple(row[key] for key in BLOCK): row["at_least"] for row in rows if row["own_spread"]}
     except (KeyError, TypeError) as error:
         raise TableError(f"rounds.json: does not tell how many rounds came first: {error!r}: make it anew") from error
 

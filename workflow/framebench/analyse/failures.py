@@ -25,22 +25,21 @@ def failures(table: pd.DataFrame, key: Sequence[str]) -> list[str]:
     ]
 
 
-def set_aside(records: Iterable[Path], searches: Iterable[Path] = (), *, together: bool = False) -> list[Path]:
-    """Move every record of a failed run, or search, into a folder `failed` beside it; returns where they now are.
+def set_aside(records: Iterable[Path], searches: Iterable[Path] = ()) -> list[Path]:
+    """Move the records of runs that one job made, where any failed, and of failed searches; returns where they now are.
 
-    Its place is free for the next attempt, and what was seen of this one is kept; samples of a GPU move likewise.
-    Runs that are measured `together` are moved together too, all of them where any failed.
+    They go into a folder `failed` beside them. Their places are free for the next attempt, and what was seen of this
+    one is kept; samples of a GPU move likewise.
     """
-    made = [(read_record(path), [path, record.samples_path(path)]) for path in records if path.exists()]
-    made += [(largest_batch.read_search(path), [path]) for path in searches if path.exists()]
+    runs = [(read_record(path), [path, record.samples_path(path)]) for path in records if path.exists()]
+    made = runs if any(run["status"] in RETRIED for run, _ in runs) else []
+    found = [(largest_batch.read_search(path), [path]) for path in searches if path.exists()]
     moved = []
-    failed = {run["status"] in RETRIED for run, _ in made}
-    for run, files in made:
-        if run["status"] in RETRIED or (together and any(failed)):
-            for file in filter(Path.exists, files):
-                kept = file.parent / "failed" / f"{file.stem}-{run['started_unix_s']:.0f}{file.suffix}"
-                kept.parent.mkdir(exist_ok=True)
-                moved.append(file.replace(kept))
+    for run, files in [*made, *(one for one in found if one[0]["status"] in RETRIED)]:
+        for file in filter(Path.exists, files):
+            kept = file.parent / "failed" / f"{file.stem}-{run['started_unix_s']:.0f}{file.suffix}"
+            kept.parent.mkdir(exist_ok=True)
+            moved.append(file.replace(kept))
     return moved
 
 

@@ -2,7 +2,7 @@
 
 Two limits: the peak that the maker of a GPU states for a precision, and the ceiling, what the largest matrix products
 of the same runs reached, in whatever framework they were fastest. A CPU, or a GPU that gpu-peaks.csv does not have, is
-held against its ceiling.
+held against its ceiling. Ceilings are of the rounds that have the diagnosis, the arithmetic that was achieved of all.
 """
 
 import pandas as pd

@@ -37,7 +37,8 @@ def overhead(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
 
     `step_ms` and `native_step_ms` are means over the rounds of both; `extra_ms` is the mean of their differences, with
     its t interval at level `confidence`. `overlap`: share of a step with a synchronisation after it (its median) that
-    is saved where the host may go on meanwhile, 1 - step_ms / step_synced_p50_ms, the median over those rounds.
+    is saved where the host may go on meanwhile, 1 - step_ms / step_synced_p50_ms, the median over those of the rounds
+    that tell it.
 
     Over the batch sizes of blocks that are otherwise alike, extra_ms = fixed + growth · batch size, in each round that
     has them all: least squares, weighted by 1 / step² of the native framework, since steps scatter in proportion to

@@ -21,9 +21,6 @@ from framebench.plan import matrix
 from framebench.plan.config import Config, Rounds, load
 from framebench.record import BLOCK, Block
 
-# Rounds below which a pair's own spread is too uncertain to plan by: over five it is easily wrong by a factor of two.
-ENOUGH_FOR_OWN_SPREAD = 6
-
 Number = TypeVar("Number", float, pd.Series)
 
 
@@ -99,6 +96,7 @@ def asked(
     pair's interval so far, `ci_half_width` the one asked for; by the rule `until: decided` that is the margin, and the
     row has `needed`, the rounds that decide the pair (null where MOST_ROUNDS do not, and where no pair has a say),
     `round_s`, the seconds of a round of the block, and `granted`, whether it gets as many rounds as it needs.
+    `own_spread` tells whether the number of rounds follows from the spread of the block itself.
 
     A pair with fewer than two rounds in which both are ok has no say; where no pair has one, at_least stands, since
     more rounds would make nothing comparable.
@@ -108,21 +106,25 @@ def asked(
         block: list(_pairs(of_block[block], decision.question if rule.until else None)) if block in of_block else []
         for block, rule in rules.items()
     }
-    needs = {}
-    for block, deviation in _deviations({block: pairs[block] for block in rules if rules[block].until}):
+    needs, own_spread = {}, {}
+    until = {block: rule for block, rule in rules.items() if rule.until}
+    for block, deviation, own in _deviations({block: pairs[block] for block in until}, until):
         rule, margin, seconds = rules[block], decision.margins[str(block[0])], round_seconds(of_block[block])
         limits = {"at_least": rule.at_least, "at_most": max(MOST_ROUNDS, rule.at_most)}
         needed = rounds_to_decide(deviation, confidence, margin, decision.comparisons, **limits)
         needs[block] = Need(rule.at_least, rule.at_most, needed, deviation, seconds)
+        own_spread[block] = own
     granted = spent(_by_job(needs, rules), decision.budget_s)
     rows = []
     for block, rule in rules.items():
         nobody = {"rounds": rule.at_least, "framework": None, "reference": None, "half_width": None}
-        row: dict = dict(zip(BLOCK, block, strict=True)) | nobody | {"at_least": rule.at_least}
+        row: dict = dict(zip(BLOCK, block, strict=True)) | nobody
+        row |= {"at_least": rule.at_least, "own_spread": True}
         if rule.until:
             row |= {"ci_half_width": decision.margins[str(block[0])], "needed": None, "round_s": None}
             if need := needs.get(block):
                 row |= {"rounds": granted[_job(block, rule)], "needed": need.needed, "round_s": need.round_s}
+                row["own_spread"] = own_spread[block]
                 row |= _neediest(pairs[block]).columns(confidence)
             row["granted"] = row["needed"] is not None and row["rounds"] >= row["needed"]
         else:
@@ -133,20 +135,29 @@ def asked(
     return rows
 
 
-def _deviations(pairs: Mapping[Block, list[Pair]]) -> Iterator[tuple[Block, float]]:
+def _deviations(
+    pairs: Mapping[Block, list[Pair]], rules: Mapping[Block, Rounds]
+) -> Iterator[tuple[Block, float, bool]]:
     """The standard deviation of a round's log ratio by which each block is planned that has a pair with a say.
 
-    It is that of the neediest pair, and where this has fewer rounds than ENOUGH_FOR_OWN_SPREAD, the root of the mean
-    variance of all pairs of the device, weighted by their degrees of freedom.
+    It is that of others: the root of the mean variance of the pairs of the device that are measured in other jobs,
+    weighted by their degrees of freedom. Chosen by them, a number of rounds tells nothing about the block's own spread,
+    so that the intervals of its rounds are as for a number that was fixed. Where there are no others, it is the block's
+    own, as the last value tells, and the intervals are the wider ones of two stages (docs/statistics.md).
     """
     logs = {block: [pair.logs for pair in some] for block, some in pairs.items() if some}
     for block in logs:
-        neediest = _neediest(pairs[block]).logs
-        pooled = [neediest]
-        if len(neediest) < ENOUGH_FOR_OWN_SPREAD:
-            pooled = [one for other, some in logs.items() if other[0] == block[0] for one in some]
+        job = _job(block, rules[block])
+        others = [
+            one
+            for other, some in logs.items()
+            if other[0] == block[0] and _job(other, rules[other]) != job
+            for one in some
+        ]
+        pooled = others or [_neediest(pairs[block]).logs]
         freedom = sum(len(one) - 1 for one in pooled)
-        yield block, sqrt(sum((len(one) - 1) * stdev(one) ** 2 for one in pooled) / freedom)
+        deviation = sqrt(sum((len(one) - 1) * stdev(one) ** 2 for one in pooled) / freedom)
+        yield block, deviation, not others
 
 
 def _neediest(pairs: list[Pair]) -> Pair:

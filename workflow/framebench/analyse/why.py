@@ -40,7 +40,8 @@ def why(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
     Of the rounds in which both have runs that are ok and that the profiler followed: means of each, and of the
     differences of a round, with their t intervals at level `confidence`. `finding` says which of the PARTS differs,
     by intervals that hold together at that level (Bonferroni): the `device`, as with other kernels; the `host`, as
-    with more Python; both, also where one gains what the other loses; or `not told apart`.
+    with more Python; both, also where one gains what the other loses; or `not told apart`, as of too few rounds for an
+    interval: a profiler follows those of the first `protocol.diagnosed_rounds` alone.
     """
     ok = split(measurements[measurements["status"] == "ok"]).dropna(subset="device_ms")
     rows: list[dict] = []

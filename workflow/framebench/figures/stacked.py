@@ -24,15 +24,15 @@ class Stack:
 
 
 def summed(runs: pd.DataFrame, parts: Collection[str]) -> pd.DataFrame:
-    """One row per cell: its key, its state, and over its `ok` runs the median of each of the parts.
+    """One row per cell: its key, its state, and the median of each of the parts over its `ok` runs that have them all.
 
-    `sums` lists the sum of the parts of each of these runs that has them all.
+    `sums` lists the sum of the parts of each of these runs. Some parts are only told of the first rounds.
     """
     key = [*selection.PANEL, "batch_size", "framework"]
     rows = []
     for cell, of_cell in runs.groupby(key):
-        told = of_cell.loc[of_cell["status"] == "ok", list(parts)]
-        sums = told.sum(axis=1, skipna=False).dropna().tolist()
+        told = of_cell.loc[of_cell["status"] == "ok", list(parts)].dropna()
+        sums = told.sum(axis=1).tolist()
         rows.append(
             dict(zip(key, cell, strict=True))
             | {"state": selection.state(of_cell), "sums": sums}

@@ -135,7 +135,7 @@ def _plan(
         timeline.lead_in_s += lead_in.s
         for _ in range(count):
             timeline.blocks.append((yield max(blocks.min_steps, ceil(blocks.min_s / step_s))))
-        state = TIMED
+        state = f"{TIMED} {timeline.blocks[-1].step_s}"
     gc.unfreeze()
 
     for _ in range(synced_steps):

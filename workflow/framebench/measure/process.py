@@ -1,5 +1,6 @@
 """A measuring process as its supervisor sees it: started, given its turns, and ended where it takes too long."""
 
+import math
 import os
 import select
 import signal
@@ -26,6 +27,7 @@ class Process:
         asked.write_text(request.to_json())
         log.parent.mkdir(parents=True, exist_ok=True)
         self.timed_out = False
+        self.ended_s = math.inf  # when it was seen to have ended, by time.perf_counter
         self._told, told_by_worker = os.pipe()
         self._lines = b""
         self._left_s = request.protocol.timeout_s
@@ -70,9 +72,13 @@ class Process:
             if ready:
                 said = os.read(self._told, 4096)
                 self._lines += said
-            # Asked too, for a process of its own may hold its end of the pipe open.
-            if (ready and not said) or (not ready and self._popen.poll() is not None):
-                self._popen.wait()
+                if not said:
+                    # It ends, which may take long, or for ever.
+                    with suppress(subprocess.TimeoutExpired):
+                        self._popen.wait(max(0.0, min(LOOK_EVERY_S, left_s)) or None)
+            # Asked, for a process of its own may hold its end of the pipe open.
+            if not (ready and said) and self._popen.poll() is not None:
+                self.ended_s = time.perf_counter()
                 return None
             if look():
                 self.kill()

@@ -11,7 +11,7 @@ import random
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,8 +21,15 @@ from framebench.measure.supervisor import Member, Run, revision
 SPARE = 1.25  # times the memory that a process is expected to take must be free before it is started beside others
 
 
-def measure(members: Sequence[Member]) -> list[dict]:
-    """Make these runs, of one protocol and device, in this order as far as they follow one another; their records."""
+StillIn = Callable[[Sequence[Sequence[float]]], Sequence[bool]]
+
+
+def measure(members: Sequence[Member], still_in: StillIn | None = None) -> list[dict]:
+    """Make these runs, of one protocol and device, in this order as far as they follow one another; their records.
+
+    `still_in` is told the images/s of every run's blocks after each cycle, where they take turns, and tells which runs
+    take more.
+    """
     protocol, uuid = members[0].request.protocol, members[0].request.uuid
     start_s, before = time.perf_counter(), cpu.usage()
     facts = cpu.machine() | revision() | allocation.facts()
@@ -32,7 +39,8 @@ def measure(members: Sequence[Member]) -> list[dict]:
         while waiting:
             together = started(waiting, interleave=protocol.interleaves(uuid))
             places = itertools.count(1 + sum(len(run.places) for run in runs))
-            take_turns(together, protocol.blocks.count, places, f"{protocol.seed} {members[0].request.round}")
+            draw = random.Random(f"{protocol.seed} {members[0].request.round}")
+            take_turns(together, protocol.blocks.count, places, draw, still_in or everyone)
             end(together)
     of_round = {"busy_at_start_cores": busy_at_start, "round_s": time.perf_counter() - start_s}
     of_round |= cpu.others(before, cpu.usage())
@@ -57,25 +65,23 @@ def ended_with(members: Sequence[Member], facts: dict, folder: Path) -> Iterator
 def started(waiting: deque[Run], interleave: bool) -> list[Run]:
     """Take as many runs from those that wait as may be alive together, and bring each through its warm-up.
 
-    A run that is to be diagnosed is started alone, as its times of the start count, and so is one of which it is not
-    known how much memory it takes. Others are started at the same time.
+    A run that is to be diagnosed is started alone, as the times of its start count; of others the first alone where
+    it is not known how much memory they take, and then all at the same time.
     """
-    alone = not interleave or any(run.request.diagnosis or run.member.expected_mib is None for run in waiting)
+    alone = not interleave or any(run.request.diagnosis for run in waiting)
     together: list[Run] = []
     while waiting and (not together or (interleave and holds(together, waiting[0]))):
         run = waiting.popleft()
         run.alone = alone
         run.start(sample=not interleave)
+        if alone or (not together and run.member.expected_mib is None):
+            run.built()
+            run.warm_up()
         together.append(run)
-        if alone:
-            run.built()
-            run.warm_up()
-    if not alone:
-        for run in together:
-            run.built()
-        for run in together:
-            run.warm_up()
     for run in together:
+        run.built()
+    for run in together:
+        run.warm_up()
         run.beside = len(together) - 1
     return together
 
@@ -83,12 +89,17 @@ def started(waiting: deque[Run], interleave: bool) -> list[Run]:
 def holds(together: Sequence[Run], candidate: Run) -> bool:
     """Whether memory holds one more process beside these."""
     taken = [run.resident_peak_mib() for run in together]
-    expected_mib = candidate.member.expected_mib or max(taken)
-    growth_mib = sum(max(0.0, (run.member.expected_mib or 0.0) - mib) for run, mib in zip(together, taken, strict=True))
-    return cpu.available_mib() >= growth_mib + SPARE * expected_mib
+    known = [run.member.expected_mib or 0.0 for run in (*together, candidate)]
+    most = max(taken + known)
+    growth_mib = sum(
+        max(0.0, (run.member.expected_mib or most) - mib) for run, mib in zip(together, taken, strict=True)
+    )
+    return cpu.available_mib() >= growth_mib + SPARE * (candidate.member.expected_mib or most)
 
 
-def take_turns(together: Sequence[Run], blocks: int, places: Iterator[int], seed: str) -> None:
+def take_turns(
+    together: Sequence[Run], blocks: int, places: Iterator[int], draw: random.Random, still_in: StillIn
+) -> None:
     """Let each of these runs time so many blocks: one in each cycle, in an order that is drawn; a single run all.
 
     `places` gives each block its place in the round.
@@ -96,11 +107,17 @@ def take_turns(together: Sequence[Run], blocks: int, places: Iterator[int], seed
     if len(together) == 1:
         together[0].take_turn(list(itertools.islice(places, blocks)))
         return
-    draw = random.Random(seed)
+    going = list(together)
     for _ in range(blocks):
         # `random()` gives the same numbers in every Python; `shuffle` does not promise that.
-        for _, i in sorted((draw.random(), i) for i in range(len(together))):
-            together[i].take_turn([next(places)])
+        for _, i in sorted((draw.random(), i) for i in range(len(going))):
+            going[i].take_turn([next(places)])
+        going = [run for run, stays in zip(going, still_in([run.speeds for run in going]), strict=True) if stays]
+
+
+def everyone(speeds: Sequence[Sequence[float]]) -> list[bool]:
+    """All runs take all turns."""
+    return [True] * len(speeds)
 
 
 def end(together: Sequence[Run]) -> None:

@@ -17,6 +17,7 @@ from framebench.measure.devices import cpu, nvml, samples
 from framebench.measure.devices.sampling import Sampling
 from framebench.measure.process import Process
 from framebench.measure.request import Request
+from framebench.measure.turns import BUILT
 
 SHARED = "other_process_on_gpu"  # flag of a run before or after which another process computed on its card
 BUSY = "busy_machine"  # flag of a run beside which the machine had more to do than cpu.BUSY_CORES
@@ -53,7 +54,9 @@ class Run:
         self.places: list[int] = []  # of its blocks among those of the round
         self.alone = True  # nothing computed beside it while it was started
         self.beside = 0  # other processes that waited meanwhile
+        self.speeds: list[float] = []  # images/s of the last block of each turn
         self.ended = False
+        self._state: str | None = None
         self._folder = folder
         self._known = {**asked_for(self.request), **facts}
         self._known["device_name"] = None if self.request.uuid else self._known["cpu_model"]
@@ -93,18 +96,22 @@ class Run:
 
     def built(self) -> None:
         """Wait until the model is there."""
-        self._reach()
+        if self._state is None:
+            self._reach()
 
     def warm_up(self) -> None:
         """Let it take its first step and warm up."""
-        self._go(1)
-        self._reach()
+        if self._state == BUILT:
+            self._go(1)
+            self._reach()
 
     def take_turn(self, places: Sequence[int]) -> None:
         """Let it time a block for each of these places in the round."""
         self.places += places
         self._go(len(places))
-        self._reach()
+        step_s = self._reach()
+        if step_s and not self.ended:
+            self.speeds.append(self.request.cell.batch_size / float(step_s))
 
     def end(self) -> None:
         """Let it time no more and look at what came of it."""
@@ -116,7 +123,7 @@ class Run:
         process, request = self._process, self.request
         if not process or self._observed:
             return
-        self._known["process_s"] = time.perf_counter() - self._start_s
+        self._known["process_s"] = process.ended_s - self._start_s
         code = process.close()
         if process.timed_out:
             reason = f"still running after protocol.timeout_s = {request.protocol.timeout_s} s of its own"
@@ -183,9 +190,14 @@ class Run:
         if self._process and not self.ended:
             self._process.go(blocks)
 
-    def _reach(self) -> None:
-        if self._process and not self.ended:
-            self.ended = self._process.reached(self._look) is None
+    def _reach(self) -> str:
+        """Wait for its next state; returns what it says beside that."""
+        if not self._process or self.ended:
+            return ""
+        said = self._process.reached(self._look)
+        self.ended = said is None
+        self._state, _, more = (said or "").partition(" ")
+        return more
 
     def _look(self) -> bool:
         if mhz := cpu.mhz():

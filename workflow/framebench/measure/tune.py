@@ -1,16 +1,19 @@
-"""Find the settings for track `tuned`: a short search over an adapter's OPTIONS, every trial a fresh process.
+"""Find the settings for track `tuned`: those of an adapter's OPTIONS that are shown to be faster than the default ones.
 
-Coordinate search, with as many trials for every framework: first the settings of the default track, then each
-option in turn with another value, which is kept if it is faster. When all options were tried it begins again
-with the best settings so far, until the trials are spent; speeds of the same settings are averaged. A trial
-that fails is recorded and its settings are never chosen.
+The rule, the same for every framework. First the default settings and every change of one option are alive together and
+time blocks in turn; one that is shown to be slower than the best so far takes no more turns. Then fresh processes of
+the default settings, of the fastest change and of all changes together that were shown to be faster do so again. The
+fastest of these is chosen if it is shown to be faster than the default settings here too, else the default ones are
+kept. "Shown" is by a one-sided t test at LEVEL over the cycles, each of which has one block of either; that two
+processes of the same settings differ too is why a gain must be shown by two processes, and be larger than PROCESSES.
 """
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from statistics import geometric_mean
+from math import exp, log, sqrt
+from statistics import geometric_mean, mean, stdev
 
 from framebench import record, workloads
 from framebench.measure import command
@@ -20,81 +23,121 @@ from framebench.measure.supervisor import Member
 Options = Mapping[str, tuple]
 Settings = dict[str, object]
 
+LEVEL = 0.05
+# By so much, as a share, may the median of one process differ from that of another of the same settings: on the 2 cores
+# of shared virtual machines, 2 to 7 % (docs/statistics.md).
+PROCESSES = 0.05
+FEWEST_CYCLES = 3  # before any settings are dropped
+# One-sided 5 % points of Student's t with 1 to 30 degrees of freedom; beyond, that of the last is the safe side. The
+# environment of a framework has no SciPy, and a search runs where it may be missing.
+T95 = (
+    *(6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812, 1.796, 1.782, 1.771, 1.761, 1.753),
+    *(1.746, 1.740, 1.734, 1.729, 1.725, 1.721, 1.717, 1.714, 1.711, 1.708, 1.706, 1.703, 1.701, 1.699, 1.697),
+)
+
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of the search; `images_per_s` is None where the settings cannot be used, for the `reason`."""
+    """One process of the search: the images/s of its timed blocks, cycle by cycle; none for the `reason` given."""
 
     settings: Settings
-    images_per_s: float | None
+    stage: int
+    images_per_s: list[float]
     reason: str | None = None
 
 
-def search(options: Options, trials: int, run: Callable[[Settings], Trial]) -> tuple[Settings, list[Trial]]:
-    """The best settings, one value of each option, and the trials made in order.
+def search(options: Options, run: Callable[[int, list[Settings]], list[Trial]]) -> tuple[Settings, list[Trial]]:
+    """The settings chosen, one value of each option, and the trials made.
 
-    `options`: name → values, first the default one. `run` makes a trial of settings. Fewer than `trials` are
-    made where nothing is left to try; RuntimeError where not even the default settings run.
+    `options`: name → values, first the default one. `run` makes the trials of a stage, 1 or 2, of several settings, of
+    which the first are the default ones. RuntimeError where not even these run.
     """
-    best = {name: values[0] for name, values in options.items()}
-    made: list[Trial] = []
-
-    def speed(settings: Settings) -> float:
-        """Geometric mean over the trials of these settings; 0 where one failed, -1 where there was none."""
-        seen = [trial.images_per_s for trial in made if trial.settings == settings]
-        if not seen:
-            return -1
-        return geometric_mean(seen) if all(seen) else 0  # type: ignore[arg-type]
-
-    while len(made) < trials:
-        before = len(made)
-        for change in _changes(options):
-            candidate = best | change
-            if len(made) == trials or speed(candidate) == 0 or (change and candidate == best):
-                continue
-            made.append(run(candidate))
-            if len(made) == 1 and not made[0].images_per_s:
-                raise RuntimeError(f"the default settings cannot be measured: {made[0].reason}")
-            if speed(candidate) > speed(best):
-                best = candidate
-        if len(made) == before:
-            break
-    return best, made
+    default = {name: values[0] for name, values in options.items()}
+    changes = [{name: value} for name, values in options.items() for value in values[1:]]
+    made = run(1, [default, *(default | change for change in changes)])
+    if made[0].reason:
+        raise RuntimeError(f"the default settings cannot be measured: {made[0].reason}")
+    faster = [(trial, change) for trial, change in zip(made[1:], changes, strict=True) if gain(trial, made[0]) > 0]
+    if not faster:
+        return default, made
+    faster.sort(key=lambda one: middle(one[0]))
+    together = default | {name: value for _, change in faster for name, value in change.items()}
+    again = [default, faster[-1][0].settings]
+    if together not in again:
+        again.append(together)
+    second = run(2, again)
+    best = max(second[1:], key=middle)
+    chosen = best.settings if not second[0].reason and gain(best, second[0]) > log(1 + PROCESSES) else default
+    return chosen, [*made, *second]
 
 
-def _changes(options: Options) -> Iterator[Settings]:
-    """What a pass tries on the best settings: none, then each value of each option."""
-    yield {}
-    for name, values in options.items():
-        for value in values:
-            yield {name: value}
+def middle(trial: Trial) -> float:
+    """The geometric mean of a trial's blocks; 0 where there are none."""
+    return geometric_mean(trial.images_per_s) if trial.images_per_s else 0.0
+
+
+def gain(trial: Trial, other: Trial) -> float:
+    """The logarithm of the ratio of two trials' speeds that is exceeded with the confidence of 1 - LEVEL.
+
+    -inf where there are fewer than two cycles of both.
+    """
+    return bound([log(one / two) for one, two in zip(trial.images_per_s, other.images_per_s, strict=False)])
+
+
+def bound(values: Sequence[float]) -> float:
+    """The lower one-sided t bound of the mean of values at the confidence of 1 - LEVEL; -inf of fewer than two."""
+    if len(values) < 2:
+        return float("-inf")
+    t = T95[min(len(values) - 1, len(T95)) - 1]
+    return mean(values) - t * stdev(values) / sqrt(len(values))
+
+
+def still_in(speeds: Sequence[Sequence[float]]) -> list[bool]:
+    """Whether each of several settings may still be the fastest, by their blocks so far; the first always stays in."""
+    best = max(speeds, key=lambda some: geometric_mean(some) if some else 0.0)
+    if len(best) < FEWEST_CYCLES:
+        return [True] * len(speeds)
+    return [
+        i == 0 or bound([log(one / two) for one, two in zip(best, some, strict=False)]) <= 0
+        for i, some in enumerate(speeds)
+    ]
 
 
 def main() -> None:
     parser = command.parser("framebench.measure.tune", __doc__, decided=("track", "batch_size"))
     command.add_interpreter(parser)
     parser.add_argument("--options", type=json.loads, required=True, help="JSON: option → its values")
-    parser.add_argument("--trials", type=int, required=True, help="runs that the search may make")
     arguments = parser.parse_args()
-    made = 0
-
-    def run(settings: Settings) -> Trial:
-        nonlocal made
-        made += 1
-        asked = replace(request, round=made, order=made, tuning=settings)
-        (run,) = of_block.measure([Member(asked, arguments.log)])
-        trial = trial_of(settings, run)
-        outcome = f"{trial.images_per_s:,.0f} images/s" if trial.images_per_s else trial.reason
-        words = ", ".join(f"{name} {value}" for name, value in settings.items())
-        what = f"tuning {arguments.workload} in {arguments.framework}, trial {made} of {arguments.trials}"
-        print(f"{what}: {words}: {outcome}", file=sys.stderr, flush=True)
-        return trial
-
     batch_size = workloads.load(arguments.workload).article_batch_size
+    peaks: list[float] = []
+
+    def run(stage: int, several: list[Settings]) -> list[Trial]:
+        what = f"tuning {arguments.workload} in {arguments.framework}, stage {stage} of 2: {len(several)} settings"
+        print(what, file=sys.stderr, flush=True)
+        expected_mib = max(peaks, default=None)
+        members = [
+            Member(
+                replace(request, round=stage, order=i, tuning=settings),
+                arguments.log.with_name(f"{arguments.log.stem}-{stage}-{i}.log"),
+                expected_mib=expected_mib,
+            )
+            for i, settings in enumerate(several, start=1)
+        ]
+        runs = of_block.measure(members, still_in)
+        peaks.extend(filter(None, (one["host_rss_peak_mib"] for one in runs)))
+        trials = [trial_of(settings, stage, one) for settings, one in zip(several, runs, strict=True)]
+        for trial in trials:
+            words = ", ".join(f"{name} {value}" for name, value in trial.settings.items())
+            outcome = trial.reason or (
+                f"{middle(trial):,.0f} images/s in {len(trial.images_per_s)} blocks, {ratio(trial, trials[0])}"
+            )
+            print(f"    {words}: {outcome}", file=sys.stderr, flush=True)
+        return trials
+
     with command.leased(arguments) as told:
         request = command.request(told, track="tuned", batch_size=batch_size)
         try:
-            chosen, trials = search(arguments.options, arguments.trials, run)
+            chosen, trials = search(arguments.options, run)
         except RuntimeError as error:
             sys.exit(f"{arguments.workload} in {arguments.framework}: {error} (log: {arguments.log})")
     found = {
@@ -106,13 +149,22 @@ def main() -> None:
         "trials": [asdict(trial) for trial in trials],
     }
     record.write(arguments.output, found)
+    arguments.log.write_text(json.dumps(found, indent=1))
 
 
-def trial_of(settings: Settings, run: dict) -> Trial:
+def ratio(trial: Trial, default: Trial) -> str:
+    """How a trial stands to that of the default settings, in words."""
+    if trial is default:
+        return "the default settings"
+    return f"{middle(trial) / middle(default):.2f} of the default, at least {exp(gain(trial, default)):.2f}"
+
+
+def trial_of(settings: Settings, stage: int, run: dict) -> Trial:
     """What a run's record says about its settings."""
-    if run["status"] == "ok":
-        return Trial(settings, run["images_per_s"])
-    return Trial(settings, None, f"{run['status']}: {run['reason']}")
+    if run["status"] != "ok":
+        return Trial(settings, stage, [], f"{run['status']}: {run['reason']}")
+    blocks = [(block["t1_ns"] - block["t0_ns"]) / 1e9 / block["steps"] for block in run["blocks"]]
+    return Trial(settings, stage, [run["batch_size"] / step_s for step_s in blocks])
 
 
 if __name__ == "__main__":

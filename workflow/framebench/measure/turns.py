@@ -3,7 +3,7 @@
 The process says in a line which state it has reached; the supervisor answers with a number, and only then it goes on:
     built   the model is there, and so is the data   any number: take the first step and warm up
     warm    nothing changes any more                 n blocks to be timed; 0: no more, look at what came of it and end
-    timed   the blocks asked for were timed          the same
+    timed   the blocks asked for were timed          the same; behind the word stands the last one's step time in s
 """
 
 import os

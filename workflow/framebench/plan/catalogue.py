@@ -67,6 +67,12 @@ class Adapter:
         return {name: values for name, values in options.items() if trains or name not in self.training_options}
 
     @property
+    def most_trials(self) -> int:
+        """The most runs that a search for its settings makes: the default ones, each change of one, and again three."""
+        changes = [sum(len(values) - 1 for values in options.values()) for options in self.options.values()]
+        return 1 + max(changes, default=0) + 3
+
+    @property
     def defaults(self) -> dict[str, object]:
         """What track `default` has of every setting, on whatever device."""
         return {name: values[0] for options in self.options.values() for name, values in options.items()}

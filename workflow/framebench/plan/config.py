@@ -35,11 +35,6 @@ class Config(Knobs):
         gpus = {gpu.name for gpu in self.gpus} | {one.name for one in self.requests if one.kind == "cuda"}
         return tuple(device for device in self.devices if device in gpus)
 
-    @property
-    def tuning_trials(self) -> int:
-        """Runs that the search for the settings of track `tuned` may make."""
-        return self.tuning.trials
-
 
 def load(config: Mapping[str, Any], origin: str) -> Config:
     """The checked configuration; `origin` says where it came from (`config.yaml + presets/quick.yaml`).

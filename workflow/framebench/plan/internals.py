@@ -57,14 +57,14 @@ def is_job(workflow: Any) -> bool:
 
 
 def tell_submissions(workflow: Any, rules: Collection[str]) -> None:
-    """After a dry run, say how many calls of sbatch a real one would make: one for each group of jobs."""
+    """After a dry run, say how many calls of sbatch a real one would make, and how many runs these are of."""
     dag = workflow.dag
     # Not `planned`: after a dry run every job counts as made.
     jobs = [job for job in dag.jobs if dag.needrun(job) and job.rule.name in rules] if workflow.dryrun else []
     if jobs:
-        calls = {dag.get_job_group(job) or job for job in jobs}
+        runs = sum(len(job.output) for job in jobs)
         planned_s = time.time() - psutil.Process().create_time()
-        line = f"{len(calls)} calls of sbatch for {len(jobs)} runs; planned in {planned_s:.0f} s"
+        line = f"{len(jobs)} calls of sbatch for {runs} runs; planned in {planned_s:.0f} s"
         print(line, file=sys.stderr)
 
 

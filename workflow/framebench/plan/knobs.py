@@ -240,14 +240,6 @@ class WrittenProtocol(Protocol):
 
 
 @dataclass(frozen=True)
-class Tuning:
-    """The search for the settings of track tuned."""
-
-    trials: Count
-    """Runs that the search may make for each framework and workload."""
-
-
-@dataclass(frozen=True)
 class LargestBatch:
     """The search for the largest batch that trains."""
 
@@ -358,7 +350,6 @@ class Knobs:
     reviews: Reviews
     large_images: LargeImages
     protocol: WrittenProtocol
-    tuning: Tuning
     largest_batch: LargestBatch
     aa: AgainstItself
     confidence: Share

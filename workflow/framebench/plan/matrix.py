@@ -200,8 +200,8 @@ def asked_rounds(path: Path) -> dict[Block, int]:
 def write_planned(config: Config, rounds: Path, file: Path) -> None:
     """Write which jobs are planned, each by its first record, for the line that says how much is left.
 
-    See `framebench.measure.progress`. They are those that `rounds`, the file of what the rules asked for, gives every block; where it is not there yet, a
-    rule may add rounds of so many seconds.
+    They are those that `rounds`, the file of what the rules asked for, gives every block; where it is not there yet, a
+    rule may add rounds of so many seconds. See `framebench.measure.progress`.
     """
     known = rounds.exists()
     may_add = any(entry.rounds.until for entry in config.matrix) and not known

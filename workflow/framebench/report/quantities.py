@@ -101,11 +101,11 @@ def _of_summary(summary: pd.Series, untold: str) -> Value:
 
 
 def _of_runs(runs: pd.DataFrame, column: str, language: Language) -> Value:
-    """The median over the runs that are ok, between the least and the most."""
+    """The median over the runs that are ok and tell it, between the least and the most; of one it stands alone."""
     told = runs.loc[runs["status"] == "ok", column].dropna()
     if told.empty:
         return Value(None, remark=language["page_not_recorded"])
-    return Value(told.median(), told.min(), told.max())
+    return Value(told.median(), *((told.min(), told.max()) if len(told) > 1 else ()))
 
 
 def _host_wait(runs: pd.DataFrame, language: Language) -> Value:
