@@ -37,7 +37,7 @@ LEARNING_BATCH_SIZE = 16
 # As many steps as these operations allow, so that a large net does not hold up the whole set.
 LEARNING_FLOPS = 1.2e11
 LEARNING_STEPS_AT_MOST = 60
-HELD_OUT_AT_MOST = 128
+HELD_OUT_AT_MOST = 256
 
 
 @dataclass(frozen=True)
