@@ -126,7 +126,7 @@ def _drawn(seed: int, pages: int, place: tuple[str, str, int, int]) -> Array:
 def two_stage(pages: int, seed: int) -> pd.DataFrame:
     """Coverage over all rounds, whose number follows from the spread of the first ones.
 
-    A row by whose spread it was, that of the page or of the pair alone, and which interval (`spread`: the plain t over
+    A row by whose spread it was, that of the page, of its other pairs or of the pair alone, and which interval (`spread`: the plain t over
     all rounds, or the wider of it and Stein's), noise, odd pair, size of page, `first` rounds and margin.
     `rounds_to_decide` says how many rounds, and MOST where those are not enough.
     """
@@ -136,7 +136,8 @@ def two_stage(pages: int, seed: int) -> pd.DataFrame:
         for first, margin in product(FIRST, MARGINS):
             own = logs[..., :first].var(axis=2, ddof=1)
             pooled = np.broadcast_to(own.mean(axis=1, keepdims=True), own.shape)
-            for spread, variances in (("the page's", pooled), ("its own", own)):
+            others = (own.sum(axis=1, keepdims=True) - own) / (pairs - 1)
+            for spread, variances in (("the page's", pooled), ("the others'", others), ("its own", own)):
                 rounds = _rounds(np.sqrt(variances), margin, pairs, first)
                 measured = np.arange(MOST) < rounds[..., None]
                 middle = logs.mean(axis=2, where=measured)
