@@ -237,7 +237,9 @@ def said(rows: list[dict], more: int) -> str:
     to_decide = [row for row in rows if "granted" in row]
     if not to_decide:
         return line
-    minutes = sum((row["rounds"] - row["at_least"]) * (row["round_s"] or 0) for row in to_decide) / 60
+    # Tracks that are measured together have the same rounds.
+    of_jobs = {tuple(row[name] for name in BLOCK if name != "track"): row for row in to_decide}
+    minutes = sum((row["rounds"] - row["at_least"]) * (row["round_s"] or 0) for row in of_jobs.values()) / 60
     decided = sum(row["granted"] for row in to_decide)
     return f"{line}; about {minutes:.1f} min that decide {decided} of {len(to_decide)} blocks"
 
