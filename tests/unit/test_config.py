@@ -54,7 +54,7 @@ def test_the_configuration_of_the_repository_is_taken(written):
     assert loaded.matrix[0].batch_sizes == (32, 128, 512)
     assert loaded.protocol.threads == CORES
     assert loaded.protocol.warmup.max_s == written["protocol"]["warmup"]["max_s"]
-    assert loaded.protocol.blocks.count == 10
+    assert loaded.protocol.blocks.count == 8
     assert (loaded.protocol.interleave, loaded.protocol.diagnosed_rounds) == ("auto", 1)
     assert loaded.data.archive is None
 
@@ -320,7 +320,7 @@ SECONDS = "a number of seconds of at least 0"
         ("interpreters.pytorch", "python3", "'python3' is not allowed; the full path of an interpreter"),
         ("protocol.other_processes", "kill", "'kill' is not allowed; flag or wait"),
         ("protocol.sampler_hz", 2.5, "2.5 is not allowed; a whole number from 1 to 100"),
-        ("protocol.timeout_s", 2, "2 is less than the 4.8 s of warmup.min_s + blocks.count × blocks.min_s"),
+        ("protocol.timeout_s", 2, "2 is less than the 4 s of warmup.min_s + blocks.count × blocks.min_s"),
         ("protocol.timeout_s", 0, "0 is not allowed; a number of seconds above 0"),
         ("protocol", None, "nothing is not allowed; the keys seed, cores, threads"),
         ("largest_batch.start", 0, f"0 is not allowed; {COUNT}"),
