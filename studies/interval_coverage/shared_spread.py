@@ -126,8 +126,9 @@ def _drawn(seed: int, pages: int, place: tuple[str, str, int, int]) -> Array:
 def two_stage(pages: int, seed: int) -> pd.DataFrame:
     """Coverage over all rounds, whose number follows from the spread of the first ones.
 
-    A row by whose spread it was, that of the page, of its other pairs or of the pair alone, and which interval (`spread`: the plain t over
-    all rounds, or the wider of it and Stein's), noise, odd pair, size of page, `first` rounds and margin.
+    A row by whose spread it was, that of the page, of its other pairs or of the pair alone, and which interval
+    (`spread`: the plain t over all rounds, or the wider of it and Stein's), noise, odd pair, size of page, `first`
+    rounds and margin.
     `rounds_to_decide` says how many rounds, and MOST where those are not enough.
     """
     rows = []

@@ -251,16 +251,17 @@ def parts_of(run: dict) -> float:
     return sum(run[name] or 0.0 for name in [*names, "diagnosis_s", "end_s"])
 
 
-@pytest.mark.parametrize(("expected_mib", "together"), [(None, False), (1.0, True)])
+@pytest.mark.parametrize("diagnosis", [True, False])
 @pytest.mark.parametrize("interleave", [True, False])
 def test_the_parts_of_a_process_sum_to_its_time_and_those_of_a_start_beside_others_are_not_told(
-    measured, tmp_path, expected_mib, together, interleave
+    measured, tmp_path, diagnosis, interleave
 ):
-    runs = measured(*THREE, expected_mib=expected_mib, interleave=interleave)
+    runs = measured(*THREE, diagnosis=diagnosis, interleave=interleave)
+    alone = diagnosis or not interleave
     for run in runs.values():
         assert parts_of(run) == pytest.approx(run["process_s"], abs=1e-6)
         assert all(run[name] >= 0 for name in ("start_s", "end_s"))
-        assert [run[name] for name in STARTING] == ([None] * 3 if together and interleave else [0.001, 0.001, 0.0])
+        assert [run[name] for name in STARTING] == ([0.001, 0.001, 0.0] if alone else [None] * 3)
 
 
 def test_where_it_is_known_what_memory_each_takes_they_are_started_at_the_same_time(measured, tmp_path):

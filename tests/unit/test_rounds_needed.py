@@ -122,24 +122,36 @@ def test_a_round_of_a_block_takes_as_long_as_its_newest_one_did():
     assert module.round_seconds(table(records[::-1])) == 8.0
 
 
-def test_a_block_gets_the_rounds_that_decide_it_by_the_spread_that_is_pooled_over_its_device():
-    records = [*spreading(0.02, 1), *spreading(0.08, 2, batch_size=64)]
-    rows = asked(table(records), {block(): UNTIL_DECIDED, block(batch_size=64): UNTIL_DECIDED}, 0.95)
+def test_a_block_gets_the_rounds_that_decide_it_by_the_spread_of_the_others():
+    records = [*spreading(0.02, 1), *spreading(0.04, 2, batch_size=64), *spreading(0.06, 3, batch_size=128)]
+    blocks = [block(), block(batch_size=64), block(batch_size=128)]
+    rows = asked(table(records), dict.fromkeys(blocks, UNTIL_DECIDED), 0.95)
     speeds = [one["images_per_s"] for one in records if one["framework"] == "pytorch"]
-    spreads = [np.std(np.log(some), ddof=1) for some in (speeds[:3], speeds[3:])]
-    pooled = math.sqrt(sum(spread**2 for spread in spreads) / 2)
-    needed = rounds_to_decide(pooled, 0.95, 0.1, 1, at_least=3, at_most=1000)
-    assert [(row["rounds"], row["needed"], row["granted"]) for row in rows] == [(needed, needed, True)] * 2
-    assert [row["round_s"] for row in rows] == [10.0, 10.0]
-    assert [row["ci_half_width"] for row in rows] == [0.1, 0.1]
+    variances = [np.var(np.log(speeds[i : i + 3]), ddof=1) for i in (0, 3, 6)]
+    for i, row in enumerate(rows):
+        others = math.sqrt((sum(variances) - variances[i]) / 2)
+        assert row["needed"] == rounds_to_decide(others, 0.95, 0.1, 1, at_least=3, at_most=1000)
+        assert (row["round_s"], row["ci_half_width"], row["own_spread"]) == (10.0, 0.1, False)
 
 
-def test_of_many_rounds_a_pair_s_own_spread_counts():
-    rule = dataclasses.replace(UNTIL_DECIDED, at_least=8)
-    records = [*spreading(0.01, 1, rounds=8), *spreading(0.08, 2, rounds=8, batch_size=64)]
-    quiet, wild = asked(table(records), {block(): rule, block(batch_size=64): rule}, 0.95)
-    assert (quiet["needed"], quiet["granted"]) == (8, True)
-    assert wild["needed"] > 8
+def test_a_block_s_own_spread_has_no_say_where_there_are_others_and_the_only_say_where_there_are_none():
+    def asked_of(*spreads):
+        records = [one for i, spread in enumerate(spreads) for one in spreading(spread, i, batch_size=32 * (i + 1))]
+        blocks = [block(batch_size=32 * (i + 1)) for i in range(len(spreads))]
+        return asked(table(records), dict.fromkeys(blocks, UNTIL_DECIDED), 0.95)
+
+    assert asked_of(0.01, 0.03)[0]["needed"] == asked_of(0.09, 0.03)[0]["needed"]
+    assert asked_of(0.01, 0.03)[1]["needed"] < asked_of(0.09, 0.03)[1]["needed"]
+    (alone,), (wild,) = asked_of(0.01), asked_of(0.09)
+    assert alone["own_spread"] and alone["needed"] < wild["needed"]
+
+
+def test_tracks_of_one_job_get_the_same_rounds_and_are_no_others_to_each_other():
+    records = [*spreading(0.001, 1), *spreading(0.08, 2, track="tuned"), *spreading(0.02, 3, batch_size=64)]
+    blocks = [block(), block(track="tuned"), block(batch_size=64)]
+    default, tuned, _ = asked(table(records), dict.fromkeys(blocks, UNTIL_DECIDED), 0.95)
+    assert default["rounds"] == tuned["rounds"]
+    assert default["needed"] == tuned["needed"]
 
 
 def test_only_the_pair_of_the_question_has_a_say():
