@@ -262,6 +262,7 @@ def test_more_rounds_measure_only_the_new_ones(restored):
 def test_a_framework_that_is_taken_out_measures_every_block_anew(restored):
     workspace, edit = restored
     edit("config.yaml", "- tensorflow\n", "")
+    edit("config.yaml", "baseline: tensorflow", "baseline: pytorch")
     plan = workspace.plan()
     assert plan.measuring == EVERY_JOB
     assert plan.runs == {"keras-tensorflow": RUNS, "pytorch": RUNS}
