@@ -2,7 +2,7 @@
 
 1. Images/s through the harness ÷ images/s of a plain script of the same loop, for each framework: fresh processes of
    both, whose windows alternate within seconds.
-2. Wall time of the whole workflow ÷ the sum of the runs' own process times, for the default config.yaml.
+2. Wall time of the whole workflow ÷ that of the rounds of all blocks, for the default config.yaml.
 3. Wall time and memory of planning many runs.
 4. Images/s of PyTorch on one core beside the sampler of a GPU (the tests' stand-in) ÷ without, at 1, 10 and 100 Hz.
 """
@@ -171,9 +171,10 @@ def workflow(folder: Path) -> None:
     wall_s = time.perf_counter() - start
     if result.returncode:
         sys.exit(result.stdout + result.stderr)
-    process_s = sum(json.loads(path.read_text())["process_s"] for path in workspace.records())
+    # All runs of a round have its time.
+    rounds_s = sum({json.loads(path.read_text())["round_s"] for path in workspace.records()})
     print(
-        f"workflow ÷ runs: {wall_s / process_s:.3f} ({wall_s:.0f} s ÷ {process_s:.0f} s,"
+        f"workflow ÷ rounds: {wall_s / rounds_s:.3f} ({wall_s:.0f} s ÷ {rounds_s:.0f} s,"
         f" {len(workspace.records())} runs)",
         flush=True,
     )
@@ -196,8 +197,8 @@ def plan(folder: Path, runs: int) -> None:
     )
     wall_s = time.perf_counter() - start
     peak_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    (planned_runs,) = re.findall(r"^measure +(\d+)$", planned.stdout + planned.stderr, re.MULTILINE)[:1]
-    print(f"planning {planned_runs} runs: {wall_s:.1f} s, {peak_mib:.0f} MiB", flush=True)
+    (jobs,) = re.findall(r"^measure_\S+ +(\d+)$", planned.stdout + planned.stderr, re.MULTILINE)[:1]
+    print(f"planning {int(jobs) * len(FRAMEWORKS)} runs: {wall_s:.1f} s, {peak_mib:.0f} MiB", flush=True)
 
 
 def sampler(folder: Path, pairs: int) -> None:
