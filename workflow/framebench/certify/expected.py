@@ -90,8 +90,15 @@ def quantities(workload: Workload, problem: Problem, arithmetic: Arithmetic) -> 
     logits, _ = reference.forward(workload, weights, images, arithmetic)
     if not workload.trains:
         return found | {"evaluation output": logits, "output": logits}
-    loss, _ = reference.cross_entropy(logits, problem.labels, arithmetic)
-    found |= {"evaluation logits": logits, "evaluation loss": np.array(loss)}
+    # A loss of each batch: the noise of one alone may happen to be next to nothing, and so would be its bound.
+    places = range(0, len(images), given.BATCH_SIZE)
+    evaluated = [
+        reference.cross_entropy(logits[i : i + given.BATCH_SIZE], problem.labels[i : i + given.BATCH_SIZE], arithmetic)[
+            0
+        ]
+        for i in places
+    ]
+    found |= {"evaluation logits": logits, "evaluation loss": np.array(evaluated)}
     losses = []
 
     def saw(step: int, loss: float, gradients: Arrays, moved: Arrays) -> None:

@@ -116,12 +116,15 @@ def quantities(
             raise ValueError(f"layer {layer}: the model file does not use it")
     seen = {given.reaching(layer): array for layer, array in reaching.items()}
     images = given.typed(problem.images, precision)
-    # All batches at once: a call of `predict` or `evaluate` costs Keras far more than what it computes here.
+    # All batches at once: a call of `predict` costs Keras far more than what it computes here.
     logits = trainer.logits(images)
     trainer.feed(images, problem.labels, given.INPUTS[precision])
     if not workload.trains:
         return seen | {"evaluation output": logits, "output": output(trainer, len(batches))}
-    seen |= {"evaluation logits": logits, "evaluation loss": np.array(trainer.loss(images, problem.labels))}
+    seen |= {
+        "evaluation logits": logits,
+        "evaluation loss": np.array([trainer.loss(some, labels) for some, labels in batches]),
+    }
     told = Seen()
     inspector.without_dropout()
     inspector.watch(told)

@@ -165,7 +165,11 @@ class Run:
         if cpu.is_busy(observed.get("busy_at_start_cores"), observed.get("others_cpu_cores")):
             self._flags.append(BUSY)
         observed["flags"] = list(dict.fromkeys([*self._observed.get("flags", []), *self._flags]))
-        built_ns = observed.pop("built_ns", None)
+        built_ns, modules = observed.pop("built_ns", None), observed.pop("loaded_modules", None)
+        if modules and observed.get("slurm_allocation"):
+            # Loaded for the measuring process, which alone knows them.
+            told = json.loads(observed["slurm_allocation"]) | {"LOADEDMODULES": modules}
+            observed["slurm_allocation"] = json.dumps(told, sort_keys=True)
         if "warmup_s" in observed:
             observed |= self._parts(observed, built_ns / 1e9 - self._start_s)
         return record.record(**observed)

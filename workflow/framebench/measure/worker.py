@@ -73,6 +73,7 @@ def observe(request: Request, turns: Turns, observed: dict[str, Any]) -> None:
         "python_version": platform.python_version(),
         "numpy_version": np.__version__,
         "environment_prefix": os.path.relpath(sys.prefix),
+        "loaded_modules": os.environ.get("LOADEDMODULES"),
     }
     cell, protocol, tuning = request.cell, request.protocol, request.tuning
     workload = workloads.load(cell.workload)
