@@ -6,7 +6,7 @@ from framebench.plan import slurm
 
 # Rules whose jobs are for the nodes.
 MEASURING = ["tune", "search_largest_batch"] + [
-    f"measure_{campaign.replace('/', '_')}{shape.name}"
+    shape.rule(campaign)
     for campaign, config_of_campaign in CAMPAIGNS.items()
     for shape in matrix.shapes(config_of_campaign)
 ]

@@ -32,7 +32,7 @@ for campaign, config_of_campaign in CAMPAIGNS.items():
         rule:
             """Measure one block in one round: a fresh process of every framework, in every track of this shape."""
             name:
-                f"measure_{campaign.replace('/', '_')}{shape.name}"
+                shape.rule(campaign)
             input:
                 unpack(lambda wildcards, shape=shape: inputs_of(shape, wildcards)),
             output:

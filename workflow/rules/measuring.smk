@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shlex
+from pathlib import Path
 
 from framebench import workloads
 from framebench.frameworks import self_comparison
@@ -124,3 +125,11 @@ def stage(name, one, every):
     every = list(every)  # what Snakemake gives a rule has no `index`
     count = f" {every.index(one) + 1} of {len(every)}" if one in every else ""
     return f"[{name}{count}]"
+
+
+def keep_planned():
+    """Write which records are planned, as far as it is known; no run is refused where that cannot be."""
+    for name, campaign in CAMPAIGNS.items():
+        file = Path(PLANNED.format(campaign=name))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        matrix.write_planned(campaign, Path(f"{campaign.results}/rounds.json"), file)

@@ -29,14 +29,6 @@ checkpoint rounds_needed:
 ROUNDS = rules.rounds_needed.output if matrix.has_rule(CONFIG) else []
 
 
-def keep_planned():
-    """Write which records are planned, as far as it is known; no run is refused where that cannot be."""
-    for name, campaign in CAMPAIGNS.items():
-        file = Path(PLANNED.format(campaign=name))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        matrix.write_planned(campaign, Path(f"{campaign.results}/rounds.json"), file)
-
-
 rule plan:
     """The records of a campaign in the order in which they are measured."""
     input:

@@ -46,10 +46,10 @@ class Shape:
     frameworks: tuple[str, ...]
     batch_sizes: tuple[int, ...]
 
-    @property
-    def name(self) -> str:
-        """Its fields in a name of letters, digits and _."""
-        return re.sub(r"\W", "_", "_".join([self.workload, *self.tracks, self.precision, self.input]))
+    def rule(self, campaign: str) -> str:
+        """The name of the rule that makes its jobs in a campaign, of letters, digits and _."""
+        words = [f"measure_{campaign}{self.workload}", *self.tracks, self.precision, self.input]
+        return re.sub(r"\W", "_", "_".join(words))
 
     def members(self) -> list[tuple[str, str]]:
         """Framework and track of each run of a job, in the order of `files`."""
