@@ -15,7 +15,7 @@ runs so rare that most campaigns of five rounds see none, and no interval of fin
 as it says whatever the distribution (Bahadur and Savage, "The Nonexistence of Certain Statistical Procedures in
 Nonparametric Problems", Annals of Mathematical Statistics 27, 1956).
 
-Whether the pairs of a page may share their spread is the section `pages`: see `shared_spread`.
+The section `pages` tells whether the pairs of a page may share their spread: see `shared_spread`.
 """
 
 import argparse

@@ -119,7 +119,7 @@ def note(folder: Path, name: str) -> dict:
 
 
 def alive(pid: int) -> bool:
-    """Whether there is such a process that has not ended; one that has may not have been waited for."""
+    """True where such a process has not ended; one that has may not have been waited for."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:

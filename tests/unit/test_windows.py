@@ -35,7 +35,7 @@ def test_the_parts_of_the_noise_are_told_apart():
     (row,) = windows.components(campaign(400, process=0.05, cycle=0.07, window=0.1)).to_dict("records")
     assert row["window"] == pytest.approx(np.hypot(0.07, 0.1), rel=0.1)
     assert row["shared"] == pytest.approx(0.07, rel=0.1)
-    # Of a ratio, which has the noise of both.
+    # Both are of a ratio, which has the noise of two processes.
     assert row["cycle"] == pytest.approx(0.1 * np.sqrt(2), rel=0.1)
     assert row["process"] == pytest.approx(0.05 * np.sqrt(2), rel=0.1)
     assert row["deviation"] == pytest.approx(np.sqrt(2 * 0.05**2 + 2 * 0.1**2 / COUNT), rel=0.1)
