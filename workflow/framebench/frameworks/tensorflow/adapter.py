@@ -317,8 +317,11 @@ def out_of_memory(error: BaseException) -> bool:
         *("CUDA_ERROR_OUT_OF_MEMORY", "STATUS_ALLOC_FAILED", "RESOURCE_EXHAUSTED"),
         "Dst tensor is not initialized",
     )
-    # Protocol buffers, in which TensorFlow keeps a graph, fail in a class of their own while a function is traced.
-    in_a_graph = type(error).__name__ == "DecodeError" and "Arena alloc failed" in str(error)
+    # Protocol buffers, in which TensorFlow keeps a graph, fail in classes of their own while a function is traced.
+    # Writing fails in these words in two cases alone: no memory, or a message nested 100 deep, which no graph is.
+    in_a_graph = (type(error).__name__ == "DecodeError" and "Arena alloc failed" in str(error)) or (
+        type(error).__name__ == "EncodeError" and str(error) == "Failed to serialize proto"
+    )
     return (
         isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
         or in_a_graph

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 from google.protobuf import text_format
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
 
 from framebench.frameworks._samples import GPU_TRACE, caught
@@ -22,6 +22,7 @@ def out_of_memory() -> list[BaseException]:
         tf.errors.InternalError(None, None, "Failed copying input tensor: Dst tensor is not initialized."),
         RuntimeError("Error copying tensor to device: GPU:0. Dst tensor is not initialized."),
         DecodeError("Error parsing message with type 'tensorflow.GraphDebugInfo': Arena alloc failed"),
+        EncodeError("Failed to serialize proto"),
     ]
 
 
@@ -31,6 +32,7 @@ def other_errors() -> list[BaseException]:
         tf.errors.InternalError(None, None, "Blas GEMM launch failed"),
         RuntimeError("Src tensor is not initialized."),
         DecodeError("Error parsing message with type 'tensorflow.GraphDebugInfo'"),
+        EncodeError("Message tensorflow.GraphDef is missing required fields: node"),
     ]
 
 
