@@ -35,6 +35,8 @@ def test_equal_sides_and_a_handicap_are_reported_with_what_was_to_be_expected():
     # Binomial, 8 tries of 0.05: P(0) = 0.66 > 0.025, P(at most 2) = 0.994 and P(at most 1) = 0.943 of 0.975.
     assert "as often as they say, 0 to 2 do in 95 % of such campaigns." in text
     assert "0 of the verdicts, adjusted for all 16 of the campaign, claim a difference" in text
+    assert "of such campaigns none does. 8 say that the two are the same within the margin." in text
+    assert "0 of the verdicts say that the two are the same within the margin, of 8 where they are not." in text
     assert "8 comparisons of a framework with itself doing more work. 8 of their 95 % intervals hold the true" in text
     assert "8 of the intervals find that side slower" in text and "of the campaign, 8 do" in text
     pooled = power_table(measurements, 0.95).iloc[-1]["log_ratio_sd"]
@@ -49,6 +51,14 @@ def test_a_difference_where_there_is_none_is_told():
     text = said(campaign(4, again=1.3))
     assert "4 of their 95 % intervals exclude 1, more than chance explains" in text
     assert "4 of the verdicts, adjusted for all 8 of the campaign, claim a difference" in text
+
+
+def test_false_sameness_is_counted_at_the_margin_and_beyond():
+    """A side that does 10 % more work has a ratio of 10 ÷ 11, which is just outside a margin of 10 %."""
+    wrong = said(campaign(4, handicap="~10-more", slower=1.0))
+    assert "4 of the verdicts say that the two are the same within the margin, of 4 where they are not." in wrong
+    right = said(campaign(4, handicap="~11-more", slower=11 / 12))
+    assert "0 of the verdicts say that the two are the same within the margin, of 0 where they are not." in right
 
 
 def test_a_handicap_that_was_missed_is_told():

@@ -268,8 +268,8 @@ def test_it_speaks_of_the_batch_size_nearest_to_the_articles_and_says_what_the_o
     (sentence,) = said(compared, [run for size in answers for run in both(batch_size=size)])
     assert "is 1.42 times as fast as Keras (TensorFlow) in training article-cnn at batch 256" in sentence
     assert sentence.endswith(
-        "At the other batch sizes measured: the other way at batch 8, 16 (Keras (TensorFlow) faster); "
-        "undecided at batch 32; the same at batch 1024; no verdict at batch 2048; as fast as each other at batch 4096."
+        "At the other batch sizes measured: Keras (TensorFlow) faster at batch 8, 16; "
+        "undecided at batch 32; PyTorch faster at batch 1024; no verdict at batch 2048; as fast as each other at batch 4096."
     )
 
 
@@ -292,7 +292,7 @@ def test_where_no_batch_size_has_a_verdict_there_is_nothing_to_say_of_the_others
 @pytest.mark.parametrize(
     ("others", "language", "words"),
     [
-        (0, "en", "their number (Holm, 4 comparisons)"),
+        (0, "en", "their number (Holm–Shaffer, 4 comparisons)"),
         (0, "ko", "비교 4건"),
         (3, "en", "4 on the question together, and apart from them 3 on other pairs"),
         (3, "ko", "질문에 대한 비교 4건을 함께 보정했고, 나머지 비교 3건은 따로"),
@@ -306,7 +306,7 @@ def test_it_says_how_many_verdicts_on_the_question_are_adjusted_together_and_how
 
 def test_where_nothing_is_asked_all_verdicts_are_adjusted_together():
     rows = [comparison(1.2, 1.1, 1.3, "faster", p=0.01, batch_size=size, family="page") for size in range(8)]
-    assert "(Holm, 4 comparisons)" in said(rows, BOTH)[-1]
+    assert "(Holm–Shaffer, 4 comparisons)" in said(rows, BOTH)[-1]
 
 
 @pytest.mark.parametrize(
@@ -403,7 +403,7 @@ def test_korean_speaks_of_all_of_it_too():
     tables = simulated.campaign(tracks=["default", "tuned"], blocks=blocks, noise=0.02, busy_rounds=[1])
     english, korean = said_of(tables), said_of(tables, "ko")
     assert len(korean) == len(english) == 4 + 1 + 1 + 1
-    assert korean[0].endswith("다른 배치 크기의 결론: 배치 32, 512에서 동일.")
+    assert korean[0].endswith("다른 배치 크기의 결론: 배치 32, 512에서 Keras (TensorFlow) 쪽이 빠름.")
     assert "(배치 128, 튜닝 설정, 호스트 메모리에서 배치 공급)은" in korean[3]
     assert "기본 설정 대비 튜닝 설정 속도(95% 신뢰 구간): Keras (TensorFlow) 변화 없음" in korean[4]
     assert "비교 8건을 함께 보정했고, 나머지 비교 16건은" in korean[5]

@@ -13,7 +13,7 @@ from scipy.special import bdtr
 
 from framebench import files
 from framebench.analyse import markdown
-from framebench.analyse.comparisons import COLUMNS
+from framebench.analyse.comparisons import COLUMNS, SAME, SLOWER
 from framebench.analyse.power import power, power_table
 from framebench.analyse.table import TableError, read_table
 from framebench.frameworks.self_comparison import AGAIN, base, extra_step_every, side
@@ -56,7 +56,8 @@ def _equal(again: pd.DataFrame, verdicts: int) -> list[str]:
         f"exclude 1, {'more' if excluding > most else 'no more'} than chance explains: where intervals hold the truth "
         f"as often as they say, {fewest} to {most} do in {100 * EXPECTED:g} % of such campaigns. {claimed} of the "
         f"verdicts, adjusted for all {verdicts} of the campaign, claim a difference; in at least "
-        f"{100 * confidence:g} % of such campaigns none does.\n"
+        f"{100 * confidence:g} % of such campaigns none does. {(again['verdict'] == SAME).sum()} say that the two are "
+        f"the same within the margin.\n"
     )
     rows = [
         [_cell(row), _interval(row), row["rounds"], f"{row['p']:.3f}", f"{row['p_adjusted']:.3f}"]
@@ -71,19 +72,22 @@ def _handicapped(more: pd.DataFrame, measurements: pd.DataFrame, verdicts: int) 
     table = power_table(measurements, confidence)
     spread = table[table["workload"].isna() & (table["verdicts"] == 1)].set_index("device")["log_ratio_sd"]
     counted = more["framework"].map(extra_step_every).astype(float)
-    found = more.assign(true=counted / (counted + 1), alone=more["ci_high"] < 1, adjusted=more["verdict"] == "slower")
+    found = more.assign(true=counted / (counted + 1), alone=more["ci_high"] < 1, adjusted=more["verdict"] == SLOWER)
     for promised, level in [("promised", confidence), ("promised_adjusted", 1 - (1 - confidence) / verdicts)]:
         found[promised] = [
             float(power(row["rounds"], spread[row["device"]], 1 / row["true"] - 1, level))
             for row in found.to_dict("records")
         ]
     found["held"] = found["true"].between(found["ci_low"], found["ci_high"])
+    # A handicap may be as large as the margin itself: then its ratio is not inside, whatever rounding says.
+    outside = found["true"] <= (1 + 1e-9) / (1 + found["same_within"])
     said = (
         f"{len(found)} comparisons of a framework with itself doing more work. {found['held'].sum()} of their "
         f"{100 * confidence:g} % intervals hold the true ratio. {found['alone'].sum()} of the intervals find that side "
         f"slower, where the spread of the campaign promises {found['promised'].sum():.1f}; of the verdicts, adjusted "
         f"for all {verdicts} of the campaign, {found['adjusted'].sum()} do, where it promises at least "
-        f"{found['promised_adjusted'].sum():.1f}.\n"
+        f"{found['promised_adjusted'].sum():.1f}. {(outside & (found['verdict'] == SAME)).sum()} of the verdicts say "
+        f"that the two are the same within the margin, of {outside.sum()} where they are not.\n"
     )
     rows = [
         [

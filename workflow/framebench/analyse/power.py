@@ -65,7 +65,7 @@ def power_table(measurements: pd.DataFrame, confidence: float, question: Sequenc
 
     `verdicts` is the number of verdicts that share the level: 1 for a comparison alone, and in a device's second row
     that of the family, the pairs that the `question` names or without one all of the table, among which the level is
-    then divided: what Holm's method asks of the smallest p-value, and more than it asks of any other.
+    then divided: what the adjustment asks of the smallest p-value (see `family`), and more than of any other.
     Raises ValueError for a level that is not between 0 and 1.
     """
     if not 0 < confidence < 1:

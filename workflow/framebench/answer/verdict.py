@@ -256,17 +256,9 @@ def _other_sizes(asked: Asked, comparisons: pd.DataFrame, language: Language, la
     if not answers.any():
         return ""
     here = compared["batch_size"] == asked.block["batch_size"]
-    main = "".join(answers[here])
     found: dict[tuple[str, str], list[str]] = {}
     for batch_size, answer in zip(compared["batch_size"][~here], answers[~here], strict=True):
-        if not answer:
-            key = "verdict_size_none"
-        elif answer not in winners:
-            key = f"verdict_size_{answer}"
-        elif answer == main:
-            key = "verdict_size_alike"
-        else:
-            key = "verdict_size_flips" if main in winners else "verdict_size_faster"
+        key = "verdict_size_faster" if answer in winners else f"verdict_size_{answer or 'none'}"
         found.setdefault((key, winners.get(answer, "")), []).append(str(batch_size))
     findings = [
         language[key].format(batch_sizes=", ".join(batch_sizes), framework=winner)
