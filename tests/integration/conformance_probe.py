@@ -26,6 +26,7 @@ from framebench.workloads.layers import Dropout
 FRAMEWORK = "framework"
 SMALLEST = "article-cnn"
 BATCH_SIZE = 4
+EPOCH = 3  # batches in it
 STEPS = 10  # of every training: as many as one call takes at most in track `tuned`
 
 
@@ -183,10 +184,10 @@ def of_training(framework, name, workload):
     weights = workload.initial_weights(1)
     generator = np.random.default_rng(1)
     if workload.tokens:
-        images = generator.integers(0, workload.tokens, (3 * BATCH_SIZE, *workload.input_shape))
+        images = generator.integers(0, workload.tokens, (EPOCH * BATCH_SIZE, *workload.input_shape))
     else:
-        images = generator.random((3 * BATCH_SIZE, *workload.input_shape), np.float32)
-    labels = generator.integers(0, workload.shapes[-1][0], 3 * BATCH_SIZE)
+        images = generator.random((EPOCH * BATCH_SIZE, *workload.input_shape), np.float32)
+    labels = generator.integers(0, workload.shapes[-1][0], EPOCH * BATCH_SIZE)
     batch = images[:BATCH_SIZE], labels[:BATCH_SIZE]
 
     def trained(precision="float32", source="device", change=lambda trainer: None):
@@ -206,7 +207,23 @@ def of_training(framework, name, workload):
         changed = trainer.weights()
         return all((changed[key] != weights[key]).any() for key in weights)
 
+    def begun_anew():
+        """The losses after the steps of two epochs, with the initial weights loaded within the loop in between."""
+        trainer = adapter.Trainer(workload, weights, BATCH_SIZE, 1, "float32")
+        framework.inspector.Inspector(trainer).without_dropout()
+        trainer.feed(images, labels, "device")
+        losses = []
+
+        def look():
+            losses.append(trainer.loss(*batch))
+            if len(losses) == EPOCH:
+                trainer.load(weights)
+
+        trainer.train(Steps(look, count=2 * EPOCH))
+        return losses
+
     seen, trainer = of_weights(framework, workload, weights, images[:BATCH_SIZE])
+    seen["begun_anew"] = begun_anew()
     seen["loss"] = trainer.loss(*batch)
     seen["labels"] = batch[1].tolist()
     dropped = Dropped()

@@ -18,7 +18,7 @@ from framebench.workloads.layers import BatchNorm, Dropout
 pytestmark = [pytest.mark.all, pytest.mark.usefixtures("every_environment")]
 PROBE = Path(__file__).with_name("conformance_probe.py")
 FRAMEWORK = "framework"  # the probe's name for what depends on no workload
-STEPS = 10  # that the probe trains
+EPOCH, STEPS = 3, 10  # that the probe trains
 # JAX compiles some 150 functions here, and this takes half as long where they need not be fast.
 XLA_FLAGS = "--xla_backend_optimization_level=0"
 
@@ -187,6 +187,9 @@ def test_training_goes_on_over_epochs_for_exactly_the_steps_asked_for(training):
         assert len(set(losses)) == STEPS
     assert saw["moved"]
     assert saw["reloaded"] == pytest.approx(saw["loss"], abs=1e-6)
+    first, second = saw["begun_anew"][:EPOCH], saw["begun_anew"][EPOCH:]
+    assert second == pytest.approx(first, abs=1e-6)
+    assert len(set(first)) == EPOCH
 
 
 def test_both_inputs_train_on_the_same_batches_in_the_same_order(training):

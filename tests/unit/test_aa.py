@@ -13,13 +13,15 @@ from runs import WITHIN, runs
 pytestmark = pytest.mark.check
 
 
-def campaign(cells: int, again: float = 1.0, handicap: str = "~5-more", slower: float = 5 / 6) -> pd.DataFrame:
-    """Ten rounds of so many cells; the spread of a speed is 4 %."""
+def campaign(
+    cells: int, again: float = 1.0, handicap: str = "~5-more", slower: float = 5 / 6, noise: float = 0.04
+) -> pd.DataFrame:
+    """Ten rounds of so many cells; `noise` is the spread of a speed."""
     random = np.random.default_rng(9)
     sides = {"pytorch": 100.0, "pytorch~again": 100.0 * again, f"pytorch{handicap}": 100.0 * slower}
     records = []
     for batch_size in range(1, cells + 1):
-        speeds = {side: (speed * np.exp(0.04 * random.standard_normal(10))).tolist() for side, speed in sides.items()}
+        speeds = {side: (speed * np.exp(noise * random.standard_normal(10))).tolist() for side, speed in sides.items()}
         records += runs({"batch_size": batch_size}, **speeds)
     return table(records)
 
@@ -55,9 +57,9 @@ def test_a_difference_where_there_is_none_is_told():
 
 def test_false_sameness_is_counted_at_the_margin_and_beyond():
     """A side that does 10 % more work has a ratio of 10 ÷ 11, which is just outside a margin of 10 %."""
-    wrong = said(campaign(4, handicap="~10-more", slower=1.0))
+    wrong = said(campaign(4, handicap="~10-more", slower=1.0, noise=0.01))
     assert "4 of the verdicts say that the two are the same within the margin, of 4 where they are not." in wrong
-    right = said(campaign(4, handicap="~11-more", slower=11 / 12))
+    right = said(campaign(4, handicap="~11-more", slower=11 / 12, noise=0.01))
     assert "0 of the verdicts say that the two are the same within the margin, of 0 where they are not." in right
 
 

@@ -403,7 +403,7 @@ def test_korean_speaks_of_all_of_it_too():
     tables = simulated.campaign(tracks=["default", "tuned"], blocks=blocks, noise=0.02, busy_rounds=[1])
     english, korean = said_of(tables), said_of(tables, "ko")
     assert len(korean) == len(english) == 4 + 1 + 1 + 1
-    assert korean[0].endswith("다른 배치 크기의 결론: 배치 32, 512에서 Keras (TensorFlow) 쪽이 빠름.")
+    assert korean[0].endswith("다른 배치 크기의 결론: 배치 32, 512에서 PyTorch 쪽이 빠름.")
     assert "(배치 128, 튜닝 설정, 호스트 메모리에서 배치 공급)은" in korean[3]
     assert "기본 설정 대비 튜닝 설정 속도(95% 신뢰 구간): Keras (TensorFlow) 변화 없음" in korean[4]
     assert "비교 8건을 함께 보정했고, 나머지 비교 16건은" in korean[5]

@@ -27,8 +27,8 @@ rule expected:
     log:
         f"{RESULTS}/logs/certificates/{{workload}}.log",
     # Before measuring and, as everything of a certificate, with nothing beside it: see `measure`. Every framework waits
-    # for this, and the lesson takes longest.
-    priority: 10**6 + 2
+    # for this.
+    priority: 10**6 + 1
     threads: HALF_OF_THE_CORES
     params:
         seed=f"--seed {CONFIG.protocol.seed}",
@@ -48,7 +48,8 @@ rule learned:
         f"{CERTIFICATES}/{{workload}}/learned.json",
     log:
         f"{RESULTS}/logs/certificates/{{workload}}-learned.log",
-    priority: 10**6 + 1
+    # Last, as nothing but the judging waits for it, and one takes as long as the other.
+    priority: 10**6 - 1
     threads: HALF_OF_THE_CORES  # by the seeds that learn at a time, and not within each
     shell:
         "echo '[proving] teaching {wildcards.workload} to the reference' >&2;"

@@ -43,4 +43,4 @@ class Arithmetic:
         return self._displaced(exact, ELEMENTARY * sum(np.abs(term) for term in terms or (exact,)))
 
     def _displaced(self, exact: np.ndarray, units: np.ndarray) -> np.ndarray:
-        return exact + self.unit * units * (2 * self.generator.random(exact.shape) - 1)
+        return exact + self.unit * units * (2 * self.generator.random(exact.shape, exact.dtype) - 1)

@@ -96,7 +96,7 @@ def observe(
     facts["dropout"] = dropout(framework, workload, problem, threads) if workload.trains else []
     if lesson:
         start = time.perf_counter()
-        facts["accuracies"] = [accuracy(framework, workload, lesson, threads, seed) for seed in given.LEARNING_SEEDS]
+        facts["accuracies"] = accuracies(framework, workload, lesson, threads)
         facts["learned_in_s"] = time.perf_counter() - start
     return facts, arrays
 
@@ -182,13 +182,18 @@ def dropout(framework: Framework, workload: Workload, problem: Problem, threads:
     return told.dropouts
 
 
-def accuracy(framework: Framework, workload: Workload, lesson: Lesson, threads: int, seed: int) -> float:
-    """Share of held-out images that are told rightly after learning from the seed's weights."""
-    weights = given.learning_weights(workload, seed)
-    trainer: Trainer = framework.adapter.Trainer(workload, weights, given.LEARNING_BATCH_SIZE, threads, "float32")
-    trainer.feed(lesson.images, lesson.labels, "device")
-    trainer.train(Steps(lesson.steps))
-    return given.accuracy(trainer.logits(lesson.held_out_images), lesson.held_out_labels)
+def accuracies(framework: Framework, workload: Workload, lesson: Lesson, threads: int) -> list[float]:
+    """Share of held-out images that are told rightly after learning from the weights of each seed."""
+    seeds = [given.learning_weights(workload, seed) for seed in given.LEARNING_SEEDS]
+    # One for all seeds, as it is traced and compiled anew for every trainer.
+    trainer: Trainer = framework.adapter.Trainer(workload, seeds[0], given.LEARNING_BATCH_SIZE, threads, "float32")
+    found = []
+    for weights in seeds:
+        trainer.load(weights)
+        trainer.feed(lesson.images, lesson.labels, "device")
+        trainer.train(Steps(lesson.steps))
+        found.append(given.accuracy(trainer.logits(lesson.held_out_images), lesson.held_out_labels))
+    return found
 
 
 def distribution(array: np.ndarray) -> dict[str, float]:

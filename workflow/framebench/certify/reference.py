@@ -143,16 +143,25 @@ def train(
     saw: Callable[[int, float, Arrays, Arrays], None],
     *,
     dropout: np.random.Generator | None = None,
+    at_a_time: int | None = None,
 ) -> Arrays:
     """One optimizer step per batch, from `weights`; returns the weights after the last.
 
-    After step k, counted from 1, calls saw(k, its loss, its gradients, the weights after it).
+    After step k, counted from 1, calls saw(k, its loss, its gradients, the weights after it). A batch is taken so many
+    samples `at_a_time`, None: all.
     """
     update = _update(workload, weights, arithmetic)
     for k, (images, labels) in enumerate(batches, start=1):
-        logits, back = forward(workload, weights, images, arithmetic, dropout=dropout)
-        loss, delta = cross_entropy(logits, labels, arithmetic)
-        gradients = back(delta)
+        loss = 0.0
+        gradients: dict[str, Any] = dict.fromkeys(weights, 0.0)
+        size = at_a_time or len(labels)
+        for i in range(0, len(labels), size):
+            some = labels[i : i + size]
+            share = len(some) / len(labels)
+            logits, back = forward(workload, weights, images[i : i + size], arithmetic, dropout=dropout)
+            of_part, delta = cross_entropy(logits, some, arithmetic)
+            loss += share * of_part
+            gradients = {name: gradients[name] + share * one for name, one in back(delta).items()}
         steps = {name: update(name, k, gradients[name]) for name in weights}
         weights = {name: arithmetic.rounded(w - steps[name], w, steps[name]) for name, w in weights.items()}
         saw(k, loss, gradients, weights)

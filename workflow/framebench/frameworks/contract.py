@@ -105,7 +105,10 @@ class Trainer(Protocol):
         """The present weights in the neutral layout."""
 
     def load(self, weights: Weights) -> None:
-        """Replace the weights; ValueError naming the layer where a name or a shape does not fit."""
+        """Replace the weights, and what the optimizer keeps by what it begins with; also between two training steps.
+
+        ValueError naming the layer where a name or a shape does not fit.
+        """
 
     def settings(self) -> dict[str, object]:
         """Settings in effect, as the framework itself reports them; `device`, where its weights are, is one of them."""

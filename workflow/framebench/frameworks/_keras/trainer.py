@@ -66,7 +66,6 @@ class KerasTrainer(ABC):
                 # copied into the host's memory as in the other frameworks.
                 output = keras.layers.Activation("linear", dtype=self.stored)(self.model.output)
                 self.model = keras.Model(self.model.inputs, output)
-        self.load(weights)
         jit_compile = tuning.get("jit_compile", "auto")
         if workload.optimizer:
             self.model.compile(
@@ -77,6 +76,7 @@ class KerasTrainer(ABC):
             )
         else:
             self.model.compile(jit_compile=jit_compile)
+        self.load(weights)
 
     @abstractmethod
     def _batches(self, images: np.ndarray, labels: np.ndarray, input: str) -> Any:
@@ -156,8 +156,16 @@ class KerasTrainer(ABC):
         check_fit(
             {name: array.shape for name, array in weights.items()}, {name: one.shape for name, one in variables.items()}
         )
+        self._update_variables()
         for name, array in weights.items():
             variables[name].assign(array)
+        if self.workload.trains:
+            own = getattr(
+                self.model.optimizer, "inner_optimizer", self.model.optimizer
+            )  # under a loss scaling, which stays as it is
+            for kept in own.variables:
+                if kept is not own._learning_rate:
+                    kept.assign(np.zeros(kept.shape, kept.dtype))
 
     def settings(self) -> dict[str, object]:
         return self.backend.runtime_settings() | {

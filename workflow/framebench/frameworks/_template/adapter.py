@@ -48,7 +48,6 @@ class Trainer:
         self.model = workloads.model_file(workload.name, MODEL_FILE)
         self.values = {name: np.zeros(shape, self.stored) for name, shape in workload.weight_shapes.items()}
         self.load(weights)
-        self.velocities = {name: np.zeros_like(array) for name, array in self.values.items()}
 
     def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
         # A framework with a device, or a pipeline of its own for data in the host's memory, tells the inputs apart.
@@ -97,6 +96,7 @@ class Trainer:
             {name: array.shape for name, array in self.values.items()},
         )
         self.values = {name: np.array(weights[name], self.stored) for name in self.values}
+        self.velocities = {name: np.zeros_like(array) for name, array in self.values.items()}
 
     def settings(self) -> dict[str, object]:
         return {"device": "cpu", "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS")}

@@ -167,7 +167,8 @@ class Trainer:
             {name: array.shape for name, array in weights.items()},
             {name: array.shape for name, array in self.state[0].items()},
         )
-        self.state = self._on_device(weights), *self.state[1:]
+        on_device = self._on_device(weights)
+        self.state = on_device, self.optimizer.init(on_device), self.state[2]
 
     def _on_device(self, weights: Weights) -> dict[str, jax.Array]:
         # Copied, since memory that is not JAX's own cannot be donated.

@@ -93,13 +93,13 @@ class Trainer:
         self.workload = workload
         self.batch_size = batch_size
         self.model = self._net().to(device, getattr(torch, stored_type(precision)), memory_format=self.memory_format)
+        if workload.optimizer:
+            self.optimizer = _optimizer(workload.optimizer, self.model, fused=tuning.get("fused", False))
         self.load(weights)
         compiled = tuning.get("compile")
         mode = compiled if isinstance(compiled, str) else None
         self.net = torch.compile(self.model, mode=mode) if compiled else self.model
         self.loss_fn = nn.CrossEntropyLoss()
-        if workload.optimizer:
-            self.optimizer = _optimizer(workload.optimizer, self.model, fused=tuning.get("fused", False))
 
     def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
         x, y = self._tensors(images, labels)
@@ -188,6 +188,8 @@ class Trainer:
         counters = {name: one for name, one in state.items() if name.endswith(COUNTER)}
         check_fit(_shapes(native), _shapes({name: one for name, one in state.items() if name not in counters}))
         self.model.load_state_dict(native | counters)
+        if self.workload.trains:
+            self.optimizer.state.clear()
 
     def settings(self) -> dict[str, object]:
         return runtime_settings() | {

@@ -189,6 +189,9 @@ class Trainer:
         )
         for name, variable in self.variables.items():
             variable.assign(weights[name])
+        if self.workload.trains:
+            for kept in self.optimizer.kept:
+                kept.assign(tf.zeros_like(kept))
 
     def settings(self) -> dict[str, object]:
         return runtime_settings() | {
@@ -222,7 +225,7 @@ class Momentum(tf.Module):
         super().__init__()
         self.sgd = sgd
         self.trained = variables
-        self.velocities = [tf.Variable(tf.zeros_like(variable)) for variable in variables]
+        self.velocities = self.kept = [tf.Variable(tf.zeros_like(variable)) for variable in variables]
 
     def apply(self, gradients: list[tf.Tensor]) -> None:
         for variable, velocity, gradient in zip(self.trained, self.velocities, gradients, strict=True):
@@ -239,6 +242,7 @@ class Adam(tf.Module):
         self.trained = variables
         self.first, self.second = ([tf.Variable(tf.zeros_like(one)) for one in variables] for _ in range(2))
         self.step = tf.Variable(0.0, dtype=variables[0].dtype)
+        self.kept = [*self.first, *self.second, self.step]
 
     def apply(self, gradients: list[tf.Tensor]) -> None:
         b1, b2 = self.adam.beta_1, self.adam.beta_2
