@@ -75,7 +75,7 @@ format: $(test)/.complete
 schema: $(test)/.complete
 	$(test)/bin/python -m framebench.plan.schema
 
-bench: $(test)/.complete
+bench: environments
 	$(test)/bin/python tests/benchmark.py $(ARGS)
 
 # Every lock anew, for all Pythons and platforms at once, from its .in file; with the extra indexes that it needs, and
