@@ -10,6 +10,7 @@
 import argparse
 import json
 import os
+import random
 import re
 import resource
 import subprocess
@@ -34,7 +35,7 @@ from framebench.measure.devices.sampling import Sampling
 from framebench.measure.process import environment
 from framebench.measure.protocol import Blocks
 from framebench.measure.request import Request
-from framebench.measure.round import take_turns
+from framebench.measure.round import everyone, take_turns
 from framebench.measure.supervisor import Member, Run
 from framebench.plan import config, environments
 from framebench.plan.yaml_file import readable
@@ -95,7 +96,8 @@ def pair(folder: Path, request: Request) -> float:
             for one in (through, plain):
                 one.built()
                 one.warm_up()
-            take_turns([through, plain], BLOCKS.count, count(1), f"{request.cell.framework} {request.round}")
+            draw = random.Random(f"{request.cell.framework} {request.round}")
+            take_turns([through, plain], BLOCKS.count, count(1), draw, everyone)
             for one in (through, plain):
                 one.end()
                 one.close()
@@ -105,7 +107,7 @@ def pair(folder: Path, request: Request) -> float:
         record = through.record({})
     if record["status"] != "ok":
         sys.exit(f"{request.cell.framework}: {record['reason']} (log: {folder / 'run.log'})")
-    return record["images_per_s"] / median(plain.images_per_s)
+    return record["images_per_s"] / median(plain.speeds)
 
 
 class Plain:
@@ -114,7 +116,7 @@ class Plain:
     def __init__(self, request: Request, log: Path) -> None:
         script = PROJECT / "tests" / "plain" / f"{request.cell.framework.replace('-', '_')}.py"
         numbers = request.cell.batch_size, request.protocol.threads, BLOCKS.min_s
-        self.images_per_s: list[float] = []
+        self.speeds: list[float] = []
         with log.open("w") as errors:
             self._process = subprocess.Popen(
                 [request.python, script, *map(str, numbers)],
@@ -135,7 +137,7 @@ class Plain:
     def take_turn(self, places: Sequence[int]) -> None:
         for _ in places:
             print(file=self._process.stdin, flush=True)
-            self.images_per_s.append(float(self._read()))
+            self.speeds.append(float(self._read()))
 
     def end(self) -> None:
         self._process.stdin.close()

@@ -7,7 +7,9 @@ import subprocess
 import pytest
 import yaml
 
+import benchmark
 from conftest import PROJECT, TINY, copy_of
+from framebench.measure.protocol import Blocks
 
 pytestmark = [pytest.mark.all, pytest.mark.usefixtures("installed")]
 NOT_HERE = {
@@ -91,3 +93,15 @@ def test_benchmark():
     )
     assert python.returncode == 0, python.stderr
     assert re.search(r"planning 303 runs: [\d.]+ s, \d+ MiB", python.stdout)
+
+
+def test_the_benchmark_times_harness_and_plain_script_in_turn(monkeypatch, tmp_path):
+    told = {}
+    monkeypatch.setattr(benchmark, "FRAMEWORKS", ["pytorch"])
+    monkeypatch.setattr(benchmark, "SAMPLES", 10 * benchmark.BATCH_SIZE)
+    monkeypatch.setattr(benchmark, "BLOCKS", Blocks(count=2, min_s=0.05, min_steps=2, lead_in_s=0.01))
+    monkeypatch.setattr(benchmark, "told", lambda what, ratios: told.update({what: ratios}))
+    benchmark.harness(tmp_path / "harness", pairs=1)
+    ((what, ratios),) = told.items()
+    assert what == "harness ÷ plain script, pytorch"
+    assert len(ratios) == 1 and ratios[0] > 0
