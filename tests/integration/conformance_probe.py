@@ -179,6 +179,23 @@ def of_inference(framework, workload):
     return seen
 
 
+def begun_anew(framework, workload, weights, samples):
+    """The losses after the steps of two epochs, with the initial weights loaded within the loop in between."""
+    trainer = framework.adapter.Trainer(workload, weights, BATCH_SIZE, 1, "float32")
+    framework.inspector.Inspector(trainer).without_dropout()
+    trainer.feed(*samples, "device")
+    batch = tuple(array[:BATCH_SIZE] for array in samples)
+    losses = []
+
+    def look():
+        losses.append(trainer.loss(*batch))
+        if len(losses) == EPOCH:
+            trainer.load(weights)
+
+    trainer.train(Steps(look, count=2 * EPOCH))
+    return losses
+
+
 def of_training(framework, name, workload):
     adapter = framework.adapter
     weights = workload.initial_weights(1)
@@ -207,23 +224,8 @@ def of_training(framework, name, workload):
         changed = trainer.weights()
         return all((changed[key] != weights[key]).any() for key in weights)
 
-    def begun_anew():
-        """The losses after the steps of two epochs, with the initial weights loaded within the loop in between."""
-        trainer = adapter.Trainer(workload, weights, BATCH_SIZE, 1, "float32")
-        framework.inspector.Inspector(trainer).without_dropout()
-        trainer.feed(images, labels, "device")
-        losses = []
-
-        def look():
-            losses.append(trainer.loss(*batch))
-            if len(losses) == EPOCH:
-                trainer.load(weights)
-
-        trainer.train(Steps(look, count=2 * EPOCH))
-        return losses
-
     seen, trainer = of_weights(framework, workload, weights, images[:BATCH_SIZE])
-    seen["begun_anew"] = begun_anew()
+    seen["begun_anew"] = begun_anew(framework, workload, weights, (images, labels))
     seen["loss"] = trainer.loss(*batch)
     seen["labels"] = batch[1].tolist()
     dropped = Dropped()

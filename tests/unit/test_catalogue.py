@@ -284,3 +284,16 @@ def test_the_code_behind_a_command_is_found_through_its_imports(root):
         package / "answer/verdict.py",
         package / "figures/__init__.py",
     )
+
+
+def test_relative_imports_and_the_packages_on_the_way_are_among_the_sources(root):
+    write(root, "workloads/beside.py", "LIMIT = 3\n")
+    for name in ("__init__.py", "pieces/__init__.py", "pieces/block.py"):
+        write(root, f"workloads/net/{name}")
+    write(root, "workloads/net/helper.py", "from ..beside import LIMIT\n")
+    write(root, "workloads/net/entry.py", "from . import helper\nfrom .pieces import block\n")
+    found = catalogue._closure([root / catalogue.PACKAGE / "workloads/net/entry.py"], root)
+    assert {str(path.relative_to(catalogue.PACKAGE / "workloads")) for path in found} == {
+        "beside.py",
+        *(f"net/{name}" for name in ("__init__.py", "entry.py", "helper.py", "pieces/__init__.py", "pieces/block.py")),
+    }

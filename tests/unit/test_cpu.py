@@ -132,7 +132,7 @@ def test_a_process_that_is_started_pinned_stays_so_and_we_do_not():
 
 def test_page_faults_are_counted_between_two_readings_of_the_clock():
     pages = 500
-    clock = cpu.FaultClock()
+    clock = cpu.UsageClock()
     with mmap.mmap(-1, pages * mmap.PAGESIZE) as memory:
         memory.madvise(mmap.MADV_NOHUGEPAGE)
         start = clock()
@@ -142,3 +142,13 @@ def test_page_faults_are_counted_between_two_readings_of_the_clock():
     assert end > start
     assert clock.minor_faults(start, end) >= pages
     assert clock.minor_faults(start, start) == 0
+
+
+def test_cpu_time_is_counted_between_two_readings_of_the_clock():
+    clock = cpu.UsageClock()
+    start = clock()
+    while clock.cpu_s(start, clock()) < 0.2:
+        pass
+    end = clock()
+    assert 0.2 <= clock.cpu_s(start, end) < 0.4
+    assert clock.cpu_s(start, start) == 0

@@ -269,7 +269,8 @@ def test_it_speaks_of_the_batch_size_nearest_to_the_articles_and_says_what_the_o
     assert "is 1.42 times as fast as Keras (TensorFlow) in training article-cnn at batch 256" in sentence
     assert sentence.endswith(
         "At the other batch sizes measured: Keras (TensorFlow) faster at batch 8, 16; "
-        "undecided at batch 32; PyTorch faster at batch 1024; no verdict at batch 2048; as fast as each other at batch 4096."
+        "undecided at batch 32; PyTorch faster at batch 1024; "
+        "no verdict at batch 2048; as fast as each other at batch 4096."
     )
 
 

@@ -1,6 +1,7 @@
 """What the measuring process makes of what its clock saw."""
 
 import json
+from collections import deque
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import count
@@ -115,7 +116,7 @@ def test_the_loss_of_a_trial_whose_memory_is_at_its_end_is_not_looked_at(
     monkeypatch.setattr(footprint, "found", lambda trainer, workload, batch_size: {"conv1": "float32"})
     np.savez(tmp_path / "data.npz", samples=np.zeros((12, 32, 32, 3), np.uint8), labels=np.zeros(12))
     asked = replace(request(batch_size=6, data=str(tmp_path / "data.npz"), weights_only=weights_only), protocol=FEW)
-    observed: dict[str, object] = {}
+    observed: dict[str, object] = {"status": "ok", "flags": []}
     turns = AllAtOnce()
     worker.observe(asked, turns, observed)  # type: ignore[arg-type]
     assert [state.split()[0] for state in turns.states] == ["built", "warm", "timed"]
@@ -196,11 +197,11 @@ def test_in_inference_the_last_output_is_looked_at_and_no_loss(diagnosis):
 
     resnet = workloads.load("resnet50-features")
     asked = replace(request(batch_size=2, diagnosis=diagnosis), protocol=FEW)
-    seen, output = worker.measure(Net(), asked, resnet, AllAtOnce())  # type: ignore[arg-type]
+    outputs: deque[np.ndarray] = deque(maxlen=1)
+    seen = worker.measure(Net(), asked, resnet, AllAtOnce(), outputs=outputs, story=None)  # type: ignore[arg-type]
     # One step leads in; a step is timed alone only where the run is diagnosed.
     steps = 1 + sum(interval["steps"] for interval in [*seen["warmup_intervals"], *seen["blocks"]])  # type: ignore[attr-defined]
-    assert output is not None
-    assert set(output.flat) == {steps - 1 + FEW.synced_steps * diagnosis}
+    assert set(outputs[0].flat) == {steps - 1 + FEW.synced_steps * diagnosis}
     assert ("step_synced_p50_ms" in seen, "step_synced_p95_ms" in seen) == (diagnosis, False)
     assert seen["achieved_gflops"] == seen["images_per_s"] * resnet.forward_flops_per_sample / 1e9  # type: ignore[operator]
 

@@ -4,6 +4,12 @@ from framebench.plan import catalogue
 CERTIFIED = sorted({entry.workload for entry in CONFIG.matrix})
 # Of the others, track `tuned` is not proved: to compile it takes a third of the time.
 TUNED = {entry.workload for entry in CONFIG.matrix if "tuned" in entry.tracks}
+# There, a call may take as many steps as the story has, and is looked at after these alone.
+MANY_STEPS_A_CALL = {
+    (cell.workload, cell.precision, cell.batch_size)
+    for cell in matrix.cells(CONFIG)
+    if cell.track == "tuned"
+}
 # Two frameworks are proved at a time, as each imports, traces and compiles on one core; nothing is measured beside.
 HALF_OF_THE_CORES = max(1, workflow.cores // 2)
 
@@ -55,6 +61,33 @@ rule learned:
         "echo '[proving] teaching {wildcards.workload} to the reference' >&2;"
         " OPENBLAS_NUM_THREADS=1 python -P -m framebench.certify.learned --workload {wildcards.workload}"
         " --at-a-time {threads} --data {input.data} --output {output} >{log} 2>&1"
+
+
+rule story:
+    """The first training steps by the reference, at a measured batch size: every run is held against them."""
+    input:
+        data=data_of,
+        code=catalogue.code("framebench.certify.story"),
+        spec=lambda wildcards: catalogue.spec_path(wildcards.workload),
+    output:
+        STORY,
+    log:
+        f"{RESULTS}/logs/certificates/{{workload}}-{{precision}}-{{batch_size}}.log",
+    priority: 10**6
+    threads: HALF_OF_THE_CORES
+    params:
+        seed=f"--seed {CONFIG.protocol.seed}",
+        every=lambda wildcards: (
+            "--every"
+            if (wildcards.workload, wildcards.precision, int(wildcards.batch_size))
+            in MANY_STEPS_A_CALL
+            else ""
+        ),
+    shell:
+        "echo '[proving] first steps of {wildcards.workload} at batch {wildcards.batch_size} by the reference' >&2;"
+        " OPENBLAS_NUM_THREADS={threads} python -P -m framebench.certify.story --workload {wildcards.workload}"
+        " --batch-size {wildcards.batch_size} --precision {wildcards.precision} {params.seed} {params.every}"
+        " --data {input.data} --output {output} >{log} 2>&1"
 
 
 rule observe:

@@ -64,6 +64,8 @@ DATA = {
 }
 SAMPLES = f"{RESULTS}/data/{{kind}}.npz"
 CERTIFICATES = f"{RESULTS}/certificates"
+# What the reference makes of the first steps of a block's runs.
+STORY = f"{CERTIFICATES}/{{workload}}/story/{{precision}}/batch-{{batch_size}}.npz"
 
 # The isolated environment of each framework, or the interpreter that a site has for it.
 try:

@@ -75,7 +75,7 @@ for campaign, config_of_campaign in CAMPAIGNS.items():
                 "exec python -P -m framebench.measure {params.fixed} {params.place}"
                 " --round {wildcards.round} --members {params.members:q}"
                 " --order {resources.order} --planned {resources.planned}"
-                " --data {input.data} --parent $PPID --logs {log} --outputs {output}"
+                " --data {input.data} --story {input.story} --parent $PPID --logs {log} --outputs {output}"
 
 
 rule tune:

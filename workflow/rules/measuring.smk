@@ -109,6 +109,7 @@ def inputs_of(shape, wildcards):
     return {
         "environments": [ancient(path) for path in ready],
         "data": data_of(measured[0]),
+        "story": STORY.format(**vars(measured[0])),
         "tuning": [
             TUNING.format(**vars(cell)) for cell in measured if cell.track == "tuned"
         ],

@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from framebench import certificate
+from framebench.analyse import machines
 from framebench.analyse.largest_batch import read_search
 from framebench.analyse.table import TableError, read_records, read_table
 from framebench.plan.catalogue import ROOT
@@ -38,9 +40,9 @@ def read_rounds(path: Path) -> list[dict]:
 
 
 def read_certificate(path: Path) -> dict:
-    """The certificate in this file. Raises TableError where it is none."""
+    """The certificate in this file, as `framebench.certificate` has it. Raises TableError where it is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return certificate.parsed(path.read_bytes(), path.parent.name, path.stem.partition(machines.AT)[0])
     except (OSError, ValueError) as error:
         raise TableError(f"{path}: is no certificate: {error}: make it anew") from error
 

@@ -8,7 +8,7 @@ import pandas as pd
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from framebench import files
+from framebench import derived, files
 from framebench.analyse import machines
 from framebench.record import RUN, SCHEMA
 
@@ -42,6 +42,8 @@ def parsed(content: bytes) -> dict:
         raise ValueError(one_line(f"{fault.json_path}: {fault.message}", 300))
     if record["status"] == "ok" and not (record.get("images_per_s") or 0) > 0:
         raise ValueError(f"the status is ok, but images_per_s is {record.get('images_per_s')}")
+    if fault := derived.contradiction(record):
+        raise ValueError(fault)
     return record
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from framebench import files, record, workloads
+from framebench.certificate import sealed
 from framebench.certify import problem as given
 from framebench.certify.differentiable import Arrays
 from framebench.certify.judge import drawn_differently, judge
@@ -46,7 +47,7 @@ def main() -> None:
         expected, observed = expectation(options.problem, options.learned), read(options.observed)
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"{options.workload} in {options.framework}: an input is missing or damaged: {error}")
-    certificate = certify(options, expected, observed)
+    certificate = sealed(certify(options, expected, observed))
     record.write(options.output, certificate)
     with files.whole(options.page, encoding="utf-8") as file:
         file.write(page(certificate))

@@ -6,12 +6,12 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
-from framebench import files
+from framebench import certificate, files
 from framebench.analyse import machines
 from framebench.analyse.table import TableError, one_line, parsed, write_table
 from framebench.exchange import sealed
@@ -25,7 +25,6 @@ from framebench.record import record as complete
 PARTS = {"part": "str", "machine": "str", "runs": "Int64", "duplicates": "Int64", "left_out": "Int64"}
 MOST_DIGITS = 18  # of a whole number that a table holds
 LEFT_OUT = ("part", "file", "reason")
-OF_CERTIFICATE = ("id", "workload", "framework", "passed", "reason", "tuned_reason", "checks", "sources")
 
 
 @dataclass
@@ -126,11 +125,11 @@ def _merge_part(part: Part, inside: Mapping[str, bytes], whole: Merged) -> list[
     whole.rounds += [row for row in rounds if tuple(row[key] for key in BLOCK) not in known]
     for file in filter(is_certificate, inside):
         try:
-            certificate = _certificate(file, inside[file])
+            found = _certificate(file, inside[file])
         except ValueError as error:
             _leave_out(whole, part.path, file, error)
         else:
-            proof = {"machine": name} | certificate
+            proof = {"machine": name} | found
             whole.certificates += [proof] if proof not in whole.certificates else []
     return [
         _Found(
@@ -154,18 +153,17 @@ def _record(file: str, content: bytes) -> dict:
 
 def _certificate(file: str, content: bytes) -> dict:
     """The certificate; ValueError where there is none, or that of another place."""
-    certificate = _json(content)
-    if not isinstance(certificate, dict) or not set(OF_CERTIFICATE) <= certificate.keys():
-        raise ValueError("is no certificate, or one of another version")
-    if file != certificate_path(certificate):
+    *_, workload, name = PurePosixPath(file).parts
+    one = certificate.parsed(content, workload, name.removesuffix(".json").partition(machines.AT)[0])
+    if file != certificate_path(one):
         raise ValueError("is the certificate of something else than its place says")
-    return certificate
+    return one
 
 
-def certificate_path(certificate: dict) -> str:
+def certificate_path(one: dict) -> str:
     """Where a certificate stands in a results folder: with the machine and its digest where it names one."""
-    of = f"{machines.AT}{certificate['machine']}-{_digest(certificate)}" if "machine" in certificate else ""
-    return f"certificates/{certificate['workload']}/{certificate['framework']}{of}.json"
+    of = f"{machines.AT}{one['machine']}-{_digest(one)}" if "machine" in one else ""
+    return f"certificates/{one['workload']}/{one['framework']}{of}.json"
 
 
 def _rounds(content: bytes) -> list[dict]:
@@ -225,8 +223,8 @@ def write(whole: Merged, folder: Path) -> None:
 def _files(whole: Merged, folder: Path) -> Iterator[tuple[Path, object]]:
     for record in whole.records:
         yield folder / matrix.RECORD.format(**record), record
-    for certificate in whole.certificates:
-        yield folder / certificate_path(certificate), certificate
+    for one in whole.certificates:
+        yield folder / certificate_path(one), one
     yield folder / ROUNDS, whole.rounds
 
 

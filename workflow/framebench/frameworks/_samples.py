@@ -7,7 +7,6 @@ A framework's `samples.py` holds
                   it is not tested
     EXECUTION     how it runs a net in track `default`: `eager`, `graph` or `compiled`
     BATCH_NORM    `fused` where it has a kernel of its own for a batch norm in evaluation; not there where it has none
-    THREADS       under which of its settings it tells the number of its threads; not there where it does not
     UNAVAILABLE   workload → how its refusal begins, for the workloads for which it has no track `tuned`
 The constants are literals, as they are read without importing the framework.
 """

@@ -111,7 +111,10 @@ class Trainer(Protocol):
         """
 
     def settings(self) -> dict[str, object]:
-        """Settings in effect, as the framework itself reports them; `device`, where its weights are, is one of them."""
+        """Settings in effect, as the framework itself reports them.
+
+        `device`, where its weights are, is one of them, and `threads` where it tells with how many it computes.
+        """
 
     def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
         """Most memory of the GPU that tensors took at a time, and that the framework held for them; None: unknown."""
@@ -175,8 +178,13 @@ class Inspector(Protocol):
     def counted_flops(self, images: np.ndarray) -> int | None:
         """Floating-point operations of `logits` on these images, by the framework's own counter or what it traces.
 
-        Convolutions and matrix products only, as in the spec; None where there is no counter. Forward only,
-        since TensorFlow's takes a `valid` convolution's way back to be as large as its padded input.
+        Convolutions and matrix products only, as in the spec; None where there is no counter. Forward only.
+        """
+
+    def counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int | None:
+        """The same of one training step on this batch, as it is measured; it may be taken, or traced.
+
+        The gradient of a layer's input counts as many as the layer itself, and that of the first is not needed.
         """
 
     def kernels(self, images: np.ndarray) -> dict[str, str]:

@@ -25,6 +25,7 @@ def main() -> None:
         help="JSON, for each run: framework, track, python, environment, lock_digest, site, certificate, and of track "
         "tuned the file of what framebench.measure.tune found",
     )
+    parser.add_argument("--story", help="npz of framebench.certify.story, for the cells of this block")
     parser.add_argument("--order", type=json.loads, required=True, help="JSON: place in the campaign of each run")
     parser.add_argument("--planned", type=Path, required=True, help="JSON: the campaign's records, to say what is left")
     parser.add_argument("--logs", type=Path, nargs="+", required=True, help="of each run")

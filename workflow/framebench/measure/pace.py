@@ -44,6 +44,8 @@ class Timeline:
     warmup: list[Interval] = field(default_factory=list)
     warmup_converged: bool = False
     lead_in_s: float = 0.0  # in all, of the steps at the start of each turn that are not timed
+    taken: int = 0  # steps in all, those that no interval counts too
+    looked_at: bool = True  # the steps now are those of the story, which are taken as they are
     blocks: list[Interval] = field(default_factory=list)
     synced: list[Interval] = field(default_factory=list)
 
@@ -53,6 +55,21 @@ class Turns(Protocol):
 
     def wait(self, state: str) -> int:
         """Blocks that may be timed now; 0: no more."""
+
+
+class Story(Protocol):
+    """Looks at the work of a run: see `framebench.measure.story`."""
+
+    after: tuple[int, ...]  # of the first steps, those after which it looks
+
+    def look(self, steps: int) -> None:
+        """After so many of the first steps."""
+
+    def begin_anew(self, taken: int, at_once: int) -> int:
+        """Put everything back to the beginning after so many steps; how many are to follow, taken `at_once`."""
+
+    def look_again(self, steps_s: float) -> None:
+        """After these, which took so long."""
 
 
 class Pace:
@@ -65,9 +82,11 @@ class Pace:
         turns: Turns,
         synced_steps: int = 0,
         clock_ns: Callable[[], int] = time.perf_counter_ns,
+        *,
+        story: Story | None = None,
     ) -> None:
         self.timeline = Timeline()
-        self._plan = _plan(self.timeline, warmup, blocks, turns, synced_steps)
+        self._plan = _plan(self.timeline, warmup, blocks, turns, synced_steps=synced_steps, story=story)
         self._clock_ns = clock_ns
 
     def start(self) -> None:
@@ -79,6 +98,7 @@ class Pace:
 
         An interval ends with the call that fills it, and counts all of that call's steps. True: stop training.
         """
+        self.timeline.taken += steps
         self._left -= steps
         if self._left > 0:
             return False
@@ -93,26 +113,38 @@ class Pace:
 
 
 class MoreWork:
-    """Keeps one call from the pace after every `every` calls, which it tells: work that is done and not counted."""
+    """Keeps one call from the pace after every `every` calls, which it tells: work that is done and not counted.
+
+    But for the steps that are looked at, where it would be seen.
+    """
 
     def __init__(self, pace: Pace, every: int) -> None:
         self._pace, self._every, self._told = pace, every, 0
 
     def over(self, synchronise: Callable[[], object], steps: int = 1) -> bool:
-        if self._told == self._every:
+        if not self._pace.timeline.looked_at and self._told == self._every:
             self._told = 0
+            self._pace.timeline.taken += steps
             return False
-        self._told += 1
+        self._told += not self._pace.timeline.looked_at
         return self._pace.over(synchronise, steps)
 
 
 def _plan(
-    timeline: Timeline, warmup: Warmup, blocks: Blocks, turns: Turns, synced_steps: int
+    timeline: Timeline, warmup: Warmup, blocks: Blocks, turns: Turns, *, synced_steps: int, story: Story | None
 ) -> Generator[int, Interval, None]:
     """Yields how many steps the next interval takes and is sent that interval when it is over."""
     timeline.first = yield 1
+    at_once = timeline.first.steps
 
     groups = timeline.warmup
+    if story:
+        story.look(timeline.taken)
+        for step in story.after:
+            if step > timeline.taken:
+                groups.append((yield step - timeline.taken))
+                story.look(timeline.taken)
+    timeline.looked_at = False
     while True:
         step_s = groups[-1].step_s if groups else timeline.first.step_s
         groups.append((yield max(1, ceil(warmup.group_s / step_s))))
@@ -140,6 +172,11 @@ def _plan(
 
     for _ in range(synced_steps):
         timeline.synced.append((yield 1))
+
+    timeline.looked_at = True
+    if story and (steps := story.begin_anew(timeline.taken, at_once)):
+        again = yield steps
+        story.look_again(again.s)
 
 
 def is_steady(groups: list[Interval], tolerance: float) -> bool:

@@ -26,6 +26,7 @@ class Request:
     order: int = 1  # place in the campaign, or among the trials of a search
     certificate: str | None = None  # id of the one that the run needs, to count in a comparison
     tuning: dict[str, Any] = field(default_factory=dict)  # option → value, of track `tuned`
+    story: str | None = None  # file of what the reference makes of the first steps; None: nothing is held against it
     batches: int | None = None  # of data, the samples used again where they are too few; None: what they fill
     host_memory_mib: int | None = None  # that the measuring process may take; None: any
     weights_only: bool = False  # nothing is looked at that may need more memory than training did

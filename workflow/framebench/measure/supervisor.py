@@ -13,6 +13,7 @@ from statistics import mean
 from typing import Any
 
 from framebench import __version__, record
+from framebench.derived import AT_WORK, STARTING
 from framebench.measure.devices import cpu, nvml, samples
 from framebench.measure.devices.sampling import Sampling
 from framebench.measure.process import Process
@@ -22,9 +23,6 @@ from framebench.measure.turns import BUILT
 SHARED = "other_process_on_gpu"  # flag of a run before or after which another process computed on its card
 BUSY = "busy_machine"  # flag of a run beside which the machine had more to do than cpu.BUSY_CORES
 OTHERS_EVERY_S = 1.0  # how often the processes of a card are asked for while they are waited for
-# Record fields in s of which the time of a process is the sum, with start_s and end_s: those of the start, the others.
-STARTING = ("import_s", "build_s", "data_s")
-PARTS = ("time_to_first_step_s", "warmup_s", "lead_in_s", "timed_s", "waiting_s", "check_s", "diagnosis_s")
 # What is written before a process is aborted in which memory ran out and no one caught that: by the C++ library; and by
 # TensorFlow where a thread gets no stack. The second may have other causes, and counts where memory was limited: by the
 # batch, which is all that differs between trials, the number of threads does not change.
@@ -180,7 +178,7 @@ class Run:
 
     def _parts(self, observed: Mapping[str, Any], built_s: float) -> dict[str, float | None]:
         """Fields that the time of the process is the sum of; `built_s`: that until the model was there."""
-        known_s = built_s + sum(observed[name] for name in PARTS)
+        known_s = built_s + sum(observed[name] for name in AT_WORK)
         parts: dict[str, float | None] = {"end_s": observed["process_s"] - known_s}
         if self.alone:
             return parts | {"start_s": built_s - sum(observed[name] for name in STARTING)}

@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
@@ -21,19 +21,23 @@ from typing import Any
 
 import numpy as np
 
-from framebench import frameworks, workloads
+from framebench import derived, frameworks, workloads
 from framebench.frameworks import self_comparison
 from framebench.frameworks.contract import Adapter, Inspector, Trainer, Weights
 from framebench.measure import allocator, ceiling, die_with, footprint, split
 from framebench.measure.devices import cpu, cuda, nvml
 from framebench.measure.pace import MoreWork, Pace, Timeline
 from framebench.measure.request import Request
+from framebench.measure.story import Story
 from framebench.measure.turns import BUILT, Turns
 from framebench.workloads.layers import Workload, parameters
 
 # Relative; the float32 noise of a loss is below 1e-6, and one step of the slowest workload moves it by more.
 LOSS_MOVES = 1e-5
 REASON_LENGTH = 300
+OUTCOME = ("status", "reason")
+# Cores that a run may use on a CPU for each thread that it is given: an input pipeline has threads of its own.
+THREADS_USED = 1.3
 LOOP = "recurrent_loop_on_gpu"  # flag of a run on a GPU whose recurrent layer was not computed by cuDNN's kernel
 
 
@@ -67,6 +71,51 @@ def timed(observed: dict[str, Any], name: str) -> Iterator[None]:
 
 def observe(request: Request, turns: Turns, observed: dict[str, Any]) -> None:
     """Measure what `request` asks for and put record fields into `observed` as they become known."""
+    workload = workloads.load(request.cell.workload)
+    weights = workload.initial_weights(request.protocol.seed)
+    adapter, trainer, device = built(request, workload, weights, observed)
+
+    with timed(observed, "data_s"):
+        size = request.cell.batch_size
+        images, labels = whole_batches(workload, Path(request.data), size, request.batches)
+        first_batch = images[:size].copy(), labels[:size].copy()
+        trainer.feed(images, labels, request.cell.input)
+        del images, labels
+    observed["host_rss_built_mib"] = cpu.resident_mib()
+
+    observed["built_ns"] = time.perf_counter_ns()
+    turns.wait(BUILT)
+    outputs: deque[np.ndarray] = deque(maxlen=1)
+    with timed(observed, "check_s"):
+        story = Story(trainer, request, workload, weights=weights, outputs=outputs) if request.story else None
+    observed |= measure(trainer, request, workload, turns, outputs=outputs, story=story)
+    with timed(observed, "check_s"):
+        observed |= checked(trainer, request, workload, weights=weights, first_batch=first_batch, outputs=outputs)
+        if device == "cpu":
+            add(observed, threads_used(request.protocol.threads, observed["cpu_cores_used"]))
+    if story and story.batches_without_dropout and request.diagnosis:
+        with timed(observed, "diagnosis_s"):
+            look_without_dropout(story, adapter, request, workload=workload, weights=weights, device=device)
+    if story:
+        with timed(observed, "check_s"):
+            add(observed, *story.judged())
+    if not request.weights_only:
+        with timed(observed, "diagnosis_s"):
+            add(observed, *looked_into(trainer, adapter, request, workload=workload, batch=first_batch, device=device))
+    if story:
+        observed["check_s"] += story.looked_s
+
+
+def add(observed: dict[str, Any], seen: Mapping[str, Any], flags: Sequence[str] = ()) -> None:
+    """Put more record fields and flags into `observed`; a status that is not ok stays, as it was found first."""
+    found = {name: value for name, value in seen.items() if observed["status"] == "ok" or name not in OUTCOME}
+    observed |= found | {"flags": [*observed["flags"], *flags]}
+
+
+def built(
+    request: Request, workload: Workload, weights: Weights, observed: dict[str, Any]
+) -> tuple[Adapter, Trainer, str]:
+    """The framework's adapter, its trainer, and its device, `cpu` or `cuda`; what is seen goes into `observed`."""
     if Path(sys.prefix).resolve() != Path(request.environment).resolve():
         raise RuntimeError(f"{request.environment}: this is not the environment of the interpreter ({sys.prefix})")
     observed |= {
@@ -75,8 +124,7 @@ def observe(request: Request, turns: Turns, observed: dict[str, Any]) -> None:
         "environment_prefix": os.path.relpath(sys.prefix),
         "loaded_modules": os.environ.get("LOADEDMODULES"),
     }
-    cell, protocol, tuning = request.cell, request.protocol, request.tuning
-    workload = workloads.load(cell.workload)
+    cell, threads, tuning = request.cell, request.protocol.threads, request.tuning
     allocator.check(tuning.get("allocator", "system"))
 
     with timed(observed, "import_s"):
@@ -85,65 +133,49 @@ def observe(request: Request, turns: Turns, observed: dict[str, Any]) -> None:
     observed |= adapter.versions()
     device = cuda.device(request.uuid)
 
-    threads, precision = protocol.threads, cell.precision
-    weights = workload.initial_weights(protocol.seed)
     with timed(observed, "build_s"):
-        adapter.start(threads, precision, device)
+        adapter.start(threads, cell.precision, device)
     if request.uuid:
         with nvml.session():
             observed["gpu_started_mib"] = nvml.used_mib(nvml.handle(request.uuid))
     with timed(observed, "build_s"):
-        trainer = adapter.Trainer(workload, weights, cell.batch_size, threads, precision, tuning=tuning, device=device)
-    observed["settings"] = json.dumps(trainer.settings(), sort_keys=True)
+        trainer = adapter.Trainer(
+            workload, weights, cell.batch_size, threads, cell.precision, tuning=tuning, device=device
+        )
+    settings = trainer.settings()
+    observed["settings"] = json.dumps(settings, sort_keys=True)
+    if settings.get("threads", threads) != threads:
+        raise ValueError(f"{threads} threads were given, and {cell.framework} computes with {settings['threads']}")
     observed["parameters"] = parameters({name: array.shape for name, array in trainer.weights().items()})
     if observed["parameters"] != workload.parameters:
         raise ValueError(
             f"{workload.name} has {workload.parameters} parameters; {cell.framework} has {observed['parameters']}"
         )
     observed["flops_per_sample"] = workload.flops_per_sample
-
-    with timed(observed, "data_s"):
-        images, labels = whole_batches(workload, Path(request.data), cell.batch_size, request.batches)
-        first_batch = images[: cell.batch_size].copy(), labels[: cell.batch_size].copy()
-        trainer.feed(images, labels, cell.input)
-        del images, labels
-    observed["host_rss_built_mib"] = cpu.resident_mib()
-
-    observed["built_ns"] = time.perf_counter_ns()
-    turns.wait(BUILT)
-    measured, output = measure(trainer, request, workload, turns)
-    observed |= measured
-    with timed(observed, "check_s"):
-        if output is not None:
-            looked_at = None if request.weights_only else precision
-            observed |= outcome_of_inference(trainer, workload, output, looked_at)
-        elif request.weights_only:
-            observed |= outcome_by_weights(trainer.weights(), weights)
-        else:
-            observed |= outcome(trainer, workload, weights, first_batch, precision)
-    if not request.weights_only:
-        with timed(observed, "diagnosis_s"):
-            seen, flags = looked_into(
-                trainer, adapter, request, workload=workload, images=first_batch[0], device=device
-            )
-        observed |= seen | {"flags": [*observed["flags"], *flags]}
+    return adapter, trainer, device
 
 
 def measure(
-    trainer: Trainer, request: Request, workload: Workload, turns: Turns
-) -> tuple[dict[str, Any], np.ndarray | None]:
+    trainer: Trainer,
+    request: Request,
+    workload: Workload,
+    turns: Turns,
+    *,
+    outputs: deque[np.ndarray],
+    story: Story | None,
+) -> dict[str, Any]:
     """Train, or infer, as `request` asks for; record fields on the time and the memory that it took.
 
-    The second value is what came out of the last batch in inference, None in training.
+    `outputs` takes what comes out of each batch in inference.
     """
     seen: dict[str, Any] = {}
     peak_mib = cpu.resident_peak_mib()
     peak_is_of_training = cpu.forget_peak()
-    protocol, clock = request.protocol, cpu.FaultClock()
-    pace = Pace(protocol.warmup, protocol.blocks, turns, protocol.synced_steps if request.diagnosis else 0, clock)
+    protocol, clock = request.protocol, cpu.UsageClock()
+    synced_steps = protocol.synced_steps if request.diagnosis else 0
+    pace = Pace(protocol.warmup, protocol.blocks, turns, synced_steps, clock, story=story)
     more_work_every = self_comparison.extra_step_every(request.cell.framework)
     listener = MoreWork(pace, more_work_every) if more_work_every else pace
-    outputs: deque[np.ndarray] = deque(maxlen=1)
     pace.start()
     if workload.trains:
         trainer.train(listener)
@@ -160,9 +192,29 @@ def measure(
     blocks = pace.timeline.blocks
     faults = sum(clock.minor_faults(block.t0_ns, block.t1_ns) for block in blocks)
     seen["minor_faults_per_step"] = faults / sum(block.steps for block in blocks)
+    cpu_s = sum(clock.cpu_s(block.t0_ns, block.t1_ns) for block in blocks)
+    seen["cpu_cores_used"] = cpu_s / seen["timed_s"]
     if not pace.timeline.warmup_converged:
         seen["flags"] = ["warmup_not_converged"]
-    return seen, outputs[0] if outputs else None
+    return seen
+
+
+def checked(
+    trainer: Trainer,
+    request: Request,
+    workload: Workload,
+    *,
+    weights: Weights,
+    first_batch: tuple[np.ndarray, np.ndarray],
+    outputs: Sequence[np.ndarray],
+) -> dict[str, Any]:
+    """Record fields from what came of the run, as far as `request` lets it be looked at, and the initial weights."""
+    precision = None if request.weights_only else request.cell.precision
+    if not workload.trains:
+        return outcome_of_inference(trainer, workload, outputs[-1], precision)
+    if precision is None:
+        return outcome_by_weights(trainer.weights(), weights)
+    return outcome(trainer, workload, weights, first_batch, precision)
 
 
 def outcome(
@@ -196,7 +248,13 @@ def outcome_of_inference(
 
 
 def looked_into(
-    trainer: Trainer, adapter: Adapter, request: Request, *, workload: Workload, images: np.ndarray, device: str
+    trainer: Trainer,
+    adapter: Adapter,
+    request: Request,
+    *,
+    workload: Workload,
+    batch: tuple[np.ndarray, np.ndarray],
+    device: str,
 ) -> tuple[dict[str, Any], list[str]]:
     """Record fields and flags from the framework's inspector; where it has none, the reason."""
     try:
@@ -204,11 +262,12 @@ def looked_into(
     except frameworks.NoInspectorError as error:
         return {"profile_reason": str(error)}, []
     inspector = module.Inspector(trainer)
-    seen, flags = kernels_seen(inspector, images, device)
+    seen, flags = kernels_seen(inspector, batch[0], device)
     if request.diagnosis:
         if steps := request.protocol.profiled_steps:
             seen |= split.measured(trainer, module, workload, device, steps)
         seen |= ceiling.measured(inspector, adapter.out_of_memory)
+        seen |= operations_counted(inspector, workload, batch)
     return seen, flags
 
 
@@ -217,6 +276,41 @@ def kernels_seen(inspector: Inspector, images: np.ndarray, device: str) -> tuple
     ran = inspector.kernels(images)
     fallback = device == "cuda" and ran.get("recurrent") == "loop"
     return {"kernels": json.dumps(ran)}, [LOOP] * fallback
+
+
+def look_without_dropout(
+    story: Story, adapter: Adapter, request: Request, *, workload: Workload, weights: Weights, device: str
+) -> None:
+    """Let the story look at the first steps of another trainer like the one that is measured, whose dropout is off."""
+    cell, batches = request.cell, story.batches_without_dropout
+    try:
+        module = frameworks.inspector(cell.framework)
+    except frameworks.NoInspectorError:
+        return
+    trainer = adapter.Trainer(
+        *(workload, weights, cell.batch_size, request.protocol.threads, cell.precision),
+        tuning=request.tuning,
+        device=device,
+    )
+    module.Inspector(trainer).without_dropout()
+    trainer.feed(*whole_batches(workload, Path(request.data), cell.batch_size, batches), cell.input)
+    story.look_without_dropout(trainer)
+
+
+def operations_counted(
+    inspector: Inspector, workload: Workload, batch: tuple[np.ndarray, np.ndarray]
+) -> dict[str, Any]:
+    """Record fields from the framework's own count of what a step computes: it must be what the spec says."""
+    counted = inspector.counted_step_flops(*batch) if workload.trains else inspector.counted_flops(batch[0])
+    if counted is None:
+        return {}
+    found, expected = counted / len(batch[0]), workload.flops_per_sample
+    if found == expected:
+        return {"counted_flops_per_sample": found}
+    reason = (
+        f"a step has {found:,.0f} floating-point operations a sample in the framework, and {expected:,} in the spec"
+    )
+    return {"counted_flops_per_sample": found, "status": "invalid", "reason": reason}
 
 
 def precision_seen(trainer: Trainer, workload: Workload, batch_size: int, precision: str) -> dict[str, Any]:
@@ -253,34 +347,37 @@ def whole_batches(
 def timing(timeline: Timeline, batch_size: int, workload: Workload) -> dict[str, Any]:
     """Record fields computed from what the clock saw."""
     assert timeline.first, "a run that ended has had a first step"
-    speeds = [batch_size / block.step_s for block in timeline.blocks]
-    images_per_s = median(speeds)
+    blocks = [vars(block) for block in timeline.blocks]
+    intervals = [vars(interval) for interval in (timeline.first, *timeline.warmup)]
     synced_ms = [1e3 * interval.step_s for interval in timeline.synced]
     latency = {}
     if len(synced_ms) > 1:
         latency["step_synced_p95_ms"] = quantiles(synced_ms, n=20, method="inclusive")[-1]
     if synced_ms:
         latency["step_synced_p50_ms"] = median(synced_ms)
-    return latency | {
-        "steps_per_call": timeline.first.steps,
-        "time_to_first_step_s": timeline.first.s,
-        "warmup_s": sum(group.s for group in timeline.warmup),
-        "warmup_steps": sum(group.steps for group in timeline.warmup),
-        "warmup_converged": timeline.warmup_converged,
-        "warmup_intervals": [vars(interval) for interval in (timeline.first, *timeline.warmup)],
-        "lead_in_s": timeline.lead_in_s,
-        "timed_s": sum(block.s for block in timeline.blocks),
-        "diagnosis_s": sum(interval.s for interval in timeline.synced),
-        "blocks": [vars(block) for block in timeline.blocks],
-        "images_per_s": images_per_s,
-        "images_per_s_mad": median(abs(speed - images_per_s) for speed in speeds),
-        "step_ms": 1e3 * median(block.step_s for block in timeline.blocks),
-        "achieved_gflops": images_per_s * workload.flops_per_sample / 1e9,
-    }
+    return (
+        latency
+        | derived.of_start(intervals)
+        | derived.of_blocks(blocks, batch_size, workload.flops_per_sample)
+        | {
+            "warmup_converged": timeline.warmup_converged,
+            "warmup_intervals": intervals,
+            "lead_in_s": timeline.lead_in_s,
+            "diagnosis_s": sum(interval.s for interval in timeline.synced),
+            "blocks": blocks,
+        }
+    )
 
 
 def finite_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def threads_used(threads: int, cores: float) -> dict[str, Any]:
+    """Record fields of a run on a CPU that has used so many cores: it is invalid with more than its threads can use."""
+    if cores <= THREADS_USED * threads:
+        return {}
+    return {"status": "invalid", "reason": f"{threads} threads were given, and {cores:.2f} cores were used"}
 
 
 def did_not_train(first: object, last: object) -> str | None:

@@ -223,7 +223,7 @@ def third_party(framework: str, root: Path = ROOT) -> tuple[str, ...]:
         module.partition(".")[0]
         for file in _closure(measured, root)
         for statement in ast.walk(_syntax(root / file, root))
-        for module in _modules(statement)
+        for module in _modules(statement, _package(file))
     }
     return tuple(sorted(names - {PACKAGE.name} - sys.stdlib_module_names))
 
@@ -283,21 +283,33 @@ def declared(path: Path, root: Path = ROOT) -> dict[str, Any]:
 
 @cache
 def _imports(file: Path, root: Path) -> tuple[Path, ...]:
-    """The files of the package that a file imports by name; kept, as some forty closures go through most of them."""
-    found = []
+    """The files of the package that a file imports; kept, as some forty closures go through most of them.
+
+    A module's packages run before it.
+    """
+    found = {}
     for statement in ast.walk(_syntax(file, root)):
-        for module in _modules(statement):
+        for module in _modules(statement, _package(file.relative_to(root))):
             if module.split(".")[0] == PACKAGE.name:
                 path = root / PACKAGE.parent / module.replace(".", "/")
-                found += [p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()]
+                above = [one / "__init__.py" for one in path.parents if root / PACKAGE in (one, *one.parents)]
+                files = (path.with_suffix(".py"), path / "__init__.py", *above)
+                found |= {one: None for one in files if one.is_file()}
     return tuple(found)
 
 
-def _modules(statement: ast.AST) -> list[str]:
-    """The modules that a statement may import; of `from x import y`, x and x.y."""
+def _package(file: Path) -> list[str]:
+    """The package, name by name, of a file of this one that is told relative to the repository."""
+    return list(file.relative_to(PACKAGE.parent).parent.parts)
+
+
+def _modules(statement: ast.AST, package: list[str]) -> list[str]:
+    """The modules that a statement in a file of `package` may import; of `from x import y`, x and x.y."""
     match statement:
         case ast.Import(names=names):
             return [name.name for name in names]
-        case ast.ImportFrom(module=str(module), names=names):
-            return [module, *(f"{module}.{name.name}" for name in names)]
+        case ast.ImportFrom(module=module, names=names, level=level):
+            above = package[: len(package) + 1 - level] if level else []
+            of = ".".join([*above, *([module] if module else [])])
+            return [of, *(f"{of}.{name.name}" for name in names)]
     return []

@@ -1,6 +1,5 @@
 """What a campaign left in its folder: tables, certificates and figures, as far as they are there."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from framebench.analyse import machines, tables
-from framebench.analyse.table import table
+from framebench.analyse.given import read_certificate
+from framebench.analyse.table import TableError, table
 from framebench.frameworks import self_comparison
 
 # Without these there is nothing to show; the others may be missing, from a campaign of an earlier version for one.
@@ -80,6 +80,6 @@ def _read(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _certificate(path: Path) -> dict:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"{path}: is no certificate: {error}: make it anew") from error
+        return read_certificate(path)
+    except TableError as error:
+        raise ResultsError(str(error)) from error

@@ -73,6 +73,13 @@ class KerasInspector(ABC):
         # No backend counts all of a loop.
         return None if self.trainer.workload.recurrent else self._counted_flops(images)
 
+    def counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int | None:
+        return None if self.trainer.workload.recurrent else self._counted_step_flops(images, labels)
+
+    @abstractmethod
+    def _counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int:
+        """As `counted_step_flops`, where the backend has a counter for the net."""
+
     @abstractmethod
     def _counted_flops(self, images: np.ndarray) -> int:
         """As `counted_flops`, where the backend has a counter for the net."""

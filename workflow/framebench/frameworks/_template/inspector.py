@@ -39,6 +39,9 @@ class Inspector:
     def counted_flops(self, images: np.ndarray) -> int | None:
         return sum(2 * y.size * kernel[..., 0].size for _, _, kernel, y in self._multiplied(images))
 
+    def counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int | None:
+        return None  # NumPy counts nothing
+
     def kernels(self, images: np.ndarray) -> dict[str, str]:
         return kernels(self.trainer.workload, "eager", operations=(), cudnn="", fused=())
 

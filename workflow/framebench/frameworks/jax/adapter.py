@@ -244,7 +244,7 @@ def device_name(device: jax.Device) -> str:
 
 def runtime_settings() -> dict[str, object]:
     return {
-        "xla_threads": xla_threads(),
+        "threads": xla_threads(),
         "xla_flags": os.environ.get("XLA_FLAGS"),
         "default_matmul_precision": jax.config.jax_default_matmul_precision,
         "enable_x64": jax.config.jax_enable_x64,

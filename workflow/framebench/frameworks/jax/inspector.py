@@ -83,6 +83,11 @@ class Inspector:
     def counted_flops(self, images: np.ndarray) -> int:
         return traced_flops(self.trainer.model.net, self.trainer.state[0], images)
 
+    def counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int | None:
+        if self.trainer.workload.recurrent:
+            return None
+        return traced_flops(self.trainer._step, self.trainer.state, images, labels)
+
     def kernels(self, images: np.ndarray) -> dict[str, str]:
         ran = operations(self.trainer.model.net, self.trainer.state[0], images)
         return kernels(self.trainer.workload, "compiled", ran, CUDNN_RNN, BATCH_NORMS)
@@ -175,8 +180,7 @@ def _multiply_adds(jaxpr: Any) -> int:
     for equation in jaxpr.eqns:
         results = prod(equation.outvars[0].aval.shape)
         if equation.primitive.name == "conv_general_dilated":
-            kernel = equation.invars[1].aval.shape
-            total += results * prod(kernel) // kernel[equation.params["dimension_numbers"].rhs_spec[0]]
+            total += _of_convolution(equation)
         elif equation.primitive.name == "dot_general":
             (summed, _), _ = equation.params["dimension_numbers"]
             total += results * prod(equation.invars[0].aval.shape[axis] for axis in summed)
@@ -184,6 +188,18 @@ def _multiply_adds(jaxpr: Any) -> int:
             if isinstance(inner, jax.extend.core.ClosedJaxpr):
                 total += equation.params.get("length", 1) * _multiply_adds(inner.jaxpr)  # that of a scan, in steps
     return total
+
+
+def _of_convolution(equation: Any) -> int:
+    """Multiply-adds of a convolution; where it is all around what it is given, as on the way back, of that alone."""
+    given, kernel = (variable.aval.shape for variable in equation.invars)
+    result, numbers = equation.outvars[0].aval.shape, equation.params["dimension_numbers"]
+    count = prod(kernel) // kernel[numbers.rhs_spec[0]] * prod(result[axis] for axis in numbers.out_spec[:2])
+    spatial = zip(numbers.lhs_spec[2:], numbers.rhs_spec[2:], numbers.out_spec[2:], strict=True)
+    for (before, of_kernel, after), padding in zip(spatial, equation.params["padding"], strict=True):
+        all_around = kernel[of_kernel] > 1 and sum(padding) == 2 * (kernel[of_kernel] - 1)
+        count *= given[before] if all_around else result[after]
+    return count
 
 
 def product(place: jax.Device, computed: str, size: int) -> Callable[[int], None]:

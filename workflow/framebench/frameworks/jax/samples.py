@@ -8,7 +8,6 @@ from framebench.frameworks.contract import Span
 from framebench.frameworks.jax.inspector import spans_in
 
 EXECUTION = "compiled"
-THREADS = "xla_threads"
 
 
 def out_of_memory() -> list[BaseException]:

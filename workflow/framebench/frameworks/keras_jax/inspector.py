@@ -22,5 +22,19 @@ class Inspector(KerasInspector):
         # Not in training: a dropout layer would keep what is only traced as its next seed.
         return backend.operations(lambda x: self.trainer.model(x, training=False), images)
 
+    def _counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int:
+        model = self.trainer.model
+        self.trainer._update_variables()
+        state = [
+            [variable.value for variable in group]
+            for group in (
+                model.trainable_variables,
+                model.non_trainable_variables,
+                model.optimizer.variables,
+                model.metrics_variables,
+            )
+        ]
+        return backend.traced_flops(model.train_step, state, (images, labels))
+
     def _counted_flops(self, images: np.ndarray) -> int:
         return backend.traced_flops(lambda x: self.trainer.model(x, training=False), images)

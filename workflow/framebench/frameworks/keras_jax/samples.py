@@ -5,4 +5,3 @@ from framebench.frameworks.jax.samples import gpu_spans, other_errors, out_of_me
 __all__ = ["gpu_spans", "other_errors", "out_of_memory"]
 
 EXECUTION = "compiled"
-THREADS = "xla_threads"

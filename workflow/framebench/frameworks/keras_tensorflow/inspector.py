@@ -22,5 +22,8 @@ class Inspector(KerasInspector):
     def _operations(self, images: np.ndarray) -> set[str]:
         return backend.operations(lambda x: self.trainer.model(x, training=self.trainer.workload.trains), images)
 
+    def _counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int:
+        return backend.step_flops(lambda x, y: self.trainer.model.train_step((x, y)), images, labels)
+
     def _counted_flops(self, images: np.ndarray) -> int:
         return backend.graph_flops(lambda x: self.trainer.model(x, training=False), images)

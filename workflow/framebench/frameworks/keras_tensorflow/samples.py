@@ -5,4 +5,3 @@ from framebench.frameworks.tensorflow.samples import gpu_spans, other_errors, ou
 __all__ = ["gpu_spans", "other_errors", "out_of_memory"]
 
 EXECUTION = "graph"
-THREADS = "intra_op_threads"

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import torch
 
 from framebench.frameworks._keras.inspector import KerasInspector
 from framebench.frameworks.pytorch import inspector as backend
@@ -21,6 +22,10 @@ class Inspector(KerasInspector):
 
     def _operations(self, images: np.ndarray) -> set[str]:
         return backend.operations(lambda: self.trainer.model(images, training=self.trainer.workload.trains))
+
+    def _counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int:
+        batch = tuple(torch.from_numpy(array).to(self.trainer.place) for array in (images, labels))
+        return backend.counted_flops(lambda: self.trainer.model.train_step(batch))
 
     def _counted_flops(self, images: np.ndarray) -> int:
         return backend.counted_flops(lambda: self.trainer.logits(images))

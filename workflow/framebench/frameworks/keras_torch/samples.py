@@ -5,5 +5,4 @@ from framebench.frameworks.pytorch.samples import gpu_spans, other_errors, out_o
 __all__ = ["gpu_spans", "other_errors", "out_of_memory"]
 
 EXECUTION = "eager"
-THREADS = "num_threads"
 UNAVAILABLE = {"gru-imdb": "jit_compile: "}

@@ -321,7 +321,7 @@ def start(threads: int, precision: str, device: str) -> str:
 
 def runtime_settings() -> dict[str, object]:
     return {
-        "num_threads": torch.get_num_threads(),
+        "threads": torch.get_num_threads(),
         "num_interop_threads": torch.get_num_interop_threads(),
         "mkldnn": torch.backends.mkldnn.is_available(),
         "cuda_matmul_fp32_precision": torch.backends.cuda.matmul.fp32_precision,

@@ -66,6 +66,20 @@ class Inspector:
     def counted_flops(self, images: np.ndarray) -> int | None:
         return None if self.trainer.workload.recurrent else counted_flops(lambda: self.trainer.logits(images))
 
+    def counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int | None:
+        trainer = self.trainer
+        if trainer.workload.recurrent:
+            return None
+        x, y = (tensor.to(trainer.device) for tensor in trainer._tensors(images, labels))
+        step = trainer._mixed_step if trainer.lower else trainer._step
+        trainer.model.train()
+        # What is compiled, in the operators that it was compiled from.
+        measured, trainer.net = trainer.net, trainer.model
+        try:
+            return counted_flops(lambda: step(x, y))
+        finally:
+            trainer.net = measured
+
     def kernels(self, images: np.ndarray) -> dict[str, str]:
         # As it is measured, so that nothing is compiled anew.
         x = self.trainer._channels_first(images).to(self.trainer.device)

@@ -10,7 +10,6 @@ from framebench.frameworks.pytorch.inspector import traced
 
 EXECUTION = "eager"
 BATCH_NORM = "fused"
-THREADS = "num_threads"
 
 
 def out_of_memory() -> list[BaseException]:

@@ -295,7 +295,7 @@ def _grow_memory() -> None:
 
 def runtime_settings() -> dict[str, object]:
     return {
-        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
+        "threads": tf.config.threading.get_intra_op_parallelism_threads(),
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
         "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
         # cuDNN's autotuning is on unless this variable is 0, and nothing but it tells.

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,14 @@ class Inspector:
             return None  # the counter takes a loop for one turn of it
         return graph_flops(lambda x: self.trainer.net(x, training=False), images)
 
+    def counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int | None:
+        if self.trainer.workload.recurrent:
+            return None
+        # What `_scaled_step` skips where a gradient is not finite has no products.
+        return step_flops(self.trainer._step, images, labels)
+
     def kernels(self, images: np.ndarray) -> dict[str, str]:
-        ran = operations(partial(self.trainer.net, training=self.trainer.workload.trains), images)
+        ran = operations(partial(self.trainer._logits, training=self.trainer.workload.trains), images)
         return kernels(
             self.trainer.workload, "compiled" if self.trainer.jit_compile else "graph", ran, CUDNN_RNN, BATCH_NORMS
         )
@@ -160,6 +167,37 @@ def graph_flops(net: Callable, images: np.ndarray) -> int:
     options = tf.compat.v1.profiler.ProfileOptionBuilder(tf.compat.v1.profiler.ProfileOptionBuilder.float_operation())
     options.with_accounted_types(["Conv2D", "MatMul"]).with_empty_output()
     return tf.compat.v1.profiler.profile(graph, cmd="op", options=options.build()).total_float_ops
+
+
+def step_flops(step: Callable, images: np.ndarray, labels: np.ndarray) -> int:
+    """Floating-point operations of the convolutions and matrix products in the graph of a training step.
+
+    TensorFlow's own counter takes the way back of a `valid` convolution to be as large as its padded input.
+    """
+    graph = tf.function(step).get_concrete_function(tf.constant(images), tf.constant(labels)).graph
+    # What nothing takes, such as the gradient of the images, is in the graph and never computed.
+    return sum(
+        2 * _multiply_adds(operation)
+        for operation in graph.get_operations()
+        if any(output.consumers() for output in operation.outputs)
+    )
+
+
+def _multiply_adds(operation: tf.Operation) -> int:
+    match operation.type:
+        case "Conv2D":
+            (first, second), result = operation.inputs, operation.outputs[0]
+            return prod(result.shape) * prod(second.shape[:-1])
+        case "Conv2DBackpropFilter":
+            gradient, result = operation.inputs[2], operation.outputs[0]
+            return prod(gradient.shape[:3]) * prod(result.shape)
+        case "Conv2DBackpropInput":
+            _, kernel, gradient = operation.inputs
+            return prod(gradient.shape[:3]) * prod(kernel.shape)
+        case "MatMul":
+            first, result = operation.inputs[0], operation.outputs[0]
+            return prod(first.shape) * result.shape[1]
+    return 0
 
 
 def product(place: str, computed: str, size: int) -> Callable[[int], None]:

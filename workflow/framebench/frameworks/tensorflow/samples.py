@@ -10,7 +10,6 @@ from framebench.frameworks.contract import Span
 from framebench.frameworks.tensorflow.inspector import spans_in
 
 EXECUTION = "graph"
-THREADS = "intra_op_threads"
 
 
 def out_of_memory() -> list[BaseException]:

@@ -165,17 +165,22 @@ def mhz(cpus: Path = CPUS) -> float | None:
         return None
 
 
-class FaultClock:
-    """A monotonic clock in ns that knows how many page faults this process has had at each of its readings."""
+class UsageClock:
+    """A monotonic clock in ns that knows what this process has used at each of its readings."""
 
     def __init__(self) -> None:
-        self._faults: dict[int, int] = {}
+        self._usage: dict[int, resource.struct_rusage] = {}
 
     def __call__(self) -> int:
         now_ns = time.perf_counter_ns()
-        self._faults[now_ns] = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        self._usage[now_ns] = resource.getrusage(resource.RUSAGE_SELF)
         return now_ns
 
     def minor_faults(self, t0_ns: int, t1_ns: int) -> int:
         """Page faults without I/O between two readings."""
-        return self._faults[t1_ns] - self._faults[t0_ns]
+        return self._usage[t1_ns].ru_minflt - self._usage[t0_ns].ru_minflt
+
+    def cpu_s(self, t0_ns: int, t1_ns: int) -> float:
+        """CPU time of all threads between two readings."""
+        before, after = self._usage[t0_ns], self._usage[t1_ns]
+        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime

@@ -1,0 +1,62 @@
+"""The certificate of a workload in a framework: what of its file must hold for it to count."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+SCHEMA = Path(__file__).parents[1] / "schemas" / "certificate.schema.json"
+DIGEST = "digest"
+NOT_SEALED = (DIGEST, "machine")  # a merge adds the machine
+
+
+def sealed(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The certificate with this body, and its digest."""
+    return {**body, DIGEST: digest(body)}
+
+
+def digest(certificate: Mapping[str, Any]) -> str:
+    """64 hex digits that change with every value of a certificate, but for the digest that it has."""
+    body = {name: value for name, value in certificate.items() if name not in NOT_SEALED}
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def parsed(content: bytes, workload: str, framework: str) -> dict[str, Any]:
+    """The certificate that these bytes are, found where that of a workload in a framework stands.
+
+    One that does not count is refused by what is wrong with it: `passed` is false, and both reasons say why. Raises
+    ValueError, in one line, where the bytes are no certificate.
+    """
+    try:
+        certificate = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not JSON: {error}") from error
+    if unfit := best_match(Draft202012Validator(json.loads(SCHEMA.read_text())).iter_errors(certificate)):
+        raise ValueError(" ".join(f"{unfit.json_path}: {unfit.message}".split())[:300])
+    if wrong := fault(certificate, workload, framework):
+        return certificate | {"passed": False, "reason": wrong, "tuned_reason": wrong}
+    return certificate
+
+
+def fault(certificate: Mapping[str, Any], workload: str, framework: str) -> str | None:
+    """Why a certificate does not count whatever it says; None where it does."""
+    of = certificate["workload"], certificate["framework"]
+    if of != (workload, framework):
+        return f"the certificate is that of {of[0]} in {of[1]}"
+    if certificate.get(DIGEST) != digest(certificate):
+        return "the certificate was changed after it was written, or is from an earlier version: prove it again"
+    for check in certificate["checks"]:
+        within = check["difference"] is not None and check["difference"] <= check["bound"]
+        if check["passed"] and not within:
+            return (
+                f"the certificate passes a {check['quantity']} of {check['layer'] or 'the net'} that is off its bound"
+            )
+    if certificate["passed"] and not certificate["checks"]:
+        return "the certificate has passed without a check"
+    if certificate["passed"] != (certificate["reason"] is None):
+        return "the certificate contradicts itself: it has passed with a reason against it, or is refused without one"
+    return None

@@ -1,0 +1,223 @@
+"""The story of a block's first steps: what the reference makes of the batches that are measured, in a file for all.
+
+A certificate proves the function at a small batch; the story goes with the measured one. The reference takes the first
+training steps of a workload, at a batch size, on the data of its runs, and keeps what the optimizer changed after some
+of them; every run is held against that (see `framebench.measure.story`). Two numbers tell how an update u stands to the
+reference's r, of each weight and of all together: its size |u| ÷ |r|, and how much of r is in it, u·r ÷ |r|².
+
+Bounds. Without dropout both are 1 but for rounding, and the relative distance |u − r| ÷ |r| follows from them. At a
+real batch it is far larger than rounding itself: a few of millions of ReLUs and pooling windows take the other branch,
+and each changes the gradient by its own share, whatever the size of what moved it. So the reference goes the same way
+from weights that are displaced by a few roundings of the run's precision; the largest distance that any weight has up
+to a step, SAFETY times, is the bound of all weights after it.
+
+With dropout every framework draws masks of its own. The reference draws some too: of what all weights changed, and of
+the last biases, which hardly depend on the masks and tell which labels were seen, it keeps the mean of both numbers
+and how they scatter. Without its dropout, such a net is looked at in the diagnosis of a run.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import chain, islice
+from pathlib import Path
+from statistics import mean, stdev
+
+import numpy as np
+
+from framebench import workloads
+from framebench.certify import problem as given
+from framebench.certify import reference
+from framebench.certify.arithmetic import Arithmetic
+from framebench.certify.differentiable import Arrays
+from framebench.certify.observe import Facts, write
+from framebench.workloads.layers import Dropout, Workload
+
+STEPS = (1, 2, 3, 5, 10)  # after which steps is looked; the last is the most that a call of track `tuned` takes
+ALL = "all weights"
+AT_A_TIME = 16  # samples: the windows of a convolution take nine times their memory, and more than caches hold is slow
+# As many steps as these operations allow, one at least: more of a large batch would hold up the campaign.
+FLOPS = 7.5e10
+DRAWS = 2  # of rounding
+MASKS = 8  # of dropout
+SAFETY = 6.0
+# A number is further off the mean of 8 draws than this many of their standard deviations once in 10⁵ times (t, 7 df).
+DEVIATIONS = 11.0
+LEAST = 0.02  # of what Adam changes in its first steps the size is the same whatever the masks are
+SAMPLES = 4  # of a batch that the reference takes through a net of inference
+# By how much weights are displaced, relative: in float32 as many roundings as a long sum has; in a lower precision two,
+# as both factors of a product are rounded to it.
+DISPLACED = {"float32": 16 * 2.0**-24, "tf32": 2 * 2.0**-11, "float16": 2 * 2.0**-11, "bfloat16": 2 * 2.0**-8}
+
+Batch = tuple[np.ndarray, np.ndarray]
+Numbers = dict[str, tuple[float, float]]  # weight or ALL → size, and how much of the reference is in it
+
+
+def batch(workload: Workload, data: Path, batch_size: int, number: int, batches: int | None = None) -> Batch:
+    """Samples and int64 labels of a batch by its number from 0, of `batches` (None: what the data fill) in a circle."""
+    with np.load(data, allow_pickle=False) as file:
+        samples = len(file["labels"])
+        number %= batches or samples // batch_size
+        places = np.arange(number * batch_size, (number + 1) * batch_size) % samples
+        return workload.samples(file["samples"][places]), file["labels"][places].astype(np.int64)
+
+
+def numbers(update: Mapping[str, np.ndarray], exact: Mapping[str, np.ndarray]) -> Numbers:
+    """How an update stands to that of the reference: of each weight that the reference changed, and of all together."""
+    products = {
+        name: tuple(
+            float(np.vdot(one.astype(np.float64), other.astype(np.float64)))
+            for one, other in ((update[name], update[name]), (update[name], array), (array, array))
+        )
+        for name, array in exact.items()
+    }
+    products[ALL] = tuple(map(sum, zip(*products.values(), strict=True)))  # type: ignore[assignment]
+    return {name: ((uu / rr) ** 0.5, ur / rr) for name, (uu, ur, rr) in products.items() if rr}
+
+
+def distance(size: float, along: float) -> float:
+    """|u − r| ÷ |r|."""
+    return abs(size**2 - 2 * along + 1) ** 0.5
+
+
+def looked_after(workload: Workload, batch_size: int, every: bool) -> tuple[int, ...]:
+    """After which steps is looked: after the first, and after those of STEPS that FLOPS allow, or after `every` one."""
+    flops = batch_size * workload.flops_per_sample
+    return tuple(k for k in STEPS if every or k == 1 or k * flops <= FLOPS)
+
+
+def updates(
+    workload: Workload,
+    weights: Arrays,
+    batches: Iterable[Batch],
+    after: Collection[int],
+    masks: np.random.Generator | None = None,
+) -> dict[int, Arrays]:
+    """By the number of a step, what the optimizer has changed `after` it, in the type of the weights."""
+    found: dict[int, Arrays] = {}
+
+    def saw(k: int, loss: float, gradients: Arrays, moved: Arrays) -> None:
+        if k in after:
+            found[k] = {name: moved[name] - weights[name] for name in weights}
+
+    steps = islice(batches, max(after))
+    reference.train(workload, weights, steps, Arithmetic(), saw, dropout=masks, at_a_time=AT_A_TIME)
+    return found
+
+
+def outputs(workload: Workload, weights: Arrays, samples: np.ndarray) -> np.ndarray:
+    """What comes out of a net of inference."""
+    return reference.forward(workload, weights, samples, Arithmetic())[0]
+
+
+def places(batch_size: int, seed: int) -> list[int]:
+    """Which samples of a batch the reference takes through a net of inference."""
+    order = np.random.Generator(np.random.PCG64([seed, 3])).random(batch_size).argsort()
+    return sorted(order[:SAMPLES].tolist())
+
+
+def drops(workload: Workload) -> bool:
+    """Whether its net has dropout."""
+    return any(isinstance(layer, Dropout) for layer in workload.layers)
+
+
+def story(
+    workload: Workload,
+    weights: Arrays,
+    of: Callable[[int], Batch],
+    *,
+    batch_size: int,
+    precision: str,
+    seed: int,
+    every: bool = False,
+) -> tuple[Facts, Arrays]:
+    """What the reference says: facts, and what it changed under `<step>/<weight>`; `of` gives a batch by its number.
+
+    `bounds`  by the step after which is looked, the largest relative distance of any weight, without dropout
+    `masks`   of a net with dropout: by step and weight, or ALL, for both numbers the mean, and how far they may be off
+
+    It is looked after `every` one of STEPS, or as far as FLOPS allow.
+    """
+    displaced = [displacement(weights, precision, draw) for draw in range(DRAWS)]
+    if not workload.trains:
+        samples = of(0)[0][places(batch_size, seed)]
+        exact = outputs(workload, weights, samples)
+        drawn = [numbers({ALL: outputs(workload, one, samples)}, {ALL: exact})[ALL] for one in displaced]
+        return {"bounds": {"1": SAFETY * max(distance(*one) for one in drawn)}}, {"1/output": exact}
+    after = looked_after(workload, batch_size, every)
+    batches = [of(number) for number in range(after[-1])]
+    told = updates(workload, weights, batches, after)
+    bounds, largest = {}, 0.0
+    moved = [updates(workload, one, batches, after) for one in displaced]
+    for k in after:
+        pairs = chain.from_iterable(numbers(one[k], told[k]).values() for one in moved)
+        largest = max(largest, *(distance(*pair) for pair in pairs))
+        bounds[str(k)] = SAFETY * largest
+    facts: Facts = {"bounds": bounds}
+    if drops(workload):
+        at = (1, STEPS[-1]) if every else (1,)
+        generators = [np.random.Generator(np.random.PCG64([seed, 4, draw])) for draw in range(MASKS)]
+        draws = [updates(workload, weights, batches, at, masks) for masks in generators]
+        facts["masks"] = {str(k): of_masks([numbers(draw[k], told[k]) for draw in draws]) for k in at}
+    return facts, {f"{k}/{name}": array for k in after for name, array in told[k].items()}
+
+
+def displacement(weights: Arrays, precision: str, draw: int) -> Arrays:
+    """The weights, each of them displaced by chance as far as rounding of a precision displaces it."""
+    generator = np.random.Generator(np.random.PCG64(draw))
+    by = np.float32(DISPLACED[precision])
+    return {
+        name: array * (1 + by * (2 * generator.random(array.shape, np.float32) - 1)) for name, array in weights.items()
+    }
+
+
+def of_masks(draws: list[Numbers]) -> dict[str, list[list[float]]]:
+    """Of all weights, and of the last, for both numbers mean and bound, from draws of masks."""
+    *_, last = (name for name in draws[0] if name != ALL)
+    return {
+        name: [
+            [mean(values), max(LEAST, DEVIATIONS * stdev(values))]
+            for values in zip(*(draw[name] for draw in draws), strict=True)
+        ]
+        for name in (last, ALL)
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m framebench.certify.story", description=__doc__)
+    parser.add_argument("--workload", required=True)
+    parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--precision", required=True, choices=list(DISPLACED))
+    parser.add_argument("--seed", type=int, required=True, help="of the weights that runs begin with")
+    parser.add_argument(
+        "--every", action="store_true", help="look after every step that a call of track tuned may take"
+    )
+    parser.add_argument("--data", type=Path, required=True, help="npz of the samples that are measured")
+    parser.add_argument("--output", type=Path, required=True, metavar="STORY.npz")
+    options = parser.parse_args()
+    start = time.perf_counter()
+    workload = workloads.load(options.workload)
+    weights, size = workload.initial_weights(options.seed), options.batch_size
+
+    def of(number: int) -> Batch:
+        return batch(workload, options.data, size, number)
+
+    arrays: Arrays = {}
+    try:
+        facts, arrays = story(
+            given.certified(workload),
+            weights,
+            of,
+            batch_size=size,
+            precision=options.precision,
+            seed=options.seed,
+            every=options.every,
+        )
+    except reference.ReferenceError as error:
+        facts = {"failed": str(error)}
+    facts["told_in_s"] = time.perf_counter() - start
+    write(options.output, facts, arrays)
+
+
+if __name__ == "__main__":
+    main()
