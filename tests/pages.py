@@ -12,6 +12,7 @@ import simulated
 from framebench import languages
 from framebench.analyse.agreement import agreement
 from framebench.analyse.table import write_table
+from framebench.certificate import sealed
 from framebench.plan import catalogue
 from framebench.report.document import Making, document
 from framebench.report.page import page
@@ -68,7 +69,7 @@ def merged(folder: Path, newest: str = "1.0", left_out: str = "lab,runs/x.json,i
 
 def certificate(workload: str, framework: str, **changes: Any) -> dict:
     check = {"precision": "float64", "quantity": "gradients", "where": "", "passed": True}
-    return {
+    body = {
         "id": f"{workload}-{framework}",
         "workload": workload,
         "framework": framework,
@@ -83,6 +84,7 @@ def certificate(workload: str, framework: str, **changes: Any) -> dict:
         "sources": ["workflow/framebench/workloads/layers.py"],
         **changes,
     }
+    return sealed(body)
 
 
 def making(**changes: Any) -> Making:

@@ -211,3 +211,53 @@ def test_another_file_is_no_table(tmp_path, content):
     (tmp_path / "m.csv").write_text(content)
     with pytest.raises(TableError, match=r"m\.csv: is not a table of measurements"):
         read_table(tmp_path / "m.csv")
+
+
+BLOCKS = [{"t0_ns": 0, "t1_ns": 2 * 10**9, "steps": 10}, {"t0_ns": 2 * 10**9, "t1_ns": 6 * 10**9, "steps": 10}]
+# Of batches of 32: 160 and 80 images a second.
+FOLLOWS = {
+    "blocks": BLOCKS,
+    "images_per_s": 120.0,
+    "images_per_s_mad": 40.0,
+    "step_ms": 300.0,
+    "timed_s": 6.0,
+    "flops_per_sample": 10**9,
+    "achieved_gflops": 120.0,
+    "warmup_intervals": [{"t0_ns": 0, "t1_ns": 10**9, "steps": 1}, {"t0_ns": 10**9, "t1_ns": 4 * 10**9, "steps": 5}],
+    "steps_per_call": 1,
+    "time_to_first_step_s": 1.0,
+    "warmup_s": 3.0,
+    "warmup_steps": 5,
+    "start_s": 2.0,
+    "lead_in_s": 0.5,
+    "waiting_s": 4.0,
+    "check_s": 0.25,
+    "diagnosis_s": 0.25,
+    "end_s": 1.0,
+    "process_s": 18.0,
+    "energy_j": 64.0,
+    "images_per_j": 10.0,
+}
+
+
+def test_a_record_whose_fields_follow_from_its_intervals_is_read(tmp_path):
+    path = tmp_path / "round-1.json"
+    path.write_text(json.dumps(run(**FOLLOWS)))
+    assert read_record(path)["images_per_s"] == 120.0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("images_per_s", "images_per_s_mad", "step_ms", "timed_s", "achieved_gflops", "time_to_first_step_s"),
+        *("warmup_s", "warmup_steps", "steps_per_call", "process_s", "images_per_j"),
+    ],
+)
+def test_a_field_that_contradicts_the_rest_of_its_record_is_told_with_file_and_field(tmp_path, name):
+    path = tmp_path / "round-1.json"
+    path.write_text(json.dumps(run(**FOLLOWS | {name: FOLLOWS[name] * 2})))
+    expected = rf"round-1\.json: {name} is \S+, but \S+ follows from the rest of the record: it is damaged[^\n]+$"
+    with pytest.raises(TableError, match=expected):
+        read_record(path)
+    path.write_text(json.dumps(run(**FOLLOWS | {name: None}) if name != "images_per_s" else run(**FOLLOWS)))
+    read_record(path)

@@ -52,7 +52,7 @@ def contradiction(record: Mapping[str, Any]) -> str | None:
             found["images_per_j"] = record["batch_size"] * sum(block["steps"] for block in blocks) / joules
     if intervals:
         found |= of_start(intervals)
-    if record.get("end_s") is not None:
+    if all(record.get(name) is not None for name in ("start_s", *AT_WORK, "end_s")):
         found["process_s"] = sum(record.get(name) or 0.0 for name in ("start_s", *STARTING, *AT_WORK, "end_s"))
     for name, expected in found.items():
         told = record.get(name)

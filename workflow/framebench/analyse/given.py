@@ -50,7 +50,7 @@ def read_certificate(path: Path) -> dict:
 def read_csv(path: Path) -> pd.DataFrame:
     """The table in this file, with the types that pandas finds. Raises TableError where it is none."""
     try:
-        return pd.read_csv(path)
+        return pd.read_csv(path).copy()  # in one piece: pandas warns of a hundred columns that each stand alone
     except (OSError, ValueError) as error:
         raise TableError(f"{path}: is no table: {error}: make it anew") from error
 

@@ -287,7 +287,7 @@ def _imports(file: Path, root: Path) -> tuple[Path, ...]:
 
     A module's packages run before it.
     """
-    found = {}
+    found: dict[Path, None] = {}
     for statement in ast.walk(_syntax(file, root)):
         for module in _modules(statement, _package(file.relative_to(root))):
             if module.split(".")[0] == PACKAGE.name:
