@@ -97,7 +97,7 @@ def test_records_name_their_environment_and_threads(campaign):
         record = json.loads(path.read_text())
         assert record["lock_digest"] in record["environment_prefix"]
         assert record["threads"] == 1
-        assert '_threads": 1' in record["settings"]
+        assert '"threads": 1' in record["settings"]
 
 
 def test_every_pair_is_compared_in_every_block(campaign):
