@@ -4,6 +4,7 @@
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -21,19 +22,47 @@ from framebench.certify.__main__ import expectation, read
 from framebench.certify.judge import judge
 from framebench.data.synthetic_images import large_images, synthetic_images
 from framebench.data.synthetic_reviews import synthetic_reviews
+from framebench.measure.process import environment
+from framebench.measure.protocol import Blocks, Protocol, Warmup
+from framebench.measure.request import Request
 from framebench.plan import catalogue, environments
+from framebench.record import Cell
 
 SYNTHETIC = {"images": synthetic_images, "large-images": large_images, "reviews": synthetic_reviews}
 SAMPLES = 4000  # in ten classes, of which the lesson takes some
 # Workload → samples to learn from. gru-imdb learns nothing here: that takes a minute in each framework.
 TRAINING = {"article-cnn": SAMPLES, "vgg-cnn": SAMPLES, "gru-imdb": 0}
 PLANTED = Path(__file__).parent / "integration" / "planted.py"
+RUN_PROTOCOL = Protocol(
+    seed=1,
+    cores=None,
+    threads=2,
+    warmup=Warmup(min_s=0.2, min_steps=20, max_s=2.0, group_s=0.05, tolerance=0.5),
+    blocks=Blocks(count=3, min_s=0.1, min_steps=4, lead_in_s=0.02),
+    interleave="auto",
+    diagnosed_rounds=1,
+    synced_steps=2,
+    profiled_steps=0,
+    sampler_hz=10,
+    other_processes="flag",
+    timeout_s=300,
+)
 HEADING = """# Planted faults: each is refused by the certificate
 
 Made by `PYTHONPATH=workflow python tests/planted_faults.py --output docs/planted-faults.md` in the test environment:
 each fault is planted alone, through the real adapter, and the first difference that the certificate names is shown
 with its size and its bound. In `jax`, `keras-jax` and `keras-torch` one of each kind is planted; with `--everything`,
 all are.
+
+"""
+
+
+HEADING_OF_RUNS = """# Plants in the work: refused by certificate, run, or both
+
+Made by `PYTHONPATH=workflow python tests/planted_faults.py --runs FRAMEWORK/WORKLOAD … --output docs/planted-runs.md`
+in the test environment. What is done otherwise and where it is, are combined by `tests/integration/planted_runs.py`; each
+plant goes alone through the real adapter, once in a certificate and once in a run at the workload's batch size. What each
+of the two says is shown, or that it passed.
 
 """
 
@@ -127,6 +156,67 @@ def outcomes(folder: Path, framework: str) -> Iterator[Outcome]:
             yield Outcome(framework, workload, path.stem, judged["passed"], judged["reason"], first)
 
 
+@dataclass(frozen=True)
+class Tried:
+    """A plant in the work of a framework: whether certificate and run refuse it, each with what it says."""
+
+    framework: str
+    workload: str
+    plant: str
+    certificate: str | None
+    run: str | None
+
+    @property
+    def row(self) -> str:
+        """A row of the table."""
+        said = [one and one.replace("|", "¦")[:150] for one in (self.certificate, self.run)]
+        return f"| {' | '.join([self.plant, self.framework, self.workload, *(one or 'passed' for one in said)])} |"
+
+
+def requested(framework: str, workload: str, folder: Path) -> Request:
+    """The run in which plants are tried: at the workload's own batch size, of its first round."""
+    prefix = catalogue.ROOT / environments.prefix(environments.lock_of(framework, "cpu"))
+    spec = workloads.load(workload)
+    return Request(
+        cell=Cell("cpu", workload, framework, "default", "float32", "device", spec.article_batch_size),
+        protocol=RUN_PROTOCOL,
+        data=str(folder / f"{spec.data}.npz"),
+        python=str(prefix / "bin" / "python"),
+        environment=str(prefix),
+        lock_digest="",
+        story=str(folder / "story.npz"),
+        diagnosis=True,
+    )
+
+
+def try_plants(folder: Path, framework: str, workload: str, only: Sequence[str] = ()) -> list[Tried]:
+    """Every plant of `integration/planted_runs.py`, or `only` these, in certificate and run of a framework.
+
+    `folder` has what `prepare` writes.
+    """
+    request = requested(framework, workload, folder)
+    (folder / "request.json").write_text(request.to_json())
+    told = ["--workload", workload, "--batch-size", str(request.cell.batch_size), "--precision", "float32"]
+    told += ["--seed", str(RUN_PROTOCOL.seed), "--data", request.data, "--output", str(folder / "story.npz")]
+    paths = os.environ | {"PYTHONPATH": str(catalogue.ROOT / "workflow")}
+    subprocess.run([sys.executable, "-P", "-m", "framebench.certify.story", *told], env=paths, check=True)
+
+    def planted(mode: str, *names: str) -> None:
+        there = f"{catalogue.ROOT / 'workflow'}:{PLANTED.parent}"
+        variables = environment(request) | {"PYTHONPATH": there, "OMP_WAIT_POLICY": "PASSIVE"}
+        command = [request.python, "-P", PLANTED.with_name("planted_runs.py"), mode, framework, folder, *names]
+        subprocess.run(command, env=variables, check=True, capture_output=True)
+
+    planted("certificate", *only)
+    planted("run", *only)
+    runs = {path.stem.removeprefix(f"{framework}-"): path for path in sorted(folder.glob(f"{framework}-*.json"))}
+    refused = {one.fault: None if one.passed else str(one.reason) for one in outcomes(folder, framework)}
+    return [
+        Tried(framework, workload, plant, refused[plant], json.loads(path.read_text()).get("reason"))
+        for plant, path in runs.items()
+    ]
+
+
 def row(outcome: Outcome) -> str:
     """A row of the table: what was planted, and what the certificate found first."""
     cells = [outcome.fault, outcome.framework, outcome.workload]
@@ -142,11 +232,41 @@ def row(outcome: Outcome) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def table_of_runs(cells: Sequence[str]) -> str:
+    """The table of plants in the work of these, `framework/workload`, two at a time."""
+
+    def tried(cell: str) -> list[Tried]:
+        framework, workload = cell.split("/")
+        with tempfile.TemporaryDirectory() as name:
+            prepare(Path(name), workload, seed=1, samples=SAMPLES)
+            return try_plants(Path(name), framework, workload)
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(chain.from_iterable(pool.map(tried, cells)))
+    found.sort(key=lambda one: (one.plant != "none", one.plant, one.framework, one.workload))
+    planted = [one for one in found if one.plant != "none"]
+    missed = sum(not one.certificate and not one.run for one in planted)
+    counts = (
+        f"{len(planted)} plants: the certificate refuses {sum(bool(one.certificate) for one in planted)}, the run "
+        f"{sum(bool(one.run) for one in planted)}, neither {missed}.\n\n"
+    )
+    rows = [
+        "| plant | framework | workload | certificate | run |",
+        "|---|---|---|---|---|",
+        *(one.row for one in found),
+    ]
+    return HEADING_OF_RUNS + counts + "\n".join(rows) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--everything", action="store_true", help="every fault in every framework")
+    parser.add_argument("--runs", nargs="+", metavar="FRAMEWORK/WORKLOAD", help="plants in the work of these, instead")
     options = parser.parse_args()
+    if options.runs:
+        options.output.write_text(table_of_runs(options.runs), encoding="utf-8")
+        return
     with tempfile.TemporaryDirectory() as name:
         only = {} if options.everything else {name: declared(name, "IN_TABLE") for name in catalogue.frameworks()}
         found = plant_all(Path(name), only, TRAINING | {"resnet50-features": 0})

@@ -257,6 +257,8 @@ def of_training(framework, name, workload):
             "moved": moved(trainer),
             "allocator": trainer.allocator_peaks_mib(),
             "outcome": worker.outcome(trainer, workload, weights, batch, precision),
+            "kernels": framework.inspector.Inspector(trainer).kernels(batch[0]),
+            "step_flops": framework.inspector.Inspector(trainer).counted_step_flops(*batch),
             "ceiling": small_ceiling(framework, trainer),
         }
     seen["tuned"] = tuned(framework, workload, weights, (images, labels), size=BATCH_SIZE, run=came)

@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.all, pytest.mark.usefixtures("every_environment")]
 PROBE = Path(__file__).with_name("conformance_probe.py")
 FRAMEWORK = "framework"  # the probe's name for what depends on no workload
 EPOCH, STEPS = 3, 10  # that the probe trains
+PROBED = 4  # samples in its batches
 # JAX compiles some 150 functions here, and this takes half as long where they need not be fast.
 XLA_FLAGS = "--xla_backend_optimization_level=0"
 
@@ -292,6 +293,15 @@ def test_without_a_gpu_there_is_an_error_and_no_run_on_the_cpu(of_framework):
     _, saw = of_framework
     assert saw["no_gpu"].startswith("a GPU is asked for, but ")
     assert " sees none " in saw["no_gpu"]
+
+
+def test_a_training_step_has_the_operations_of_the_spec_in_every_precision(training):
+    (framework, name), saw = training
+    workload = workloads.load(name)
+    for precision, seen in saw["precisions"].items():
+        expected = None if workload.recurrent else PROBED * workload.flops_per_sample
+        assert seen["step_flops"] == expected, (framework, precision)
+        assert seen["kernels"] == saw["kernels"], (framework, precision)
 
 
 def test_the_threads_are_as_many_as_asked_for(conformance):

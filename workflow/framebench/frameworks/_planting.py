@@ -22,8 +22,8 @@ def built(adapter: ModuleType, change: Callable) -> list[Patch]:
     """An adapter that changes itself when it is built."""
     init = adapter.Trainer.__init__
 
-    def changed(self, *arguments: object) -> None:
-        init(self, *arguments)
+    def changed(self, *arguments: object, **options: object) -> None:
+        init(self, *arguments, **options)
         change(self)
 
     return [(adapter.Trainer, "__init__", changed)]
