@@ -60,9 +60,9 @@ all are.
 HEADING_OF_RUNS = """# Plants in the work: refused by certificate, run, or both
 
 Made by `PYTHONPATH=workflow python tests/planted_faults.py --runs FRAMEWORK/WORKLOAD … --output docs/planted-runs.md`
-in the test environment. What is done otherwise and where it is, are combined by `tests/integration/planted_runs.py`; each
-plant goes alone through the real adapter, once in a certificate and once in a run at the workload's batch size. What each
-of the two says is shown, or that it passed.
+in the test environment. `tests/integration/planted_runs.py` combines what is done otherwise with where that is done.
+Each plant goes alone through the real adapter, once in a certificate and once in a run at the workload's batch size.
+The table shows what each of the two says, or that it passed.
 
 """
 

@@ -182,7 +182,7 @@ def test_a_key_that_does_not_exist_is_refused_at_every_level(written, path, mess
 
 
 RULE = {"at_least": 5, "at_most": 20, "ci_half_width": 0.02}
-COUNT = "a whole number of at least 1"
+COUNT, ROUNDS = (f"a whole number from 1 to {most}" for most in (10**9, 1000))
 SECONDS = "a number of seconds of at least 0"
 
 
@@ -203,14 +203,14 @@ SECONDS = "a number of seconds of at least 0"
         ("matrix[0].batch_sizes", 128, "128 is not allowed; a list of at least one batch size"),
         ("matrix[0].batch_sizes", [], "an empty list is not allowed; a list of at least one batch size"),
         ("matrix[0].batch_sizes[2]", 32, "32 stands there twice"),
-        ("matrix[0].rounds", 0, f"0 is not allowed; {COUNT}"),
+        ("matrix[0].rounds", 0, f"0 is not allowed; {ROUNDS}"),
         (
             "matrix[0].rounds",
             2.5,
-            f"2.5 is not allowed; {COUNT}, or the keys at_least, at_most, ci_half_width and until",
+            f"2.5 is not allowed; {ROUNDS}, or the keys at_least, at_most, ci_half_width and until",
         ),
-        ("matrix[0].rounds", "5", f"'5' is text, which is not allowed; {COUNT}, or the keys at_least"),
-        ("matrix[0].rounds", [5, 20], f"a list is not allowed; {COUNT}, or the keys at_least"),
+        ("matrix[0].rounds", "5", f"'5' is text, which is not allowed; {ROUNDS}, or the keys at_least"),
+        ("matrix[0].rounds", [5, 20], f"a list is not allowed; {ROUNDS}, or the keys at_least"),
         ("matrix[0].precisions[0]", "fp32", "'fp32' is not allowed; float32, tf32, bfloat16 or float16"),
         ("matrix[0].precisions[0]", "tf32", "'tf32' is not offered by tensorflow on cpu; allowed: float32, bfloat16"),
         (
@@ -276,15 +276,15 @@ SECONDS = "a number of seconds of at least 0"
         ("confidence", 1, "1 is not allowed; a number between 0 and 1, such as 0.95"),
         ("confidence", 0, "0 is not allowed; a number between 0 and 1, such as 0.95"),
         ("confidence", float("nan"), "nan is not allowed; a number between 0 and 1, such as 0.95"),
-        ("protocol.seed", 1.5, "1.5 is not allowed; a whole number of at least 0"),
-        ("protocol.seed", -1, "-1 is not allowed; a whole number of at least 0"),
-        ("protocol.seed", "2018", "'2018' is text, which is not allowed; a whole number of at least 0"),
-        ("protocol.seed", None, "nothing is not allowed; a whole number of at least 0"),
+        ("protocol.seed", 1.5, "1.5 is not allowed; a whole number from 0 to 2^63 - 1"),
+        ("protocol.seed", -1, "-1 is not allowed; a whole number from 0 to 2^63 - 1"),
+        ("protocol.seed", "2018", "'2018' is text, which is not allowed; a whole number from 0 to 2^63 - 1"),
+        ("protocol.seed", None, "nothing is not allowed; a whole number from 0 to 2^63 - 1"),
         ("protocol.cores", "all", "'all' is not allowed; any or a list of at least one core number"),
         ("protocol.cores", 2, "2 is not allowed; any or a list of at least one core number"),
         ("protocol.cores", [], "an empty list is not allowed; any or a list of at least one core number"),
-        ("protocol.threads", 0, "0 is not allowed; auto or a whole number of at least 1"),
-        ("protocol.threads", "all", "'all' is not allowed; auto or a whole number of at least 1"),
+        ("protocol.threads", 0, "0 is not allowed; auto or a whole number from 1 to 1000000000"),
+        ("protocol.threads", "all", "'all' is not allowed; auto or a whole number from 1 to 1000000000"),
         (
             "protocol.threads",
             True,
@@ -307,12 +307,12 @@ SECONDS = "a number of seconds of at least 0"
         ("protocol.interleave", "always", "'always' is not allowed; auto or true or false"),
         ("protocol.interleave", 1, "1 is not allowed; auto or true or false"),
         ("protocol.interleave", None, "nothing is not allowed; auto or true or false"),
-        ("protocol.diagnosed_rounds", -1, "-1 is not allowed; a whole number of at least 0"),
-        ("protocol.diagnosed_rounds", 1.5, "1.5 is not allowed; a whole number of at least 0"),
+        ("protocol.diagnosed_rounds", -1, "-1 is not allowed; a whole number from 0 to 1000000000"),
+        ("protocol.diagnosed_rounds", 1.5, "1.5 is not allowed; a whole number from 0 to 1000000000"),
         (
             "protocol.diagnosed_rounds",
             True,
-            "true (in YAML also yes, on without quotes) is not allowed; a whole number of at least 0",
+            "true (in YAML also yes, on without quotes) is not allowed; a whole number from 0 to 1000000000",
         ),
         ("protocol.sampler_hz", 0, "0 is not allowed; a whole number from 1 to 100"),
         ("protocol.sampler_hz", 10_000, "10000 is not allowed; a whole number from 1 to 100"),
@@ -350,6 +350,17 @@ SECONDS = "a number of seconds of at least 0"
         ("results", "-rf", "'-rf' is not allowed; a folder"),
         ("results", 2018, "2018 is not allowed; a folder"),
         ("results", "config.yaml/x", "'config.yaml/x' cannot be a folder, because '"),
+        ("results", "workflow/results", "'workflow/results' is a folder of the project; allowed: results, or a folder"),
+        ("results", ".venvs", "'.venvs' is a folder of the project"),
+        ("results", str(catalogue.ROOT), f"'{catalogue.ROOT}' is a folder of all of this project"),
+        ("results", "/usr/local/results", "'/usr/local/results' is a folder of the system"),
+        ("results", "/home", "'/home' is a folder of the system"),
+        ("results", "a/" * 60 + "b", "the path has "),
+        ("results", "a" * 1000, "the path has "),
+        ("protocol.seed", 2**63, f"{2**63} is not allowed; a whole number from 0 to 2^63 - 1"),
+        ("data.samples", 10**7 + 1, "10000001 is not allowed; a whole number from 1 to 10000000"),
+        ("matrix[0].rounds", 1001, "1001 is not allowed; a whole number from 1 to 1000"),
+        ("protocol.blocks.count", 10**9 + 1, "1000000001 is not allowed; a whole number from 1 to 1000000000"),
     ],
 )
 def test_a_value_that_cannot_be_measured_is_refused(written, path, value, message, monkeypatch):
@@ -390,13 +401,13 @@ def test_the_readme_says_devices_as_they_must_be(written, monkeypatch):
         ({"ci_half_width": 1}, "ci_half_width: 1 is not allowed; a number between 0 and 1, such as 0.02"),
         ({"ci_half_width": 2}, "ci_half_width: 2 is not allowed; a number between 0 and 1, such as 0.02"),
         ({"ci_half_width": "2 %"}, "ci_half_width: '2 %' is text, which is not allowed; a number between 0 and 1"),
-        ({"at_least": 0}, f"at_least: 0 is not allowed; {COUNT}"),
+        ({"at_least": 0}, f"at_least: 0 is not allowed; {ROUNDS}"),
         (
             {"at_least": MIN_ROUNDS - 1},
             f"at_least: {MIN_ROUNDS - 1} is less than the {MIN_ROUNDS} rounds that an interval needs",
         ),
         ({"at_most": 4}, "at_most: 4 is less than at_least, 5"),
-        ({"at_most": 7.5}, f"at_most: 7.5 is not allowed; {COUNT}"),
+        ({"at_most": 7.5}, f"at_most: 7.5 is not allowed; {ROUNDS}"),
         ({"until": "decided"}, "until: stands beside ci_half_width; allowed: one of the two"),
         ({"until": "sure"}, "until: 'sure' is not allowed; decided"),
         ({"until": None}, "until: nothing is not allowed; decided"),

@@ -261,3 +261,17 @@ def test_a_field_that_contradicts_the_rest_of_its_record_is_told_with_file_and_f
         read_record(path)
     path.write_text(json.dumps(run(**FOLLOWS | {name: None}) if name != "images_per_s" else run(**FOLLOWS)))
     read_record(path)
+
+
+@pytest.mark.parametrize(
+    ("told", "as_shown"),
+    [
+        ("NVIDIA\x00 H100\x1b[31m", r"NVIDIA\x00 H100\x1b[31m"),
+        ("model \u202egpj.exe", r"model \u202egpj.exe"),
+        ("a\r\nb\x85c", "a\nb\nc"),
+        ("\ud800", r"\ud800"),
+        ("AMD EPYC™ 세대", "AMD EPYC™ 세대"),
+    ],
+)
+def test_what_would_not_be_seen_in_a_text_is_escaped(told, as_shown):
+    assert table([run(device_name=told)]).loc[0, "device_name"] == as_shown

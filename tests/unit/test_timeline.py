@@ -54,7 +54,7 @@ def drawn(language: str, run: dict, columns: dict):
     with warnings.catch_warnings(), drawing.style(words):
         warnings.simplefilter("error")
         figure = timeline.draw(run, columns, language=words, labels=LABELS)
-        drawing.check_glyphs(figure)
+        drawing.replace_glyphs(figure, words)
         beside_the_axis = {tick for axes in figure.axes for tick in axes.get_xticklabels()}
         for text in set(figure.findobj(Text)) - beside_the_axis:
             if text.get_text():

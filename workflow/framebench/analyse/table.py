@@ -1,6 +1,7 @@
 """Run records and tables in files: read and checked, written whole or not at all."""
 
 import json
+import unicodedata
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from framebench.analyse import machines
 from framebench.record import RUN, SCHEMA
 
 DTYPES = {"integer": "Int64", "number": "float64", "boolean": "boolean", "string": "str"}
+
+
+UNSEEN = ("Cc", "Cf", "Cs")  # Unicode's categories: control, format, surrogate
 
 
 class TableError(Exception):
@@ -130,6 +134,20 @@ def one_line(text: str, length: int) -> str:
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
+def shown(text: str) -> str:
+    """A text from a record as it can be shown: control characters and those that turn the direction are escaped.
+
+    Programs end lines in several ways, of which CSV readers take some for the end of the row: here all are \\n.
+    """
+    lines = "\n".join(text.splitlines())
+    return "".join(one if one == "\n" or unicodedata.category(one) not in UNSEEN else _escaped(one) for one in lines)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 128 else character.encode("ascii", "backslashreplace").decode()
+
+
 @cache
 def _schema() -> dict:
     return json.loads(SCHEMA.read_text(encoding="utf-8"))
@@ -156,8 +174,7 @@ def _columns() -> dict[str, str]:
 
 
 def _row(record: dict) -> dict:
-    # Programs end lines in several ways, of which CSV readers take some for the end of the row.
-    row = {name: "\n".join(value.splitlines()) if isinstance(value, str) else value for name, value in record.items()}
+    row = {name: shown(value) if isinstance(value, str) else value for name, value in record.items()}
     row["flags"] = ";".join(record.get("flags", []))
     if "blocks" in record:
         row["block_count"] = len(record["blocks"])

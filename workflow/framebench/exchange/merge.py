@@ -6,8 +6,9 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
@@ -17,8 +18,10 @@ from framebench.analyse.table import TableError, one_line, parsed, write_table
 from framebench.exchange import sealed
 from framebench.exchange.results import ROUNDS, evidence, is_certificate, is_run
 from framebench.exchange.sealed import ArchiveError
-from framebench.plan import matrix
+from framebench.frameworks import self_comparison
+from framebench.plan import catalogue, matrix
 from framebench.plan.config import Part
+from framebench.plan.knobs import Input
 from framebench.record import BLOCK, RUN, TYPES
 from framebench.record import record as complete
 
@@ -146,9 +149,26 @@ def _record(file: str, content: bytes) -> dict:
     """The whole record; ValueError where there is none, that of another place, or a number that no table holds."""
     _json(content)
     record = complete(**parsed(content))
+    of = record | {"framework": self_comparison.base(record["framework"])}
+    for name, values in known().items():
+        if of[name] not in values:
+            raise ValueError(one_line(f"{name} {of[name]!r} is not known here; known: {', '.join(values)}", 200))
     if file != matrix.RECORD.format(**record):
         raise ValueError("is the record of another run than its place says")
     return record
+
+
+@cache
+def known() -> dict[str, Sequence[str]]:
+    """By the field of a cell, what this version knows: what it does not, no table, figure or page could name."""
+    frameworks = catalogue.frameworks()
+    tracks = dict.fromkeys(track for one in frameworks for track in catalogue.adapter(one).tracks)
+    return {
+        "framework": frameworks,
+        "workload": catalogue.workloads(),
+        "track": tuple(tracks),
+        "input": get_args(Input),
+    }
 
 
 def _certificate(file: str, content: bytes) -> dict:

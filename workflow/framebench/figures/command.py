@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         values = given.read(options, figure.needs, figure.settings, typed=False)
         language = languages.load(options.language)
         with drawing.style(language):
-            drawing.save(draw(asked.name, values, language), options.output_svg, options.output_png)
+            drawing.save(draw(asked.name, values, language), options.output_svg, options.output_png, language)
     except (ValueError, OSError, ModuleNotFoundError, catalogue.AdapterError, TableError) as error:
         raise SystemExit(f"error: {error}") from error
 

@@ -360,12 +360,12 @@ def _rounds(measurements: pd.DataFrame) -> str:
     return f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()}–{counts.max()}"
 
 
-def save(figure: Figure, svg: Path, png: Path) -> None:
+def save(figure: Figure, svg: Path, png: Path, language: Language) -> None:
     """Write `figure` as SVG (text as paths) and PNG; the same figure gives the same bytes.
 
-    GlyphError as check_glyphs has it.
+    GlyphError as replace_glyphs has it.
     """
-    check_glyphs(figure)
+    replace_glyphs(figure, language)
     # The layout is made by now; the last digits of its solver differ from one drawing to the next.
     figure.set_layout_engine("none")
     for axes in figure.axes:
@@ -374,18 +374,24 @@ def save(figure: Figure, svg: Path, png: Path) -> None:
     figure.savefig(png)
 
 
-def check_glyphs(figure: Figure) -> None:
-    """GlyphError where a text holds a character that none of the fonts that would draw it has."""
+def replace_glyphs(figure: Figure, language: Language) -> None:
+    """Put a question mark for every character that none of the fonts that would draw it has.
+
+    A device may have any name. GlyphError where the character is one of the language's own texts.
+    """
     figure.draw_without_rendering()  # makes the tick labels
     for text in figure.findobj(Text):
         characters = _characters(tuple(text.get_fontfamily()), text.get_fontweight())
-        for character in text.get_text():
-            if character != "\n" and character not in characters:
+        missing = [one for one in text.get_text() if one != "\n" and one not in characters]
+        for character in missing:
+            if character in language.characters:
                 fonts = ", ".join(text.get_fontfamily())
                 raise GlyphError(
                     f"no glyph for {character!r} (U+{ord(character):04X}) in {fonts}; "
                     f"it stands in the text {text.get_text()!r}"
                 )
+        if missing:
+            text.set_text(text.get_text().translate({ord(one): "?" for one in missing}))
 
 
 @cache

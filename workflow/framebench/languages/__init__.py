@@ -34,6 +34,11 @@ class Language:
         """Font families in the order in which a glyph is looked for."""
         return self.texts["fonts"]
 
+    @property
+    def characters(self) -> set[str]:
+        """Every character of its texts."""
+        return set(yaml.safe_dump(self.texts, allow_unicode=True))
+
     def workload(self, name: str) -> str:
         """Title of a workload; its name where the language has no title for it."""
         return self.texts["workloads"].get(name, name)

@@ -35,8 +35,11 @@ class Allowed:
         return {**handler(schema), "allowed": self.words}
 
 
-Count = Annotated[int, Allowed("a whole number of at least 1", ge=1)]
-CountOrNone = Annotated[int, Allowed("a whole number of at least 0", ge=0)]
+# Far above what anyone asks for, and below what a table, a random generator or a file's name can hold.
+MOST = 10**9
+Count = Annotated[int, Allowed(f"a whole number from 1 to {MOST}", ge=1, le=MOST)]
+CountOrNone = Annotated[int, Allowed(f"a whole number from 0 to {MOST}", ge=0, le=MOST)]
+Seed = Annotated[int, Allowed("a whole number from 0 to 2^63 - 1", ge=0, le=2**63 - 1)]
 Flag = Annotated[bool, Allowed("true or false")]
 Seconds = Annotated[float, Allowed("a number of seconds of at least 0", ge=0)]
 SomeSeconds = Annotated[float, Allowed("a number of seconds above 0", gt=0)]
@@ -76,7 +79,7 @@ class Blocks:
 class Protocol:
     """The way a cell is measured."""
 
-    seed: CountOrNone
+    seed: Seed
     """Draws the order of the runs, the initial weights, what is synthetic and which reviews come first."""
     cores: tuple[int, ...] | None
     """Cores that the measuring process is pinned to; None where it may use any."""

@@ -52,9 +52,10 @@ def main() -> None:
         observe(request, turns, observed)
     except Exception as error:
         traceback.print_exc()
-        out_of_memory = isinstance(error, MemoryError)
+        # What the C++ library says for every framework, whatever that makes of it.
+        out_of_memory = isinstance(error, MemoryError) or "std::bad_alloc" in str(error)
         if "framework_version" in observed:
-            out_of_memory = frameworks.load(request.cell.framework).out_of_memory(error)
+            out_of_memory |= frameworks.load(request.cell.framework).out_of_memory(error)
         observed["status"] = "out_of_memory" if out_of_memory else "failed"
         observed["reason"] = f"{type(error).__name__}: {' '.join(str(error).split())[:REASON_LENGTH]}"
     observed |= {"waiting_s": turns.waiting_s, "waiting_cpu_s": turns.waiting_cpu_s}

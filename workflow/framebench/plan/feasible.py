@@ -21,6 +21,15 @@ from framebench.plan.knobs import (
 )
 from framebench.plan.refusals import instead
 
+# Below it lie the folders of a record, some 100 characters; file systems end at 4096, some before.
+LONGEST_PATH, DEEPEST_PATH = 1000, 51
+OF_PROJECT = (
+    *("workflow", "envs", "docs", "tests", "presets", "profiles", "studies"),
+    *(".git", ".github", ".ci", ".venvs", ".snakemake"),
+)
+OF_SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr")
+SHARED_MEMORY = ("/", "dev", "shm")
+
 
 def problems(knobs: Knobs) -> Iterator[str]:
     """Everything wrong with a configuration; what stands behind a problem may rely on its absence."""
@@ -42,11 +51,30 @@ def problems(knobs: Knobs) -> Iterator[str]:
 
 def _results_problems(results: str) -> Iterator[str]:
     folder = Path(results).absolute()
+    if len(str(folder)) > LONGEST_PATH or len(folder.parts) > DEEPEST_PATH:
+        yield (
+            f"results: the path has {len(str(folder))} characters and {len(folder.parts) - 1} folders; allowed: at "
+            f"most {LONGEST_PATH} and {DEEPEST_PATH - 1}, as records lie deeper"
+        )
+        return
+    if owner := _owner(folder):
+        yield f"results: {results!r} is a folder of {owner}; allowed: results, or a folder of its own anywhere else"
+        return
     existing = next(parent for parent in (folder, *folder.parents) if os.access(parent, os.F_OK))
     if not existing.is_dir():
         yield f"results: {results!r} cannot be a folder, because {str(existing)!r} is a file"
     elif not os.access(existing, os.W_OK | os.X_OK):
         yield f"results: {results!r} cannot be written, because {str(existing)!r} is read-only for you"
+
+
+def _owner(folder: Path) -> str | None:
+    """Whose folder it is, where it is none for results."""
+    if folder in (catalogue.ROOT, *catalogue.ROOT.parents):
+        return "all of this project"
+    if catalogue.ROOT in folder.parents:
+        return "the project" if folder.relative_to(catalogue.ROOT).parts[0] in OF_PROJECT else None
+    top = folder.parts[1]
+    return "the system" if len(folder.parts) == 2 or (top in OF_SYSTEM and folder.parts[:3] != SHARED_MEMORY) else None
 
 
 def _name_problems(knobs: Knobs) -> Iterator[str]:

@@ -46,6 +46,9 @@ DISTINCT = (AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": T
 Distinct = Annotated[tuple[T, ...], Field(min_length=1), *DISTINCT]
 
 Name = Annotated[str, Allowed("a name, in quotes where YAML would read it as something else")]
+MOST_ROUNDS, MOST_SAMPLES = 1000, 10**7
+RoundCount = Annotated[int, Allowed(f"a whole number from 1 to {MOST_ROUNDS}", ge=1, le=MOST_ROUNDS)]
+SampleCount = Annotated[int, Allowed(f"a whole number from 1 to {MOST_SAMPLES}", ge=1, le=MOST_SAMPLES)]
 Share = Annotated[float, Allowed("a number between 0 and 1, such as 0.95", gt=0, lt=1)]
 Margin = Annotated[float, Allowed("a number between 0 and 1, such as 0.10", gt=0, lt=1)]
 Minutes = Annotated[float, Allowed("a number of minutes above 0, such as 5", gt=0)]
@@ -142,9 +145,9 @@ class Rounds:
     Where a number of rounds was given, both limits are that number and there is no rule.
     """
 
-    at_least: Count
+    at_least: RoundCount
     """Rounds that every cell gets, and from which the need for more is computed."""
-    at_most: Count
+    at_most: RoundCount
     """Most rounds that a cell may get."""
     ci_half_width: Annotated[float | None, Written(HalfWidth, lambda share: share)] = None
     """Half the width of a ratio's interval that the rounds are to reach, as a share of the ratio: 0.02 is 2 %."""
@@ -176,7 +179,7 @@ class Entry:
     """Where a step's batch comes from, the device's memory or the host's."""
     batch_sizes: Distinct[Count]
     """Images per step."""
-    rounds: Annotated[Rounds, Written(Count | Rounds, Rounds.of)]
+    rounds: Annotated[Rounds, Written(RoundCount | Rounds, Rounds.of)]
     """Fresh processes per cell, as a number or as a rule."""
 
 
@@ -186,7 +189,7 @@ class Images:
 
     source: Literal["synthetic", "cifar-10"]
     """Where the images come from."""
-    samples: Count
+    samples: SampleCount
     """Images in one epoch."""
     archive: Archive
     """Path of cifar-10-binary.tar.gz; null downloads it."""
@@ -203,7 +206,7 @@ class Reviews:
 
     source: Literal["synthetic", "imdb"]
     """Where the reviews come from."""
-    samples: Count
+    samples: SampleCount
     """Reviews in one epoch."""
     archive: Archive
     """Path of aclImdb_v1.tar.gz; null downloads it."""
@@ -218,7 +221,7 @@ class Reviews:
 class LargeImages:
     """The images of 224×224 pixels."""
 
-    samples: Count
+    samples: SampleCount
     """Images in one epoch."""
 
     kind: ClassVar[str] = "large-images"
@@ -264,7 +267,7 @@ class AgainstItself:
     """A folder of workflow/framebench/workloads/."""
     batch_sizes: Distinct[Count]
     """Images per step, one cell each."""
-    rounds: Count
+    rounds: RoundCount
     """Fresh processes per cell and side."""
     more_work_every: Count
     """Steps after which the handicapped side takes one more, which it does not count."""
