@@ -8,7 +8,7 @@ import yaml
 
 from conftest import PROJECT, TINY, Workspace, append, copy_of, made_once
 from framebench.plan import catalogue
-from planted_faults import TRAINING, Outcome, declared, outcomes, plant, prepare
+from planted_faults import TRAINING, Outcome, declared, outcomes, plant, prepare, try_plants
 
 pytestmark = pytest.mark.test
 
@@ -118,6 +118,33 @@ def test_each_kind_of_check_refuses_its_fault(of_each_kind):
 def test_every_planted_fault_is_refused_and_named_by_what_differs_first(of_framework):
     assert {one.fault for one in of_framework} - {"none"}
     assert_refused(of_framework)
+
+
+# What no certificate sees, as its batches are small and its steps few: of each kind one.
+SEEN_IN_RUNS = (
+    "half of the batch twice, above batch 16",
+    "labels off by one, with input device above batch 16",
+    "the first ten batches again, everywhere",
+    "a step told as two, from step 15 on",
+    "no step kept, from step 15 on",
+    "learning rate 3 % higher, in float32 above batch 16",
+    "no momentum, above batch 16",
+    "bfloat16, above batch 16",
+    "twice the threads, above batch 16",
+)
+
+
+@pytest.mark.all
+@pytest.mark.parametrize("framework", groups(DEFAULT))
+def test_what_is_done_otherwise_in_a_run_alone_is_refused_there(framework, every_environment, problem, tmp_path):
+    for path in problem("article-cnn").iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    found = {one.plant: one for one in try_plants(tmp_path, framework, "article-cnn", ["none", *SEEN_IN_RUNS])}
+    assert found.keys() == {"none", *SEEN_IN_RUNS}
+    assert {one.certificate for one in found.values()} == {None}
+    assert found["none"].run is None
+    for name in SEEN_IN_RUNS:
+        assert found[name].run, name
 
 
 @pytest.mark.all
