@@ -23,7 +23,7 @@ from planted import observed
 from framebench import frameworks
 from framebench.certify import observe
 from framebench.frameworks._planting import Patch
-from framebench.measure import worker
+from framebench.measure import story, worker
 from framebench.measure.request import Request
 
 NONE = "none"
@@ -161,15 +161,15 @@ class Turns:
         return 0 if before else 3
 
 
-def run(request: Request) -> dict[str, Any]:
-    """Record fields of the run, as the measuring process leaves them."""
+def run(request: Request, kept: Path) -> dict[str, Any]:
+    """Record fields of the run, as the measuring process leaves them, and as they are judged."""
     seen: dict[str, Any] = {"status": "ok", "flags": []}
     try:
-        worker.observe(request, Turns(), seen)  # type: ignore[arg-type]
+        worker.observe(request, Turns(), seen, kept)  # type: ignore[arg-type]
     except Exception as error:
         traceback.print_exc()
-        seen |= {"status": "failed", "reason": str(error)}
-    return seen
+        return seen | {"status": "failed", "reason": str(error)}
+    return seen | story.judged(request, kept)[0] if seen["status"] == "ok" else seen
 
 
 def main() -> None:
@@ -191,7 +191,7 @@ def main() -> None:
         with ExitStack() as planted:
             for replaced in changes:
                 planted.enter_context(patch.object(*replaced))
-            found = run(request)
+            found = run(request, folder / story.FILE)
         (folder / f"{framework}-{name}.json").write_text(json.dumps(found, default=float))
 
 

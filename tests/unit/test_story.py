@@ -2,21 +2,23 @@
 
 import json
 from itertools import count
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
+from framebench import workloads
 from framebench.certify import reference, story
 from framebench.certify.arithmetic import Arithmetic
 from framebench.measure.pace import MoreWork, Pace
 from framebench.measure.protocol import few_steps
-from framebench.measure.story import NOT_TOLD, Story
+from framebench.measure.story import NOT_TOLD, Kept, judged
 from framebench.workloads.layers import SGD, Adam, Conv, Dense, Dropout, Flatten, MaxPool, Workload
 from requested import PROTOCOL, request
 
 pytestmark = pytest.mark.check
 
-BATCH_SIZE, BATCHES = 32, 30
+BATCH_SIZE, BATCHES = 32, 31
 LAYERS = (
     Conv("conv1", 8, 3, "same"),
     MaxPool(2),
@@ -183,7 +185,7 @@ def run(data, folder, plant, of, more_work_every=None):
     story.write(folder / "story.npz", facts, arrays)
     asked = request(data=str(data), story=str(folder / "story.npz"), batch_size=BATCH_SIZE)
     trainer, outputs = Numpy(of, weights, data, plant), []
-    told = Story(trainer, asked, of, weights=weights, outputs=outputs)
+    told = Kept(trainer, asked, of, weights=weights, outputs=outputs)
     protocol = few_steps(PROTOCOL)
     pace = Pace(protocol.warmup, protocol.blocks, Turns(), 0, story=told)
     listener = MoreWork(pace, more_work_every) if more_work_every else pace
@@ -194,7 +196,9 @@ def run(data, folder, plant, of, more_work_every=None):
         trainer.infer(listener, outputs.append)
     if told.batches_without_dropout:
         told.look_without_dropout(Numpy(of, weights, data, plant, dropout=False))
-    return told.judged()
+    told.save(folder / "kept.npz")
+    with patch.object(workloads, "load", lambda name: of):
+        return judged(asked, folder / "kept.npz")
 
 
 class Turns:
@@ -273,10 +277,12 @@ def test_what_comes_out_of_inference_is_held_against_the_reference(data, tmp_pat
 def test_a_net_that_the_reference_cannot_train_is_flagged(data, tmp_path):
     story.write(tmp_path / "story.npz", {"failed": "the reference cannot"}, {})
     asked = request(data=str(data), story=str(tmp_path / "story.npz"), batch_size=BATCH_SIZE)
-    told = Story(None, asked, workload(), weights={}, outputs=[])  # type: ignore[arg-type]
+    told = Kept(None, asked, workload(), weights={}, outputs=[])  # type: ignore[arg-type]
     told.look(1)
     assert told.begin_anew(10, 1) == 0
-    assert told.judged() == ({"story": []}, [NOT_TOLD])
+    told.save(tmp_path / "kept.npz")
+    assert judged(asked, tmp_path / "kept.npz") == ({"story": []}, [NOT_TOLD])
+    assert judged(asked, tmp_path / "none.npz") == ({"story": []}, [NOT_TOLD])
 
 
 def test_size_and_share_of_an_update_tell_its_distance():

@@ -5,6 +5,7 @@ from collections import deque
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -118,7 +119,7 @@ def test_the_loss_of_a_trial_whose_memory_is_at_its_end_is_not_looked_at(
     asked = replace(request(batch_size=6, data=str(tmp_path / "data.npz"), weights_only=weights_only), protocol=FEW)
     observed: dict[str, object] = {"status": "ok", "flags": []}
     turns = AllAtOnce()
-    worker.observe(asked, turns, observed)  # type: ignore[arg-type]
+    worker.observe(asked, turns, observed, tmp_path / "kept.npz")  # type: ignore[arg-type]
     assert [state.split()[0] for state in turns.states] == ["built", "warm", "timed"]
     assert 2 - len(losses) == looked_at
     assert observed.get("kernels") is None
@@ -208,7 +209,7 @@ def test_in_inference_the_last_output_is_looked_at_and_no_loss(diagnosis):
 
 def test_the_environment_must_be_the_one_that_was_asked_for(tmp_path):
     with pytest.raises(RuntimeError, match=f"^{tmp_path}: this is not the environment of the interpreter"):
-        worker.observe(request(environment=str(tmp_path)), AllAtOnce(), {})  # type: ignore[arg-type]
+        worker.observe(request(environment=str(tmp_path)), AllAtOnce(), {}, tmp_path)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("uuid", "device"), [(None, "cpu"), ("GPU-00000001", "cuda")])
@@ -236,7 +237,7 @@ def test_the_framework_is_told_to_use_the_gpu_that_the_run_was_given(uuid, devic
     monkeypatch.setattr(nvml, "used_mib", lambda uuid: {"GPU-00000001": 480.5}[uuid])
     observed: dict = {}
     with pytest.raises(ValueError, match=f"^built on {device}$"):
-        worker.observe(request(uuid=uuid), AllAtOnce(), observed)  # type: ignore[arg-type]
+        worker.observe(request(uuid=uuid), AllAtOnce(), observed, Path("none"))  # type: ignore[arg-type]
     assert done == [(1, "float32", device)]
     # Of the context alone: read after the framework's first number and before the model.
     assert observed.get("gpu_started_mib") == (480.5 if uuid else None)

@@ -14,6 +14,7 @@ from typing import Any
 
 from framebench import __version__, record
 from framebench.derived import AT_WORK, STARTING
+from framebench.measure import story
 from framebench.measure.devices import cpu, nvml, samples
 from framebench.measure.devices.sampling import Sampling
 from framebench.measure.process import Process
@@ -128,6 +129,8 @@ class Run:
             self._observed = {"status": "timeout", "reason": reason}
         else:
             self._observed = seen_by(code, self._seen, self.member.log, limited=bool(request.host_memory_mib))
+        if request.story and self._observed["status"] == "ok":
+            self._judge_work()
         blocks = self._observed.get("blocks", [])
         for block, place in zip(blocks, self.places, strict=False):
             block["place"] = place
@@ -143,6 +146,15 @@ class Run:
                     self._flags += shared(request.uuid, process.pid)
             except nvml.NvmlError as error:
                 self._observed |= {"status": "failed", "reason": without_card(request.uuid, error)}
+
+    def _judge_work(self) -> None:
+        """Hold what the process kept against the reference, now that it is no more."""
+        try:
+            seen, flags = story.judged(self.request, self._seen.with_name(story.FILE))
+        except ValueError as error:
+            seen, flags = {"status": "invalid", "reason": f"what it did cannot be told: {error}"}, []
+        self._observed |= seen
+        self._flags += flags
 
     def kill(self) -> None:
         """End everything that it started."""

@@ -28,7 +28,7 @@ from framebench.measure import allocator, ceiling, die_with, footprint, split
 from framebench.measure.devices import cpu, cuda, nvml
 from framebench.measure.pace import MoreWork, Pace, Timeline
 from framebench.measure.request import Request
-from framebench.measure.story import Story
+from framebench.measure.story import FILE, Kept
 from framebench.measure.turns import BUILT, Turns
 from framebench.workloads.layers import Workload, parameters
 
@@ -49,7 +49,7 @@ def main() -> None:
     try:
         if request.host_memory_mib:
             cpu.limit_memory(request.host_memory_mib)
-        observe(request, turns, observed)
+        observe(request, turns, observed, Path(sys.argv[3]).with_name(FILE))
     except Exception as error:
         traceback.print_exc()
         # What the C++ library says for every framework, whatever that makes of it.
@@ -70,8 +70,11 @@ def timed(observed: dict[str, Any], name: str) -> Iterator[None]:
     observed[name] = observed.get(name, 0.0) + time.perf_counter() - start
 
 
-def observe(request: Request, turns: Turns, observed: dict[str, Any]) -> None:
-    """Measure what `request` asks for and put record fields into `observed` as they become known."""
+def observe(request: Request, turns: Turns, observed: dict[str, Any], kept: Path) -> None:
+    """Measure what `request` asks for and put record fields into `observed` as they become known.
+
+    `kept`: the file for what the supervisor holds against the reference.
+    """
     workload = workloads.load(request.cell.workload)
     weights = workload.initial_weights(request.protocol.seed)
     adapter, trainer, device = built(request, workload, weights, observed)
@@ -88,7 +91,7 @@ def observe(request: Request, turns: Turns, observed: dict[str, Any]) -> None:
     turns.wait(BUILT)
     outputs: deque[np.ndarray] = deque(maxlen=1)
     with timed(observed, "check_s"):
-        story = Story(trainer, request, workload, weights=weights, outputs=outputs) if request.story else None
+        story = Kept(trainer, request, workload, weights=weights, outputs=outputs) if request.story else None
     observed |= measure(trainer, request, workload, turns, outputs=outputs, story=story)
     with timed(observed, "check_s"):
         observed |= checked(trainer, request, workload, weights=weights, first_batch=first_batch, outputs=outputs)
@@ -97,13 +100,11 @@ def observe(request: Request, turns: Turns, observed: dict[str, Any]) -> None:
     if story and story.batches_without_dropout and request.diagnosis:
         with timed(observed, "diagnosis_s"):
             look_without_dropout(story, adapter, request, workload=workload, weights=weights, device=device)
-    if story:
-        with timed(observed, "check_s"):
-            add(observed, *story.judged())
     if not request.weights_only:
         with timed(observed, "diagnosis_s"):
             add(observed, *looked_into(trainer, adapter, request, workload=workload, batch=first_batch, device=device))
     if story:
+        story.save(kept)
         observed["check_s"] += story.looked_s
 
 
@@ -163,7 +164,7 @@ def measure(
     turns: Turns,
     *,
     outputs: deque[np.ndarray],
-    story: Story | None,
+    story: Kept | None,
 ) -> dict[str, Any]:
     """Train, or infer, as `request` asks for; record fields on the time and the memory that it took.
 
@@ -280,7 +281,7 @@ def kernels_seen(inspector: Inspector, images: np.ndarray, device: str) -> tuple
 
 
 def look_without_dropout(
-    story: Story, adapter: Adapter, request: Request, *, workload: Workload, weights: Weights, device: str
+    story: Kept, adapter: Adapter, request: Request, *, workload: Workload, weights: Weights, device: str
 ) -> None:
     """Let the story look at the first steps of another trainer like the one that is measured, whose dropout is off."""
     cell, batches = request.cell, story.batches_without_dropout
