@@ -151,6 +151,21 @@ def test_a_record_in_the_place_of_another_is_named(tmp_path):
     assert all("another run than its place says" in one for one in reasons(whole))
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("framework", "mxnet"), ("workload", "my-net"), ("track", "heroic"), ("input", "tape"), ("framework", "\u202emx")],
+)
+def test_a_record_of_what_is_not_known_here_is_named_and_the_rest_is_merged(tmp_path, field, value):
+    left(tmp_path / "a")
+    for record in runs(MACHINE, pytorch=[100.0]):
+        changed = record | {field: value}
+        write(tmp_path / "a" / matrix.RECORD.format(**changed), changed)
+    whole = together(tmp_path / "a")
+    assert len(whole.records) == 6
+    (row,) = whole.left_out
+    assert row["reason"].startswith(f"{field} {value!r} is not known here; known: ")
+
+
 def test_a_damaged_archive_and_a_part_that_is_not_there_are_named(tmp_path):
     part = left(tmp_path / "a")
     content = bytearray(packed(part, tmp_path / "a.zip").read_bytes())
