@@ -60,8 +60,8 @@ def main() -> None:
         observed["reason"] = f"{type(error).__name__}: {' '.join(str(error).split())[:REASON_LENGTH]}"
     observed |= {"waiting_s": turns.waiting_s, "waiting_cpu_s": turns.waiting_cpu_s}
     Path(sys.argv[3]).write_text(json.dumps(observed))
-    # All is told. To take everything down again costs each process of a round some seconds, and TensorFlow's now and then
-    # 20, 40 or 80.
+    # All is told. To take everything down again costs each process of a round some seconds, and one of TensorFlow now
+    # and then 20, 40 or 80.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
