@@ -15,7 +15,7 @@ from conftest import PROJECT
 from framebench import languages
 from framebench.analyse import aa, command
 from framebench.analyse.tables import of_campaign, tables
-from framebench.exchange.results import is_certificate, is_run, is_tuning
+from framebench.exchange.results import ROUNDS, is_certificate, is_run, is_tuning
 from framebench.exchange.sealed import unpacked
 from framebench.frameworks import self_comparison
 from framebench.plan import matrix
@@ -83,7 +83,8 @@ def recomputed(tmp_path_factory):
             (results / name).write_bytes(content)
         plan = results / "plan.txt"
         plan.write_text("".join(f"{results / matrix.RECORD.format(**record)}\n" for record in records(folder)))
-        files = {"records": [plan], "rounds": [], "certificates": [results / name for name in sorted(proofs)]}
+        ruled = [results / ROUNDS] if ROUNDS in inside else []
+        files = {"records": [plan], "rounds": ruled, "certificates": [results / name for name in sorted(proofs)]}
         # Each table after those that it is made of.
         waiting = of_campaign() if folder in SETS else list(OF_AA)
         while waiting:

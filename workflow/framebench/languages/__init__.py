@@ -1,5 +1,6 @@
 """The words of page, figures and verdict: one YAML file per language beside this module, found by its name."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ class Language:
     @property
     def characters(self) -> set[str]:
         """Every character of its texts."""
-        return set(yaml.safe_dump(self.texts, allow_unicode=True))
+        return set(json.dumps(self.texts, ensure_ascii=False))
 
     def workload(self, name: str) -> str:
         """Title of a workload; its name where the language has no title for it."""
