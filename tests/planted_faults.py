@@ -63,6 +63,8 @@ Made by `PYTHONPATH=workflow python tests/planted_faults.py --runs FRAMEWORK/WOR
 in the test environment. `tests/integration/planted_runs.py` combines what is done otherwise with where that is done.
 Each plant goes alone through the real adapter, once in a certificate and once in a run at the workload's batch size.
 The table shows what each of the two says, or that it passed.
+A plant in later batches alone is seen in a run where the batch that comes after the timed steps is one of those: here
+it is one of 31, in a campaign one of hundreds.
 
 """
 

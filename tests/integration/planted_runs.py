@@ -119,7 +119,8 @@ def plants(adapter: ModuleType) -> Iterator[tuple[str, list[Patch]]]:
     """Every plant by its name."""
     yield NONE, []
     for where, at in WHERE.items():
-        for what in (*FED, *BUILT, *PACED):
+        # A trainer does not know its input before it is fed.
+        for what in (*FED, *PACED) if "input" in where else (*FED, *BUILT, *PACED):
             yield f"{what}, {where}", patches(adapter, what, at)
     for what in (*FED, *PACED):
         yield f"{what}, from step {LATER} on", patches(adapter, what, WHERE["everywhere"], LATER)
