@@ -120,7 +120,7 @@ def test_every_planted_fault_is_refused_and_named_by_what_differs_first(of_frame
     assert_refused(of_framework)
 
 
-# What no certificate sees, as its batches are small and its steps few: of each kind one.
+# One plant of each kind that no certificate sees, as its batches are small and its steps few.
 SEEN_IN_RUNS = (
     "half of the batch twice, above batch 16",
     "labels off by one, with input device above batch 16",

@@ -77,7 +77,7 @@ class Numpy:
 
 
 class Honest:
-    """What a plant may change, as it should be."""
+    """Everything that a plant may change, as it should be."""
 
     drops = True
 
@@ -290,7 +290,7 @@ def test_size_and_share_of_an_update_tell_its_distance():
     found = story.numbers({"a": np.array([3.0, 5.0]), "b": np.zeros(2)}, exact)
     assert found["a"] == pytest.approx((34**0.5 / 5, 29 / 25))
     assert set(found) == {"a", story.ALL} and story.distance(*found["a"]) == pytest.approx(1 / 5)
-    # What the reference does not change counts among all.
+    # A weight that the reference leaves as it was counts among all.
     moved = story.numbers({"a": exact["a"], "b": np.array([5.0, 0.0])}, exact)
     assert story.distance(*moved[story.ALL]) == pytest.approx(1.0)
 

@@ -214,7 +214,7 @@ def test_another_file_is_no_table(tmp_path, content):
 
 
 BLOCKS = [{"t0_ns": 0, "t1_ns": 2 * 10**9, "steps": 10}, {"t0_ns": 2 * 10**9, "t1_ns": 6 * 10**9, "steps": 10}]
-# Of batches of 32: 160 and 80 images a second.
+# With batches of 32, these are 160 and 80 images a second.
 FOLLOWS = {
     "blocks": BLOCKS,
     "images_per_s": 120.0,
