@@ -19,7 +19,7 @@ from framebench import frameworks, workloads
 from framebench.certify import reference
 from framebench.certify.arithmetic import Arithmetic
 from framebench.frameworks.contract import Framework, furthest
-from framebench.measure import ceiling, split, worker
+from framebench.measure import ceiling, checks, split
 from framebench.plan import catalogue
 from framebench.workloads.layers import Dropout
 
@@ -158,7 +158,7 @@ def of_inference(framework, workload):
             "first": taken[0][0].tolist(),
             "varies": bool((taken[0] != taken[1]).any()),
             "allocator": trainer.allocator_peaks_mib(),
-            "outcome": worker.outcome_of_inference(trainer, workload, taken[-1], precision),
+            "outcome": checks.outcome_of_inference(trainer, workload, taken[-1], precision),
             "ceiling": small_ceiling(framework, trainer),
         }
     trainer, taken, _ = inferred("float32", "host")
@@ -173,7 +173,7 @@ def of_inference(framework, workload):
 
     def without_casts():
         trainer = adapter.Trainer(workload, weights, 1, 1, "bfloat16")
-        return worker.outcome_of_inference(trainer, workload, taken[-1], "bfloat16")
+        return checks.outcome_of_inference(trainer, workload, taken[-1], "bfloat16")
 
     seen["planted"] = planted(framework, without_casts)
     return seen
@@ -256,7 +256,7 @@ def of_training(framework, name, workload):
             "stored": sorted({str(array.dtype) for array in trainer.weights().values()}),
             "moved": moved(trainer),
             "allocator": trainer.allocator_peaks_mib(),
-            "outcome": worker.outcome(trainer, workload, weights, batch, precision),
+            "outcome": checks.outcome(trainer, workload, weights, batch, precision),
             "kernels": framework.inspector.Inspector(trainer).kernels(batch[0]),
             "step_flops": framework.inspector.Inspector(trainer).counted_step_flops(*batch),
             "ceiling": small_ceiling(framework, trainer),
@@ -265,7 +265,7 @@ def of_training(framework, name, workload):
 
     def without_casts():
         trainer = adapter.Trainer(workload, weights, BATCH_SIZE, 1, "bfloat16")
-        return worker.outcome(trainer, workload, weights, batch, "bfloat16")
+        return checks.outcome(trainer, workload, weights, batch, "bfloat16")
 
     seen["planted"] = planted(framework, without_casts)
     return seen

@@ -192,7 +192,7 @@ def main() -> None:
         with ExitStack() as planted:
             for replaced in changes:
                 planted.enter_context(patch.object(*replaced))
-            found = run(request, folder / story.FILE)
+            found = run(request, folder / story.FOLDER)
         (folder / f"{framework}-{name}.json").write_text(json.dumps(found, default=float))
 
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from framebench import record, workloads
 from framebench.analyse import command as analyse_command
 from framebench.analyse import failures
-from framebench.measure import command, largest, supervisor, worker
+from framebench.data.batches import whole_batches
+from framebench.measure import command, largest, supervisor
 from framebench.measure.devices import cpu
 from framebench.measure.largest import RESOLUTION, Found, Trial, search
 from framebench.measure.protocol import few_steps
@@ -212,9 +213,9 @@ def test_images_come_again_where_they_do_not_fill_the_batches(tmp_path):
     images = np.arange(5 * 2 * 2 * 3, dtype=np.uint8).reshape(5, 2, 2, 3)
     np.savez(tmp_path / "data.npz", samples=images, labels=np.arange(5))
     article, data = workloads.load("article-cnn"), tmp_path / "data.npz"
-    assert worker.whole_batches(article, data, 2)[1].tolist() == [0, 1, 2, 3]
-    assert worker.whole_batches(article, data, 2, batches=1)[1].tolist() == [0, 1]
-    repeated, labels = worker.whole_batches(article, data, 12, batches=1)
+    assert whole_batches(article, data, 2)[1].tolist() == [0, 1, 2, 3]
+    assert whole_batches(article, data, 2, batches=1)[1].tolist() == [0, 1]
+    repeated, labels = whole_batches(article, data, 12, batches=1)
     assert labels.tolist() == [0, 1, 2, 3, 4] * 2 + [0, 1]
     assert repeated.dtype == np.float32
     assert np.array_equal(repeated[10:], repeated[:2])

@@ -10,9 +10,11 @@ import pytest
 from framebench import workloads
 from framebench.certify import reference, story
 from framebench.certify.arithmetic import Arithmetic
+from framebench.data.batches import batch
+from framebench.measure.looks import Looks
 from framebench.measure.pace import MoreWork, Pace
 from framebench.measure.protocol import few_steps
-from framebench.measure.story import NOT_TOLD, Kept, judged
+from framebench.measure.story import NOT_TOLD, judged
 from framebench.workloads.layers import SGD, Adam, Conv, Dense, Dropout, Flatten, MaxPool, Workload
 from requested import PROTOCOL, request
 
@@ -50,7 +52,7 @@ class Numpy:
         return {name: array.copy() for name, array in self.now.items()}
 
     def batch(self, number: int):
-        return story.batch(self.workload, self.data, BATCH_SIZE, number)
+        return batch(self.workload, self.data, BATCH_SIZE, number)
 
     def train(self, pace) -> None:
         for taken in count():
@@ -163,6 +165,16 @@ class OutputOfHalf(Honest):
         return np.concatenate([output[: len(output) // 2]] * 2)
 
 
+class TwoOutputsAlike(Honest):
+    """Two of them, which the reference does not compute beyond the first batch."""
+
+    calls = 0
+
+    def output(self, output):
+        self.calls += 1
+        return output if self.calls == 1 else np.concatenate([output[:7], output[6:7], output[8:]])
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     generator = np.random.default_rng(1)
@@ -178,14 +190,14 @@ def run(data, folder, plant, of, more_work_every=None):
     """Record fields and flags of a run with this plant."""
     weights = of.initial_weights(PROTOCOL.seed)
 
-    def batch(number):
-        return story.batch(of, data, BATCH_SIZE, number)
+    def of_number(number):
+        return batch(of, data, BATCH_SIZE, number)
 
-    facts, arrays = story.story(of, weights, batch, batch_size=BATCH_SIZE, precision="float32", seed=PROTOCOL.seed)
+    facts, arrays = story.story(of, weights, of_number, batch_size=BATCH_SIZE, precision="float32", seed=PROTOCOL.seed)
     story.write(folder / "story.npz", facts, arrays)
     asked = request(data=str(data), story=str(folder / "story.npz"), batch_size=BATCH_SIZE)
     trainer, outputs = Numpy(of, weights, data, plant), []
-    told = Kept(trainer, asked, of, weights=weights, outputs=outputs)
+    told = Looks(trainer, asked, of, weights=weights, outputs=outputs, folder=folder / "looks")
     protocol = few_steps(PROTOCOL)
     pace = Pace(protocol.warmup, protocol.blocks, Turns(), 0, story=told)
     listener = MoreWork(pace, more_work_every) if more_work_every else pace
@@ -196,9 +208,8 @@ def run(data, folder, plant, of, more_work_every=None):
         trainer.infer(listener, outputs.append)
     if told.batches_without_dropout:
         told.look_without_dropout(Numpy(of, weights, data, plant, dropout=False))
-    told.save(folder / "kept.npz")
     with patch.object(workloads, "load", lambda name: of):
-        return judged(asked, folder / "kept.npz")
+        return judged(asked, folder / "looks")
 
 
 class Turns:
@@ -222,7 +233,10 @@ def test_an_honest_run_is_looked_at_from_the_first_step_to_the_last(data, tmp_pa
         if layers is DROPPING
         else ([("start", step) for step in steps])
     )
-    assert sorted((one["at"], one["step"]) for one in seen["story"]) == sorted([*start, ("end", 1)])
+    found = [(one["at"], one["step"]) for one in seen["story"]]
+    assert sorted(one for one in found if one[0] != "later") == sorted(start)
+    later = [step for at, step in found if at == "later"]
+    assert len(later) == 4 and max(later) - min(later) > 200, "one before its turn, and three after it"
     assert json.dumps(seen)
 
 
@@ -246,7 +260,7 @@ def test_other_work_is_refused_with_step_number_and_bound(data, tmp_path, plant)
     assert seen["status"] == "invalid"
     assert "not the reference's work" in seen["reason"] and "to within" in seen["reason"]
     later = plant in (FirstBatchesAgain, OneBatch, ToldAsTwoLater, HalfOfTheBatchLater, NoStepLater)
-    assert ("after the timed ones" in seen["reason"]) == later
+    assert ("taken from the initial weights" in seen["reason"]) == later
 
 
 @pytest.mark.parametrize(
@@ -262,27 +276,30 @@ def test_beside_dropout_other_work_is_refused_too(data, tmp_path, plant):
 def test_more_work_that_is_meant_is_not_taken_for_other_work(data, tmp_path):
     """As of a framework against itself: the steps that no clock counts are known."""
     seen, _ = run(data, tmp_path, Honest(), workload(), more_work_every=3)
-    assert "status" not in seen and len(seen["story"]) == 6
+    assert "status" not in seen and len(seen["story"]) == 9
 
 
 def test_what_comes_out_of_inference_is_held_against_the_reference(data, tmp_path):
     of = workload(optimizer=None)
     seen, _ = run(data, tmp_path, Honest(), of)
     assert "status" not in seen
-    assert [(one["at"], one["weight"]) for one in seen["story"]] == [("start", "output"), ("end", "output")]
-    assert run(data, tmp_path, OutputOfHalf(), of)[0]["status"] == "invalid"
-    assert run(data, tmp_path, OneBatch(), of)[0]["status"] == "invalid"
+    assert [(one["at"], one["weight"]) for one in seen["story"]] == [("start", "outputs"), *[("later", "outputs")] * 4]
+
+
+@pytest.mark.parametrize("plant", [OutputOfHalf, OneBatch, TwoOutputsAlike])
+def test_what_comes_out_of_other_samples_is_refused(data, tmp_path, plant):
+    seen, _ = run(data, tmp_path, plant(), workload(optimizer=None))
+    assert seen["status"] == "invalid" and "of outputs" in seen["reason"]
 
 
 def test_a_net_that_the_reference_cannot_train_is_flagged(data, tmp_path):
     story.write(tmp_path / "story.npz", {"failed": "the reference cannot"}, {})
     asked = request(data=str(data), story=str(tmp_path / "story.npz"), batch_size=BATCH_SIZE)
-    told = Kept(None, asked, workload(), weights={}, outputs=[])  # type: ignore[arg-type]
+    told = Looks(None, asked, workload(), weights={}, outputs=[], folder=tmp_path / "looks")  # type: ignore[arg-type]
     told.look(1)
-    assert told.begin_anew(10, 1) == 0
-    told.save(tmp_path / "kept.npz")
-    assert judged(asked, tmp_path / "kept.npz") == ({"story": []}, [NOT_TOLD])
-    assert judged(asked, tmp_path / "none.npz") == ({"story": []}, [NOT_TOLD])
+    assert told.later(1) == (0, ())
+    assert judged(asked, tmp_path / "looks") == ({"story": []}, [NOT_TOLD])
+    assert judged(asked, tmp_path / "none") == ({"story": []}, [NOT_TOLD])
 
 
 def test_size_and_share_of_an_update_tell_its_distance():
@@ -297,10 +314,10 @@ def test_size_and_share_of_an_update_tell_its_distance():
 
 def test_a_batch_is_that_of_the_run_by_its_number(data):
     of = workload()
-    first = story.batch(of, data, BATCH_SIZE, 0)
+    first = batch(of, data, BATCH_SIZE, 0)
     assert first[0].shape == (BATCH_SIZE, 8, 8, 3) and first[0].dtype == np.float32 and first[1].dtype == np.int64
-    assert (story.batch(of, data, BATCH_SIZE, BATCHES)[0] == first[0]).all()
-    assert (story.batch(of, data, BATCH_SIZE, 7, batches=7)[0] == first[0]).all()
+    assert (batch(of, data, BATCH_SIZE, BATCHES)[0] == first[0]).all()
+    assert (batch(of, data, BATCH_SIZE, 7, batches=7)[0] == first[0]).all()
 
 
 def test_a_large_batch_is_looked_at_after_fewer_steps():

@@ -13,7 +13,7 @@ import pytest
 
 from framebench import frameworks, workloads
 from framebench.frameworks import contract
-from framebench.measure import footprint, worker
+from framebench.measure import checks, footprint, worker
 from framebench.measure.devices import cuda, nvml
 from framebench.measure.pace import Interval, Timeline
 from framebench.measure.protocol import few_steps
@@ -79,7 +79,7 @@ class Trained:
 def test_a_run_must_have_trained_and_in_the_precision_that_was_asked_for(found, last, status, reason, monkeypatch):
     monkeypatch.setattr(footprint, "found", lambda trainer, workload, batch_size: found)
     workload, batch = workloads.load("article-cnn"), (np.zeros((2, 32, 32, 3)), np.zeros(2, np.int64))
-    seen = worker.outcome(Trained(last, 2.3), workload, {}, batch, "float32")  # type: ignore[arg-type]
+    seen = checks.outcome(Trained(last, 2.3), workload, {}, batch, "float32")  # type: ignore[arg-type]
     assert (seen["loss_first"], seen["loss_last"], seen["precision_found"]) == (2.3, last, found["conv1"])
     assert (seen.get("status"), seen.get("reason")) == (status, reason)
 
@@ -119,7 +119,7 @@ def test_the_loss_of_a_trial_whose_memory_is_at_its_end_is_not_looked_at(
     asked = replace(request(batch_size=6, data=str(tmp_path / "data.npz"), weights_only=weights_only), protocol=FEW)
     observed: dict[str, object] = {"status": "ok", "flags": []}
     turns = AllAtOnce()
-    worker.observe(asked, turns, observed, tmp_path / "kept.npz")  # type: ignore[arg-type]
+    worker.observe(asked, turns, observed, tmp_path / "looks")  # type: ignore[arg-type]
     assert [state.split()[0] for state in turns.states] == ["built", "warm", "timed"]
     assert 2 - len(losses) == looked_at
     assert observed.get("kernels") is None
@@ -134,7 +134,7 @@ def test_the_loss_of_a_trial_whose_memory_is_at_its_end_is_not_looked_at(
     [([1.0, 2.0], "no weight has changed"), ([1.0, np.nan], "a weight is not finite"), ([1.0, 2.5], None)],
 )
 def test_a_trial_must_have_changed_its_weights_to_finite_ones(after, reason):
-    seen = worker.outcome_by_weights({"a": np.array(after), "b": np.ones(2)}, {"a": np.array([1, 2]), "b": np.ones(2)})
+    seen = checks.outcome_by_weights({"a": np.array(after), "b": np.ones(2)}, {"a": np.array([1, 2]), "b": np.ones(2)})
     assert (seen.get("status"), seen.get("reason")) == ("invalid" if reason else None, reason)
 
 
@@ -155,11 +155,11 @@ def test_which_kernels_ran_is_told_of_layers_that_have_several(workload, operati
 
 @pytest.mark.parametrize(
     ("device", "recurrent", "flags"),
-    [("cuda", "loop", [worker.LOOP]), ("cuda", "cudnn", []), ("cpu", "loop", [])],
+    [("cuda", "loop", [checks.LOOP]), ("cuda", "cudnn", []), ("cpu", "loop", [])],
 )
 def test_a_gpu_that_does_not_use_the_kernel_for_recurrent_layers_is_flagged(device, recurrent, flags):
     ran = {"execution": "eager", "recurrent": recurrent}
-    seen = worker.kernels_seen(SimpleNamespace(kernels=lambda images: ran), np.zeros(1), device)  # type: ignore[arg-type]
+    seen = checks.kernels_seen(SimpleNamespace(kernels=lambda images: ran), np.zeros(1), device)  # type: ignore[arg-type]
     assert seen == ({"kernels": json.dumps(ran)}, flags)
 
 
@@ -180,7 +180,7 @@ def test_a_gpu_that_does_not_use_the_kernel_for_recurrent_layers_is_flagged(devi
 )
 def test_what_came_out_of_inference_must_be_finite_and_of_its_samples(output, precisions, status, reason, monkeypatch):
     monkeypatch.setattr(footprint, "found", lambda trainer, workload, batch_size: precisions)
-    seen = worker.outcome_of_inference(None, workloads.load("article-cnn"), np.array(output), "float32")  # type: ignore[arg-type]
+    seen = checks.outcome_of_inference(None, workloads.load("article-cnn"), np.array(output), "float32")  # type: ignore[arg-type]
     assert (seen.get("status"), seen.get("reason")) == (status, reason)
     assert seen["precision_found"] == precisions["conv1"]
 
@@ -199,7 +199,7 @@ def test_in_inference_the_last_output_is_looked_at_and_no_loss(diagnosis):
     resnet = workloads.load("resnet50-features")
     asked = replace(request(batch_size=2, diagnosis=diagnosis), protocol=FEW)
     outputs: deque[np.ndarray] = deque(maxlen=1)
-    seen = worker.measure(Net(), asked, resnet, AllAtOnce(), outputs=outputs, story=None)  # type: ignore[arg-type]
+    seen = worker.measure(Net(), asked, resnet, AllAtOnce(), outputs=outputs, looks=None)  # type: ignore[arg-type]
     # One step leads in; a step is timed alone only where the run is diagnosed.
     steps = 1 + sum(interval["steps"] for interval in [*seen["warmup_intervals"], *seen["blocks"]])  # type: ignore[attr-defined]
     assert set(outputs[0].flat) == {steps - 1 + FEW.synced_steps * diagnosis}

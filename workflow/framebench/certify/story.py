@@ -31,6 +31,7 @@ from framebench.certify import reference
 from framebench.certify.arithmetic import Arithmetic
 from framebench.certify.differentiable import Arrays
 from framebench.certify.observe import Facts, write
+from framebench.data.batches import Batch, batch
 from framebench.workloads.layers import Dropout, Workload
 
 STEPS = (1, 2, 3, 5, 10)  # after which steps is looked; the last is the most that a call of track `tuned` takes
@@ -44,22 +45,13 @@ SAFETY = 6.0
 # A number is further off the mean of 8 draws than this many of their standard deviations once in 10⁵ times (t, 7 df).
 DEVIATIONS = 11.0
 LEAST = 0.02  # of what Adam changes in its first steps the size is the same whatever the masks are
-SAMPLES = 4  # of a batch that the reference takes through a net of inference
+SAMPLES = 4  # of a batch that the reference takes through a net of inference; of the first one, as many as
+FLOPS_OF_INFERENCE = 3e11  # allow
 # By how much weights are displaced, relative: in float32 as many roundings as a long sum has; in a lower precision two,
 # as both factors of a product are rounded to it.
 DISPLACED = {"float32": 16 * 2.0**-24, "tf32": 2 * 2.0**-11, "float16": 2 * 2.0**-11, "bfloat16": 2 * 2.0**-8}
 
-Batch = tuple[np.ndarray, np.ndarray]
 Numbers = dict[str, tuple[float, float]]  # weight or ALL → size, and how much of the reference is in it
-
-
-def batch(workload: Workload, data: Path, batch_size: int, number: int, batches: int | None = None) -> Batch:
-    """Samples and int64 labels of a batch by its number from 0, of `batches` (None: what the data fill) in a circle."""
-    with np.load(data, allow_pickle=False) as file:
-        samples = len(file["labels"])
-        number %= batches or samples // batch_size
-        places = np.arange(number * batch_size, (number + 1) * batch_size) % samples
-        return workload.samples(file["samples"][places]), file["labels"][places].astype(np.int64)
 
 
 def numbers(update: Mapping[str, np.ndarray], exact: Mapping[str, np.ndarray]) -> Numbers:
@@ -110,10 +102,13 @@ def outputs(workload: Workload, weights: Arrays, samples: np.ndarray) -> np.ndar
     return reference.forward(workload, weights, samples, Arithmetic())[0]
 
 
-def places(batch_size: int, seed: int) -> list[int]:
-    """Which samples of a batch the reference takes through a net of inference."""
-    order = np.random.Generator(np.random.PCG64([seed, 3])).random(batch_size).argsort()
-    return sorted(order[:SAMPLES].tolist())
+def places(workload: Workload, batch_size: int, first: bool) -> list[int]:
+    """Which samples of a batch, the first one or a later one, the reference takes through a net of inference.
+
+    They are spread evenly; the last sample is one of them.
+    """
+    samples = max(SAMPLES, int(FLOPS_OF_INFERENCE // workload.flops_per_sample)) if first else SAMPLES
+    return np.linspace(0, batch_size - 1, min(samples, batch_size)).round().astype(int).tolist()
 
 
 def drops(workload: Workload) -> bool:
@@ -140,10 +135,11 @@ def story(
     """
     displaced = [displacement(weights, precision, draw) for draw in range(DRAWS)]
     if not workload.trains:
-        samples = of(0)[0][places(batch_size, seed)]
+        samples = of(0)[0][places(workload, batch_size, first=True)]
         exact = outputs(workload, weights, samples)
-        drawn = [numbers({ALL: outputs(workload, one, samples)}, {ALL: exact})[ALL] for one in displaced]
-        return {"bounds": {"1": SAFETY * max(distance(*one) for one in drawn)}}, {"1/output": exact}
+        few = slice(SAMPLES)
+        drawn = [numbers({ALL: outputs(workload, one, samples[few])}, {ALL: exact[few]})[ALL] for one in displaced]
+        return {"bounds": {"1": SAFETY * max(distance(*one) for one in drawn)}}, {"1/outputs": exact}
     after = looked_after(workload, batch_size, every)
     batches = [of(number) for number in range(after[-1])]
     told = updates(workload, weights, batches, after)

@@ -61,15 +61,19 @@ class Story(Protocol):
     """Looks at the work of a run: see `framebench.measure.story`."""
 
     after: tuple[int, ...]  # of the first steps, those after which it looks
+    looked_s: float  # how long it has looked, and steps been taken for that alone
 
     def look(self, steps: int) -> None:
         """After so many of the first steps."""
 
+    def later(self, at_once: int) -> tuple[int, tuple[int, ...]]:
+        """How many looks there are between turns, and for each after the last the steps before it."""
+
     def begin_anew(self, taken: int, at_once: int) -> int:
         """Put everything back to the beginning after so many steps; how many are to follow, taken `at_once`."""
 
-    def look_again(self, steps_s: float) -> None:
-        """After these, which took so long."""
+    def look_again(self) -> None:
+        """After these."""
 
 
 class Pace:
@@ -161,7 +165,11 @@ def _plan(
     gc.freeze()
     step_s = median(group.step_s for group in groups[-GROUPS_COMPARED:])
     state = WARM
+    between, at_the_end = story.later(at_once) if story else (0, ())
     while count := turns.wait(state):
+        if story and between:
+            between -= 1
+            yield from _looked_at(timeline, story, at_once)
         # Who computed meanwhile has emptied the caches.
         lead_in = yield max(1, ceil(blocks.lead_in_s / step_s))
         timeline.lead_in_s += lead_in.s
@@ -173,10 +181,20 @@ def _plan(
     for _ in range(synced_steps):
         timeline.synced.append((yield 1))
 
+    for skipped in at_the_end:
+        assert story, "who looks"
+        if skipped:
+            story.looked_s += (yield skipped).s
+        yield from _looked_at(timeline, story, at_once)
+
+
+def _looked_at(timeline: Timeline, story: Story, at_once: int) -> Generator[int, Interval, None]:
+    """A look at steps that are taken anew from the beginning, and that nothing counts."""
     timeline.looked_at = True
-    if story and (steps := story.begin_anew(timeline.taken, at_once)):
-        again = yield steps
-        story.look_again(again.s)
+    if steps := story.begin_anew(timeline.taken, at_once):
+        story.looked_s += (yield steps).s
+        story.look_again()
+    timeline.looked_at = False
 
 
 def is_steady(groups: list[Interval], tolerance: float) -> bool:

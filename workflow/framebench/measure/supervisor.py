@@ -150,7 +150,7 @@ class Run:
     def _judge_work(self) -> None:
         """Hold what the process kept against the reference, now that it is no more."""
         try:
-            seen, flags = story.judged(self.request, self._seen.with_name(story.FILE))
+            seen, flags = story.judged(self.request, self._seen.with_name(story.FOLDER))
         except ValueError as error:
             seen, flags = {"status": "invalid", "reason": f"what it did cannot be told: {error}"}, []
         self._observed |= seen

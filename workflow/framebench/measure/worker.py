@@ -6,7 +6,6 @@ state is reached (see `turns`); and the process to die with.
 """
 
 import json
-import math
 import os
 import platform
 import sys
@@ -22,23 +21,20 @@ from typing import Any
 import numpy as np
 
 from framebench import derived, frameworks, workloads
+from framebench.data.batches import whole_batches
 from framebench.frameworks import self_comparison
-from framebench.frameworks.contract import Adapter, Inspector, Trainer, Weights
-from framebench.measure import allocator, ceiling, die_with, footprint, split
+from framebench.frameworks.contract import Adapter, Trainer, Weights
+from framebench.measure import allocator, checks, die_with
 from framebench.measure.devices import cpu, cuda, nvml
+from framebench.measure.looks import Looks
 from framebench.measure.pace import MoreWork, Pace, Timeline
 from framebench.measure.request import Request
-from framebench.measure.story import FILE, Kept
+from framebench.measure.story import FOLDER
 from framebench.measure.turns import BUILT, Turns
 from framebench.workloads.layers import Workload, parameters
 
-# Relative; the float32 noise of a loss is below 1e-6, and one step of the slowest workload moves it by more.
-LOSS_MOVES = 1e-5
 REASON_LENGTH = 300
 OUTCOME = ("status", "reason")
-# Cores that a run may use on a CPU for each thread that it is given: an input pipeline has threads of its own.
-THREADS_USED = 1.3
-LOOP = "recurrent_loop_on_gpu"  # flag of a run on a GPU whose recurrent layer was not computed by cuDNN's kernel
 
 
 def main() -> None:
@@ -49,7 +45,7 @@ def main() -> None:
     try:
         if request.host_memory_mib:
             cpu.limit_memory(request.host_memory_mib)
-        observe(request, turns, observed, Path(sys.argv[3]).with_name(FILE))
+        observe(request, turns, observed, Path(sys.argv[3]).with_name(FOLDER))
     except Exception as error:
         traceback.print_exc()
         # What the C++ library says for every framework, whatever that makes of it.
@@ -78,7 +74,7 @@ def timed(observed: dict[str, Any], name: str) -> Iterator[None]:
 def observe(request: Request, turns: Turns, observed: dict[str, Any], kept: Path) -> None:
     """Measure what `request` asks for and put record fields into `observed` as they become known.
 
-    `kept`: the file for what the supervisor holds against the reference.
+    `kept`: a folder, to be made, for what the supervisor holds against the reference.
     """
     workload = workloads.load(request.cell.workload)
     weights = workload.initial_weights(request.protocol.seed)
@@ -95,22 +91,32 @@ def observe(request: Request, turns: Turns, observed: dict[str, Any], kept: Path
     observed["built_ns"] = time.perf_counter_ns()
     turns.wait(BUILT)
     outputs: deque[np.ndarray] = deque(maxlen=1)
+    looks: Looks | None = None
+    if request.story:
+        with timed(observed, "check_s"):
+            looks = Looks(trainer, request, workload, weights=weights, outputs=outputs, folder=kept)
+    observed |= measure(trainer, request, workload, turns, outputs=outputs, looks=looks)
     with timed(observed, "check_s"):
-        story = Kept(trainer, request, workload, weights=weights, outputs=outputs) if request.story else None
-    observed |= measure(trainer, request, workload, turns, outputs=outputs, story=story)
-    with timed(observed, "check_s"):
-        observed |= checked(trainer, request, workload, weights=weights, first_batch=first_batch, outputs=outputs)
+        observed |= checks.checked(
+            trainer, request, workload, weights=weights, first_batch=first_batch, outputs=outputs
+        )
         if device == "cpu":
-            add(observed, threads_used(request.protocol.threads, observed["cpu_cores_used"]))
-    if story and story.batches_without_dropout and request.diagnosis:
+            add(observed, checks.threads_used(request.protocol.threads, observed["cpu_cores_used"]))
+    if looks:
+        observed["check_s"] += looks.looked_s
+    if looks and looks.batches_without_dropout and request.diagnosis:
         with timed(observed, "diagnosis_s"):
-            look_without_dropout(story, adapter, request, workload=workload, weights=weights, device=device)
+            checks.look_without_dropout(looks, adapter, request, workload=workload, weights=weights, device=device)
     if not request.weights_only:
         with timed(observed, "diagnosis_s"):
-            add(observed, *looked_into(trainer, adapter, request, workload=workload, batch=first_batch, device=device))
-    if story:
-        story.save(kept)
-        observed["check_s"] += story.looked_s
+            seen = checks.looked_into(
+                *(trainer, adapter, request),
+                workload=workload,
+                batch=first_batch,
+                device=device,
+                step_ms=observed["step_ms"],
+            )
+            add(observed, *seen)
 
 
 def add(observed: dict[str, Any], seen: Mapping[str, Any], flags: Sequence[str] = ()) -> None:
@@ -169,7 +175,7 @@ def measure(
     turns: Turns,
     *,
     outputs: deque[np.ndarray],
-    story: Kept | None,
+    looks: Looks | None,
 ) -> dict[str, Any]:
     """Train, or infer, as `request` asks for; record fields on the time and the memory that it took.
 
@@ -180,7 +186,7 @@ def measure(
     peak_is_of_training = cpu.forget_peak()
     protocol, clock = request.protocol, cpu.UsageClock()
     synced_steps = protocol.synced_steps if request.diagnosis else 0
-    pace = Pace(protocol.warmup, protocol.blocks, turns, synced_steps, clock, story=story)
+    pace = Pace(protocol.warmup, protocol.blocks, turns, synced_steps, clock, story=looks)
     more_work_every = self_comparison.extra_step_every(request.cell.framework)
     listener = MoreWork(pace, more_work_every) if more_work_every else pace
     pace.start()
@@ -206,151 +212,6 @@ def measure(
     return seen
 
 
-def checked(
-    trainer: Trainer,
-    request: Request,
-    workload: Workload,
-    *,
-    weights: Weights,
-    first_batch: tuple[np.ndarray, np.ndarray],
-    outputs: Sequence[np.ndarray],
-) -> dict[str, Any]:
-    """Record fields from what came of the run, as far as `request` lets it be looked at, and the initial weights."""
-    precision = None if request.weights_only else request.cell.precision
-    if not workload.trains:
-        return outcome_of_inference(trainer, workload, outputs[-1], precision)
-    if precision is None:
-        return outcome_by_weights(trainer.weights(), weights)
-    return outcome(trainer, workload, weights, first_batch, precision)
-
-
-def outcome(
-    trainer: Trainer,
-    workload: Workload,
-    weights: Weights,
-    batch: tuple[np.ndarray, np.ndarray],
-    precision: str,
-) -> dict[str, Any]:
-    """Record fields from what the trainer says after training: it must have trained, and in that precision.
-
-    `weights` are the initial ones; the trainer's are changed.
-    """
-    last = finite_or_none(trainer.loss(*batch))
-    trainer.load(weights)
-    first = finite_or_none(trainer.loss(*batch))
-    seen = {"loss_first": first, "loss_last": last} | precision_seen(trainer, workload, len(batch[0]), precision)
-    if "status" not in seen and (reason := did_not_train(first, last)):
-        return seen | {"status": "invalid", "reason": reason}
-    return seen
-
-
-def outcome_of_inference(
-    trainer: Trainer, workload: Workload, output: np.ndarray, precision: str | None
-) -> dict[str, Any]:
-    """Record fields from what came out of the last batch, (n, size), and from the net, unless `precision` is None."""
-    seen = {} if precision is None else precision_seen(trainer, workload, len(output), precision)
-    if "status" not in seen and (reason := did_not_infer(output)):
-        return seen | {"status": "invalid", "reason": reason}
-    return seen
-
-
-def looked_into(
-    trainer: Trainer,
-    adapter: Adapter,
-    request: Request,
-    *,
-    workload: Workload,
-    batch: tuple[np.ndarray, np.ndarray],
-    device: str,
-) -> tuple[dict[str, Any], list[str]]:
-    """Record fields and flags from the framework's inspector; where it has none, the reason."""
-    try:
-        module = frameworks.inspector(request.cell.framework)
-    except frameworks.NoInspectorError as error:
-        return {"profile_reason": str(error)}, []
-    inspector = module.Inspector(trainer)
-    seen, flags = kernels_seen(inspector, batch[0], device)
-    if request.diagnosis:
-        if steps := request.protocol.profiled_steps:
-            seen |= split.measured(trainer, module, workload, device, steps)
-        seen |= ceiling.measured(inspector, adapter.out_of_memory)
-        seen |= operations_counted(inspector, workload, batch)
-    return seen, flags
-
-
-def kernels_seen(inspector: Inspector, images: np.ndarray, device: str) -> tuple[dict[str, Any], list[str]]:
-    """Record fields from what the framework runs for a batch, and flags."""
-    ran = inspector.kernels(images)
-    fallback = device == "cuda" and ran.get("recurrent") == "loop"
-    return {"kernels": json.dumps(ran)}, [LOOP] * fallback
-
-
-def look_without_dropout(
-    story: Kept, adapter: Adapter, request: Request, *, workload: Workload, weights: Weights, device: str
-) -> None:
-    """Let the story look at the first steps of another trainer like the one that is measured, whose dropout is off."""
-    cell, batches = request.cell, story.batches_without_dropout
-    try:
-        module = frameworks.inspector(cell.framework)
-    except frameworks.NoInspectorError:
-        return
-    trainer = adapter.Trainer(
-        *(workload, weights, cell.batch_size, request.protocol.threads, cell.precision),
-        tuning=request.tuning,
-        device=device,
-    )
-    module.Inspector(trainer).without_dropout()
-    trainer.feed(*whole_batches(workload, Path(request.data), cell.batch_size, batches), cell.input)
-    story.look_without_dropout(trainer)
-
-
-def operations_counted(
-    inspector: Inspector, workload: Workload, batch: tuple[np.ndarray, np.ndarray]
-) -> dict[str, Any]:
-    """Record fields from the framework's own count of what a step computes: it must be what the spec says."""
-    counted = inspector.counted_step_flops(*batch) if workload.trains else inspector.counted_flops(batch[0])
-    if counted is None:
-        return {}
-    found, expected = counted / len(batch[0]), workload.flops_per_sample
-    if found == expected:
-        return {"counted_flops_per_sample": found}
-    reason = (
-        f"a step has {found:,.0f} floating-point operations a sample in the framework, and {expected:,} in the spec"
-    )
-    return {"counted_flops_per_sample": found, "status": "invalid", "reason": reason}
-
-
-def precision_seen(trainer: Trainer, workload: Workload, batch_size: int, precision: str) -> dict[str, Any]:
-    """Record fields from the numbers that the net gives: it must compute in that precision."""
-    precisions = footprint.found(trainer, workload, batch_size)
-    seen: dict[str, Any] = {"precision_found": footprint.described(precisions)}
-    if reason := footprint.contradiction(precision, precisions):
-        return seen | {"status": "failed", "reason": reason}
-    return seen
-
-
-def outcome_by_weights(weights: Weights, initial: Weights) -> dict[str, Any]:
-    """Record fields from the weights alone: to look at the loss may need more memory than training did."""
-    if not all(np.isfinite(array).all() for array in weights.values()):
-        return {"status": "invalid", "reason": "a weight is not finite"}
-    if all(np.array_equal(array, initial[name]) for name, array in weights.items()):
-        return {"status": "invalid", "reason": "no weight has changed"}
-    return {}
-
-
-def whole_batches(
-    workload: Workload, path: Path, batch_size: int, batches: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Samples as the workload has them and labels int64 (n,), n cut to whole batches.
-
-    Of a number of `batches` that the samples do not fill, the first ones come again.
-    """
-    with np.load(path, allow_pickle=False) as data:
-        samples = len(data["labels"])
-        places = np.arange(batch_size * (batches or samples // batch_size)) % samples
-        return workload.samples(data["samples"][places]), data["labels"][places].astype(np.int64)
-
-
 def timing(timeline: Timeline, batch_size: int, workload: Workload) -> dict[str, Any]:
     """Record fields computed from what the clock saw."""
     assert timeline.first, "a run that ended has had a first step"
@@ -374,42 +235,6 @@ def timing(timeline: Timeline, batch_size: int, workload: Workload) -> dict[str,
             "blocks": blocks,
         }
     )
-
-
-def finite_or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def threads_used(threads: int, cores: float) -> dict[str, Any]:
-    """Record fields of a run on a CPU that has used so many cores: it is invalid with more than its threads can use."""
-    if cores <= THREADS_USED * threads:
-        return {}
-    return {"status": "invalid", "reason": f"{threads} threads were given, and {cores:.2f} cores were used"}
-
-
-def did_not_train(first: object, last: object) -> str | None:
-    """Why the run cannot have trained; None where the loss is finite and has moved.
-
-    It need not have fallen: a short run may end on one of the jumps that momentum makes early in training.
-    That the steps are the right ones is what the certificate proves.
-    """
-    if not isinstance(first, float) or not isinstance(last, float):
-        return "the loss is not finite"
-    if abs(last - first) <= LOSS_MOVES * first:
-        return f"the loss did not move: {first:.6g} before, {last:.6g} after"
-    return None
-
-
-def did_not_infer(output: np.ndarray) -> str | None:
-    """Why what came out of a batch, (n, size), cannot be of its samples; None where it can.
-
-    That it is the right thing is what the certificate proves.
-    """
-    if not np.isfinite(output).all():
-        return "what came out is not finite"
-    if len(output) > 1 and (output == output[0]).all():
-        return "the same came out of every sample"
-    return None
 
 
 if __name__ == "__main__":

@@ -1,0 +1,211 @@
+"""Checks of a run in its process, after its timed steps: that it trained, in its precision and with its threads.
+
+With these goes all that the framework's inspector tells of it.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framebench import frameworks
+from framebench.data.batches import whole_batches
+from framebench.frameworks.contract import Adapter, Inspector, Trainer, Weights
+from framebench.measure import ceiling, footprint, split
+from framebench.measure.looks import Looks
+from framebench.measure.request import Request
+from framebench.workloads.layers import Workload
+
+# Relative; the float32 noise of a loss is below 1e-6, and one step of the slowest workload moves it by more.
+LOSS_MOVES = 1e-5
+# Cores that a run may use on a CPU for each thread that it is given: an input pipeline has threads of its own.
+THREADS_USED = 1.3
+# A profiled step may take so many times as long as a timed one before the clock is thought not to have waited for it.
+QUEUED = 1.5
+LOOP = "recurrent_loop_on_gpu"  # flag of a run on a GPU whose recurrent layer was not computed by cuDNN's kernel
+
+
+def checked(
+    trainer: Trainer,
+    request: Request,
+    workload: Workload,
+    *,
+    weights: Weights,
+    first_batch: tuple[np.ndarray, np.ndarray],
+    outputs: Sequence[np.ndarray],
+) -> dict[str, Any]:
+    """Record fields from what came of the run, as far as `request` lets it be looked at, and the initial weights."""
+    precision = None if request.weights_only else request.cell.precision
+    if not workload.trains:
+        return outcome_of_inference(trainer, workload, outputs[-1], precision)
+    if precision is None:
+        return outcome_by_weights(trainer.weights(), weights)
+    return outcome(trainer, workload, weights, first_batch, precision)
+
+
+def outcome(
+    trainer: Trainer,
+    workload: Workload,
+    weights: Weights,
+    batch: tuple[np.ndarray, np.ndarray],
+    precision: str,
+) -> dict[str, Any]:
+    """Record fields from what the trainer says after training: it must have trained, and in that precision.
+
+    `weights` are the initial ones; the trainer's are changed.
+    """
+    last = finite_or_none(trainer.loss(*batch))
+    trainer.load(weights)
+    first = finite_or_none(trainer.loss(*batch))
+    seen = {"loss_first": first, "loss_last": last} | precision_seen(trainer, workload, len(batch[0]), precision)
+    if "status" not in seen and (reason := did_not_train(first, last)):
+        return seen | {"status": "invalid", "reason": reason}
+    return seen
+
+
+def outcome_of_inference(
+    trainer: Trainer, workload: Workload, output: np.ndarray, precision: str | None
+) -> dict[str, Any]:
+    """Record fields from what came out of the last batch, (n, size), and from the net, unless `precision` is None."""
+    seen = {} if precision is None else precision_seen(trainer, workload, len(output), precision)
+    if "status" not in seen and (reason := did_not_infer(output)):
+        return seen | {"status": "invalid", "reason": reason}
+    return seen
+
+
+def looked_into(
+    trainer: Trainer,
+    adapter: Adapter,
+    request: Request,
+    *,
+    workload: Workload,
+    batch: tuple[np.ndarray, np.ndarray],
+    device: str,
+    step_ms: float,
+) -> tuple[dict[str, Any], list[str]]:
+    """Record fields and flags from the framework's inspector; where it has none, the reason.
+
+    `step_ms`: of a step, by the clock.
+    """
+    try:
+        module = frameworks.inspector(request.cell.framework)
+    except frameworks.NoInspectorError as error:
+        return {"profile_reason": str(error)}, []
+    inspector = module.Inspector(trainer)
+    seen, flags = kernels_seen(inspector, batch[0], device)
+    if request.diagnosis:
+        if steps := request.protocol.profiled_steps:
+            seen |= split.measured(trainer, module, workload, device, steps)
+            if device == "cuda":
+                seen |= computed_in_time(seen, step_ms)
+        seen |= ceiling.measured(inspector, adapter.out_of_memory)
+        seen |= operations_counted(inspector, workload, batch)
+    return seen, flags
+
+
+def kernels_seen(inspector: Inspector, images: np.ndarray, device: str) -> tuple[dict[str, Any], list[str]]:
+    """Record fields from what the framework runs for a batch, and flags."""
+    ran = inspector.kernels(images)
+    fallback = device == "cuda" and ran.get("recurrent") == "loop"
+    return {"kernels": json.dumps(ran)}, [LOOP] * fallback
+
+
+def computed_in_time(profile: Mapping[str, Any], step_ms: float) -> dict[str, Any]:
+    """Record fields of a run on a GPU, by its profile: invalid if the clock did not wait for the work."""
+    busy_ms = profile.get("device_busy_ms") or 0.0
+    if busy_ms <= QUEUED * step_ms:
+        return {}
+    reason = f"the GPU computes for {busy_ms:.3g} ms in a step, and the clock saw the end of one every {step_ms:.3g} ms"
+    return {"status": "invalid", "reason": reason}
+
+
+def look_without_dropout(
+    looks: Looks, adapter: Adapter, request: Request, *, workload: Workload, weights: Weights, device: str
+) -> None:
+    """Look at the first steps of another trainer like the one that is measured, whose dropout is off."""
+    cell, batches = request.cell, looks.batches_without_dropout
+    try:
+        module = frameworks.inspector(cell.framework)
+    except frameworks.NoInspectorError:
+        return
+    trainer = adapter.Trainer(
+        *(workload, weights, cell.batch_size, request.protocol.threads, cell.precision),
+        tuning=request.tuning,
+        device=device,
+    )
+    module.Inspector(trainer).without_dropout()
+    trainer.feed(*whole_batches(workload, Path(request.data), cell.batch_size, batches), cell.input)
+    looks.look_without_dropout(trainer)
+
+
+def operations_counted(
+    inspector: Inspector, workload: Workload, batch: tuple[np.ndarray, np.ndarray]
+) -> dict[str, Any]:
+    """Record fields from the framework's own count of what a step computes: it must be what the spec says."""
+    counted = inspector.counted_step_flops(*batch) if workload.trains else inspector.counted_flops(batch[0])
+    if counted is None:
+        return {}
+    found, expected = counted / len(batch[0]), workload.flops_per_sample
+    if found == expected:
+        return {"counted_flops_per_sample": found}
+    reason = (
+        f"a step has {found:,.0f} floating-point operations a sample in the framework, and {expected:,} in the spec"
+    )
+    return {"counted_flops_per_sample": found, "status": "invalid", "reason": reason}
+
+
+def precision_seen(trainer: Trainer, workload: Workload, batch_size: int, precision: str) -> dict[str, Any]:
+    """Record fields from the numbers that the net gives: it must compute in that precision."""
+    precisions = footprint.found(trainer, workload, batch_size)
+    seen: dict[str, Any] = {"precision_found": footprint.described(precisions)}
+    if reason := footprint.contradiction(precision, precisions):
+        return seen | {"status": "failed", "reason": reason}
+    return seen
+
+
+def outcome_by_weights(weights: Weights, initial: Weights) -> dict[str, Any]:
+    """Record fields from the weights alone: to look at the loss may need more memory than training did."""
+    if not all(np.isfinite(array).all() for array in weights.values()):
+        return {"status": "invalid", "reason": "a weight is not finite"}
+    if all(np.array_equal(array, initial[name]) for name, array in weights.items()):
+        return {"status": "invalid", "reason": "no weight has changed"}
+    return {}
+
+
+def finite_or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def threads_used(threads: int, cores: float) -> dict[str, Any]:
+    """Record fields of a run on a CPU that has used so many cores: it is invalid with more than its threads can use."""
+    if cores <= THREADS_USED * threads:
+        return {}
+    return {"status": "invalid", "reason": f"{threads} threads were given, and {cores:.2f} cores were used"}
+
+
+def did_not_train(first: object, last: object) -> str | None:
+    """Why the run cannot have trained; None where the loss is finite and has moved.
+
+    It need not have fallen: a short run may end on one of the jumps that momentum makes early in training.
+    That the steps are the right ones is what the certificate proves.
+    """
+    if not isinstance(first, float) or not isinstance(last, float):
+        return "the loss is not finite"
+    if abs(last - first) <= LOSS_MOVES * first:
+        return f"the loss did not move: {first:.6g} before, {last:.6g} after"
+    return None
+
+
+def did_not_infer(output: np.ndarray) -> str | None:
+    """Why what came out of a batch, (n, size), cannot be of its samples; None where it can.
+
+    That it is the right thing is what the certificate proves.
+    """
+    if not np.isfinite(output).all():
+        return "what came out is not finite"
+    if len(output) > 1 and (output == output[0]).all():
+        return "the same came out of every sample"
+    return None
