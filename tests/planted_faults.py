@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -37,7 +37,7 @@ RUN_PROTOCOL = Protocol(
     seed=1,
     cores=None,
     threads=2,
-    warmup=Warmup(min_s=0.2, min_steps=20, max_s=2.0, group_s=0.05, tolerance=0.5),
+    warmup=Warmup(min_s=0.1, min_steps=16, max_s=0.5, group_s=0.05, tolerance=0.5),
     blocks=Blocks(count=3, min_s=0.1, min_steps=4, lead_in_s=0.02),
     interleave="auto",
     diagnosed_rounds=1,
@@ -47,6 +47,9 @@ RUN_PROTOCOL = Protocol(
     other_processes="flag",
     timeout_s=300,
 )
+# Of a net of inference, whose every step takes seconds.
+SHORT = Warmup(min_s=0.0, min_steps=1, max_s=0.0, group_s=0.0, tolerance=1.0)
+ONE_STEP_EACH = Blocks(count=1, min_s=0.0, min_steps=1, lead_in_s=0.0)
 HEADING = """# Planted faults: each is refused by the certificate
 
 Made by `PYTHONPATH=workflow python tests/planted_faults.py --output docs/planted-faults.md` in the test environment:
@@ -59,14 +62,17 @@ all are.
 
 HEADING_OF_RUNS = """# Plants in the work: refused by certificate, run, or both
 
-Made by `PYTHONPATH=workflow python tests/planted_faults.py --runs FRAMEWORK/WORKLOAD … --output docs/planted-runs.md`
-in the test environment. `tests/integration/planted_runs.py` combines what is done otherwise with where that is done.
-Each plant goes alone through the real adapter, once in a certificate and once in a run at the workload's batch size.
-The table shows what each of the two says, or that it passed.
-A plant in later batches alone is seen in a run where the batch that comes after the timed steps is one of those: here
-it is one of 31, in a campaign one of hundreds.
+Made by `PYTHONPATH=workflow python tests/planted_faults.py --runs --output docs/planted-runs.md` in the test
+environment. `tests/integration/planted_runs.py` combines what is done otherwise with where that is done: from a batch
+size or a step on, with an input, in a precision, on a track. Each plant goes alone through the real adapter, once in a
+certificate and once in a run, at batch {batch_size}. The table shows what each of the two says, or that it passed. A
+plant above batch 16 is in no certificate, whose batches are smaller, and one is made for all of these.
 
 """
+# All combinations are planted here; elsewhere, those above the certificate's batch sizes in the published cell.
+COMBINED = {("article-cnn", framework) for framework in ("tensorflow", "keras-tensorflow", "pytorch")}
+RUN_BATCH_SIZE = 20  # above those of a certificate, of which the largest is 16
+RUN_SAMPLES = {"large-images": 200}  # others: SAMPLES
 
 
 @dataclass(frozen=True)
@@ -169,6 +175,16 @@ class Tried:
     run: str | None
 
     @property
+    def honest(self) -> bool:
+        """Whether nothing is planted."""
+        return self.plant.startswith("none")
+
+    @property
+    def missed(self) -> bool:
+        """Whether neither refuses it."""
+        return not (self.certificate or self.run)
+
+    @property
     def row(self) -> str:
         """A row of the table."""
         said = [one and one.replace("|", "¦")[:150] for one in (self.certificate, self.run)]
@@ -176,45 +192,57 @@ class Tried:
 
 
 def requested(framework: str, workload: str, folder: Path) -> Request:
-    """The run in which plants are tried: at the workload's own batch size, of its first round."""
-    prefix = catalogue.ROOT / environments.prefix(environments.lock_of(framework, "cpu"))
+    """The run in which plants are tried: of its first round, in the cell that is published."""
     spec = workloads.load(workload)
+    prefix = catalogue.ROOT / environments.prefix(environments.lock_of(framework, "cpu"))
     return Request(
-        cell=Cell("cpu", workload, framework, "default", "float32", "device", spec.article_batch_size),
-        protocol=RUN_PROTOCOL,
-        data=str(folder / f"{spec.data}.npz"),
+        cell=Cell("cpu", workload, framework, "default", "float32", "device", RUN_BATCH_SIZE),
+        protocol=RUN_PROTOCOL if spec.trains else replace(RUN_PROTOCOL, warmup=SHORT, blocks=ONE_STEP_EACH),
+        data=str(folder / "measured.npz"),
         python=str(prefix / "bin" / "python"),
         environment=str(prefix),
         lock_digest="",
-        story=str(folder / "story.npz"),
+        story=str(folder / "story-float32.npz"),
         diagnosis=True,
     )
+
+
+def tell(folder: Path, workload: str) -> None:
+    """Write the samples of runs, and what the reference makes of them."""
+    spec = workloads.load(workload)
+    made, labels = SYNTHETIC[spec.data](RUN_SAMPLES.get(spec.data, SAMPLES), seed=1)
+    np.savez(folder / "measured.npz", samples=made, labels=labels)
+    paths = os.environ | {"PYTHONPATH": str(catalogue.ROOT / "workflow")}
+    for precision in ("float32", "bfloat16") if spec.trains else ("float32",):
+        told = ["--workload", workload, "--batch-size", str(RUN_BATCH_SIZE), "--precision", precision, "--every"]
+        told += ["--seed", str(RUN_PROTOCOL.seed), "--data", str(folder / "measured.npz")]
+        told += ["--output", str(folder / f"story-{precision}.npz")]
+        subprocess.run([sys.executable, "-P", "-m", "framebench.certify.story", *told], env=paths, check=True)
 
 
 def try_plants(folder: Path, framework: str, workload: str, only: Sequence[str] = ()) -> list[Tried]:
     """Every plant of `integration/planted_runs.py`, or `only` these, in certificate and run of a framework.
 
-    `folder` has what `prepare` writes.
+    `folder` has what `prepare` and `tell` write.
     """
     request = requested(framework, workload, folder)
     (folder / "request.json").write_text(request.to_json())
-    told = ["--workload", workload, "--batch-size", str(request.cell.batch_size), "--precision", "float32"]
-    told += ["--seed", str(RUN_PROTOCOL.seed), "--data", request.data, "--output", str(folder / "story.npz")]
-    paths = os.environ | {"PYTHONPATH": str(catalogue.ROOT / "workflow")}
-    subprocess.run([sys.executable, "-P", "-m", "framebench.certify.story", *told], env=paths, check=True)
+    options = [] if (workload, framework) in COMBINED else ["--few"]
 
-    def planted(mode: str, *names: str) -> None:
+    def planted(mode: str) -> None:
         there = f"{catalogue.ROOT / 'workflow'}:{PLANTED.parent}"
         variables = environment(request) | {"PYTHONPATH": there, "OMP_WAIT_POLICY": "PASSIVE"}
-        command = [request.python, "-P", PLANTED.with_name("planted_runs.py"), mode, framework, folder, *names]
+        command = [request.python, "-P", PLANTED.with_name("planted_runs.py"), mode, framework, folder, *options, *only]
         subprocess.run(command, env=variables, check=True, capture_output=True)
 
-    planted("certificate", *only)
-    planted("run", *only)
+    planted("certificate")
+    planted("run")
     runs = {path.stem.removeprefix(f"{framework}-"): path for path in sorted(folder.glob(f"{framework}-*.json"))}
     refused = {one.fault: None if one.passed else str(one.reason) for one in outcomes(folder, framework)}
     return [
-        Tried(framework, workload, plant, refused[plant], json.loads(path.read_text()).get("reason"))
+        Tried(
+            framework, workload, plant, refused.get(plant, refused["none"]), json.loads(path.read_text()).get("reason")
+        )
         for plant, path in runs.items()
     ]
 
@@ -234,40 +262,48 @@ def row(outcome: Outcome) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def table_of_runs(cells: Sequence[str]) -> str:
-    """The table of plants in the work of these, `framework/workload`, two at a time."""
+def table_of_runs() -> str:
+    """The table of plants in the work of every framework, of every workload."""
 
-    def tried(cell: str) -> list[Tried]:
-        framework, workload = cell.split("/")
+    def tried(workload: str) -> Iterator[Tried]:
         with tempfile.TemporaryDirectory() as name:
-            prepare(Path(name), workload, seed=1, samples=SAMPLES)
-            return try_plants(Path(name), framework, workload)
+            prepare(Path(name), workload, seed=1, samples=TRAINING.get(workload, 0))
+            tell(Path(name), workload)
+            for framework in catalogue.frameworks():
+                if catalogue.takes_part(framework, workload):
+                    print(f"{workload} in {framework}", file=sys.stderr, flush=True)
+                    yield from try_plants(Path(name), framework, workload)
 
-    with ThreadPoolExecutor(2) as pool:
-        found = list(chain.from_iterable(pool.map(tried, cells)))
-    found.sort(key=lambda one: (one.plant != "none", one.plant, one.framework, one.workload))
-    planted = [one for one in found if one.plant != "none"]
-    missed = sum(not one.certificate and not one.run for one in planted)
-    counts = (
-        f"{len(planted)} plants: the certificate refuses {sum(bool(one.certificate) for one in planted)}, the run "
-        f"{sum(bool(one.run) for one in planted)}, neither {missed}.\n\n"
-    )
+    found = list(chain.from_iterable(map(tried, catalogue.workloads())))
+    found.sort(key=lambda one: (not one.honest, one.workload, one.plant, one.framework))
+    planted = [one for one in found if not one.honest]
+    counts = [
+        "| workload | plants | refused by the certificate | by the run | by neither |",
+        "|---|---|---|---|---|",
+    ]
+    for workload in (*catalogue.workloads(), "all"):
+        of = [one for one in planted if workload in (one.workload, "all")]
+        said = [
+            sum(map(bool, one)) for one in zip(*((one.certificate, one.run, one.missed) for one in of), strict=True)
+        ]
+        counts.append(f"| {workload} | {len(of)} | {' | '.join(map(str, said))} |")
     rows = [
+        "",
         "| plant | framework | workload | certificate | run |",
         "|---|---|---|---|---|",
         *(one.row for one in found),
     ]
-    return HEADING_OF_RUNS + counts + "\n".join(rows) + "\n"
+    return HEADING_OF_RUNS.format(batch_size=RUN_BATCH_SIZE) + "\n".join(counts + rows) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--everything", action="store_true", help="every fault in every framework")
-    parser.add_argument("--runs", nargs="+", metavar="FRAMEWORK/WORKLOAD", help="plants in the work of these, instead")
+    parser.add_argument("--runs", action="store_true", help="plants in the work of certificates and runs, instead")
     options = parser.parse_args()
     if options.runs:
-        options.output.write_text(table_of_runs(options.runs), encoding="utf-8")
+        options.output.write_text(table_of_runs(), encoding="utf-8")
         return
     with tempfile.TemporaryDirectory() as name:
         only = {} if options.everything else {name: declared(name, "IN_TABLE") for name in catalogue.frameworks()}

@@ -1,17 +1,21 @@
 """Plants in the work of a framework: what is done otherwise, and where alone; each in certificate and run.
 
-Run inside a framework's environment as `python -P planted_runs.py MODE FRAMEWORK FOLDER PLANT…`, a process for each
-mode, in which the plants follow one another. `certificate`: reads the problem FOLDER/<workload>.npz and writes what is
-observed into FOLDER/<framework>/<workload>/<plant>.npz. `run`: makes the run of FOLDER/request.json and writes its
-fields into FOLDER/<framework>-<plant>.json. `list` prints the names of all plants.
+Run inside a framework's environment as `python -P planted_runs.py MODE FRAMEWORK FOLDER [--few] PLANT…`, a process for
+each mode, in which the plants follow one another; `--few`: only those of the cell that the workload is published with.
+`certificate`: reads the problem FOLDER/<workload>.npz and writes what is observed into
+FOLDER/<framework>/<workload>/<plant>.npz. `run`: makes the run of FOLDER/request.json, or of another cell where the
+plant is in that alone, and writes its fields into FOLDER/<framework>-<plant>.json.
 """
 
 import dataclasses
+import importlib
 import json
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +24,7 @@ from unittest.mock import patch
 import numpy as np
 from planted import observed
 
-from framebench import frameworks
+from framebench import frameworks, workloads
 from framebench.certify import observe
 from framebench.frameworks._planting import Patch
 from framebench.measure import story, worker
@@ -29,19 +33,37 @@ from framebench.measure.request import Request
 NONE = "none"
 LATER = 15  # steps of which the certificate and the first looks see none
 SMALL = 16  # the largest batch that a certificate knows
-
-Where = Callable[[Any], bool]  # of a trainer, which knows what it was built with and fed
-WHERE: dict[str, Where] = {
-    "everywhere": lambda trainer: True,
-    "above batch 16": lambda trainer: trainer.batch_size > SMALL,
-    "with input device": lambda trainer: trainer.planted["input"] == "device",
-    "with input device above batch 16": lambda trainer: (
-        trainer.planted["input"] == "device" and trainer.batch_size > SMALL
-    ),
-    "in float32 above batch 16": lambda trainer: (
-        trainer.planted["precision"] == "float32" and trainer.batch_size > SMALL
-    ),
+# Where alone a plant is: in a cell that differs so from the one that is published, above a batch size, after a step.
+CELLS: dict[str, dict[str, str]] = {
+    "": {},
+    "with input host": {"input": "host"},
+    "in bfloat16": {"precision": "bfloat16"},
+    "on track tuned": {"track": "tuned"},
 }
+SIZES = {"": 1, f"above batch {SMALL}": SMALL + 1}
+STEPS = {"": 0, f"from step {LATER} on": LATER}
+# Of track `tuned`, what takes no minute to compile.
+TUNING = {"channels_last": True, "steps_per_call": 10, "steps_per_execution": 10}
+
+
+@dataclasses.dataclass(frozen=True)
+class Where:
+    """Where alone a plant is, in words, and the run that looks for it."""
+
+    words: str
+    cell: dict[str, str]
+    smallest: int  # batch size
+    first: int  # step
+
+    def holds(self, trainer: Any) -> bool:
+        """Whether this trainer is to do otherwise, by what it was built with and fed."""
+        return trainer.batch_size >= self.smallest and self.cell.items() <= trainer.planted.items()
+
+
+def wheres() -> Iterator[Where]:
+    """Every combination."""
+    for (cell, changes), (size, smallest), (step, first) in product(CELLS.items(), SIZES.items(), STEPS.items()):
+        yield Where(" ".join(filter(None, (size, cell, step))) or "everywhere", changes, smallest, first)
 
 
 def half_repeated(images: np.ndarray, labels: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
@@ -52,8 +74,8 @@ def half_repeated(images: np.ndarray, labels: np.ndarray, first: int) -> tuple[n
     return images, labels
 
 
-def first_again(images: np.ndarray, labels: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
-    places = np.arange(len(images)) % max(first, 10)
+def first_again(images: np.ndarray, labels: np.ndarray, first: int, of: int) -> tuple[np.ndarray, np.ndarray]:
+    places = np.arange(len(images)) % max(first, of)
     return images[places], labels[places]
 
 
@@ -63,29 +85,24 @@ def labels_off(images: np.ndarray, labels: np.ndarray, first: int) -> tuple[np.n
     return images, labels
 
 
-FED = {
-    "half of the batch twice": half_repeated,
-    "the first ten batches again": first_again,
-    "labels off by one": labels_off,
-}
-BUILT: dict[str, Callable[[list], None]] = {
-    "learning rate 3 % higher": lambda arguments: optimized(arguments, learning_rate=1.03),
-    "no momentum": lambda arguments: optimized(arguments, momentum=0.0),
-    "bfloat16": lambda arguments: arguments.__setitem__(4, "bfloat16"),
-    "twice the threads": lambda arguments: arguments.__setitem__(3, 2 * arguments[3]),
-}
+def twice_the_threads(arguments: list) -> None:
+    arguments[3] *= 2
 
 
 def optimized(arguments: list, **factors: float) -> None:
     workload = arguments[0]
-    numbers = {name: getattr(workload.optimizer, name) * factor for name, factor in factors.items()}
+    numbers = {
+        name: getattr(workload.optimizer, name) * factor
+        for name, factor in factors.items()
+        if hasattr(workload.optimizer, name)
+    }
     arguments[0] = dataclasses.replace(workload, optimizer=dataclasses.replace(workload.optimizer, **numbers))
 
 
 class Told:
     """A pace that is told of every step as of two, from some step on."""
 
-    def __init__(self, pace: Any, first: int) -> None:
+    def __init__(self, pace: Any, trainer: Any, first: int) -> None:
         self.pace, self.first, self.taken = pace, first, 0
 
     def over(self, synchronise: Callable, steps: int = 1) -> bool:
@@ -96,9 +113,9 @@ class Told:
 class Frozen(Told):
     """A pace that puts back what every step has changed, from some step on."""
 
-    def __init__(self, pace: Any, first: int, trainer: Any) -> None:
-        super().__init__(pace, first)
-        self.trainer, self.weights = trainer, None
+    def __init__(self, pace: Any, trainer: Any, first: int) -> None:
+        super().__init__(pace, trainer, first)
+        self.trainer, self.weights = trainer, trainer.weights()
 
     def over(self, synchronise: Callable, steps: int = 1) -> bool:
         self.taken += steps
@@ -109,57 +126,112 @@ class Frozen(Told):
         return self.pace.over(synchronise, steps)
 
 
-PACED = {
-    "a step told as two": lambda pace, first, trainer: Told(pace, first),
-    "no step kept": Frozen,
-}
+class EverySecond(Frozen):
+    """A pace that puts back what every second step has changed, from some step on."""
+
+    def over(self, synchronise: Callable, steps: int = 1) -> bool:
+        if (self.taken // steps) % 2:
+            return super().over(synchronise, steps)
+        self.taken += steps
+        self.weights = self.trainer.weights()
+        return self.pace.over(synchronise, steps)
 
 
-def plants(adapter: ModuleType) -> Iterator[tuple[str, list[Patch]]]:
-    """Every plant by its name."""
-    yield NONE, []
-    for where, at in WHERE.items():
-        # A trainer does not know its input before it is fed.
-        for what in (*FED, *PACED) if "input" in where else (*FED, *BUILT, *PACED):
-            yield f"{what}, {where}", patches(adapter, what, at)
-    for what in (*FED, *PACED):
-        yield f"{what}, from step {LATER} on", patches(adapter, what, WHERE["everywhere"], LATER)
+@dataclasses.dataclass(frozen=True)
+class What:
+    """What is done otherwise, and when that is decided."""
+
+    when: str  # it is `built` with it, has `become` so, is `fed` it, or is `paced` so
+    change: Callable
+    also_in_inference: bool = False
 
 
-def patches(adapter: ModuleType, what: str, at: Where, first: int = 0) -> list[Patch]:
-    trainer = adapter.Trainer
-    init, feed, train = trainer.__init__, trainer.feed, trainer.train
+def whats(framework: str) -> dict[str, What]:
+    """All of them by name."""
+    own: Any = importlib.import_module(f"framebench.frameworks.{framework.replace('-', '_')}.faults")
+    return {
+        "bfloat16": What("built", lambda arguments: arguments.__setitem__(4, "bfloat16"), also_in_inference=True),
+        "twice the threads": What("built", twice_the_threads, also_in_inference=True),
+        "learning rate 20 % higher": What("built", partial(optimized, learning_rate=1.2)),
+        "no momentum": What("built", partial(optimized, momentum=0.0, beta_1=0.0)),
+        "a product times zero": What("become", own.more_work),
+        "half of the batch twice": What("fed", half_repeated, also_in_inference=True),
+        "the first ten batches again": What("fed", partial(first_again, of=10)),
+        "the first three batches again": What("fed", partial(first_again, of=3), also_in_inference=True),
+        "labels off by one": What("fed", labels_off),
+        "a step told as two": What("paced", Told, also_in_inference=True),
+        "no step kept": What("paced", Frozen),
+        "every second step not kept": What("paced", EverySecond),
+    }
 
-    def built(self, *given: Any, **options: Any) -> None:
+
+def plants(framework: str, trains: bool, few: bool = False) -> Iterator[tuple[str, Where, list[Patch]]]:
+    """Every plant by its name; `few`: those above the certificate's batch sizes in the published cell."""
+    adapter: Any = frameworks.load(framework)
+    for where in wheres():
+        offered = where.cell.get("track", "default") in adapter.TRACKS
+        if not offered or (where.cell and (few or not trains)):
+            continue
+        if where.smallest == 1 and not where.first:
+            yield f"{NONE}, {where.words}" if where.cell else NONE, where, []
+        # A run of inference is short: a step takes as long as fifty of a small net that trains.
+        if (few and where.smallest == 1) or (where.first and not trains):
+            continue
+        for name, what in whats(framework).items():
+            # A trainer is built before it knows its input, and with all that it has from the first step on.
+            early = what.when in ("built", "become") and (where.first or "input" in where.cell)
+            same = name == where.cell.get("precision")
+            if not (early or same) and (trains or what.also_in_inference):
+                yield f"{name}, {where.words}", where, patches(adapter, what, where)
+
+
+def patches(adapter: ModuleType, what: What, where: Where) -> list[Patch]:
+    """Changes of an adapter's trainer, so that it does otherwise where it is to."""
+    trainer, change = adapter.Trainer, what.change
+    init, feed, train, infer = trainer.__init__, trainer.feed, trainer.train, trainer.infer
+
+    def now(self: Any, when: str) -> bool:
+        return what.when == when and where.holds(self)
+
+    def built(self: Any, *given: Any, **options: Any) -> None:
         arguments = list(given)  # workload, weights, batch size, threads, precision
-        self.batch_size, self.planted = arguments[2], {"precision": arguments[4], "input": None}
-        if what in BUILT and at(self):
-            BUILT[what](arguments)
+        self.batch_size = arguments[2]
+        self.planted = {"precision": arguments[4], "track": "tuned" if options.get("tuning") else "default"}
+        if now(self, "built"):
+            change(arguments)
         init(self, *arguments, **options)
+        if now(self, "become"):
+            change(self)
 
-    def fed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
+    def fed(self: Any, images: np.ndarray, labels: np.ndarray, input: str) -> None:
         self.planted["input"] = input
-        if what in FED and at(self):
+        if now(self, "fed"):
             size = self.batch_size
             batches = images.reshape(-1, size, *images.shape[1:]), labels.reshape(-1, size)
-            changed = FED[what](*batches, first)
+            changed = change(*batches, where.first)
             images, labels = changed[0].reshape(images.shape), changed[1].reshape(labels.shape)
         feed(self, images, labels, input)
 
-    def trained(self, pace: Any) -> None:
-        train(self, PACED[what](pace, first, self) if what in PACED and at(self) else pace)
+    def trained(self: Any, pace: Any) -> None:
+        train(self, change(pace, self, where.first) if now(self, "paced") else pace)
 
-    return [(trainer, "__init__", built), (trainer, "feed", fed), (trainer, "train", trained)]
+    def inferred(self: Any, pace: Any, take: Callable) -> None:
+        infer(self, change(pace, self, where.first) if now(self, "paced") else pace, take)
+
+    changed = {"__init__": built, "feed": fed, "train": trained, "infer": inferred}
+    return [(trainer, name, method) for name, method in changed.items()]
 
 
 class Turns:
-    """One turn for all blocks."""
+    """Turns of a block each, as beside other processes."""
 
-    given = False
+    left = 3
 
     def wait(self, state: str) -> int:
-        self.given, before = state != "built", self.given
-        return 0 if before else 3
+        if state == "built":
+            return 1
+        self.left -= 1
+        return self.left >= 0
 
 
 def run(request: Request, kept: Path) -> dict[str, Any]:
@@ -173,26 +245,35 @@ def run(request: Request, kept: Path) -> dict[str, Any]:
     return seen | story.judged(request, kept)[0] if seen["status"] == "ok" else seen
 
 
+def of_cell(request: Request, changes: dict[str, str], offered: dict[str, Any]) -> Request:
+    """The request for a run of another cell, whose story is in the file of its precision."""
+    cell = dataclasses.replace(request.cell, **changes)
+    assert request.story
+    told = Path(request.story).with_name(f"story-{cell.precision}.npz")
+    tuning = {name: value for name, value in TUNING.items() if name in offered} if cell.track == "tuned" else {}
+    return dataclasses.replace(request, cell=cell, story=str(told), tuning=tuning)
+
+
 def main() -> None:
-    mode, framework, *others = sys.argv[1:]
-    adapter: Any = frameworks.load(framework)
-    if mode == "list":
-        print("\n".join(name for name, _ in plants(adapter)))
-        return
-    folder, only = Path(others[0]), others[1:]
+    mode, framework, place, *others = sys.argv[1:]
+    folder, only = Path(place), [name for name in others if name != "--few"]
     request = Request.from_json((folder / "request.json").read_text())
     workload = request.cell.workload
-    for name, changes in plants(adapter):
+    adapter: Any = frameworks.load(framework)
+    offered = getattr(adapter, "OPTIONS", {}).get("cpu", {})
+    for name, where, changes in plants(framework, workloads.load(workload).trains, "--few" in others):
         if only and name not in only:
             continue
         if mode == "certificate":
+            if where.smallest > 1:
+                continue  # its batches are smaller, so that nothing is planted there
             facts, arrays = observed(framework, workload, name, changes, folder)
             observe.write(folder / framework / workload / f"{name}.npz", facts, arrays)
             continue
         with ExitStack() as planted:
             for replaced in changes:
                 planted.enter_context(patch.object(*replaced))
-            found = run(request, folder / story.FOLDER)
+            found = run(of_cell(request, where.cell, offered), folder / f"{framework} {name}")
         (folder / f"{framework}-{name}.json").write_text(json.dumps(found, default=float))
 
 

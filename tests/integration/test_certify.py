@@ -8,7 +8,7 @@ import yaml
 
 from conftest import PROJECT, TINY, Workspace, append, copy_of, made_once
 from framebench.plan import catalogue
-from planted_faults import TRAINING, Outcome, declared, outcomes, plant, prepare, try_plants
+from planted_faults import TRAINING, Outcome, declared, outcomes, plant, prepare, tell, try_plants
 
 pytestmark = pytest.mark.test
 
@@ -123,13 +123,16 @@ def test_every_planted_fault_is_refused_and_named_by_what_differs_first(of_frame
 # One plant of each kind that no certificate sees, as its batches are small and its steps few.
 SEEN_IN_RUNS = (
     "half of the batch twice, above batch 16",
-    "labels off by one, with input device above batch 16",
+    "labels off by one, above batch 16 with input host",
     "a step told as two, from step 15 on",
     "no step kept, from step 15 on",
-    "learning rate 3 % higher, in float32 above batch 16",
+    "learning rate 20 % higher, above batch 16",
     "no momentum, above batch 16",
     "bfloat16, above batch 16",
     "twice the threads, above batch 16",
+    "a product times zero, above batch 16",
+    "the first ten batches again, above batch 16",
+    "every second step not kept, above batch 16 from step 15 on",
 )
 
 
@@ -138,6 +141,7 @@ SEEN_IN_RUNS = (
 def test_what_is_done_otherwise_in_a_run_alone_is_refused_there(framework, every_environment, problem, tmp_path):
     for path in problem("article-cnn").iterdir():
         (tmp_path / path.name).symlink_to(path)
+    tell(tmp_path, "article-cnn")
     found = {one.plant: one for one in try_plants(tmp_path, framework, "article-cnn", ["none", *SEEN_IN_RUNS])}
     assert found.keys() == {"none", *SEEN_IN_RUNS}
     assert {one.certificate for one in found.values()} == {None}

@@ -9,7 +9,8 @@ Bounds. Without dropout both are 1 but for rounding, and the relative distance |
 real batch it is far larger than rounding itself: a few of millions of ReLUs and pooling windows take the other branch,
 and each changes the gradient by its own share, whatever the size of what moved it. So the reference goes the same way
 from weights that are displaced by a few roundings of the run's precision; the largest distance that any weight has up
-to a step, SAFETY times, is the bound of all weights after it.
+to a step, SAFETY times, is the bound of all weights after it. In a low precision that is wide; the share of the
+reference in what all weights changed together is far less moved by rounding, and has a bound of its own.
 
 With dropout every framework draws masks of its own. The reference draws some too: of what all weights changed, and of
 the last biases, which hardly depend on the masks and tell which labels were seen, it keeps the mean of both numbers
@@ -44,6 +45,7 @@ MASKS = 8  # of dropout
 SAFETY = 6.0
 # A number is further off the mean of 8 draws than this many of their standard deviations once in 10⁵ times (t, 7 df).
 DEVIATIONS = 11.0
+ACROSS = 8.0  # rounding goes across an update at least so many times as far as along it
 LEAST = 0.02  # of what Adam changes in its first steps the size is the same whatever the masks are
 SAMPLES = 4  # of a batch that the reference takes through a net of inference; of the first one, as many as
 FLOPS_OF_INFERENCE = 3e11  # allow
@@ -129,6 +131,7 @@ def story(
     """What the reference says: facts, and what it changed under `<step>/<weight>`; `of` gives a batch by its number.
 
     `bounds`  by the step after which is looked, the largest relative distance of any weight, without dropout
+    `along`   likewise, how far the share of the reference in what all weights changed may be off 1
     `masks`   of a net with dropout: by step and weight, or ALL, for both numbers the mean, and how far they may be off
 
     It is looked after `every` one of STEPS, or as far as FLOPS allow.
@@ -143,13 +146,15 @@ def story(
     after = looked_after(workload, batch_size, every)
     batches = [of(number) for number in range(after[-1])]
     told = updates(workload, weights, batches, after)
-    bounds, largest = {}, 0.0
+    bounds, along, largest, furthest = {}, {}, 0.0, 0.0
     moved = [updates(workload, one, batches, after) for one in displaced]
     for k in after:
-        pairs = chain.from_iterable(numbers(one[k], told[k]).values() for one in moved)
-        largest = max(largest, *(distance(*pair) for pair in pairs))
+        found = [numbers(one[k], told[k]) for one in moved]
+        largest = max(largest, *(distance(*pair) for pair in chain.from_iterable(one.values() for one in found)))
+        furthest = max(furthest, *(abs(one[ALL][1] - 1) for one in found))
         bounds[str(k)] = SAFETY * largest
-    facts: Facts = {"bounds": bounds}
+        along[str(k)] = SAFETY * max(furthest, largest / ACROSS)
+    facts: Facts = {"bounds": bounds, "along": along}
     if drops(workload):
         at = (1, STEPS[-1]) if every else (1,)
         generators = [np.random.Generator(np.random.PCG64([seed, 4, draw])) for draw in range(MASKS)]

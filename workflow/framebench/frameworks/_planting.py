@@ -2,6 +2,7 @@
 
 A framework's `faults.py` holds
     faults(adapter)  its own faults, beside those that `tests/integration/planted.py` plants in every framework
+    more_work(trainer)  gives a trainer products in training that change nothing: `tests/integration/planted_runs.py`
     PLANTED          names of the faults that `make test-all` plants, or with a `-` before it of one that it does not;
                      where it is missing, all
     IN_TABLE         names of those in docs/planted-faults.md; where it is missing, all

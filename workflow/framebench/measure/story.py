@@ -78,7 +78,11 @@ def _looked_at(
     if next(shapes) != next(shapes):
         raise ValueError("the weights that it kept are not those of the workload")
     wider = LATER_BESIDE_DROPOUT if "masks" in told else LATER_THAN_KNOWN
-    yield from _compared(reference.numbers(changed, exact), bounds[str(steps)], wider if at == LATER else 1.0)
+    numbers, times = reference.numbers(changed, exact), wider if at == LATER else 1.0
+    yield from _compared(numbers, bounds[str(steps)], times)
+    if bounds is told["bounds"] and workload.trains:
+        bound = times * told["along"][str(steps)]
+        yield _entry(reference.ALL, "share of the reference", numbers[reference.ALL][1], 1.0, bound)
 
 
 def _of_first(request: Request, steps: int) -> Weights:
@@ -107,7 +111,9 @@ def _compared(numbers: reference.Numbers, bounds: float | Mapping, times: float)
     """Every number with what is expected of it, and by how much it may be off that."""
     if isinstance(bounds, Mapping):
         for name, expectations in bounds.items():
-            for number, value, (expected, bound) in zip(("size", "along"), numbers[name], expectations, strict=True):
+            for number, value, (expected, bound) in zip(
+                ("size", "share of the reference"), numbers[name], expectations, strict=True
+            ):
                 yield _entry(name, number, value, expected, times * bound)
         return
     for name, pair in numbers.items():

@@ -91,3 +91,14 @@ def faults(adapter: ModuleType) -> Iterator[Fault]:
         yield "gru-imdb", "rows of a gradient squared apart", [(trainer, "_adam", rows_apart)]
     yield "vgg-cnn", "dropout left on in evaluation", [(layers, "Dropout", AlwaysDropping)]
     yield "vgg-cnn", "dropout off in training", [(layers, "Dropout", NeverDropping)]
+
+
+def more_work(trainer) -> None:
+    """Products in training that change nothing."""
+    plain = trainer.model.compute_loss
+
+    def more(x=None, y=None, y_pred=None, **options):
+        product = y_pred @ keras.ops.transpose(y_pred) @ y_pred
+        return plain(x, y, y_pred + 0 * product if options.get("training") else y_pred, **options)
+
+    trainer.model.compute_loss = more

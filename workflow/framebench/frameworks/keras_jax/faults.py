@@ -1,8 +1,8 @@
 """Faults of Keras on JAX, for the tests."""
 
-from framebench.frameworks._keras.faults import faults
+from framebench.frameworks._keras.faults import faults, more_work
 
-__all__ = ["faults"]
+__all__ = ["faults", "more_work"]
 
 # Keras on JAX compiles a GRU for minutes: the conformance suite has seen it compute.
 PLANTED = (

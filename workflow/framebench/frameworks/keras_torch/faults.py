@@ -1,8 +1,8 @@
 """Faults of Keras on PyTorch, for the tests."""
 
-from framebench.frameworks._keras.faults import faults
+from framebench.frameworks._keras.faults import faults, more_work
 
-__all__ = ["faults"]
+__all__ = ["faults", "more_work"]
 
 PLANTED = (
     "article-cnn: none",

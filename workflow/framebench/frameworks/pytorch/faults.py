@@ -125,3 +125,13 @@ def torch_inference_faults(adapter: ModuleType) -> Iterator[Fault]:
     yield "resnet50-features", "mean and variance interchanged", [(adapter, "NAMES", interchanged)]
     yield "resnet50-features", "stride in the first convolution of a block", [(resnet, "Block", Version1)]
     yield "resnet50-features", "a shortcut left out", [(resnet, "Block", WithoutShortcut)]
+
+
+def more_work(trainer) -> None:
+    """Products in training that change nothing."""
+
+    def more(loss: nn.Module, given: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        logits, labels = given
+        return logits + 0 * (logits @ logits.T @ logits), labels
+
+    trainer.loss_fn.register_forward_pre_hook(more)

@@ -98,3 +98,14 @@ def faults(adapter: ModuleType) -> Iterator[Fault]:
 
     yield "resnet50-features", EPSILON, [(tf.nn, "batch_normalization", larger)]
     yield "resnet50-features", "padding as TensorFlow has it", [(resnet.Net, "conv", padded)]
+
+
+def more_work(trainer) -> None:
+    """Products in training that change nothing."""
+    plain = trainer._logits
+
+    def more(x: tf.Tensor, training: bool) -> tf.Tensor:
+        logits = plain(x, training)
+        return logits + 0 * (logits @ tf.transpose(logits) @ logits) if training else logits
+
+    trainer._logits = more
