@@ -6,7 +6,7 @@ import pytest
 
 from framebench.analyse.given import read_certificate
 from framebench.analyse.table import TableError
-from framebench.certificate import parsed, sealed
+from framebench.certificate import held_together, parsed, sealed
 
 pytestmark = pytest.mark.check
 
@@ -90,3 +90,14 @@ def test_the_place_of_a_file_says_what_it_should_be_of(tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(sealed(BODY)))
         assert read_certificate(path)["passed"] == passed
+
+
+def test_one_that_allows_more_than_another_of_its_problem_is_refused_and_both_bounds_are_told():
+    other = BODY | {"framework": "tensorflow", "checks": [CHECK | {"bound": 1e-9}]}
+    rounded = BODY | {"framework": "jax", "checks": [CHECK | {"bound": 1.2e-12}]}
+    of_another_seed = other | {"framework": "keras-jax", "seed": 2}
+    found = {one["framework"]: one for one in held_together([BODY, other, rounded, of_another_seed])}
+    assert [name for name, one in found.items() if not one["passed"]] == ["tensorflow"]
+    said = "the certificate allows 1e-09 in float64 gradient conv1/kernel, and that of pytorch 1e-12"
+    assert found["tensorflow"]["reason"] == found["tensorflow"]["tuned_reason"] == said
+    assert other["passed"], "what was given stays as it is"

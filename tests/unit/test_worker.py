@@ -241,3 +241,10 @@ def test_the_framework_is_told_to_use_the_gpu_that_the_run_was_given(uuid, devic
     assert done == [(1, "float32", device)]
     # Of the context alone: read after the framework's first number and before the model.
     assert observed.get("gpu_started_mib") == (480.5 if uuid else None)
+
+
+@pytest.mark.parametrize(("busy_ms", "refused"), [(9.0, False), (14.0, False), (16.0, True), (None, False)])
+def test_on_a_gpu_the_clock_must_have_waited_for_the_work(busy_ms, refused):
+    seen = checks.computed_in_time({"device_busy_ms": busy_ms}, step_ms=10.0)
+    assert seen == ({} if not refused else {"status": "invalid", "reason": seen["reason"]})
+    assert not refused or "16 ms in a step, and the clock saw the end of one every 10 ms" in seen["reason"]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from jsonschema.exceptions import best_match
 SCHEMA = Path(__file__).parents[1] / "schemas" / "certificate.schema.json"
 DIGEST = "digest"
 NOT_SEALED = (DIGEST, "machine")  # a merge adds the machine
+WIDER = 1.5  # so many times as much, two machines do not round the bounds of one problem
 
 
 def sealed(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,3 +61,30 @@ def fault(certificate: Mapping[str, Any], workload: str, framework: str) -> str 
     if certificate["passed"] != (certificate["reason"] is None):
         return "the certificate contradicts itself: it has passed with a reason against it, or is refused without one"
     return None
+
+
+def held_together(certificates: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The certificates, of which one that allows more than another of the same problem is refused.
+
+    All that are made of a workload and a seed have the bounds of its problem, but for what its machine rounds otherwise.
+    """
+    all_of_them = [dict(one) for one in certificates]
+    narrowest: dict[tuple, tuple[float, str]] = {}
+    for one in all_of_them:
+        for key, bound in _bounds(one):
+            narrowest[key] = min(narrowest.get(key, (bound, "")), (bound, one["framework"]))
+    for one in all_of_them:
+        for key, bound in _bounds(one):
+            least, framework = narrowest[key]
+            if bound > WIDER * least:
+                quantity = " ".join(filter(None, key[2:]))
+                wrong = f"the certificate allows {bound:.2g} in {quantity}, and that of {framework} {least:.2g}"
+                one |= {"passed": False, "reason": wrong, "tuned_reason": wrong}
+                break
+    return all_of_them
+
+
+def _bounds(certificate: Mapping[str, Any]) -> Iterator[tuple[tuple, float]]:
+    for check in certificate.get("checks", []):
+        key = certificate["workload"], certificate.get("seed"), check["precision"], check["quantity"], check["layer"]
+        yield key, check["bound"]

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from framebench.analyse import machines
+from framebench.analyse.learning import learned_less
 from framebench.analyse.statistics import (
     METHOD,
     MIN_ROUNDS,
@@ -22,6 +23,7 @@ from framebench.analyse.statistics import (
 )
 from framebench.analyse.table import TableError, one_line
 from framebench.analyse.tables import Table
+from framebench.certificate import held_together
 from framebench.frameworks import self_comparison
 from framebench.record import BLOCK, CELL_DTYPES
 
@@ -236,7 +238,7 @@ def why_not_paired(side: pd.DataFrame, other: pd.DataFrame, rounds: int) -> str:
         return "; ".join(failures)
     if rounds < MIN_ROUNDS:
         return f"only {rounds} {'round' if rounds == 1 else 'rounds'}, an interval needs {MIN_ROUNDS}"
-    return ""
+    return learned_less(side, other)
 
 
 def uncertified(measurements: pd.DataFrame, certificates: Iterable[dict]) -> dict[Certified, str]:
@@ -247,7 +249,7 @@ def uncertified(measurements: pd.DataFrame, certificates: Iterable[dict]) -> dic
     framework's.
     """
     known: dict[tuple[str, str, str], list[dict]] = {}
-    for one in certificates:
+    for one in held_together(certificates):
         known.setdefault((one.get("machine", ""), one["workload"], one["framework"]), []).append(one)
     reasons: dict[Certified, str] = {}
     ok = measurements[measurements["status"] == "ok"]

@@ -45,6 +45,7 @@ class Timeline:
     warmup_converged: bool = False
     lead_in_s: float = 0.0  # in all, of the steps at the start of each turn that are not timed
     taken: int = 0  # steps in all, those that no interval counts too
+    undone: int = 0  # of these, steps that were taken to be looked at, and have changed nothing that stayed
     looked_at: bool = True  # the steps now are those of the story, which are taken as they are
     blocks: list[Interval] = field(default_factory=list)
     synced: list[Interval] = field(default_factory=list)
@@ -192,7 +193,9 @@ def _looked_at(timeline: Timeline, story: Story, at_once: int) -> Generator[int,
     """A look at steps that are taken anew from the beginning, and that nothing counts."""
     timeline.looked_at = True
     if steps := story.begin_anew(timeline.taken, at_once):
-        story.looked_s += (yield steps).s
+        again = yield steps
+        story.looked_s += again.s
+        timeline.undone += again.steps
         story.look_again()
     timeline.looked_at = False
 

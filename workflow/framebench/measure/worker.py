@@ -202,6 +202,7 @@ def measure(
     seen["allocator_peak_mib"], seen["allocator_reserved_peak_mib"] = trainer.allocator_peaks_mib()
 
     seen |= timing(pace.timeline, request.cell.batch_size, workload)
+    seen["training_steps"] = pace.timeline.taken - pace.timeline.undone if workload.trains else None
     blocks = pace.timeline.blocks
     faults = sum(clock.minor_faults(block.t0_ns, block.t1_ns) for block in blocks)
     seen["minor_faults_per_step"] = faults / sum(block.steps for block in blocks)
