@@ -66,13 +66,14 @@ def fault(certificate: Mapping[str, Any], workload: str, framework: str) -> str 
 def held_together(certificates: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The certificates, of which one that allows more than another of the same problem is refused.
 
-    All that are made of a workload and a seed have the bounds of its problem, but for what its machine rounds otherwise.
+    All of a workload and a seed have the bounds of its problem, but for what their machines round otherwise.
     """
     all_of_them = [dict(one) for one in certificates]
     narrowest: dict[tuple, tuple[float, str]] = {}
     for one in all_of_them:
         for key, bound in _bounds(one):
-            narrowest[key] = min(narrowest.get(key, (bound, "")), (bound, one["framework"]))
+            of_this = bound, one["framework"]
+            narrowest[key] = min(narrowest.get(key, of_this), of_this)
     for one in all_of_them:
         for key, bound in _bounds(one):
             least, framework = narrowest[key]

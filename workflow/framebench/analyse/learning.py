@@ -19,7 +19,7 @@ def learned_less(side: pd.DataFrame, other: pd.DataFrame) -> str:
     of them, and whose loss has fallen by less, in the mean by SHARE of the other's fall at least and significantly at
     LEVEL (a one-sided t-test of the differences by round). Fewer than three rounds show nothing.
     """
-    if not set(COLUMNS) <= {*side, *other}:
+    if not set(COLUMNS) <= set(side) & set(other):
         return ""
     ok = [runs.loc[runs["status"] == "ok", COLUMNS].dropna() for runs in (side, other)]
     rounds = ok[0].merge(ok[1], on="round", suffixes=("_side", "_other"))
@@ -28,7 +28,8 @@ def learned_less(side: pd.DataFrame, other: pd.DataFrame) -> str:
         fell = [(rounds[f"loss_first_{of}"] - rounds[f"loss_last_{of}"]).tolist() for of in (slow, quick)]
         as_many = (rounds[f"training_steps_{slow}"] >= rounds[f"training_steps_{quick}"]).all()
         if len(rounds) >= 3 and as_many and _lags(*fell):
-            return f"the loss of {less} fell by {mean(fell[0]):.3g}, that of {more} by {mean(fell[1]):.3g} in no more steps"
+            by = [f"{mean(one):.3g}" for one in fell]
+            return f"the loss of {less} fell by {by[0]}, that of {more} by {by[1]} in no more steps"
     return ""
 
 
