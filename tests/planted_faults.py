@@ -271,8 +271,10 @@ def table_of_runs() -> str:
             tell(Path(name), workload)
             for framework in catalogue.frameworks():
                 if catalogue.takes_part(framework, workload):
-                    print(f"{workload} in {framework}", file=sys.stderr, flush=True)
-                    yield from try_plants(Path(name), framework, workload)
+                    found = try_plants(Path(name), framework, workload)
+                    missed = [one.plant for one in found if one.missed and not one.honest]
+                    print(f"{workload} in {framework}: {len(found)}, missed {missed}", file=sys.stderr, flush=True)
+                    yield from found
 
     found = list(chain.from_iterable(map(tried, catalogue.workloads())))
     found.sort(key=lambda one: (not one.honest, one.workload, one.plant, one.framework))

@@ -184,7 +184,8 @@ class Inspector(Protocol):
     def counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int | None:
         """The same of one training step on this batch, as it is measured; it may be taken, or traced.
 
-        The gradient of a layer's input counts as many as the layer itself, and that of the first is not needed.
+        The gradient of a layer's input counts as many as the layer itself, and that of the first is not needed. Nor is
+        that of a recurrent layer's first state, which may be left out.
         """
 
     def kernels(self, images: np.ndarray) -> dict[str, str]:

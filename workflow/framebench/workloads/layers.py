@@ -211,6 +211,12 @@ class Workload:
         return 3 * self.forward_flops_per_sample - 2 * self._multiply_adds[0]
 
     @property
+    def flops_of_a_first_state(self) -> int:
+        """Of these, what the gradient of recurrent layers' first states takes: some frameworks know it is not needed."""
+        grus = [layer for layer in self.layers if isinstance(layer, GRU)] if self.trains else []
+        return sum(2 * layer.units * 3 * layer.units for layer in grus)
+
+    @property
     def forward_flops_per_sample(self) -> int:
         """The same for the forward pass alone."""
         return 2 * sum(self._multiply_adds)
@@ -236,6 +242,11 @@ class Workload:
         """How many tokens there are to read; None where the samples are images."""
         first = self.layers[0]
         return first.tokens if isinstance(first, Embedding) else None
+
+    @property
+    def turns(self) -> int:
+        """How often a loop of its net turns, if it has one."""
+        return self.input_shape[0] if self.recurrent else 1
 
     @property
     def recurrent(self) -> bool:

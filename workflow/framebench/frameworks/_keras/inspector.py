@@ -74,7 +74,9 @@ class KerasInspector(ABC):
         return None if self.trainer.workload.recurrent else self._counted_flops(images)
 
     def counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int | None:
-        return None if self.trainer.workload.recurrent else self._counted_step_flops(images, labels)
+        if self.trainer.workload.recurrent and self.trainer.on_gpu:
+            return None  # no counter knows cuDNN's kernel
+        return self._counted_step_flops(images, labels)
 
     @abstractmethod
     def _counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int:

@@ -83,9 +83,7 @@ class Inspector:
     def counted_flops(self, images: np.ndarray) -> int:
         return traced_flops(self.trainer.model.net, self.trainer.state[0], images)
 
-    def counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int | None:
-        if self.trainer.workload.recurrent:
-            return None
+    def counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int:
         return traced_flops(self.trainer._step, self.trainer.state, images, labels)
 
     def kernels(self, images: np.ndarray) -> dict[str, str]:

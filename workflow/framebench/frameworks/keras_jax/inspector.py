@@ -25,6 +25,7 @@ class Inspector(KerasInspector):
     def _counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int:
         model = self.trainer.model
         self.trainer._update_variables()
+        model.optimizer.build(model.trainable_variables)  # before the first step
         state = [
             [variable.value for variable in group]
             for group in (

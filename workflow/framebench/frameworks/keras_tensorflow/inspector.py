@@ -23,7 +23,8 @@ class Inspector(KerasInspector):
         return backend.operations(lambda x: self.trainer.model(x, training=self.trainer.workload.trains), images)
 
     def _counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int:
-        return backend.step_flops(lambda x, y: self.trainer.model.train_step((x, y)), images, labels)
+        step, turns = self.trainer.model.train_step, self.trainer.workload.turns
+        return backend.step_flops(lambda x, y: step((x, y)), images, labels, turns)
 
     def _counted_flops(self, images: np.ndarray) -> int:
         return backend.graph_flops(lambda x: self.trainer.model(x, training=False), images)

@@ -68,8 +68,8 @@ class Inspector:
 
     def counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int | None:
         trainer = self.trainer
-        if trainer.workload.recurrent:
-            return None
+        if trainer.workload.recurrent and trainer.device == "cuda":
+            return None  # the counter does not know cuDNN's kernel
         x, y = (tensor.to(trainer.device) for tensor in trainer._tensors(images, labels))
         step = trainer._mixed_step if trainer.lower else trainer._step
         trainer.model.train()

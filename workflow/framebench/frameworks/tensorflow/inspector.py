@@ -18,6 +18,8 @@ from framebench.frameworks.tensorflow.adapter import CPU, Trainer
 # Kernels by which one way of several is known, as a graph names them.
 CUDNN_RNN = "CudnnRNNV3"
 BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
+# Attributes of operations that name a function which is computed: by a call once, by a loop in every turn.
+CALL, LOOP = "f", "body"
 
 
 class Inspector:
@@ -90,10 +92,8 @@ class Inspector:
         return graph_flops(lambda x: self.trainer.net(x, training=False), images)
 
     def counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int | None:
-        if self.trainer.workload.recurrent:
-            return None
         # What `_scaled_step` skips where a gradient is not finite has no products.
-        return step_flops(self.trainer._step, images, labels)
+        return step_flops(self.trainer._step, images, labels, self.trainer.workload.turns)
 
     def kernels(self, images: np.ndarray) -> dict[str, str]:
         ran = operations(partial(self.trainer._logits, training=self.trainer.workload.trains), images)
@@ -169,18 +169,38 @@ def graph_flops(net: Callable, images: np.ndarray) -> int:
     return tf.compat.v1.profiler.profile(graph, cmd="op", options=options.build()).total_float_ops
 
 
-def step_flops(step: Callable, images: np.ndarray, labels: np.ndarray) -> int:
+def step_flops(step: Callable, images: np.ndarray, labels: np.ndarray, turns: int) -> int:
     """Floating-point operations of the convolutions and matrix products in the graph of a training step.
 
-    TensorFlow's own counter takes the way back of a `valid` convolution to be as large as its padded input.
+    Every loop has so many `turns`. TensorFlow's own counter counts none of what a loop computes, and takes the way back
+    of a `valid` convolution to be as large as its padded input.
     """
     graph = tf.function(step).get_concrete_function(tf.constant(images), tf.constant(labels)).graph
-    # What nothing takes, such as the gradient of the images, is in the graph and never computed.
-    return sum(
-        2 * _multiply_adds(operation)
-        for operation in graph.get_operations()
-        if any(output.consumers() for output in operation.outputs)
-    )
+    return 2 * _multiply_adds_in(graph, turns)
+
+
+def _multiply_adds_in(graph: Any, turns: int) -> int:
+    """Of all operations that something comes of: others, as the gradient of the images, are never computed."""
+    total = 0
+    for operation in _needed(graph):
+        total += _multiply_adds(operation)
+        for attribute, times in ((CALL, 1), (LOOP, turns)):
+            if attribute in operation.node_def.attr:
+                inner = graph._get_function(operation.get_attr(attribute).name).graph
+                total += times * _multiply_adds_in(inner, turns)
+    return total
+
+
+def _needed(graph: Any) -> set[tf.Operation]:
+    """The operations that lead to what a graph gives or changes."""
+    needed: set[tf.Operation] = set()
+    left = [output.op for output in graph.outputs] + list(graph.control_outputs)
+    while left:
+        operation = left.pop()
+        if operation not in needed:
+            needed.add(operation)
+            left += [one.op for one in operation.inputs] + list(operation.control_inputs)
+    return needed
 
 
 def _multiply_adds(operation: tf.Operation) -> int:
