@@ -9,6 +9,10 @@ from snakemake.utils import min_version
 min_version("9.27")
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 
+from framebench import interrupts
+
+interrupts.end_in_a_line()
+
 
 include: "workflow/rules/configuration.smk"
 include: "workflow/rules/measuring.smk"

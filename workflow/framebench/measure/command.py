@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from framebench import interrupts
 from framebench.measure import die_with
 from framebench.measure.devices import allocation
 from framebench.measure.devices.lease import lease
@@ -48,6 +49,7 @@ def add_interpreter(parser: argparse.ArgumentParser) -> None:
 def leased(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The values of such arguments, with the device that was allocated, while that device is leased."""
     die_with(arguments.parent)
+    interrupts.end_in_a_line()
     told = vars(arguments)
     if arguments.allocated:
         told["uuid"], told["refused"] = allocation.bound(arguments.allocated)
