@@ -149,11 +149,12 @@ class Run:
 
     def _judge_work(self) -> None:
         """Hold what the process kept against the reference, now that it is no more."""
+        start = time.perf_counter()
         try:
             seen, flags = story.judged(self.request, self._seen.with_name(story.FOLDER))
         except ValueError as error:
             seen, flags = {"status": "invalid", "reason": f"what it did cannot be told: {error}"}, []
-        self._observed |= seen
+        self._observed |= seen | {"judged_s": time.perf_counter() - start}
         self._flags += flags
 
     def kill(self) -> None:
