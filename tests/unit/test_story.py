@@ -6,8 +6,9 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
-from framebench import workloads
+from framebench import record, workloads
 from framebench.certify import reference, story
 from framebench.certify.arithmetic import Arithmetic
 from framebench.data.batches import batch
@@ -326,3 +327,15 @@ def test_a_large_batch_is_looked_at_after_fewer_steps():
     assert story.looked_after(of, 10**9, every=False) == (1,)
     # One call of track `tuned` takes ten steps, and nothing can be seen before its end.
     assert story.looked_after(of, 10**9, every=True) == story.STEPS
+
+
+def test_every_look_fits_the_schema_of_a_record(data, tmp_path):
+    looks = []
+    for name, of in {"sgd": workload(), "dropping": workload(DROPPING), "inference": workload(optimizer=None)}.items():
+        (tmp_path / name).mkdir()
+        looks += run(data, tmp_path / name, Honest(), of)[0]["story"]
+    schema = json.loads(record.SCHEMA.read_text())
+    validator = Draft202012Validator({"$defs": schema["$defs"], "$ref": "#/$defs/look"})
+    assert {one["at"] for one in looks} == {"start", "no_dropout", "later"}
+    for one in looks:
+        validator.validate(one)
