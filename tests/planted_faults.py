@@ -23,28 +23,22 @@ from framebench.certify.judge import judge
 from framebench.data.synthetic_images import large_images, synthetic_images
 from framebench.data.synthetic_reviews import synthetic_reviews
 from framebench.measure.process import environment
-from framebench.measure.protocol import Blocks, Protocol, Warmup
+from framebench.measure.protocol import Blocks, Warmup
 from framebench.measure.request import Request
 from framebench.plan import catalogue, environments
 from framebench.record import Cell
+from requested import PROTOCOL
 
 SYNTHETIC = {"images": synthetic_images, "large-images": large_images, "reviews": synthetic_reviews}
 SAMPLES = 4000  # in ten classes, of which the lesson takes some
 # Workload → samples to learn from. gru-imdb learns nothing here: that takes a minute in each framework.
 TRAINING = {"article-cnn": SAMPLES, "vgg-cnn": SAMPLES, "gru-imdb": 0}
 PLANTED = Path(__file__).parent / "integration" / "planted.py"
-RUN_PROTOCOL = Protocol(
-    seed=1,
-    cores=None,
+RUN_PROTOCOL = replace(
+    PROTOCOL,
     threads=2,
     warmup=Warmup(min_s=0.1, min_steps=16, max_s=0.5, group_s=0.05, tolerance=0.5),
     blocks=Blocks(count=3, min_s=0.1, min_steps=4, lead_in_s=0.02),
-    interleave="auto",
-    diagnosed_rounds=1,
-    synced_steps=2,
-    profiled_steps=0,
-    sampler_hz=10,
-    other_processes="flag",
     timeout_s=300,
 )
 # Of a net of inference, whose every step takes seconds.
