@@ -246,11 +246,8 @@ def table(found: Sequence[Tried]) -> str:
     for workload in (*dict.fromkeys(one.workload for one in found), "all"):
         of, honest = ([one for one in some if workload in (one.workload, "all")] for some in (planted, found))
         honest = [one for one in honest if one.honest]
-        counts = [
-            len(of),
-            *(sum(map(bool, one)) for one in zip(*((one.certificate, one.run, one.missed) for one in of))),
-        ]
-        counts += [len(honest), sum(not one.missed for one in honest)]
+        said = ([bool(one.certificate), bool(one.run), one.missed] for one in of)
+        counts = [len(of), *map(sum, zip(*said, strict=True)), len(honest), sum(not one.missed for one in honest)]
         lines.append(f"| {workload} | {' | '.join(map(str, counts))} |")
     lines += ["", "| plant | framework | workload | certificate | run |", "|---|---|---|---|---|"]
     first = (lambda one: (one.workload, one.framework) != COMBINED, lambda one: not one.honest, lambda one: one.plant)

@@ -278,8 +278,8 @@ def main() -> None:
         if only and name not in only:
             continue
         if mode == "certificate":
-            if where.smallest > 1:
-                continue  # its batches are smaller, so that nothing is planted there
+            if where.smallest > 1 or (where.cell and not changes):
+                continue  # its batches are smaller, or its cell another: nothing is planted there
             facts, arrays = observed(framework, workload, name, changes, folder)
             observe.write(folder / framework / workload / f"{name}.npz", facts, arrays)
             continue
