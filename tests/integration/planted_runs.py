@@ -154,12 +154,13 @@ def faults_of(framework: str) -> Any:
 
 def whats(framework: str) -> dict[str, What]:
     """All of them by name."""
+    more_work = faults_of(framework).more_work
     return {
         "bfloat16": What("built", lambda arguments: arguments.__setitem__(4, "bfloat16"), also_in_inference=True),
         "twice the threads": What("built", twice_the_threads, also_in_inference=True),
         "learning rate 20 % higher": What("built", partial(optimized, learning_rate=1.2)),
         "no momentum": What("built", partial(optimized, momentum=0.0, beta_1=0.0)),
-        "a product times zero": What("become", faults_of(framework).more_work),
+        "a product times zero": What("become", more_work),
         "half of the batch twice": What("fed", half_repeated, also_in_inference=True),
         "the first ten batches again": What("fed", partial(first_again, of=10)),
         "the first three batches again": What("fed", partial(first_again, of=3), also_in_inference=True),
