@@ -1,0 +1,110 @@
+"""Dropout that drops the same elements in two models, and tells how much it drops when it draws for itself.
+
+An element's uniform number is made from its value, so it does not matter in which layout or order a model has it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from keras.src import backend
+from torch.utils._python_dispatch import TorchDispatchMode
+
+# Values are rounded to this before they are hashed: far above float64 noise, far below what tells elements apart.
+GRAIN = 1e-6
+
+
+@dataclass(frozen=True)
+class Call:
+    """One dropout in a forward pass: its rate, the share that it dropped of `units`, and the layer that ran it."""
+
+    rate: float
+    dropped: float
+    units: int
+    owner: str
+
+
+@dataclass
+class Draws:
+    """The dropouts of a forward pass, in order; `owner` tells which layer runs, `own` lets them be random."""
+
+    owner: Callable[[], str]
+    own: bool
+    calls: list[Call] = field(default_factory=list)
+
+    def add(self, rate: float, kept: torch.Tensor) -> None:
+        self.calls.append(Call(rate, float((kept == 0).double().mean()), kept.numel(), self.owner()))
+
+
+def uniform(values: torch.Tensor) -> torch.Tensor:
+    """Numbers in [0, 1) that depend on the values alone; the usual sine hash, in float64."""
+    grains = torch.round(values.double() / GRAIN)
+    hashed = torch.sin(torch.remainder(grains, 1e6) * 12.9898 + 1.0) * 43758.5453
+    return hashed - torch.floor(hashed)
+
+
+class Shared(TorchDispatchMode):
+    """Gives every dropout draws made from what it drops, instead of random ones."""
+
+    def __init__(self, draws: Draws) -> None:
+        super().__init__()
+        self.draws = draws
+        self._empty: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name == "bernoulli_" and id(args[0]) in self._empty:
+            noise, source = self._empty.pop(id(args[0]))
+            keep = float(args[1])
+            if self.draws.own:
+                func(*args, **(kwargs or {}))
+            else:
+                noise.copy_(uniform(source) < keep)
+            self.draws.add(1 - keep, noise)
+            return noise
+        result = func(*args, **(kwargs or {}))
+        if name == "empty_like":
+            self._empty[id(result)] = (result, args[0])
+        return result
+
+
+@contextmanager
+def shared(owner: Callable[[], str] = str, own: bool = False) -> Iterator[Draws]:
+    """Within, dropout draws as `Shared` has it; yields the Draws. Whole channels are dropped by their sums."""
+    draws = Draws(owner, own)
+
+    def over(dims: Callable[[torch.Tensor], tuple[int, ...]]) -> Callable:
+        def dropout(x: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
+            return _by_sums(x, p, dims(x), draws) if training and p else x
+
+        return dropout
+
+    def keras_dropout(inputs: torch.Tensor, rate: float, noise_shape: Any = None, seed: Any = None) -> torch.Tensor:
+        if not rate:
+            return inputs
+        if noise_shape is None:
+            return F.dropout(inputs, rate)
+        dims = tuple(i for i, size in enumerate(noise_shape) if size == 1 and inputs.shape[i] != 1)
+        return _by_sums(inputs, rate, dims, draws)
+
+    originals = [(backend.random, "dropout", backend.random.dropout)]
+    originals += [(F, name, getattr(F, name)) for name in ("dropout1d", "dropout2d", "dropout3d", "feature_dropout")
+                  if hasattr(F, name)]
+    for holder, name, _ in originals:
+        setattr(holder, name, keras_dropout if holder is backend.random else over(lambda x: tuple(range(2, x.ndim))))
+    try:
+        with Shared(draws):
+            yield draws
+    finally:
+        for holder, name, original in originals:
+            setattr(holder, name, original)
+
+
+def _by_sums(x: torch.Tensor, rate: float, dims: tuple[int, ...], draws: Draws) -> torch.Tensor:
+    sums = x.detach().sum(dim=dims, keepdim=True) if dims else x.detach()
+    keep = (torch.rand_like(sums) if draws.own else uniform(sums)) < 1 - rate
+    draws.add(rate, keep)
+    return x * keep / (1 - rate)
