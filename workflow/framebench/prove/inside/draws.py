@@ -58,7 +58,7 @@ class Shared(TorchDispatchMode):
         name = func.overloadpacket.__name__
         if name == "bernoulli_" and id(args[0]) in self._empty:
             noise, source = self._empty.pop(id(args[0]))
-            keep = float(args[1])
+            keep = float(args[1]) if len(args) > 1 else 0.5  # a default is not handed on
             if self.draws.own:
                 func(*args, **(kwargs or {}))
             else:

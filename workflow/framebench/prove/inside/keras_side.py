@@ -14,6 +14,7 @@ import keras
 import torch
 from keras import layers
 from keras.src.backend.common.dtypes import BIT64_TO_BIT32_DTYPE
+from torch.overrides import TorchFunctionMode
 
 from framebench.prove.inside import loading
 from framebench.prove.inside.draws import shared
@@ -27,6 +28,25 @@ GATES = {layers.LSTM: "ifco", layers.GRU: "zrh", layers.SimpleRNN: "h"}
 CELLS = {layers.LSTMCell: "ifco", layers.GRUCell: "zrh", layers.SimpleRNNCell: "h"}
 NORMS = (layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization, layers.RMSNormalization)
 ROLES = {"moving_mean": "mean", "moving_variance": "variance", "scale": "gamma"}
+
+
+class Contiguous(TorchFunctionMode):
+    """Convolutions of arrays in PyTorch's own layout.
+
+    Keras hands on its kernels as permuted views; of those, PyTorch 2.13 has no gradient in float64 ("slow_conv2d:
+    grad_weight must be contiguous").
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.nn.functional.conv2d:
+            plain = torch.contiguous_format
+            args = tuple(one.clone(memory_format=plain) if isinstance(one, torch.Tensor) else one for one in args)
+            kwargs = {
+                name: one.clone(memory_format=plain) if isinstance(one, torch.Tensor) else one
+                for name, one in kwargs.items()
+            }
+        return func(*args, **kwargs)
 
 
 class KerasSide:
@@ -53,7 +73,8 @@ class KerasSide:
         self.parameters = [one.value for one in self.model.trainable_variables]
 
     def run(self, inputs: torch.Tensor, training: bool = False) -> torch.Tensor:
-        return self.model(inputs, training=training)
+        with Contiguous():
+            return self.model(inputs, training=training)
 
     def trace(self, inputs: torch.Tensor, training: bool = False) -> Trace:
         tracer = Tracer([one.value for one in self.model.variables], [inputs])

@@ -7,9 +7,10 @@ can therefore only make a proof fail. It cannot make one pass.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, permutations
+from typing import Any
 
 import torch
 
@@ -20,6 +21,7 @@ from framebench.prove.inside.trace import VIEWS, Known, Trace
 from framebench.prove.inside.units import Unit, View, same, singles, split, squeezed, transposed
 
 MOST_TRIALS = 80  # runs of a model; a pair of 50 layers in another order takes fewer than 20
+RADII = (4, 2, 1, 0)  # layers on each side of a layer that must be alike, the widest first
 MOST_OF_A_GROUP = 4  # interchangeable layers that are tried in every order: 24
 
 
@@ -61,9 +63,9 @@ def match(
     `prepare` gives PyTorch the settings of Keras for the pairs that are tried.
     """
     trace = keras.trace(inputs[0])
-    ours, theirs = in_order(keras.units, trace), in_order(pytorch.units, pytorch.trace(inputs[1]))
-    ours, theirs = fitted(ours, theirs)
-    found = guess(ours, theirs, told)
+    there = pytorch.trace(inputs[1])
+    ours, theirs = fitted(in_order(keras.units, trace), in_order(pytorch.units, there))
+    found = guess(ours, theirs, told, neighbourhoods(ours, trace), neighbourhoods(theirs, there))
     found.keras = trace
 
     def tried(pairs: list[Pair]) -> tuple[Trace, int | None]:
@@ -135,8 +137,44 @@ def _bared(units: list[Unit], others: list[Unit]) -> list[Unit]:
     return result
 
 
-def guess(ours: list[Unit], theirs: list[Unit], told: Mapping[str, str]) -> Match:
-    """Pairs in order: what the user told, then the longest common subsequence, then what is left of equal signature."""
+def neighbourhoods(units: Sequence[Unit], trace: Trace) -> list[dict[int, Any]]:
+    """For each radius of RADII, from the widest, what surrounds each unit, by the unit's id.
+
+    A unit is labelled with its own signature and the labels of the units before and after it, again and again
+    (Weisfeiler and Lehman's refinement): branches of equal shapes are told apart by where they lead.
+    """
+    takes: dict[int, list[int]] = {}
+    for i, unit in enumerate(units):
+        for weight in unit.weights:
+            takes.setdefault(weight, []).append(i)
+    before: list[set[int]] = [set() for _ in units]
+    reach: list[frozenset[int]] = []
+    for node in trace.nodes:
+        came = frozenset().union(*(reach[parent] for parent in node.parents))
+        using = frozenset(i for weight in node.uses for i in takes.get(weight, []))
+        for i in using:
+            before[i] |= came - using
+        reach.append(using or came)
+    after: list[set[int]] = [{j for j in range(len(units)) if i in before[j]} for i in range(len(units))]
+    labels = [hash(unit.signature) for unit in units]
+    found = {0: labels}
+    for radius in range(1, max(RADII) + 1):
+        labels = [
+            hash((labels[i], *sorted(labels[j] for j in before[i]), None, *sorted(labels[j] for j in after[i])))
+            for i in range(len(units))
+        ]
+        found[radius] = labels
+    return [{id(unit): label for unit, label in zip(units, found[radius], strict=True)} for radius in RADII]
+
+
+def guess(
+    ours: list[Unit],
+    theirs: list[Unit],
+    told: Mapping[str, str],
+    around: list[dict[int, Any]],
+    around_theirs: list[dict[int, Any]],
+) -> Match:
+    """Pairs in order: what the user told, then the longest common subsequences by `neighbourhoods`, then the rest."""
     pairs: list[Pair] = []
     for name, other in told.items():
         left, right = ([unit for unit in units if unit.layer == one] for units, one in ((ours, name), (theirs, other)))
@@ -151,10 +189,11 @@ def guess(ours: list[Unit], theirs: list[Unit], told: Mapping[str, str]) -> Matc
         pairs += map(paired, left, right)
     ours = [unit for unit in ours if unit.layer not in told]
     theirs = [unit for unit in theirs if unit.layer not in told.values()]
-    common = list(_common(ours, theirs))
-    pairs += [paired(ours[i], theirs[j]) for i, j in common]
-    ours = [unit for i, unit in enumerate(ours) if i not in {i for i, _ in common}]
-    theirs = [unit for j, unit in enumerate(theirs) if j not in {j for _, j in common}]
+    for here, there in zip(around, around_theirs, strict=True):
+        common = list(_common([here[id(unit)] for unit in ours], [there[id(unit)] for unit in theirs]))
+        pairs += [paired(ours[i], theirs[j]) for i, j in common]
+        ours = [unit for i, unit in enumerate(ours) if i not in {i for i, _ in common}]
+        theirs = [unit for j, unit in enumerate(theirs) if j not in {j for _, j in common}]
     for unit in list(ours):
         other = next((one for one in theirs if _alike(unit, one)), None)
         if other:
@@ -174,9 +213,8 @@ def _alike(one: Unit, other: Unit) -> bool:
     return "bare" in (one.kind, other.kind) and len(here) == 2 and here == there[::-1]
 
 
-def _common(ours: list[Unit], theirs: list[Unit]) -> Iterator[tuple[int, int]]:
-    """The longest common subsequence of signatures, as pairs of places."""
-    a, b = [unit.signature for unit in ours], [unit.signature for unit in theirs]
+def _common(a: Sequence[Any], b: Sequence[Any]) -> Iterator[tuple[int, int]]:
+    """The longest common subsequence, as pairs of places."""
     length = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
     for i in reversed(range(len(a))):
         for j in reversed(range(len(b))):
@@ -297,7 +335,9 @@ def proposals(found: Match, fixed: set[str]) -> Iterator[list[Pair]]:
 
 
 def alike(one: Pair, other: Pair) -> bool:
-    return one.keras.signature == other.keras.signature
+    """The PyTorch units of two pairs can be exchanged."""
+    shapes = [[unit.main.shape for unit in (pair.keras, pair.pytorch)] for pair in (one, other)]
+    return one.keras.signature == other.keras.signature and shapes[0] == shapes[1]
 
 
 def swapped(pairs: list[Pair], one: Pair, other: Pair) -> list[Pair]:

@@ -234,7 +234,8 @@ def _recurrent(module: Any, path: str) -> Iterator[Unit]:
         endings += [f"_l{layer}", *([f"_l{layer}_reverse"] if module.bidirectional else [])]
     for ending in endings:
         slots = {}
-        for i, gate in enumerate(gates):
+        for gate in sorted(gates, key="ifcozrh".index):  # the order of Keras
+            i = gates.index(gate)
             slots[f"kernel {gate}"] = Slot(getattr(module, f"weight_ih{ending}"), part(i, count, -1, transposed))
             slots[f"recurrent kernel {gate}"] = Slot(
                 getattr(module, f"weight_hh{ending}"), part(i, count, -1, transposed)

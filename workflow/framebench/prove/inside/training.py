@@ -22,6 +22,7 @@ ELEMENTARY = 8
 EXACT = ("copy_", "zero_", "fill_", "clone", "detach", "empty_like", "zeros_like", "ones_like", "new_zeros", "new_empty")
 EXACT += ("cat", "stack", "relu", "relu_", "max_pool2d_with_indices", "index_select", "embedding", "where", "constant_pad_nd")
 EXACT += ("threshold_backward", "flip", "neg", "gather", "masked_fill", "bernoulli_", "lift_fresh", "_to_copy", "zeros")
+EXACT += ("amax", "amin", "max", "min", "topk", "sort")  # and their backward pass asks which element it was
 
 
 class Displaced(TorchDispatchMode):
@@ -53,7 +54,8 @@ class Displaced(TorchDispatchMode):
     def _displace(self, one: torch.Tensor, name: str, args: Sequence[Any], n: int) -> None:
         noise = torch.rand(one.shape, generator=self.generator, dtype=one.dtype) * 2 - 1
         if n > 1:
-            size = one.detach().square().mean().sqrt() * (n**1.5 if self.growing else ELEMENTARY)
+            finite = torch.where(one.isfinite(), one.detach(), 0.0)
+            size = finite.square().mean().sqrt() * (n**1.5 if self.growing else ELEMENTARY)
         else:
             size = one.detach().abs() * ELEMENTARY
             if name in ("add", "sub", "add_", "sub_", "rsub"):
@@ -61,7 +63,8 @@ class Displaced(TorchDispatchMode):
                     if isinstance(other, torch.Tensor) and other.shape == one.shape:
                         size = torch.maximum(size, other.detach().abs())
         with torch.no_grad():
-            one.add_(noise * size * self.unit)
+            # A mask of −∞ stays one.
+            one.add_(torch.nan_to_num(noise * size * self.unit, posinf=0.0, neginf=0.0))
 
 
 def terms(name: str, tensors: Sequence[torch.Tensor], result: Any) -> int:
