@@ -168,10 +168,10 @@ def controls(side: PyTorchSide, found: Match, batch: Batch, exact: torch.Tensor,
 
 def dropout_shares(side: KerasSide | PyTorchSide, inputs: torch.Tensor) -> Iterator[Check]:
     """The share that each dropout drops when it draws for itself."""
-    with shared(own=True) as draws, torch.no_grad():
+    with shared(side.rates, own=True) as draws, torch.no_grad():
         side.run(inputs, True)
     framework = "Keras" if isinstance(side, KerasSide) else "PyTorch"
-    for i, call in enumerate(draws.calls, 1):
+    for i, call in enumerate((call for call in draws.calls if call.rate), 1):
         bound = DEVIATIONS * sqrt(call.rate * (1 - call.rate) / call.units)
         difference = abs(call.dropped - call.rate)
         where = f"{call.dropped:.4f} instead of {call.rate:.4g}"

@@ -3,20 +3,23 @@
 The list is closed. A difference that is not on it makes two models different.
 """
 
+import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import keras
+import numpy as np
 import torch
 from keras import layers
-from torch import nn
 
 from framebench.prove.inside.keras_side import KerasSide
-from framebench.prove.inside.matching import Pair
+from framebench.prove.inside.draws import Call
+from framebench.prove.inside.matching import Pair, arrays, shared_roles
 from framebench.prove.inside.pytorch_side import BATCH_NORMS, PyTorchSide
-from framebench.prove.inside.trace import Trace
+from framebench.prove.inside.trace import SAME, Trace, scales
 
-DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+MOST_DROPOUTS = 100  # differences among them that are set aside, each in a pass of its own
 REGULARIZED = ("kernel", "bias", "activity", "embeddings", "recurrent", "gamma", "beta", "pointwise", "depthwise")
 
 
@@ -136,17 +139,138 @@ def gelus(side: PyTorchSide, ours: Trace, theirs: Trace) -> Iterator[Difference]
     side.gelus = kinds[0]
 
 
-def dropout_rates(side: PyTorchSide, ours: Trace, theirs: Trace) -> Iterator[Difference]:
-    """Dropouts of another rate, in order of execution, where both models have as many; PyTorch is given Keras's."""
-    if len(ours.dropouts) != len(theirs.dropouts):
-        return
-    modules = {path: module for module, path in side.paths.items()}
-    for one, other in zip(ours.dropouts, theirs.dropouts, strict=True):
-        if abs(one.rate - other.rate) < 1e-9:
+def dropouts(ours: KerasSide, theirs: PyTorchSide, inputs: tuple[torch.Tensor, torch.Tensor]) -> Iterator[Difference]:
+    """Dropouts of another rate, or that only one side has; both get the rate of Keras, or none.
+
+    Two are the same where they drop from the same tensor. A dropout changes all that follows it, so one difference is
+    set aside at a time.
+    """
+    for _ in range(MOST_DROPOUTS):
+        here, there = (
+            [call for call in side.trace(x, training=True).dropouts if call.rate]
+            for side, x in zip((ours, theirs), inputs, strict=True)
+        )
+        left = list(there)
+        for one in here:
+            other = next((call for call in left if _same(one, call)), None)
+            if other is None:
+                break
+            left.remove(other)
+            if abs(one.rate - other.rate) > 1e-9:
+                theirs.rates[other.place] = one.rate
+                yield _rate(one, other)
+                break
+        else:
+            if not left:
+                return
+            theirs.rates[left[0].place] = 0.0
+            yield _rate(None, left[0])
             continue
-        module = modules[other.owner]
-        if isinstance(module, DROPOUTS):
-            module.p = one.rate
-        elif hasattr(module, "dropout"):  # MultiheadAttention and the recurrent modules
-            module.dropout = one.rate
-        yield Difference("dropout rate", one.owner, other.owner, round(one.rate, 9), round(other.rate, 9), "training only")
+        if other is None:
+            # The first that has no partner, of either side, is the one to leave out.
+            alone = _only(there, here)
+            if alone and any(_same(one, call) for call in there[there.index(alone) + 1 :]):
+                theirs.rates[alone.place] = 0.0
+                yield _rate(None, alone)
+            else:
+                ours.rates[one.place] = 0.0
+                yield _rate(one, None)
+
+
+def _same(one: Call, other: Call) -> bool:
+    return one.units == other.units and bool(
+        (np.abs(np.subtract(one.moments, other.moments)) <= SAME * scales(np.array(one.moments))).all()
+    )
+
+
+def _only(calls: list[Call], others: list[Call]) -> Call | None:
+    return next((call for call in calls if not any(_same(call, other) for other in others)), None)
+
+
+def _rate(one: Call | None, other: Call | None) -> Difference:
+    rates = [round(call.rate, 9) if call else None for call in (one, other)]
+    return Difference("dropout rate", one.owner if one else "", other.owner if other else "", *rates, "training only")
+
+
+def epsilon_of_adam(asked: Any) -> Iterator[Difference]:
+    """Another epsilon for each framework, as problem.yaml may ask for."""
+    if isinstance(asked, dict) and asked["keras"] != asked["pytorch"]:
+        yield Difference("epsilon of Adam", "", "", asked["keras"], asked["pytorch"], "of the optimizer, both given Keras's")
+
+
+@dataclass(frozen=True)
+class Initial:
+    """How the initial values of an array are distributed, and whether its layer has them by default."""
+
+    mean: float
+    deviation: float
+    count: int
+    own: bool
+
+    def like(self, other: "Initial") -> bool:
+        """Means and deviations agree to a fifth, beyond what samples of this size scatter (4 standard errors)."""
+        size = max(self.deviation, other.deviation)
+        if not size:
+            return abs(self.mean - other.mean) < 1e-9
+        allowed = size * (0.2 + 4 / self.count**0.5)
+        return abs(self.deviation - other.deviation) <= allowed and abs(self.mean - other.mean) <= allowed
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3g} ± {self.deviation:.3g}"
+
+
+def initial_weights(pairs: Iterable[Pair], ours: KerasSide, theirs: PyTorchSide) -> Iterator[Difference]:
+    """Initial weights of a user's own that the other side does not have; called while both are as they were built.
+
+    What both frameworks draw by default differs too, and is no choice of the user.
+    """
+    layers_of = {path: one for one, path in ours.paths.items()}
+    modules = {path: one for one, path in theirs.paths.items()}
+    for pair in pairs:
+        for role in shared_roles(pair):
+            here, there = arrays(pair, role)
+            one = _initial(here, _keras_own(layers_of[pair.keras.layer], role))
+            own = _torch_own(modules[pair.pytorch.layer], pair, role, theirs.dtype)
+            other = _initial(there, own)
+            if (one.own or other.own) and not one.like(other):
+                note = f"of the {role}, as built; both models are given the same"
+                yield Difference("initial weights", pair.keras.layer, pair.pytorch.layer, str(one), str(other), note)
+
+
+def _initial(array: torch.Tensor, own: bool) -> Initial:
+    return Initial(float(array.mean()), float(array.std(correction=0)), array.numel(), own)
+
+
+def _keras_own(layer: Any, role: str) -> bool:
+    if type(layer).__module__.split(".")[0] != "keras":
+        return True
+    layer = getattr(layer, "cell", layer)
+    name = {"mean": "moving_mean", "variance": "moving_variance", "recurrent kernel": "recurrent"}
+    base = role[:-2] if role[-2:-1] == " " else role  # without the gate
+    attribute = f"{name.get(base, base)}_initializer"
+    default = inspect.signature(type(layer).__init__).parameters.get(attribute)
+    if default is None or getattr(layer, attribute, None) is None:
+        return False
+    initializer, usual = getattr(layer, attribute), keras.initializers.get(default.default)
+    return type(initializer) is not type(usual) or _numbers(initializer) != _numbers(usual)
+
+
+def _numbers(initializer: Any) -> dict[str, Any]:
+    return {name: value for name, value in initializer.get_config().items() if name != "seed"}
+
+
+def _torch_own(module: Any, pair: Pair, role: str, dtype: torch.dtype) -> bool:
+    """The module's weights are not as its reset_parameters() would draw them again."""
+    if not type(module).__module__.startswith("torch.nn"):
+        return True
+    reset = getattr(module, "reset_parameters", getattr(module, "_reset_parameters", None))
+    if reset is None or pair.pytorch.kind == "norm":
+        return pair.pytorch.kind == "norm"
+    before = [one.detach().clone() for one in module.parameters(recurse=False)]
+    now = _initial(arrays(pair, role)[1], True)
+    with torch.no_grad():
+        reset()
+        again = _initial(arrays(pair, role)[1], True)
+        for one, value in zip(module.parameters(recurse=False), before, strict=True):
+            one.copy_(value)
+    return not now.like(again)

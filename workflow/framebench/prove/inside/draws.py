@@ -3,7 +3,7 @@
 An element's uniform number is made from its value, so it does not matter in which layout or order a model has it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,30 +13,46 @@ import torch.nn.functional as F
 from keras.src import backend
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from framebench.prove.inside.trace import moments
+
 # Values are rounded to this before they are hashed: far above float64 noise, far below what tells elements apart.
 GRAIN = 1e-6
 
 
 @dataclass(frozen=True)
 class Call:
-    """One dropout in a forward pass: its rate, the share that it dropped of `units`, and the layer that ran it."""
+    """One dropout in a forward pass: its rate, the share that it dropped of `units`, the layer that ran it.
 
+    `place` is its place among the dropouts of the pass, `moments` are those of what it dropped from.
+    """
+
+    place: int
     rate: float
     dropped: float
     units: int
     owner: str
+    moments: tuple[float, ...]
 
 
 @dataclass
 class Draws:
-    """The dropouts of a forward pass, in order; `owner` tells which layer runs, `own` lets them be random."""
+    """The dropouts of a forward pass, in order.
+
+    `owner` tells which layer runs, `own` lets them be random, `rates` are in place of their own, by place.
+    """
 
     owner: Callable[[], str]
     own: bool
+    rates: Mapping[int, float]
     calls: list[Call] = field(default_factory=list)
 
-    def add(self, rate: float, kept: torch.Tensor) -> None:
-        self.calls.append(Call(rate, float((kept == 0).double().mean()), kept.numel(), self.owner()))
+    def mask(self, source: torch.Tensor, rate: float) -> torch.Tensor:
+        """Factors for the next dropout of `source`: 0 for what is dropped, 1 / (1 − rate) for the rest."""
+        rate = self.rates.get(len(self.calls), rate)
+        kept = (torch.rand_like(source) if self.own else uniform(source)) < 1 - rate
+        dropped = float((~kept).double().mean())
+        self.calls.append(Call(len(self.calls), rate, dropped, kept.numel(), self.owner(), moments(source)))
+        return kept.to(source.dtype) / (1 - rate)
 
 
 def uniform(values: torch.Tensor) -> torch.Tensor:
@@ -59,12 +75,8 @@ class Shared(TorchDispatchMode):
         if name == "bernoulli_" and id(args[0]) in self._empty:
             noise, source = self._empty.pop(id(args[0]))
             keep = float(args[1]) if len(args) > 1 else 0.5  # a default is not handed on
-            if self.draws.own:
-                func(*args, **(kwargs or {}))
-            else:
-                noise.copy_(uniform(source) < keep)
-            self.draws.add(1 - keep, noise)
-            return noise
+            # PyTorch divides by its own share of what is kept next.
+            return noise.copy_(self.draws.mask(source, 1 - keep) * keep)
         result = func(*args, **(kwargs or {}))
         if name == "empty_like":
             self._empty[id(result)] = (result, args[0])
@@ -72,9 +84,9 @@ class Shared(TorchDispatchMode):
 
 
 @contextmanager
-def shared(owner: Callable[[], str] = str, own: bool = False) -> Iterator[Draws]:
+def shared(rates: Mapping[int, float], owner: Callable[[], str] = str, own: bool = False) -> Iterator[Draws]:
     """Within, dropout draws as `Shared` has it; yields the Draws. Whole channels are dropped by their sums."""
-    draws = Draws(owner, own)
+    draws = Draws(owner, own, rates)
 
     def over(dims: Callable[[torch.Tensor], tuple[int, ...]]) -> Callable:
         def dropout(x: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
@@ -105,6 +117,4 @@ def shared(owner: Callable[[], str] = str, own: bool = False) -> Iterator[Draws]
 
 def _by_sums(x: torch.Tensor, rate: float, dims: tuple[int, ...], draws: Draws) -> torch.Tensor:
     sums = x.detach().sum(dim=dims, keepdim=True) if dims else x.detach()
-    keep = (torch.rand_like(sums) if draws.own else uniform(sums)) < 1 - rate
-    draws.add(rate, keep)
-    return x * keep / (1 - rate)
+    return x * draws.mask(sums, rate)

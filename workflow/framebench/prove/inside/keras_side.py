@@ -54,6 +54,7 @@ class KerasSide:
 
     def __init__(self, path: Path, function: str, precision: str, inputs: torch.Tensor) -> None:
         self.file = path.name
+        self.rates: dict[int, float] = {}  # of dropouts, by place, instead of their own
         keras.utils.clear_session()
         self.overruled: list[str] = []
         with _decided(precision, self.overruled):
@@ -85,7 +86,7 @@ class KerasSide:
             stack.enter_context(torch.no_grad())
             stack.enter_context(tracer)
             if training:
-                tracer.trace.dropouts = stack.enter_context(shared(lambda: tracer.owners[-1])).calls
+                tracer.trace.dropouts = stack.enter_context(shared(self.rates, lambda: tracer.owners[-1])).calls
             output = self.run(inputs, training)
         self.restore(state)
         tracer.trace.output = tracer.place(output)
@@ -93,6 +94,16 @@ class KerasSide:
 
     def layers(self, *kinds: type) -> Iterator[tuple[str, Any]]:
         yield from ((path, one) for one, path in self.paths.items() if isinstance(one, kinds))
+
+    def name(self, path: str) -> str:
+        """The name by which a user knows the layer at a path: of a layer of Keras itself, not that of a part within."""
+        layers_of = {path: one for one, path in self.paths.items()}
+        names = path.split("/") if path else []
+        for i, name in enumerate(names, 1):
+            one = layers_of.get("/".join(names[:i]))
+            if type(one).__module__.startswith("keras.src.layers"):
+                return name
+        return names[-1] if names else self.model.name
 
     def state(self) -> list[torch.Tensor]:
         return [one.value.detach().clone() for one in self.model.weights]
@@ -104,10 +115,6 @@ class KerasSide:
 
     def _check(self, precision: str) -> None:
         for path, one in self.layers(layers.Layer):
-            if one.weights and not one.trainable:
-                raise UserError(
-                    f"{self.file}: layer {path!r} is frozen (trainable = False); a proof of training needs all layers"
-                )
             for variable in one.weights:
                 if variable.value.dtype.is_floating_point and str(variable.dtype) != precision:
                     raise UserError(

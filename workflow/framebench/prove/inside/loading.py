@@ -3,9 +3,11 @@
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,6 +36,22 @@ class Siblings(importlib.abc.MetaPathFinder):
         if path is not None or name in RESERVED:
             return None
         return importlib.machinery.PathFinder.find_spec(name, [self.folder])
+
+
+@contextmanager
+def at_home(folder: Path) -> Iterator[None]:
+    """Within, files and modules of a user's folder are found; afterwards its modules are forgotten."""
+    before, finder = Path.cwd(), Siblings(folder)
+    os.chdir(folder)
+    sys.meta_path.append(finder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+        sys.meta_path.remove(finder)
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", None) or "").startswith(f"{folder}/"):
+                del sys.modules[name]
 
 
 def model(path: Path, function: str) -> Any:

@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from framebench.prove.inside.matching import Match, Pair, first_bad, orders
 from framebench.prove.inside.trace import VIEWS, Node, Trace
-from framebench.prove.inside.units import Unit
+from framebench.prove.inside.units import Unit, squeezed
 
 ACTIVATIONS = {
     **{name: name for name in ("relu", "gelu", "silu", "elu", "sigmoid", "tanh", "softplus", "mish", "leaky_relu")},
@@ -118,12 +120,28 @@ def lacking(unit: Unit, found: Match, ours: bool) -> Place:
     others = found.only_pytorch if ours else found.only_keras
     other = next((one for one in others if one.kind == unit.kind), None)
     here, there = ("keras.py", "pytorch.py") if ours else ("pytorch.py", "keras.py")
+    tied = _tied(unit, found, ours)
+    if tied:
+        names = (tied.keras.layer, unit.layer) if not ours else (unit.layer, tied.pytorch.layer)
+        return Place(*names, f"tied (shared) weights: {there} uses one weight twice, {here} has one more of the same shape")
     if other:
         cause = f"shape of the weights: {unit.main.shape} in {here}, {other.main.shape} in {there}"
     else:
         cause = f"a layer that only {here} has: {unit.layer or 'a weight of the model itself'}, {unit.parameters} parameters"
     names = (_name(unit.layer), other and _name(other.layer))
     return Place(*(names if ours else names[::-1]), cause)
+
+
+def _tied(unit: Unit, found: Match, ours: bool) -> Pair | None:
+    """The pair whose weight the other model uses in a second place, where this one has a weight of its own."""
+    trace, side = (found.pytorch, "pytorch") if ours else (found.keras, "keras")
+    shape = squeezed(unit.main.shape)
+    for pair in found.pairs:
+        other = getattr(pair, side)
+        operations = {node.operation for node in trace.nodes if node.uses & other.weights} - set(VIEWS)
+        if squeezed(other.main.shape) in (shape, shape[::-1]) and len(operations) > 1:
+            return pair
+    return None
 
 
 def _dropout(parting: Parting) -> str | None:
@@ -190,6 +208,42 @@ def _activation(parting: Parting) -> str | None:
     return f"activation: {ours or 'none'} in Keras, {theirs or 'none'} in PyTorch"
 
 
+def _upsampling(parting: Parting) -> str | None:
+    names = [node.operation if node else "" for node in (parting.ours, parting.theirs)]
+    if not any("upsample" in name for name in names):
+        return None
+    words = [name.removeprefix("upsample_") if "upsample" in name else "another" for name in names]
+    if words[0] == words[1] and parting.theirs:
+        words = [f"{words[0]} with {node.constants}" for node in (parting.ours, parting.theirs)]
+    return f"interpolation of the upsampling: {words[0]} in Keras, {words[1]} in PyTorch"
+
+
+def _norm(parting: Parting) -> str | None:
+    """A norm that stands elsewhere, or normalises otherwise."""
+    one, other = parting.pair(parting.ours, "keras"), parting.pair(parting.theirs, "pytorch")
+    owned = next(iter(parting.found.of(parting.ours.owner, "keras")), None) if parting.ours.owner else None
+    one = one or owned
+    if one and other is one and one.keras.kind == "norm":
+        if parting.found.training:
+            return "statistics of the norm: in training, one side normalises with those of the batch, the other does not"
+        return "axes or groups of the norm"
+    if "norm" in (one and one.keras.kind, other and other.pytorch.kind):
+        which = "Keras" if one and one.keras.kind == "norm" else "PyTorch"
+        return f"place of a norm: {which} normalises here, the other side elsewhere"
+    return None
+
+
+def _sum(parting: Parting) -> str | None:
+    """A sum of two tensors, as of a shortcut, that only one side has."""
+    sums = [
+        bool(node and node.operation in ("add", "add_") and sum(trace.nodes[parent].live for parent in node.parents) > 1)
+        for node, trace in ((parting.ours, parting.found.keras), (parting.theirs, parting.found.pytorch))
+    ]
+    if sums[0] == sums[1]:
+        return None
+    return f"sum (shortcut): only {'Keras' if sums[0] else 'PyTorch'} adds two tensors here"
+
+
 def _pool(parting: Parting) -> str | None:
     ours, theirs = (node and POOLS.get(node.operation) for node in (parting.ours, parting.theirs))
     if ours and theirs and ours != theirs:
@@ -223,6 +277,11 @@ def _attention(parting: Parting) -> str | None:
     )
     if not ours or not theirs:
         return None
+    shapes = [trace.nodes[place].shape for trace, place in ((parting.found.keras, ours), (parting.found.pytorch, theirs))]
+    heads = [shape.numel() // (shape[-1] * shape[-2]) for shape in map(torch.Size, shapes)]
+    if heads[0] != heads[1]:
+        samples = parting.found.keras.nodes[0].shape[0]
+        return f"number of heads of attention: {heads[0] // samples} in Keras, {heads[1] // samples} in PyTorch"
     masks = [_masked(trace, place) for trace, place in ((parting.found.keras, ours), (parting.found.pytorch, theirs))]
     if masks[0] != masks[1]:
         which = "Keras" if masks[0] else "PyTorch"
@@ -268,8 +327,6 @@ def _order(parting: Parting) -> str | None:
     """The same operation on the same numbers gives another result: the numbers stand in another order."""
     ours, theirs = parting.ours, parting.theirs
     pair = parting.same_pair
-    if pair and pair.keras.kind == "norm":
-        return "axes or groups of the norm"
     if pair and pair.keras.kind in ("kernel", "bare") and theirs:
         grid = any(True for _ in orders(pair, parting.found.keras))
         what = "order of a flatten" if grid else "order of the inputs (reshape or transpose)"
@@ -283,5 +340,5 @@ def _order(parting: Parting) -> str | None:
 
 # The first that answers gives the cause.
 RULES: tuple[Callable[[Parting], str | None], ...] = (
-    *(_dropout, _bias, _convolution, _activation, _pool, _recurrent, _attention, _order),
+    *(_dropout, _bias, _convolution, _activation, _pool, _upsampling, _recurrent, _attention, _norm, _sum, _order),
 )

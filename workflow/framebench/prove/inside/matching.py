@@ -45,6 +45,7 @@ class Match:
     trials: int = 0
     keras: Trace = field(default_factory=Trace)
     pytorch: Trace = field(default_factory=Trace)
+    training: bool = False  # the traces are of training passes
     bad: int | None = None  # place of the first tensor that only Keras computes
 
     def of(self, layer: str, framework: str) -> list[Pair]:

@@ -1,11 +1,10 @@
-"""Prove one pair of files: started under the PyTorch environment's interpreter, it reads a request and writes an answer.
+"""Prove pairs of files: started under the PyTorch environment's interpreter, it reads requests and writes answers.
 
-The request is JSON on the command line's first file, the answer JSON in the second. What a user's code prints goes to
+Arguments are pairs of files: the request, which is JSON, and where the answer goes, which is JSON too. What a user's code prints goes to
 the log that is this process's output.
 """
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -21,22 +20,22 @@ import torch
 from framebench.prove.inside import checks, differences, matching
 from framebench.prove.inside.differences import Difference
 from framebench.prove.inside.keras_side import KerasSide
-from framebench.prove.inside.loading import Siblings, UserError
+from framebench.prove.inside.loading import UserError, at_home
 from framebench.prove.inside.locate import Place, lacking, locate
 from framebench.prove.inside.matching import Match, Pair, first_bad
 from framebench.prove.inside.pytorch_side import PyTorchSide
-from framebench.prove.inside.training import STEPS, Batch, Problem
+from framebench.prove.inside.training import STEPS, Batch, Displaced, Problem, distance
+from framebench.prove.inside.trace import SAME, VIEWS
 from framebench.prove.inside.units import Slot
 
 # Few, so that a proof is quick; odd and no usual size of a layer, so that an axis taken for the batch shows.
 SAMPLES = 5
+WIDER = 4.0  # times the weights of the proof: activations of 1 then pass 3 and 6, where some activations change
 
 
 def prove(request: dict[str, Any]) -> dict[str, Any]:
     """The answer to a request: outcome, first difference, cause, differences, matches and checks."""
     folder = Path(request["folder"])
-    os.chdir(folder)
-    sys.meta_path.append(Siblings(folder))
     torch.backends.mha.set_fastpath_enabled(False)  # fused for inference, it would hide the layers inside
     torch.set_num_threads(request["threads"])
     batches = list(drawn(request))
@@ -45,9 +44,11 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
     paths, functions = zip(*((folder / request[side]["file"], request[side]["function"]) for side in ("keras", "pytorch")))
     ours = KerasSide(paths[0], functions[0], "float64", inputs[0])
     theirs = PyTorchSide(paths[1], functions[1], "float64", inputs[1])
+    built = ours.state(), theirs.state()
     randomise(ours, theirs, request["seed"])
-    for side, x in zip((ours, theirs), inputs, strict=True):
-        check_outputs(side, x, request)
+    kinds = [check_output(side, x, request) for side, x in zip((ours, theirs), inputs, strict=True)]
+    if all(kinds):
+        raise UserError(f"{ours.file} and {theirs.file}: the models give {probabilities(kinds[0], request)}")
     gelus = list(differences.gelus(theirs, ours.trace(inputs[0]), theirs.trace(inputs[1])))
     found = matching.match(ours, theirs, inputs, request["weights"], partial(differences.give_norms, side=theirs))
     listed = [*gelus, *differences.norm_differences(found.pairs)]
@@ -55,7 +56,7 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
         "settled": settled(ours, request),
         "parameters": {"keras": count(ours.parameters), "pytorch": count(theirs.parameters)},
         "matches": [
-            {"keras": one.keras.layer, "pytorch": one.pytorch.layer, "weights": shapes(one), "order": one.order or None}
+            {"keras": one.keras.layer, "pytorch": theirs.name(one.pytorch.layer), "weights": shapes(one), "order": one.order or None}
             for one in found.pairs
         ],
         "unmatched": {"keras": rest(found.only_keras), "pytorch": rest(found.only_pytorch)},
@@ -63,29 +64,99 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
         "checks": [],
         "versions": {"keras": keras_package.__version__, "torch": torch.__version__, "numpy": np.__version__},
     }
-    if place := parted(found):
-        return answer | different(place, listed)
+    if any(kinds) and found.pairs:
+        last = found.pairs[-1] if found.bad is None else max(found.pairs, key=lambda one: found.keras.first_use(one.keras.weights))
+        file, kind = (ours.file, kinds[0]) if kinds[0] else (theirs.file, kinds[1])
+        cause = f"{file} gives {probabilities(kind, request)}"
+        return answer | different(Place(last.keras.layer, last.pytorch.layer, cause), listed, ours, theirs)
+    if place := parted(found) or frozen(found, ours, theirs) or wide(ours, theirs, found, inputs):
+        return answer | different(place, listed, ours, theirs)
+    chosen = ours.state(), theirs.state()
+    ours.restore(built[0])
+    theirs.restore(built[1])
+    listed += differences.initial_weights(found.pairs, ours, theirs)
+    ours.restore(chosen[0])
+    theirs.restore(chosen[1])
     listed += [*differences.running_variances(found.pairs, theirs), *differences.second_biases(found.pairs)]
     listed += differences.regularizers(ours)
-    traces = ours.trace(inputs[0], training=True), theirs.trace(inputs[1], training=True)
-    listed += differences.dropout_rates(theirs, *traces)
-    problem = Problem(request["loss"], request["optimizer"])
+    listed += differences.dropouts(ours, theirs, inputs)
+    optimizer = request["optimizer"]
+    listed += differences.epsilon_of_adam(optimizer.get("epsilon"))
+    if isinstance(optimizer.get("epsilon"), dict):
+        optimizer = optimizer | {"epsilon": optimizer["epsilon"]["keras"]}
+    problem = Problem(request["loss"], optimizer)
     again = partial(KerasSide, paths[0], functions[0], "float32", inputs[0])
     made = checks.made(ours, theirs, again, found, problem, batches)
     answer |= {"checks": [asdict(one) for one in made.checks], "flops_per_sample": made.flops}
     if failed := [one for one in made.checks if not one.passed]:
-        return answer | different(in_training(ours, theirs, found, inputs, failed), listed)
+        return answer | different(in_training(ours, theirs, found, inputs, failed), listed, ours, theirs)
     outcome = {"outcome": "equal_but" if listed else "equal", "first_different": None, "cause": None}
-    return answer | outcome | {"differences": [asdict(one) for one in listed]}
+    return answer | outcome | {"differences": named(listed, ours, theirs)}
 
 
-def different(place: Place, listed: Sequence[Difference]) -> dict[str, Any]:
+def different(place: Place, listed: Sequence[Difference], ours: KerasSide, theirs: PyTorchSide) -> dict[str, Any]:
+    names = (None if place.keras is None else ours.name(place.keras)), (
+        None if place.pytorch is None else theirs.name(place.pytorch)
+    )
     return {
         "outcome": "different",
-        "first_different": {"keras": place.keras, "pytorch": place.pytorch},
+        "first_different": dict(zip(("keras", "pytorch"), names, strict=True)),
         "cause": place.cause,
-        "differences": [asdict(one) for one in listed],
+        "differences": named(listed, ours, theirs),
     }
+
+
+def named(listed: Sequence[Difference], ours: KerasSide, theirs: PyTorchSide) -> list[dict[str, Any]]:
+    """Differences with the names that a user knows."""
+    return [
+        asdict(one)
+        | {"keras": ours.name(one.keras) if one.keras else None, "pytorch": theirs.name(one.pytorch) if one.pytorch else None}
+        for one in listed
+    ]
+
+
+def frozen(found: Match, ours: KerasSide, theirs: PyTorchSide) -> Place | None:
+    """A layer that only one side trains; UserError for one that neither does."""
+    for pair in found.pairs:
+        for role in matching.shared_roles(pair):
+            main = role == next(iter(pair.keras.slots))
+            slots = pair.keras.slots[role], pair.pytorch.main if main else pair.pytorch.slots[role]
+            if role in checks.STATISTICS or all(slot.trained for slot in slots):
+                continue
+            if not any(slot.trained for slot in slots):
+                raise UserError(
+                    f"{ours.file}: layer {ours.name(pair.keras.layer)!r} is frozen (trainable = False), and so is"
+                    f" {theirs.name(pair.pytorch.layer)!r} of {theirs.file}; a proof of training needs all layers trained"
+                )
+            where, how = ("Keras", "trainable = False") if slots[1].trained else ("PyTorch", "requires_grad = False")
+            return Place(pair.keras.layer, pair.pytorch.layer, f"frozen in {where} only ({how}): the {role} is not trained")
+    return None
+
+
+def wide(
+    ours: KerasSide, theirs: PyTorchSide, found: Match, inputs: tuple[torch.Tensor, torch.Tensor]
+) -> Place | None:
+    """A place where the models part at larger activations only, as a ReLU and one that is cut at 6 do."""
+    states = ours.state(), theirs.state()
+    with torch.no_grad():
+        for pair in found.pairs:
+            for role, slot in pair.keras.slots.items():
+                if role not in checks.STATISTICS:
+                    slot.value.mul_(WIDER)
+    matching.copy_weights(found.pairs)
+    with torch.no_grad(), Displaced(checks.UNIT["float64"], growing=True, seed=0):
+        noisy = theirs.run(inputs[1])
+    with torch.no_grad():
+        exact = theirs.run(inputs[1])
+    place = None
+    # Where rounding alone moves the output this far, nothing can be told.
+    if distance(noisy, exact) < SAME:
+        traces = ours.trace(inputs[0]), theirs.trace(inputs[1])
+        bad = first_bad(*traces)
+        place = None if bad is None else locate(replace(found, keras=traces[0], pytorch=traces[1], bad=bad))
+    ours.restore(states[0])
+    theirs.restore(states[1])
+    return place
 
 
 def parted(found: Match) -> Place | None:
@@ -109,7 +180,7 @@ def in_training(
     traces = ours.trace(inputs[0], training=True), theirs.trace(inputs[1], training=True)
     bad = first_bad(*traces)
     if bad is not None:
-        place = locate(replace(found, keras=traces[0], pytorch=traces[1], bad=bad))
+        place = locate(replace(found, keras=traces[0], pytorch=traces[1], bad=bad, training=True))
         return replace(place, cause=f"in training only: {place.cause or 'another function'}")
     names = [one.layer for one in failed if one.quantity == failed[0].quantity]
     pairs = [pair for pair in found.pairs if any(name.startswith(f"{pair.keras.layer} ") for name in names)]
@@ -184,8 +255,8 @@ def randomise(ours: KerasSide, theirs: PyTorchSide, seed: int) -> None:
 
 
 def _free(role: str, slot: Slot) -> bool:
-    """A second bias that a user froze at 0 stays there."""
-    return slot.tensor.requires_grad or role in ("mean", "variance") or not isinstance(slot.tensor, torch.nn.Parameter)
+    """A second bias that a user froze stays as it is."""
+    return slot.tensor.requires_grad or not role.startswith("recurrent bias")
 
 
 def _random(role: str, slot: Slot, generator: torch.Generator) -> torch.Tensor:
@@ -201,8 +272,11 @@ def _random(role: str, slot: Slot, generator: torch.Generator) -> torch.Tensor:
     return 0.3 * value
 
 
-def check_outputs(side: KerasSide | PyTorchSide, inputs: torch.Tensor, request: dict[str, Any]) -> None:
-    """UserError for an output that cannot be trained on: of another shape, not finite, random, or probabilities."""
+def check_output(side: KerasSide | PyTorchSide, inputs: torch.Tensor, request: dict[str, Any]) -> str | None:
+    """What makes an output probabilities instead of logits, if anything.
+
+    UserError for an output that cannot be trained on: of another shape, not finite, or random.
+    """
     with torch.no_grad():
         output, again = side.run(inputs), side.run(inputs)
     if not isinstance(output, torch.Tensor):
@@ -227,30 +301,43 @@ def check_outputs(side: KerasSide | PyTorchSide, inputs: torch.Tensor, request: 
         raise UserError(
             f"{side.file}: two evaluation passes over one batch differ; dropout and noise must be off in evaluation mode"
         )
-    if not loss.endswith("cross_entropy") or output.min() < 0 or output.max() > 1:
-        return
-    axis = 1 if isinstance(side, PyTorchSide) and list(output.shape[1:]) == allowed[-1] else -1
-    whole = "classes" in target and torch.allclose(output.sum(axis), torch.ones(1, dtype=output.dtype), atol=1e-6)
-    nodes = side.trace(inputs)
-    last = nodes.nodes[nodes.output].operation if nodes.output >= 0 else ""
-    if whole or last == "sigmoid":
-        raise UserError(
-            f"{side.file}: the model gives probabilities ({'softmax' if whole else 'sigmoid'} at the end);"
-            f" problem.yaml: loss: {loss} takes logits"
-        )
+    if not loss.endswith("cross_entropy"):
+        return None
+    inside = 0 <= output.min() and output.max() <= 1
+    axis = 1 if list(output.shape[1:]) == allowed[-1] else -1
+    last = output_operation(side, inputs)
+    if "classes" in target and inside and torch.allclose(output.sum(axis), torch.ones(1, dtype=output.dtype), atol=1e-6):
+        return "softmax"
+    if "classes" in target and torch.allclose(output.exp().sum(axis), torch.ones(1, dtype=output.dtype), atol=1e-6):
+        return "log_softmax"
+    return "sigmoid" if inside and last == "sigmoid" else None
+
+
+def output_operation(side: KerasSide | PyTorchSide, inputs: torch.Tensor) -> str:
+    """The last operation of a model that is no view."""
+    trace = side.trace(inputs)
+    place = trace.output
+    while place >= 0 and trace.nodes[place].operation in VIEWS and trace.nodes[place].parents:
+        place = trace.nodes[place].parents[0]
+    return trace.nodes[place].operation if place >= 0 else ""
+
+
+def probabilities(kind: str | None, request: dict[str, Any]) -> str:
+    return f"probabilities ({kind} at the end); problem.yaml: loss: {request['loss']} takes logits"
 
 
 def main() -> None:
-    request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    output = Path(sys.argv[2])
-    start = time.perf_counter()
-    try:
-        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):  # in parts that a trace can see
-            answer = prove(request)
-    except UserError as error:
-        answer = {"refused": str(error), "traceback": error.traceback}
-    answer["seconds"] = time.perf_counter() - start
-    output.write_text(json.dumps(answer, default=str), encoding="utf-8")
+    for asked, output in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        request = json.loads(Path(asked).read_text(encoding="utf-8"))
+        start = time.perf_counter()
+        try:
+            # The parts of attention, which a trace can see, and not one kernel.
+            with at_home(Path(request["folder"])), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+                answer = prove(request)
+        except UserError as error:
+            answer = {"refused": str(error), "traceback": error.traceback}
+        answer["seconds"] = time.perf_counter() - start
+        Path(output).write_text(json.dumps(answer, default=str), encoding="utf-8")
 
 
 if __name__ == "__main__":

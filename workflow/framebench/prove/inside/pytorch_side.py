@@ -43,6 +43,7 @@ class PyTorchSide:
 
     def __init__(self, path: Path, function: str, precision: str, inputs: torch.Tensor) -> None:
         self.file = path.name
+        self.rates: dict[int, float] = {}  # of dropouts, by place, instead of their own
         self.gelus: list[str] = []  # the approximation that each GELU is given, in order of execution
         self.dtype = getattr(torch, precision)
         default = torch.get_default_dtype()
@@ -95,7 +96,7 @@ class PyTorchSide:
             stack.enter_context(torch.no_grad())
             stack.enter_context(tracer)
             if training:
-                tracer.trace.dropouts = stack.enter_context(shared(lambda: tracer.owners[-1])).calls
+                tracer.trace.dropouts = stack.enter_context(shared(self.rates, lambda: tracer.owners[-1])).calls
             output = self.run(inputs, training)
         self.restore(state)
         tracer.trace.output = tracer.place(output)
@@ -103,6 +104,10 @@ class PyTorchSide:
 
     def layers(self, *kinds: type) -> Iterator[tuple[str, Any]]:
         yield from ((path, one) for one, path in self.paths.items() if isinstance(one, kinds))
+
+    def name(self, path: str) -> str:
+        """The name of the module at a path, as named_modules() has it."""
+        return path.replace("/", ".")
 
     def state(self) -> list[torch.Tensor]:
         return [one.detach().clone() for one in self.module.state_dict().values()]
@@ -132,13 +137,6 @@ class PyTorchSide:
             if parameter.dtype not in (torch.float32, torch.float64):
                 raise UserError(
                     f"{self.file}: parameter {name!r} is of type {parameter.dtype}; build() must return float32 weights"
-                )
-            # How a user makes an LSTM have one bias a gate, as that of Keras has.
-            second_bias = "bias_hh" in name and not parameter.detach().any()
-            if not parameter.requires_grad and not second_bias:
-                raise UserError(
-                    f"{self.file}: parameter {name!r} is frozen (requires_grad = False);"
-                    " a proof of training needs all layers"
                 )
 
 

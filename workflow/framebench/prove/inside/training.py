@@ -215,7 +215,7 @@ def trajectory(
     has after the last step.
     """
     found: Arrays = {}
-    with displaced or nullcontext(), shared():
+    with displaced or nullcontext(), shared(training.side.rates):
         with torch.no_grad():
             logits, loss = training.loss(batches[0], False)
         found |= {"evaluation logits": logits.detach(), "evaluation loss": loss.detach()}
