@@ -15,10 +15,12 @@ from keras import layers
 
 from framebench.prove.inside.keras_side import KerasSide
 from framebench.prove.inside.draws import Call
+from framebench.prove.inside.locate import layer_of
 from framebench.prove.inside.matching import Pair, arrays, shared_roles
 from framebench.prove.inside.pytorch_side import BATCH_NORMS, PyTorchSide
 from framebench.prove.inside.trace import SAME, Trace, scales
 
+RESETS = 8  # of a module, to see how its default weights scatter
 MOST_DROPOUTS = 100  # differences among them that are set aside, each in a pass of its own
 REGULARIZED = ("kernel", "bias", "activity", "embeddings", "recurrent", "gamma", "beta", "pointwise", "depthwise")
 
@@ -114,12 +116,14 @@ def second_biases(pairs: Iterable[Pair]) -> Iterator[Difference]:
                 one.requires_grad_(False)
 
 
-def regularizers(side: KerasSide) -> Iterator[Difference]:
+def regularizers(side: KerasSide, pairs: Iterable[Pair]) -> Iterator[Difference]:
+    partners = {pair.keras.layer: pair.pytorch.layer for pair in pairs}
     for path, one in side.layers(layers.Layer):
         for name in REGULARIZED:
             if (regularizer := getattr(one, f"{name}_regularizer", None)) is not None:
                 value = f"{name}: {_described(regularizer)}"
-                yield Difference("regularizer", path, "", value, None, "added to the loss of Keras; left out of the proof")
+                note = "added to the loss of Keras; left out of the proof"
+                yield Difference("regularizer", path, partners.get(path, ""), value, None, note)
 
 
 def _described(regularizer: Any) -> str:
@@ -135,6 +139,7 @@ def gelus(side: PyTorchSide, ours: Trace, theirs: Trace) -> Iterator[Difference]
     kinds = [[next((c for c in node.constants if isinstance(c, str)), "none") for node in nodes] for nodes in (here, there)]
     for one, other, kind, another in zip(here, there, *kinds, strict=True):
         if kind != another:
+            names = (layer_of(ours, ours.nodes.index(one)), layer_of(theirs, theirs.nodes.index(other)))
             yield Difference(*("approximation of GELU", one.owner, other.owner, kind, another), "1e-4 of the logits")
     side.gelus = kinds[0]
 
@@ -142,49 +147,30 @@ def gelus(side: PyTorchSide, ours: Trace, theirs: Trace) -> Iterator[Difference]
 def dropouts(ours: KerasSide, theirs: PyTorchSide, inputs: tuple[torch.Tensor, torch.Tensor]) -> Iterator[Difference]:
     """Dropouts of another rate, or that only one side has; both get the rate of Keras, or none.
 
-    Two are the same where they drop from the same tensor. A dropout changes all that follows it, so one difference is
-    set aside at a time.
+    Where one side has more of them, those are left out that drop from a tensor from which the other side drops nothing.
+    A dropout changes all that follows it, so one is left out at a time.
     """
     for _ in range(MOST_DROPOUTS):
         here, there = (
             [call for call in side.trace(x, training=True).dropouts if call.rate]
             for side, x in zip((ours, theirs), inputs, strict=True)
         )
-        left = list(there)
-        for one in here:
-            other = next((call for call in left if _same(one, call)), None)
-            if other is None:
-                break
-            left.remove(other)
-            if abs(one.rate - other.rate) > 1e-9:
-                theirs.rates[other.place] = one.rate
-                yield _rate(one, other)
-                break
-        else:
-            if not left:
-                return
-            theirs.rates[left[0].place] = 0.0
-            yield _rate(None, left[0])
-            continue
-        if other is None:
-            # The first that has no partner, of either side, is the one to leave out.
-            alone = _only(there, here)
-            if alone and any(_same(one, call) for call in there[there.index(alone) + 1 :]):
-                theirs.rates[alone.place] = 0.0
-                yield _rate(None, alone)
-            else:
-                ours.rates[one.place] = 0.0
-                yield _rate(one, None)
+        if len(here) == len(there):
+            for one, other in zip(here, there, strict=True):
+                if abs(one.rate - other.rate) > 1e-9:
+                    theirs.rates[other.place] = one.rate
+                    yield _rate(one, other)
+            return
+        longer, others, side = (here, there, ours) if len(here) > len(there) else (there, here, theirs)
+        alone = next((call for call in longer if not any(_same(call, other) for other in others)), longer[-1])
+        side.rates[alone.place] = 0.0
+        yield _rate(alone, None) if side is ours else _rate(None, alone)
 
 
 def _same(one: Call, other: Call) -> bool:
     return one.units == other.units and bool(
         (np.abs(np.subtract(one.moments, other.moments)) <= SAME * scales(np.array(one.moments))).all()
     )
-
-
-def _only(calls: list[Call], others: list[Call]) -> Call | None:
-    return next((call for call in calls if not any(_same(call, other) for other in others)), None)
 
 
 def _rate(one: Call | None, other: Call | None) -> Difference:
@@ -267,10 +253,18 @@ def _torch_own(module: Any, pair: Pair, role: str, dtype: torch.dtype) -> bool:
     if reset is None or pair.pytorch.kind == "norm":
         return pair.pytorch.kind == "norm"
     before = [one.detach().clone() for one in module.parameters(recurse=False)]
-    now = _initial(arrays(pair, role)[1], True)
+    now, again = _initial(arrays(pair, role)[1], True), []
     with torch.no_grad():
-        reset()
-        again = _initial(arrays(pair, role)[1], True)
+        for _ in range(RESETS):
+            reset()
+            again.append(_initial(arrays(pair, role)[1], True))
         for one, value in zip(module.parameters(recurse=False), before, strict=True):
             one.copy_(value)
-    return not now.like(again)
+    means, deviations = ([getattr(one, name) for one in again] for name in ("mean", "deviation"))
+    return _outside(now.mean, means, now.deviation) or _outside(now.deviation, deviations, now.deviation)
+
+
+def _outside(value: float, usual: list[float], size: float) -> bool:
+    """Further from the mean of usual values than a fifth of `size` and chance explain (5 standard deviations)."""
+    center = float(np.mean(usual))
+    return abs(value - center) > 0.2 * max(size, abs(center)) + 5 * float(np.std(usual)) + 1e-12

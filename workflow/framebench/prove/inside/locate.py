@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from framebench.prove.inside.matching import Match, Pair, first_bad, orders
-from framebench.prove.inside.trace import VIEWS, Node, Trace
+from framebench.prove.inside.trace import VIEWS, Node, Trace, within
 from framebench.prove.inside.units import Unit, squeezed
 
 ACTIVATIONS = {
@@ -51,6 +51,12 @@ class Parting:
         return next((one for one in self.found.pairs if node.uses & getattr(one, side).weights), None)
 
     @property
+    def owned(self) -> Pair | None:
+        """The pair of the Keras layer in which the first difference is."""
+        pairs = [one for one in self.found.pairs if one.keras.layer and within(self.ours.owner, one.keras.layer)]
+        return pairs[-1] if pairs else None
+
+    @property
     def same_pair(self) -> Pair | None:
         one, other = self.pair(self.ours, "keras"), self.pair(self.theirs, "pytorch")
         return one if one and one is other else None
@@ -67,34 +73,42 @@ def locate(found: Match) -> Place:
     cause = next(filter(None, (rule(parting) for rule in RULES)), None)
     pair = parting.same_pair or _owner_pair(parting)
     if pair:
-        return Place(_name(pair.keras.layer), _name(pair.pytorch.layer), cause)
-    return Place(_layer(parting.ours, found.keras), theirs and _layer(theirs, found.pytorch), cause)
-
-
-def _name(layer: str) -> str | None:
-    return layer or None
+        return Place(pair.keras.layer, pair.pytorch.layer, cause)
+    other = None if theirs is None else layer_of(found.pytorch, found.pytorch.nodes.index(theirs))
+    return Place(layer_of(found.keras, found.bad), other, cause)
 
 
 def _owner_pair(parting: Parting) -> Pair | None:
-    """The pair of the Keras layer in which the first difference is, where it has weights, as a fused activation has."""
-    owned = parting.found.of(parting.ours.owner, "keras") if parting.ours.owner else []
-    taking = parting.pair(parting.ours, "keras")
-    if taking and parting.theirs and parting.theirs.operation in ACTIVATIONS:
-        return None  # PyTorch has an activation before this layer
-    return taking or (owned[-1] if owned else None)
+    """The pair of the Keras layer in which the first difference is, where it has weights, as a fused activation has.
+
+    None where PyTorch parts before it comes to that layer.
+    """
+    found = parting.found
+    pair = parting.pair(parting.ours, "keras") or parting.owned
+    if pair and parting.theirs:
+        parts = found.pytorch.nodes.index(parting.theirs)
+        if found.pytorch.first_use(pair.pytorch.weights) > parts:
+            return None
+    return pair
 
 
-def _layer(node: Node, trace: Trace) -> str | None:
-    """The layer of an operation; of one that no layer but the model itself runs, the layer that it follows."""
-    if node.owner and not node.uses:
+def layer_of(trace: Trace, place: int) -> str:
+    """The layer that ran an operation; of a bare activation, pooling or sum, the layer that made what it takes."""
+    node = trace.nodes[place]
+    functional = not node.owner or (node.operation in ACTIVATIONS and _holds_layers(trace, node.owner))
+    if not functional and not (node.uses and _holds_layers(trace, node.owner)):
         return node.owner
     todo = [parent for parent in node.parents if trace.nodes[parent].live]
     while todo:
         one = trace.nodes[todo.pop()]
-        if one.owner and (one.operation not in VIEWS or not one.parents):
+        if one.owner and not _holds_layers(trace, one.owner):
             return one.owner
         todo += [parent for parent in one.parents if trace.nodes[parent].live]
-    return _name(node.owner)
+    return node.owner
+
+
+def _holds_layers(trace: Trace, owner: str) -> bool:
+    return any(node.owner.startswith(f"{owner}/" if owner else "") and node.owner != owner for node in trace.nodes)
 
 
 def _unmatched(parting: Parting) -> Place | None:
@@ -128,7 +142,7 @@ def lacking(unit: Unit, found: Match, ours: bool) -> Place:
         cause = f"shape of the weights: {unit.main.shape} in {here}, {other.main.shape} in {there}"
     else:
         cause = f"a layer that only {here} has: {unit.layer or 'a weight of the model itself'}, {unit.parameters} parameters"
-    names = (_name(unit.layer), other and _name(other.layer))
+    names = (unit.layer, other.layer if other else None)
     return Place(*(names if ours else names[::-1]), cause)
 
 
@@ -221,8 +235,7 @@ def _upsampling(parting: Parting) -> str | None:
 def _norm(parting: Parting) -> str | None:
     """A norm that stands elsewhere, or normalises otherwise."""
     one, other = parting.pair(parting.ours, "keras"), parting.pair(parting.theirs, "pytorch")
-    owned = next(iter(parting.found.of(parting.ours.owner, "keras")), None) if parting.ours.owner else None
-    one = one or owned
+    one = one or parting.owned
     if one and other is one and one.keras.kind == "norm":
         if parting.found.training:
             return "statistics of the norm: in training, one side normalises with those of the batch, the other does not"
@@ -244,8 +257,17 @@ def _sum(parting: Parting) -> str | None:
     return f"sum (shortcut): only {'Keras' if sums[0] else 'PyTorch'} adds two tensors here"
 
 
+def _pooling(trace: Trace, node: Node) -> str | None:
+    """The kind of a pooling, also where its padding is an operation of its own."""
+    place = trace.nodes.index(node)
+    pads = "pad" in node.operation
+    following = [one for one in trace.nodes[place : place + 4] if place in one.parents] if pads else []
+    return next((POOLS[one.operation] for one in [node, *following] if one.operation in POOLS), None)
+
+
 def _pool(parting: Parting) -> str | None:
-    ours, theirs = (node and POOLS.get(node.operation) for node in (parting.ours, parting.theirs))
+    ours = _pooling(parting.found.keras, parting.ours)
+    theirs = parting.theirs and _pooling(parting.found.pytorch, parting.theirs)
     if ours and theirs and ours != theirs:
         return f"pooling: {ours} in Keras, {theirs} in PyTorch"
     if ours and theirs:
@@ -254,7 +276,7 @@ def _pool(parting: Parting) -> str | None:
 
 
 def _recurrent(parting: Parting) -> str | None:
-    pair = parting.pair(parting.ours, "keras") or next(iter(parting.found.of(parting.ours.owner, "keras")), None)
+    pair = parting.pair(parting.ours, "keras") or parting.owned
     if not pair or "recurrent" not in (pair.keras.kind, pair.pytorch.kind):
         return None
     ours, theirs = pair.keras.config, pair.pytorch.config
@@ -340,5 +362,5 @@ def _order(parting: Parting) -> str | None:
 
 # The first that answers gives the cause.
 RULES: tuple[Callable[[Parting], str | None], ...] = (
-    *(_dropout, _bias, _convolution, _activation, _pool, _upsampling, _recurrent, _attention, _norm, _sum, _order),
+    *(_dropout, _bias, _convolution, _activation, _pool, _upsampling, _recurrent, _attention, _sum, _norm, _order),
 )

@@ -78,7 +78,7 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
     ours.restore(chosen[0])
     theirs.restore(chosen[1])
     listed += [*differences.running_variances(found.pairs, theirs), *differences.second_biases(found.pairs)]
-    listed += differences.regularizers(ours)
+    listed += differences.regularizers(ours, found.pairs)
     listed += differences.dropouts(ours, theirs, inputs)
     optimizer = request["optimizer"]
     listed += differences.epsilon_of_adam(optimizer.get("epsilon"))
@@ -210,10 +210,10 @@ def rest(units: Sequence[Any]) -> list[dict[str, Any]]:
 def settled(side: KerasSide, request: dict[str, Any]) -> list[str]:
     """What the two files do not decide, in sentences."""
     told = ["Initial weights: each framework draws its own by default; both models are given the same."]
-    if request["optimizer"].get("epsilon") is not None:
+    if isinstance(epsilon := request["optimizer"].get("epsilon"), float):
         told.append(
-            f"Epsilon of Adam: {request['optimizer']['epsilon']:g} in both, added to the corrected root as in the paper"
-            " and in PyTorch; Keras alone would add it before the correction."
+            f"Epsilon of Adam: {epsilon:g} in both, added to the corrected root as in the paper and in PyTorch; Keras alone"
+            " would add it before the correction."
         )
     told += [f"{side.file} asks for {one}: overruled, the precision is the campaign's." for one in dict.fromkeys(side.overruled)]
     return told

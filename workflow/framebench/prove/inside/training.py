@@ -209,20 +209,21 @@ def trajectory(
     read: Callable[[str], Iterator[tuple[str, torch.Tensor]]],
     displaced: Displaced | None = None,
 ) -> Arrays:
-    """Every quantity that is compared, by name, with dropout drawn as `draws` has it.
+    """Every quantity that is compared, by name, with the draws of dropout shared.
 
     `read` gives the arrays of a side by layer and role: of `value` and of `grad`. The side keeps the weights that it
     has after the last step.
     """
     found: Arrays = {}
-    with displaced or nullcontext(), shared(training.side.rates):
+    with displaced or nullcontext():
         with torch.no_grad():
             logits, loss = training.loss(batches[0], False)
         found |= {"evaluation logits": logits.detach(), "evaluation loss": loss.detach()}
         before = {name: array.clone() for name, array in read("value")}
         losses = []
         for step, batch in enumerate(batches, 1):
-            logits, loss = training.learn(batch)
+            with shared(training.side.rates):
+                logits, loss = training.learn(batch)
             losses.append(loss)
             if step == 1:
                 found["training logits"] = logits
