@@ -140,7 +140,7 @@ def gelus(side: PyTorchSide, ours: Trace, theirs: Trace) -> Iterator[Difference]
     for one, other, kind, another in zip(here, there, *kinds, strict=True):
         if kind != another:
             names = (layer_of(ours, ours.nodes.index(one)), layer_of(theirs, theirs.nodes.index(other)))
-            yield Difference(*("approximation of GELU", one.owner, other.owner, kind, another), "1e-4 of the logits")
+            yield Difference("approximation of GELU", *names, kind, another, "1e-4 of the logits")
     side.gelus = kinds[0]
 
 
