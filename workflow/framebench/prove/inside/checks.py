@@ -137,10 +137,12 @@ def controls(side: PyTorchSide, found: Match, batch: Batch, exact: torch.Tensor,
             logits = side.run(batch.inputs[1])
         return distance(logits, alike(exact, logits))
 
-    pair = next((pair for pair in found.pairs if "kernel" in next(iter(pair.keras.slots))), found.pairs[0])
-    slot = pair.pytorch.main
-    slot.tensor.grad = None
+    for one in side.parameters:
+        one.grad = None
     side.run(batch.inputs[1]).square().sum().backward()
+    reached = [pair for pair in found.pairs if pair.pytorch.main.tensor.grad is not None]
+    pair = next((pair for pair in reached if "kernel" in next(iter(pair.keras.slots))), reached[0])
+    slot = pair.pytorch.main
     with torch.no_grad():
         pull = (slot.tensor.grad * slot.tensor).abs().flatten()
         moved = slot.tensor.view(-1)[pull.argmax()]

@@ -11,12 +11,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from keras.src import backend
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from framebench.prove.inside.trace import moments
 
 # Values are rounded to this before they are hashed: far above float64 noise, far below what tells elements apart.
 GRAIN = 1e-6
+RANDOM = ("rand", "rand_like", "uniform_", "randn", "randn_like", "normal_", "bernoulli", "bernoulli_")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Draws:
     own: bool
     rates: Mapping[int, float]
     calls: list[Call] = field(default_factory=list)
+    others: int = 0  # random tensors that are drawn beside dropout
 
     def mask(self, source: torch.Tensor, rate: float) -> torch.Tensor:
         """Factors for the next dropout of `source`: 0 for what is dropped, 1 / (1 − rate) for the rest."""
@@ -72,6 +75,8 @@ class Shared(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
+        if name in RANDOM and id(args[0]) not in self._empty and not self.draws.own:
+            return self._drawn(name, args, func(*args, **(kwargs or {})))
         if name == "bernoulli_" and id(args[0]) in self._empty:
             noise, source = self._empty.pop(id(args[0]))
             keep = float(args[1]) if len(args) > 1 else 0.5  # a default is not handed on
@@ -81,6 +86,35 @@ class Shared(TorchDispatchMode):
         if name == "empty_like":
             self._empty[id(result)] = (result, args[0])
         return result
+
+    def _drawn(self, name: str, args: Any, result: torch.Tensor) -> torch.Tensor:
+        """Other random numbers, as of stochastic depth: the i-th that a pass asks for are the same in both models."""
+        self.draws.others += 1
+        generator = torch.Generator().manual_seed(self.draws.others)
+        numbers = torch.rand(result.shape, generator=generator, dtype=torch.float64)
+        if name in ("randn", "normal_", "randn_like"):
+            return result.copy_(torch.special.ndtri(numbers.clamp(1e-9, 1 - 1e-9)))
+        if "bernoulli" in name:
+            probability = args[0] if name == "bernoulli" else args[1] if len(args) > 1 else 0.5
+            return result.copy_(numbers >= 1 - probability)
+        return result.copy_(numbers)
+
+
+class Cast(TorchFunctionMode):
+    """Gives the type of the proof to code that asks for float32 by name, as `x.float()` does."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.float:
+            return args[0].to(self.dtype)
+        swapped = {name: self._typed(one) for name, one in (kwargs or {}).items()}
+        return func(*map(self._typed, args), **swapped)
+
+    def _typed(self, value: Any) -> Any:
+        return self.dtype if value is torch.float32 else value
 
 
 @contextmanager

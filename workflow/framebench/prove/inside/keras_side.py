@@ -17,7 +17,7 @@ from keras.src.backend.common.dtypes import BIT64_TO_BIT32_DTYPE
 from torch.overrides import TorchFunctionMode
 
 from framebench.prove.inside import loading
-from framebench.prove.inside.draws import shared
+from framebench.prove.inside.draws import Cast, shared
 from framebench.prove.inside.loading import UserError
 from framebench.prove.inside.trace import Trace, Tracer
 from framebench.prove.inside.units import Slot, Unit, part, same, shaped
@@ -55,6 +55,7 @@ class KerasSide:
     def __init__(self, path: Path, function: str, precision: str, inputs: torch.Tensor) -> None:
         self.file = path.name
         self.rates: dict[int, float] = {}  # of dropouts, by place, instead of their own
+        self.dtype = getattr(torch, precision)
         keras.utils.clear_session()
         self.overruled: list[str] = []
         with _decided(precision, self.overruled):
@@ -69,12 +70,12 @@ class KerasSide:
         if not self.model.weights:
             raise UserError(f"{self.file}: the model has no weights")
         self.paths = dict(_paths(self.model))
-        self._check(precision)
+        self._convert(precision)
         self.units = list(_units(self.paths))
         self.parameters = [one.value for one in self.model.trainable_variables]
 
     def run(self, inputs: torch.Tensor, training: bool = False) -> torch.Tensor:
-        with Contiguous():
+        with Contiguous(), Cast(self.dtype):
             return self.model(inputs, training=training)
 
     def trace(self, inputs: torch.Tensor, training: bool = False) -> Trace:
@@ -113,14 +114,16 @@ class KerasSide:
             for one, value in zip(self.model.weights, state, strict=True):
                 one.value.copy_(value)
 
-    def _check(self, precision: str) -> None:
+    def _convert(self, precision: str) -> None:
+        """Give layers with a type of their own, as the last one under mixed precision has, that of the proof."""
         for path, one in self.layers(layers.Layer):
-            for variable in one.weights:
-                if variable.value.dtype.is_floating_point and str(variable.dtype) != precision:
-                    raise UserError(
-                        f"{self.file}: layer {path!r} has weights of type {variable.dtype} of its own;"
-                        " leave dtype out, the precision is the campaign's"
-                    )
+            if one.dtype_policy.name != precision and not isinstance(one, keras.Model):
+                self.overruled.append(f"dtype {one.dtype_policy.name} of layer {path!r}")
+                one.dtype_policy = precision
+        for variable in self.model.variables:
+            if variable.value.dtype.is_floating_point and variable.value.dtype != self.dtype:
+                variable.value.data = variable.value.data.to(self.dtype)
+                variable._dtype = precision
 
 
 @contextmanager

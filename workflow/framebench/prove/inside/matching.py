@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, permutations
+from math import prod
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from framebench.prove.inside.keras_side import KerasSide
 from framebench.prove.inside.loading import UserError
 from framebench.prove.inside.pytorch_side import PyTorchSide
 from framebench.prove.inside.trace import VIEWS, Known, Trace
-from framebench.prove.inside.units import Unit, View, same, singles, split, squeezed, transposed
+from framebench.prove.inside.units import Unit, View, gates, same, singles, split, squeezed, transposed
 
 MOST_TRIALS = 80  # runs of a model; a pair of 50 layers in another order takes fewer than 20
 RADII = (4, 2, 1, 0)  # layers on each side of a layer that must be alike, the widest first
@@ -99,12 +100,23 @@ def in_order(units: Iterable[Unit], trace: Trace) -> list[Unit]:
 
 def fitted(ours: list[Unit], theirs: list[Unit]) -> tuple[list[Unit], list[Unit]]:
     """Both lists with what one side has fused or as bare parameters split, where the other has the parts."""
+    ours, theirs = _gated(ours, theirs), _gated(theirs, ours)
     ours, theirs = _unfused(ours, theirs), _unfused(theirs, ours)
     return _bared(ours, theirs), _bared(theirs, ours)
 
 
 def _surplus(units: list[Unit], others: list[Unit]) -> Counter:
     return Counter(unit.signature for unit in units) - Counter(unit.signature for unit in others)
+
+
+def _gated(units: list[Unit], others: list[Unit]) -> list[Unit]:
+    """Recurrent layers as dense ones for each gate, where the other side has a cell of its own."""
+    over = _surplus(units, others)
+    return [
+        part
+        for unit in units
+        for part in (gates(unit) if unit.kind == "recurrent" and over[unit.signature] else [unit])
+    ]
 
 
 def _unfused(units: list[Unit], others: list[Unit]) -> list[Unit]:
@@ -130,7 +142,8 @@ def _bared(units: list[Unit], others: list[Unit]) -> list[Unit]:
     for unit in units:
         parts = singles(unit)
         signatures = [part.signature for part in parts]
-        apart = over[unit.signature] and len(parts) > 1 and all(wanted[one] for one in signatures)
+        several = len(parts) > 1 or unit.kind == "norm"
+        apart = over[unit.signature] and several and all(wanted[one] for one in signatures)
         if apart:
             wanted -= Counter(signatures)
             over[unit.signature] -= 1
@@ -201,7 +214,26 @@ def guess(
             pairs.append(paired(unit, other))
             ours.remove(unit)
             theirs.remove(other)
-    return Match(pairs, ours, theirs)
+    return _with_biases(Match(pairs, ours, theirs))
+
+
+def _with_biases(found: Match) -> Match:
+    """Bare parameters without a partner as the biases that the layers of their module lack."""
+    for side, other, left in (("keras", "pytorch", found.only_keras), ("pytorch", "keras", found.only_pytorch)):
+        for i, pair in enumerate(found.pairs):
+            here, there = getattr(pair, side), getattr(pair, other)
+            bias = there.slots.get("bias")
+            fits = [
+                unit
+                for unit in left
+                if bias and unit.kind == "bare" and "bias" not in here.slots
+                if unit.layer == here.layer and squeezed(unit.main.shape) == squeezed(bias.shape)
+            ]
+            if fits:
+                left.remove(fits[0])
+                with_bias = replace(here, slots={**here.slots, "bias": fits[0].main.through(torch.squeeze)})
+                found.pairs[i] = replace(pair, **{side: with_bias})
+    return found
 
 
 def _alike(one: Unit, other: Unit) -> bool:
@@ -211,6 +243,8 @@ def _alike(one: Unit, other: Unit) -> bool:
     if one.signature[0] != other.signature[0] or one.signature[0] != "plain":
         return False
     here, there = one.signature[-1], other.signature[-1]
+    if len(here) != len(there) and min(len(here), len(there)) == 2:
+        return here[-1] == there[-1] and prod(here) == prod(there)
     return "bare" in (one.kind, other.kind) and len(here) == 2 and here == there[::-1]
 
 
@@ -239,6 +273,12 @@ def paired(one: Unit, other: Unit) -> Pair:
         return Pair(one, other)
     if squeezed(here) == squeezed(there):
         return Pair(one, other, (torch.squeeze, torch.squeeze))
+    if len(squeezed(here)) > len(squeezed(there)) == 2:
+        dims = here[:-1]
+        return Pair(one, other, (same, lambda kernel: kernel.unflatten(0, dims)))
+    if len(squeezed(there)) > len(squeezed(here)) == 2:
+        dims = there[:-1]
+        return Pair(one, other, (lambda kernel: kernel.unflatten(0, dims), same))
     return Pair(one, other, (same, transposed), "transposed")
 
 
@@ -365,7 +405,11 @@ def _twins(one: Pair, other: Pair, trace: Trace) -> bool:
 
 def orders(pair: Pair, trace: Trace, outputs: bool = False) -> Iterator[Pair]:
     """The pair with its kernel's inputs, or outputs, counted channels first by PyTorch and channels last by Keras."""
-    if pair.order or len(squeezed(pair.keras.main.shape)) != 2:
+    if pair.order:
+        return
+    if not outputs and pair.views != (same, same):
+        yield from _patch_orders(pair)
+    if len(squeezed(pair.keras.main.shape)) != 2:
         return
     inside, outside = squeezed(pair.keras.main.shape)
     size = outside if outputs else inside
@@ -392,6 +436,21 @@ def orders(pair: Pair, trace: Trace, outputs: bool = False) -> Iterator[Pair]:
                 views=(ours, theirs),
                 order=words,
             )
+
+
+def _patch_orders(pair: Pair) -> Iterator[Pair]:
+    """A kernel over patches whose partner takes them flat, with the channels of a patch first."""
+    here, there = pair.keras.main.shape, pair.pytorch.main.shape
+    if len(there) == 2 < len(here):
+        dims = (here[-2], *here[:-2])
+        order = (*range(1, len(dims)), 0, len(dims))
+        view: View = lambda kernel: kernel.unflatten(0, dims).permute(order)  # noqa: E731
+        yield replace(pair, views=(same, view), order="patches counted channels first by PyTorch")
+    if len(here) == 2 < len(there):
+        dims = (there[-2], *there[:-2])
+        order = (*range(1, len(dims)), 0, len(dims))
+        view = lambda kernel: kernel.unflatten(0, dims).permute(order)  # noqa: E731
+        yield replace(pair, views=(view, same), order="patches counted channels first by Keras")
 
 
 def _grid(before: int | None, dims: tuple[int, ...], order: tuple[int, ...] | None, after: int | None = None) -> View:

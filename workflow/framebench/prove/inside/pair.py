@@ -30,6 +30,7 @@ from framebench.prove.inside.units import Slot
 
 # Few, so that a proof is quick; odd and no usual size of a layer, so that an axis taken for the batch shows.
 SAMPLES = 5
+CONSTRAINTS = ("kernel_constraint", "embeddings_constraint", "bias_constraint", "recurrent_constraint")
 WIDER = 4.0  # times the weights of the proof: activations of 1 then pass 3 and 6, where some activations change
 
 
@@ -80,6 +81,7 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
     listed += [*differences.running_variances(found.pairs, theirs), *differences.second_biases(found.pairs)]
     listed += differences.regularizers(ours, found.pairs)
     listed += differences.dropouts(ours, theirs, inputs)
+    place = in_training(ours, theirs, found, inputs)
     optimizer = request["optimizer"]
     listed += differences.epsilon_of_adam(optimizer.get("epsilon"))
     if isinstance(optimizer.get("epsilon"), dict):
@@ -89,7 +91,7 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
     made = checks.made(ours, theirs, again, found, problem, batches)
     answer |= {"checks": [asdict(one) for one in made.checks], "flops_per_sample": made.flops}
     if failed := [one for one in made.checks if not one.passed]:
-        return answer | different(in_training(ours, theirs, found, inputs, failed), listed, ours, theirs)
+        return answer | different(where(ours, theirs, found, place, failed), listed, ours, theirs)
     outcome = {"outcome": "equal_but" if listed else "equal", "first_different": None, "cause": None}
     return answer | outcome | {"differences": named(listed, ours, theirs)}
 
@@ -170,29 +172,36 @@ def parted(found: Match) -> Place | None:
 
 
 def in_training(
-    ours: KerasSide,
-    theirs: PyTorchSide,
-    found: Match,
-    inputs: tuple[torch.Tensor, torch.Tensor],
-    failed: Sequence[checks.Check],
-) -> Place:
-    """The place of a difference that evaluation does not show: in a training pass, or the first check that fails."""
+    ours: KerasSide, theirs: PyTorchSide, found: Match, inputs: tuple[torch.Tensor, torch.Tensor]
+) -> Place | None:
+    """The place where a training pass parts, if it does."""
     traces = ours.trace(inputs[0], training=True), theirs.trace(inputs[1], training=True)
     bad = first_bad(*traces)
-    if bad is not None:
-        place = locate(replace(found, keras=traces[0], pytorch=traces[1], bad=bad, training=True))
-        return replace(place, cause=f"in training only: {place.cause or 'another function'}")
-    names = [one.layer for one in failed if one.quantity == failed[0].quantity]
+    if bad is None:
+        return None
+    place = locate(replace(found, keras=traces[0], pytorch=traces[1], bad=bad, training=True))
+    return replace(place, cause=f"in training only: {place.cause or 'another function'}")
+
+
+def where(
+    ours: KerasSide, theirs: PyTorchSide, found: Match, place: Place | None, failed: Sequence[checks.Check]
+) -> Place:
+    """The place of a difference that evaluation does not show, by the first check that fails."""
+    first = failed[0].quantity
+    if first == "training logits" and place:
+        return place
+    names = [one.layer for one in failed if one.quantity == first]
     pairs = [pair for pair in found.pairs if any(name.startswith(f"{pair.keras.layer} ") for name in names)]
     if not pairs:
-        return Place(None, None, f"in training only: {failed[0].quantity}")
+        return Place(None, None, f"in training only: {first}")
     # Gradients come from the loss: the last layer that differs is the first on their way.
     last = pairs[-1]
-    for name in ("kernel_constraint", "embeddings_constraint", "bias_constraint"):
-        layer = next((one for one, path in ours.paths.items() if path == last.keras.layer), None)
-        if getattr(layer, name, None) is not None:
-            return Place(last.keras.layer, last.pytorch.layer, f"in training only: {name} of Keras")
-    return Place(last.keras.layer or None, last.pytorch.layer or None, f"in training only: {failed[0].quantity}")
+    layer = next(one for one, path in ours.paths.items() if path == last.keras.layer)
+    constraint = next((name for name in CONSTRAINTS if getattr(layer, name, None) is not None), None)
+    cause = f"{constraint} of Keras" if constraint else f"{first} differs"
+    if first == "gradient":
+        cause += ", as where a gradient is stopped (detach, no_grad, stop_gradient)"
+    return Place(last.keras.layer, last.pytorch.layer, f"in training only: {cause}")
 
 
 def count(tensors: Sequence[torch.Tensor]) -> int:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from framebench.prove.inside import loading
-from framebench.prove.inside.draws import shared
+from framebench.prove.inside.draws import Cast, shared
 from framebench.prove.inside.loading import UserError
 from framebench.prove.inside.trace import Trace, Tracer
 from framebench.prove.inside.units import Slot, Unit, part, same, transposed
@@ -81,7 +81,7 @@ class PyTorchSide:
         default = torch.get_default_dtype()
         torch.set_default_dtype(self.dtype)
         try:
-            with Gelus(self.gelus):
+            with Gelus(self.gelus), Cast(self.dtype):
                 return self.module(inputs)
         finally:
             torch.set_default_dtype(default)

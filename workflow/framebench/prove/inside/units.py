@@ -106,6 +106,19 @@ def split(unit: Unit, parts: int) -> list[Unit]:
     ]
 
 
+def gates(unit: Unit) -> list[Unit]:
+    """A recurrent layer as one dense layer for each gate of its input, and one for each of its state."""
+    found = []
+    for prefix in ("", "recurrent "):
+        for role in [role for role in unit.slots if role.startswith(f"{prefix}kernel")]:
+            gate = role.split()[-1]
+            slots = {"kernel": unit.slots[role]}
+            if f"{prefix}bias {gate}" in unit.slots:
+                slots["bias"] = unit.slots[f"{prefix}bias {gate}"]
+            found.append(Unit(unit.layer, "kernel", slots, unit.config, whole=False))
+    return found
+
+
 def singles(unit: Unit) -> list[Unit]:
     """Each array of a unit on its own, for a layer that the other model writes with bare parameters."""
     return [Unit(unit.layer, "bare", {"value": slot}, unit.config, whole=False) for slot in unit.slots.values()]
