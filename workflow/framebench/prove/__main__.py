@@ -25,8 +25,12 @@ DIFFERENT, REFUSED = 1, 2
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m framebench.prove", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder with problem.yaml, keras.py and pytorch.py")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="where the proof goes, in a folder of its name")
-    parser.add_argument("--time-limit", type=float, default=TIME_LIMIT_S, metavar="SECONDS", help="for building and proving")
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="where the proof goes, in a folder of its name"
+    )
+    parser.add_argument(
+        "--time-limit", type=float, default=TIME_LIMIT_S, metavar="SECONDS", help="for building and proving"
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads that compute")
     options = parser.parse_args()
     folder = options.folder.resolve()

@@ -36,15 +36,26 @@ def page(proof: Mapping[str, Any]) -> str:
     if proof["differences"]:
         body += ["<h2>Equal but for</h2>" if proof["outcome"] == "equal_but" else "<h2>Other differences</h2>"]
         body += ["<p>Both models were given the setting of Keras, or none, for everything below.</p>"]
-        body += [_table(("difference", "Keras", "PyTorch", "layer in keras.py", "in pytorch.py", ""), _differences(proof))]
+        body += [
+            _table(("difference", "Keras", "PyTorch", "layer in keras.py", "in pytorch.py", ""), _differences(proof))
+        ]
     if proof["checks"]:
         body += ["<h2>Checks</h2>", _table(CHECKS, map(_check, nearest(proof["checks"])))]
         body += [f"<p>The row of a quantity shows the layer nearest to its bound. {BOUNDS}</p>"]
     body += ["<h2>Matched layers</h2>", _table(("keras.py", "pytorch.py", "weights", "order"), _matches(proof))]
-    lacking = [(side, one["layer"], _shapes(one["weights"])) for side in ("keras", "pytorch") for one in proof["unmatched"][side]]
+    lacking = [
+        (side, one["layer"], _shapes(one["weights"]))
+        for side in ("keras", "pytorch")
+        for one in proof["unmatched"][side]
+    ]
     if lacking:
         body += ["<h2>Without a partner</h2>", _table(("only in", "layer", "weights"), lacking)]
-    body += ["<h2>Not decided by the files</h2>", "<ul>", *(f"<li>{escape(one)}</li>" for one in proof["settled"]), "</ul>"]
+    body += [
+        "<h2>Not decided by the files</h2>",
+        "<ul>",
+        *(f"<li>{escape(one)}</li>" for one in proof["settled"]),
+        "</ul>",
+    ]
     body += ["<h2>Circumstances</h2>", _table(("", ""), circumstances(proof))]
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{name}: proof</title>'
     return f'<!doctype html>\n<html lang="en">\n<head>{head}<style>{STYLE}</style></head>\n<body>\n' + "\n".join(
@@ -63,7 +74,15 @@ CHECKS = ("precision", "quantity", "compared", "largest difference", "in", "boun
 def _check(one: Nearest) -> Sequence[object]:
     difference = "not finite" if one.difference is None else f"{one.difference:.2g}"
     compared = f"{one.layers} arrays" if one.layers else "all"
-    return one.precision, one.quantity, compared, difference, one.place, f"{one.bound:.2g}", "pass" if one.passed else "FAIL"
+    return (
+        one.precision,
+        one.quantity,
+        compared,
+        difference,
+        one.place,
+        f"{one.bound:.2g}",
+        "pass" if one.passed else "FAIL",
+    )
 
 
 def _differences(proof: Mapping[str, Any]) -> Iterator[Sequence[object]]:

@@ -120,7 +120,13 @@ def compared(name: str, seen: torch.Tensor, exact: torch.Tensor, displaced: torc
     zero = not float(exact.norm()) and not float(seen.norm())
     if zero or not bound <= DECIDED_BY_ROUNDING:
         return Check(
-            quantity, layer, "float64", _finite(difference), bound if isfinite(bound) else 1.0, True, "zero in theory, not compared"
+            quantity,
+            layer,
+            "float64",
+            _finite(difference),
+            bound if isfinite(bound) else 1.0,
+            True,
+            "zero in theory, not compared",
         )
     return Check(quantity, layer, "float64", _finite(difference), bound, difference <= bound)
 

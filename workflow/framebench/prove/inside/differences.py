@@ -105,7 +105,9 @@ def _biased(module: Any) -> None:
 def second_biases(pairs: Iterable[Pair]) -> Iterator[Difference]:
     """Recurrent layers with a second bias on PyTorch's side only; it is kept at 0."""
     for pair in pairs:
-        extra = [role for role in pair.pytorch.slots if role.startswith("recurrent bias") and role not in pair.keras.slots]
+        extra = [
+            role for role in pair.pytorch.slots if role.startswith("recurrent bias") and role not in pair.keras.slots
+        ]
         trained = [pair.pytorch.slots[role].tensor for role in extra if pair.pytorch.slots[role].trained]
         if trained and any(role.startswith("bias") for role in pair.keras.slots):
             yield Difference(
@@ -136,7 +138,9 @@ def gelus(side: PyTorchSide, ours: Trace, theirs: Trace) -> Iterator[Difference]
     here, there = ([node for node in trace.nodes if node.operation == "gelu"] for trace in (ours, theirs))
     if len(here) != len(there):
         return
-    kinds = [[next((c for c in node.constants if isinstance(c, str)), "none") for node in nodes] for nodes in (here, there)]
+    kinds = [
+        [next((c for c in node.constants if isinstance(c, str)), "none") for node in nodes] for nodes in (here, there)
+    ]
     for one, other, kind, another in zip(here, there, *kinds, strict=True):
         if kind != another:
             names = (layer_of(ours, ours.nodes.index(one)), layer_of(theirs, theirs.nodes.index(other)))
@@ -181,7 +185,9 @@ def _rate(one: Call | None, other: Call | None) -> Difference:
 def epsilon_of_adam(asked: Any) -> Iterator[Difference]:
     """Another epsilon for each framework, as problem.yaml may ask for."""
     if isinstance(asked, dict) and asked["keras"] != asked["pytorch"]:
-        yield Difference("epsilon of Adam", "", "", asked["keras"], asked["pytorch"], "of the optimizer, both given Keras's")
+        yield Difference(
+            "epsilon of Adam", "", "", asked["keras"], asked["pytorch"], "of the optimizer, both given Keras's"
+        )
 
 
 @dataclass(frozen=True)

@@ -137,8 +137,11 @@ def shared(rates: Mapping[int, float], owner: Callable[[], str] = str, own: bool
         return _by_sums(inputs, rate, dims, draws)
 
     originals = [(backend.random, "dropout", backend.random.dropout)]
-    originals += [(F, name, getattr(F, name)) for name in ("dropout1d", "dropout2d", "dropout3d", "feature_dropout")
-                  if hasattr(F, name)]
+    originals += [
+        (F, name, getattr(F, name))
+        for name in ("dropout1d", "dropout2d", "dropout3d", "feature_dropout")
+        if hasattr(F, name)
+    ]
     for holder, name, _ in originals:
         setattr(holder, name, keras_dropout if holder is backend.random else over(lambda x: tuple(range(2, x.ndim))))
     try:

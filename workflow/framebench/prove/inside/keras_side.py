@@ -121,8 +121,11 @@ class KerasSide:
                 self.overruled.append(f"dtype {one.dtype_policy.name} of layer {path!r}")
                 one.dtype_policy = precision
         for variable in self.model.variables:
-            if variable.value.dtype.is_floating_point and variable.value.dtype != self.dtype:
-                variable.value.data = variable.value.data.to(self.dtype)
+            if variable.value.dtype.is_floating_point and variable._dtype != precision:
+                # A new parameter: the gradient of this one would be summed up in its first type.
+                variable._value = torch.nn.Parameter(
+                    variable.value.detach().to(self.dtype), requires_grad=variable.trainable
+                )
                 variable._dtype = precision
 
 

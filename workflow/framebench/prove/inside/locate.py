@@ -137,7 +137,9 @@ def lacking(unit: Unit, found: Match, ours: bool) -> Place:
     tied = _tied(unit, found, ours)
     if tied:
         names = (tied.keras.layer, unit.layer) if not ours else (unit.layer, tied.pytorch.layer)
-        return Place(*names, f"tied (shared) weights: {there} uses one weight twice, {here} has one more of the same shape")
+        return Place(
+            *names, f"tied (shared) weights: {there} uses one weight twice, {here} has one more of the same shape"
+        )
     if other:
         cause = f"shape of the weights: {unit.main.shape} in {here}, {other.main.shape} in {there}"
     else:
@@ -238,7 +240,9 @@ def _norm(parting: Parting) -> str | None:
     one = one or parting.owned
     if one and other is one and one.keras.kind == "norm":
         if parting.found.training:
-            return "statistics of the norm: in training, one side normalises with those of the batch, the other does not"
+            return (
+                "statistics of the norm: in training, one side normalises with those of the batch, the other does not"
+            )
         return "axes or groups of the norm"
     if "norm" in (one and one.keras.kind, other and other.pytorch.kind):
         which = "Keras" if one and one.keras.kind == "norm" else "PyTorch"
@@ -249,7 +253,9 @@ def _norm(parting: Parting) -> str | None:
 def _sum(parting: Parting) -> str | None:
     """A sum of two tensors, as of a shortcut, that only one side has."""
     sums = [
-        bool(node and node.operation in ("add", "add_") and sum(trace.nodes[parent].live for parent in node.parents) > 1)
+        bool(
+            node and node.operation in ("add", "add_") and sum(trace.nodes[parent].live for parent in node.parents) > 1
+        )
         for node, trace in ((parting.ours, parting.found.keras), (parting.theirs, parting.found.pytorch))
     ]
     if sums[0] == sums[1]:
@@ -299,7 +305,9 @@ def _attention(parting: Parting) -> str | None:
     )
     if not ours or not theirs:
         return None
-    shapes = [trace.nodes[place].shape for trace, place in ((parting.found.keras, ours), (parting.found.pytorch, theirs))]
+    shapes = [
+        trace.nodes[place].shape for trace, place in ((parting.found.keras, ours), (parting.found.pytorch, theirs))
+    ]
     heads = [shape.numel() // (shape[-1] * shape[-2]) for shape in map(torch.Size, shapes)]
     if heads[0] != heads[1]:
         samples = parting.found.keras.nodes[0].shape[0]

@@ -425,7 +425,9 @@ def orders(pair: Pair, trace: Trace, outputs: bool = False) -> Iterator[Pair]:
         else:
             ours = _grid(None, (*spatial, channels), None, outside)
             theirs = _grid(None, (channels, *spatial), (*there, rank), outside)
-        words = f"{'outputs' if outputs else 'inputs'} of {' × '.join(map(str, dims))} counted channels first by PyTorch"
+        words = (
+            f"{'outputs' if outputs else 'inputs'} of {' × '.join(map(str, dims))} counted channels first by PyTorch"
+        )
         if not outputs or "bias" not in pair.keras.slots:
             yield replace(pair, views=(ours, theirs), order=words)
         else:

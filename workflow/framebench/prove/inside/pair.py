@@ -42,7 +42,9 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
     batches = list(drawn(request))
     inputs = batches[0].inputs
     torch.manual_seed(request["seed"])
-    paths, functions = zip(*((folder / request[side]["file"], request[side]["function"]) for side in ("keras", "pytorch")))
+    paths, functions = zip(
+        *((folder / request[side]["file"], request[side]["function"]) for side in ("keras", "pytorch"))
+    )
     ours = KerasSide(paths[0], functions[0], "float64", inputs[0])
     theirs = PyTorchSide(paths[1], functions[1], "float64", inputs[1])
     built = ours.state(), theirs.state()
@@ -57,7 +59,12 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
         "settled": settled(ours, request),
         "parameters": {"keras": count(ours.parameters), "pytorch": count(theirs.parameters)},
         "matches": [
-            {"keras": one.keras.layer, "pytorch": theirs.name(one.pytorch.layer), "weights": shapes(one), "order": one.order or None}
+            {
+                "keras": one.keras.layer,
+                "pytorch": theirs.name(one.pytorch.layer),
+                "weights": shapes(one),
+                "order": one.order or None,
+            }
             for one in found.pairs
         ],
         "unmatched": {"keras": rest(found.only_keras), "pytorch": rest(found.only_pytorch)},
@@ -66,7 +73,11 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
         "versions": {"keras": keras_package.__version__, "torch": torch.__version__, "numpy": np.__version__},
     }
     if any(kinds) and found.pairs:
-        last = found.pairs[-1] if found.bad is None else max(found.pairs, key=lambda one: found.keras.first_use(one.keras.weights))
+        last = (
+            found.pairs[-1]
+            if found.bad is None
+            else max(found.pairs, key=lambda one: found.keras.first_use(one.keras.weights))
+        )
         file, kind = (ours.file, kinds[0]) if kinds[0] else (theirs.file, kinds[1])
         cause = f"{file} gives {probabilities(kind, request)}"
         return answer | different(Place(last.keras.layer, last.pytorch.layer, cause), listed, ours, theirs)
@@ -97,8 +108,9 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def different(place: Place, listed: Sequence[Difference], ours: KerasSide, theirs: PyTorchSide) -> dict[str, Any]:
-    names = (None if place.keras is None else ours.name(place.keras)), (
-        None if place.pytorch is None else theirs.name(place.pytorch)
+    names = (
+        (None if place.keras is None else ours.name(place.keras)),
+        (None if place.pytorch is None else theirs.name(place.pytorch)),
     )
     return {
         "outcome": "different",
@@ -112,7 +124,10 @@ def named(listed: Sequence[Difference], ours: KerasSide, theirs: PyTorchSide) ->
     """Differences with the names that a user knows."""
     return [
         asdict(one)
-        | {"keras": ours.name(one.keras) if one.keras else None, "pytorch": theirs.name(one.pytorch) if one.pytorch else None}
+        | {
+            "keras": ours.name(one.keras) if one.keras else None,
+            "pytorch": theirs.name(one.pytorch) if one.pytorch else None,
+        }
         for one in listed
     ]
 
@@ -131,13 +146,13 @@ def frozen(found: Match, ours: KerasSide, theirs: PyTorchSide) -> Place | None:
                     f" {theirs.name(pair.pytorch.layer)!r} of {theirs.file}; a proof of training needs all layers trained"
                 )
             where, how = ("Keras", "trainable = False") if slots[1].trained else ("PyTorch", "requires_grad = False")
-            return Place(pair.keras.layer, pair.pytorch.layer, f"frozen in {where} only ({how}): the {role} is not trained")
+            return Place(
+                pair.keras.layer, pair.pytorch.layer, f"frozen in {where} only ({how}): the {role} is not trained"
+            )
     return None
 
 
-def wide(
-    ours: KerasSide, theirs: PyTorchSide, found: Match, inputs: tuple[torch.Tensor, torch.Tensor]
-) -> Place | None:
+def wide(ours: KerasSide, theirs: PyTorchSide, found: Match, inputs: tuple[torch.Tensor, torch.Tensor]) -> Place | None:
     """A place where the models part at larger activations only, as a ReLU and one that is cut at 6 do."""
     states = ours.state(), theirs.state()
     with torch.no_grad():
@@ -213,7 +228,9 @@ def shapes(pair: Pair) -> dict[str, list[int]]:
 
 
 def rest(units: Sequence[Any]) -> list[dict[str, Any]]:
-    return [{"layer": unit.layer, "weights": {role: list(one.shape) for role, one in unit.slots.items()}} for unit in units]
+    return [
+        {"layer": unit.layer, "weights": {role: list(one.shape) for role, one in unit.slots.items()}} for unit in units
+    ]
 
 
 def settled(side: KerasSide, request: dict[str, Any]) -> list[str]:
@@ -224,7 +241,10 @@ def settled(side: KerasSide, request: dict[str, Any]) -> list[str]:
             f"Epsilon of Adam: {epsilon:g} in both, added to the corrected root as in the paper and in PyTorch; Keras alone"
             " would add it before the correction."
         )
-    told += [f"{side.file} asks for {one}: overruled, the precision is the campaign's." for one in dict.fromkeys(side.overruled)]
+    told += [
+        f"{side.file} asks for {one}: overruled, the precision is the campaign's."
+        for one in dict.fromkeys(side.overruled)
+    ]
     return told
 
 
@@ -315,7 +335,11 @@ def check_output(side: KerasSide | PyTorchSide, inputs: torch.Tensor, request: d
     inside = 0 <= output.min() and output.max() <= 1
     axis = 1 if list(output.shape[1:]) == allowed[-1] else -1
     last = output_operation(side, inputs)
-    if "classes" in target and inside and torch.allclose(output.sum(axis), torch.ones(1, dtype=output.dtype), atol=1e-6):
+    if (
+        "classes" in target
+        and inside
+        and torch.allclose(output.sum(axis), torch.ones(1, dtype=output.dtype), atol=1e-6)
+    ):
         return "softmax"
     if "classes" in target and torch.allclose(output.exp().sum(axis), torch.ones(1, dtype=output.dtype), atol=1e-6):
         return "log_softmax"

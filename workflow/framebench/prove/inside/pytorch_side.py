@@ -54,7 +54,9 @@ class PyTorchSide:
         finally:
             torch.set_default_dtype(default)
         if not isinstance(module, nn.Module):
-            raise UserError(f"{self.file}: {function}() returned {type(module).__name__}; it must return a torch.nn.Module")
+            raise UserError(
+                f"{self.file}: {function}() returned {type(module).__name__}; it must return a torch.nn.Module"
+            )
         self._check(module)
         self._take(module.to(self.dtype))
         try:

@@ -17,7 +17,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 # Two tensors are the same where their moments agree to this. Float64 noise stays below 1e-12 on nets of 50 layers;
 # the smallest difference that matters here, an epsilon of 1e-5 for 1e-6, moves the sum of squares by about 1e-5.
 SAME = 1e-9
-VIEWS = ("view", "_unsafe_view", "reshape", "permute", "transpose", "t", "expand", "clone", "alias", "detach", "contiguous")
+VIEWS = (
+    "view",
+    "_unsafe_view",
+    "reshape",
+    "permute",
+    "transpose",
+    "t",
+    "expand",
+    "clone",
+    "alias",
+    "detach",
+    "contiguous",
+)
 VIEWS += ("unsqueeze", "squeeze", "select", "slice", "split", "chunk", "unbind", "_to_copy", "split_with_sizes", "copy")
 
 
@@ -60,13 +72,7 @@ class Trace:
     def operands(self, weights: frozenset[int]) -> list[int]:
         """The live nodes that meet these weights in an operation."""
         return sorted(
-            {
-                parent
-                for node in self.nodes
-                if node.uses & weights
-                for parent in node.parents
-                if self.nodes[parent].live
-            }
+            {parent for node in self.nodes if node.uses & weights for parent in node.parents if self.nodes[parent].live}
         )
 
     def first_use(self, weights: frozenset[int]) -> int:

@@ -19,8 +19,29 @@ STEPS = (1, 3, 10)  # of the optimizer, after which the weights are compared
 # A few roundings: of a quotient, a root, an exponential and the additions around them.
 ELEMENTARY = 8
 # Operations that round nothing.
-EXACT = ("copy_", "zero_", "fill_", "clone", "detach", "empty_like", "zeros_like", "ones_like", "new_zeros", "new_empty")
-EXACT += ("cat", "stack", "relu", "relu_", "max_pool2d_with_indices", "index_select", "embedding", "where", "constant_pad_nd")
+EXACT = (
+    "copy_",
+    "zero_",
+    "fill_",
+    "clone",
+    "detach",
+    "empty_like",
+    "zeros_like",
+    "ones_like",
+    "new_zeros",
+    "new_empty",
+)
+EXACT += (
+    "cat",
+    "stack",
+    "relu",
+    "relu_",
+    "max_pool2d_with_indices",
+    "index_select",
+    "embedding",
+    "where",
+    "constant_pad_nd",
+)
 EXACT += ("threshold_backward", "flip", "neg", "gather", "masked_fill", "bernoulli_", "lift_fresh", "_to_copy", "zeros")
 EXACT += ("amax", "amin", "max", "min", "topk", "sort")  # and their backward pass asks which element it was
 
@@ -85,7 +106,15 @@ def terms(name: str, tensors: Sequence[torch.Tensor], result: Any) -> int:
             return tensors[0].numel() // max(1, tensors[0].shape[0])
         case "_softmax" | "_log_softmax" | "_softmax_backward_data" | "_log_softmax_backward_data":
             return tensors[0].shape[-1]
-        case "sum" | "mean" | "var" | "linalg_vector_norm" | "avg_pool2d" | "_adaptive_avg_pool2d" | "embedding_dense_backward":
+        case (
+            "sum"
+            | "mean"
+            | "var"
+            | "linalg_vector_norm"
+            | "avg_pool2d"
+            | "_adaptive_avg_pool2d"
+            | "embedding_dense_backward"
+        ):
             first = result[0] if isinstance(result, tuple) else result
             return max(2, tensors[0].numel() // max(1, first.numel()))
     return 1
