@@ -32,7 +32,7 @@ def of_config() -> dict[str, Any]:
 
 
 def described(adapter: TypeAdapter[Any], key: str) -> dict[str, Any]:
-    """The schema of what an adapter takes, with every class written out where it is used; `key` is what it is called."""
+    """The schema of what an adapter takes, every class written out where it is used; `key` is what it is called."""
     schema = adapter.json_schema(schema_generator=_Described)
     return _written_out(schema, schema.pop("$defs", {}), key)
 

@@ -77,7 +77,7 @@ def proved(folder: Path, log: Path, threads: int, time_limit_s: float) -> dict[s
         **found,
     }
     python = process.interpreter("pytorch")
-    answer = process.answer(python, "pair", request, "torch", log, time_limit_s)
+    answer = process.answer(python, "pair", request, backend="torch", log=log, time_limit_s=time_limit_s)
     if refused := answer.get("refused"):
         raise ConfigError(f"{folder.name}/{refused}" + (f"\n{answer['traceback']}" if answer["traceback"] else ""))
     lock = environments.lock_of("pytorch", environments.packages("auto"))

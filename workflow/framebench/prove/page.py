@@ -17,11 +17,11 @@ th, td { border-bottom: 1px solid #ccc; padding: .25rem .75rem .25rem 0; text-al
 @media (prefers-color-scheme: dark) { body { background: #1a1a1a; color: #eee; } th, td { border-color: #555; } }
 """
 BOUNDS = (
-    "Every difference is ‖Keras − PyTorch‖ / ‖PyTorch‖, of shares absolute. A float64 bound is 8 times what becomes of a"
+    "Every difference is ‖Keras − PyTorch‖ / ‖PyTorch‖, of shares absolute. A float64 bound is 8 times the change of a"
     " quantity when each operation is displaced as rounding can displace it: an inner product of n terms by n units"
     " roundoff of the sum of their sizes. In float32, 8 units stand for n. A control is a fault made on purpose, which"
-    " must exceed the bound. Where rounding alone decides, as for a bias before a norm, whose gradient is zero in theory,"
-    " nothing is compared."
+    " must exceed the bound. Where rounding alone decides, as for a bias before a norm, whose gradient is zero in"
+    " theory, nothing is compared."
 )
 
 

@@ -27,7 +27,7 @@ def interpreter(framework: str) -> str:
 
 
 def answer(
-    python: str, module: str, request: Mapping[str, Any], backend: str, log: Path, time_limit_s: float
+    python: str, module: str, request: Mapping[str, Any], *, backend: str, log: Path, time_limit_s: float
 ) -> dict[str, Any]:
     """The answer of a module of `framebench.prove.inside` to a request; what it prints goes to `log`.
 

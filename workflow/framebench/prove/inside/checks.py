@@ -61,10 +61,11 @@ class Made:
 def made(
     ours: KerasSide,
     theirs: PyTorchSide,
-    in_float32: Callable[[], KerasSide],
     found: Match,
     problem: Problem,
+    *,
     batches: Sequence[Batch],
+    in_float32: Callable[[], KerasSide],
 ) -> Made:
     """Every check of a matched pair; `in_float32` builds the Keras model again, after which `ours` is of no use."""
     states = ours.state(), theirs.state()
@@ -84,7 +85,7 @@ def made(
     ours.restore(states[0])
     theirs.restore(states[1])
     flops = {"keras": flops_of(ours, batches[0].inputs[0]), "pytorch": flops_of(theirs, batches[0].inputs[1])}
-    checks += single_precision(ours, theirs, in_float32, found, problem, batches[0])
+    checks += single_precision(ours, theirs, problem, batches[0], in_float32)
     return Made(checks, flops)
 
 
@@ -196,10 +197,9 @@ def flops_of(side: KerasSide | PyTorchSide, inputs: torch.Tensor) -> int:
 def single_precision(
     ours: KerasSide,
     theirs: PyTorchSide,
-    in_float32: Callable[[], KerasSide],
-    found: Match,
     problem: Problem,
     batch: Batch,
+    in_float32: Callable[[], KerasSide],
 ) -> Iterator[Check]:
     """Float32 of each side against float64: off by no more than the noise of float32."""
     exact = evaluated(PyTorchTraining(theirs, problem), batch)

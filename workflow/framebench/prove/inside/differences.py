@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from keras import layers
 
-from framebench.prove.inside.keras_side import KerasSide
 from framebench.prove.inside.draws import Call
+from framebench.prove.inside.keras_side import KerasSide
 from framebench.prove.inside.locate import layer_of
 from framebench.prove.inside.matching import Pair, arrays, shared_roles
 from framebench.prove.inside.pytorch_side import BATCH_NORMS, PyTorchSide
@@ -155,20 +155,27 @@ def dropouts(ours: KerasSide, theirs: PyTorchSide, inputs: tuple[torch.Tensor, t
     A dropout changes all that follows it, so one is left out at a time.
     """
     for _ in range(MOST_DROPOUTS):
-        here, there = (
-            [call for call in side.trace(x, training=True).dropouts if call.rate]
-            for side, x in zip((ours, theirs), inputs, strict=True)
-        )
+        here = [call for call in ours.trace(inputs[0], training=True).dropouts if call.rate]
+        there = [call for call in theirs.trace(inputs[1], training=True).dropouts if call.rate]
         if len(here) == len(there):
             for one, other in zip(here, there, strict=True):
                 if abs(one.rate - other.rate) > 1e-9:
                     theirs.rates[other.place] = one.rate
                     yield _rate(one, other)
             return
-        longer, others, side = (here, there, ours) if len(here) > len(there) else (there, here, theirs)
-        alone = next((call for call in longer if not any(_same(call, other) for other in others)), longer[-1])
-        side.rates[alone.place] = 0.0
-        yield _rate(alone, None) if side is ours else _rate(None, alone)
+        if len(here) > len(there):
+            alone = _alone(here, there)
+            ours.rates[alone.place] = 0.0
+            yield _rate(alone, None)
+        else:
+            alone = _alone(there, here)
+            theirs.rates[alone.place] = 0.0
+            yield _rate(None, alone)
+
+
+def _alone(calls: list[Call], others: list[Call]) -> Call:
+    """The first that drops from a tensor from which none of the others does."""
+    return next((call for call in calls if not any(_same(call, other) for other in others)), calls[-1])
 
 
 def _same(one: Call, other: Call) -> bool:
@@ -178,8 +185,9 @@ def _same(one: Call, other: Call) -> bool:
 
 
 def _rate(one: Call | None, other: Call | None) -> Difference:
+    owners = [call.owner if call else "" for call in (one, other)]
     rates = [round(call.rate, 9) if call else None for call in (one, other)]
-    return Difference("dropout rate", one.owner if one else "", other.owner if other else "", *rates, "training only")
+    return Difference("dropout rate", owners[0], owners[1], rates[0], rates[1], "training only")
 
 
 def epsilon_of_adam(asked: Any) -> Iterator[Difference]:

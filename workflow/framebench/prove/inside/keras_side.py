@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import wraps
 from math import prod
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from framebench.prove.inside.units import Slot, Unit, part, same, shaped
 
 # Settings of Keras that a user's file may change; the proof and the campaign decide them.
 DECIDED = ("set_floatx", "set_dtype_policy", "set_backend", "enable_flash_attention", "disable_flash_attention")
-GATES = {layers.LSTM: "ifco", layers.GRU: "zrh", layers.SimpleRNN: "h"}
 CELLS = {layers.LSTMCell: "ifco", layers.GRUCell: "zrh", layers.SimpleRNNCell: "h"}
 NORMS = (layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization, layers.RMSNormalization)
 ROLES = {"moving_mean": "mean", "moving_variance": "variance", "scale": "gamma"}
@@ -158,7 +158,8 @@ def _unfit(file: str, model: keras.Model, inputs: torch.Tensor, error: Exception
     wanted = None
     with suppress(Exception):
         wanted = tuple(model.input_shape[1:])
-    if wanted and len(wanted) != len(shape) or any(b is not None and a != b for a, b in zip(shape, wanted or ())):
+    sizes = zip(shape, wanted or (), strict=False)
+    if wanted and (len(wanted) != len(shape) or any(b is not None and a != b for a, b in sizes)):
         return UserError(f"{file}: the model takes {wanted}, but problem.yaml: input.shape is {list(shape)}")
     first = str(error).strip().splitlines()[0] if str(error).strip() else ""
     return UserError(
@@ -291,18 +292,16 @@ def _each(value: Any, rank: int) -> tuple[int, ...]:
 
 def _recurrent(path: str, cell: Any, layer: Any) -> Iterator[Unit]:
     gates = CELLS[type(cell)]
-    count = len(gates)
     slots = {}
     for i, gate in enumerate(gates):
-        slots[f"kernel {gate}"] = Slot(cell.kernel.value, part(i, count, -1))
-        slots[f"recurrent kernel {gate}"] = Slot(cell.recurrent_kernel.value, part(i, count, -1))
-        if cell.use_bias:
-            bias = cell.bias.value
-            if bias.ndim == 2:
-                for j, role in enumerate(("bias", "recurrent bias")):
-                    slots[f"{role} {gate}"] = Slot(bias, lambda b, j=j, i=i: b[j].chunk(count)[i])
-            else:
-                slots[f"bias {gate}"] = Slot(bias, part(i, count, -1))
+        of_gate = part(i, len(gates), -1)
+        slots[f"kernel {gate}"] = Slot(cell.kernel.value, of_gate)
+        slots[f"recurrent kernel {gate}"] = Slot(cell.recurrent_kernel.value, of_gate)
+        if cell.use_bias and cell.bias.value.ndim == 2:  # of the input and of the state
+            slots[f"bias {gate}"] = Slot(cell.bias.value, part(i, len(gates), -1, itemgetter(0)))
+            slots[f"recurrent bias {gate}"] = Slot(cell.bias.value, part(i, len(gates), -1, itemgetter(1)))
+        elif cell.use_bias:
+            slots[f"bias {gate}"] = Slot(cell.bias.value, of_gate)
     config = {"cell": type(cell).__name__, "backwards": bool(getattr(layer, "go_backwards", False))}
     config |= {"activation": cell.activation.__name__}
     if hasattr(cell, "recurrent_activation"):

@@ -58,9 +58,10 @@ def model(path: Path, function: str) -> Any:
     """The model that `function` of a file returns; UserError where it has none or raises."""
     spec = importlib.util.spec_from_file_location(f"user_{path.stem}", path)
     assert spec and spec.loader  # of a file that ends in .py there always is one
+    run = spec.loader.exec_module
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # a dataclass looks its own module up there
-    raised(lambda: spec.loader.exec_module(module), f"{path.name}: importing it", path)
+    raised(lambda: run(module), f"{path.name}: importing it", path)
     build = getattr(module, function, None)
     if not callable(build):
         raise UserError(f"{path.name}: has no function {function}(); it must return the model")

@@ -23,7 +23,7 @@ POOLS = {
 }
 MASKS = ("masked_fill", "masked_fill_", "where", "tril", "triu", "logical_and", "logical_not")
 SOFTMAX = ("_softmax", "_safe_softmax")
-# The channels and places of an image have changed sides where a float moves by less than this.
+# Moments of scores that only a factor tells apart agree to this.
 RATIO = 1e-6
 
 
@@ -134,6 +134,7 @@ def lacking(unit: Unit, found: Match, ours: bool) -> Place:
     others = found.only_pytorch if ours else found.only_keras
     other = next((one for one in others if one.kind == unit.kind), None)
     here, there = ("keras.py", "pytorch.py") if ours else ("pytorch.py", "keras.py")
+    names: tuple[str | None, str | None]
     tied = _tied(unit, found, ours)
     if tied:
         names = (tied.keras.layer, unit.layer) if not ours else (unit.layer, tied.pytorch.layer)
@@ -143,9 +144,10 @@ def lacking(unit: Unit, found: Match, ours: bool) -> Place:
     if other:
         cause = f"shape of the weights: {unit.main.shape} in {here}, {other.main.shape} in {there}"
     else:
-        cause = f"a layer that only {here} has: {unit.layer or 'a weight of the model itself'}, {unit.parameters} parameters"
+        name = unit.layer or "a weight of the model itself"
+        cause = f"a layer that only {here} has: {name}, {unit.parameters} parameters"
     names = (unit.layer, other.layer if other else None)
-    return Place(*(names if ours else names[::-1]), cause)
+    return Place(names[0], names[1], cause) if ours else Place(names[1], names[0], cause)
 
 
 def _tied(unit: Unit, found: Match, ours: bool) -> Pair | None:
@@ -194,7 +196,7 @@ def _convolution(parting: Parting) -> str | None:
             for other in parting.found.pairs:
                 here, there = other.keras.config.get(key), other.pytorch.config.get(key)
                 if other is not pair and here == theirs[key] and there == ours[key]:
-                    return f"{words}; the other way round in {other.keras.layer}: the stride stands in the other convolution"
+                    return f"{words}, the other way round in {other.keras.layer}: it stands in the other convolution"
         return words
     inside = parting.found.keras.inputs_of(pair.keras.layer)
     shape = parting.found.keras.nodes[inside[0]].shape if inside else ()

@@ -23,6 +23,7 @@ from framebench.prove.inside.units import Unit, View, gates, same, singles, spli
 
 MOST_TRIALS = 80  # runs of a model; a pair of 50 layers in another order takes fewer than 20
 RADII = (4, 2, 1, 0)  # layers on each side of a layer that must be alike, the widest first
+MOST_GROUPS = 3  # of such layers, the nearest, before a place where the models part
 MOST_OF_A_GROUP = 4  # interchangeable layers that are tried in every order: 24
 
 
@@ -209,11 +210,11 @@ def guess(
         ours = [unit for i, unit in enumerate(ours) if i not in {i for i, _ in common}]
         theirs = [unit for j, unit in enumerate(theirs) if j not in {j for _, j in common}]
     for unit in list(ours):
-        other = next((one for one in theirs if _alike(unit, one)), None)
-        if other:
-            pairs.append(paired(unit, other))
+        partner = next((one for one in theirs if _alike(unit, one)), None)
+        if partner:
+            pairs.append(paired(unit, partner))
             ours.remove(unit)
-            theirs.remove(other)
+            theirs.remove(partner)
     return _with_biases(Match(pairs, ours, theirs))
 
 
@@ -316,7 +317,7 @@ def shared_roles(pair: Pair) -> list[str]:
 
 
 def first_bad(ours: Trace, theirs: Trace) -> int | None:
-    """Place of the first tensor behind the output of `ours` from which on `theirs` has nothing; None: it has the output.
+    """Place of the first tensor behind the output of `ours` that `theirs` lacks from there on; None: it has the output.
 
     A tensor that the other model does not have is no difference where something computed from it is there again:
     the two may take different ways to the same values.
@@ -356,16 +357,7 @@ def proposals(found: Match, fixed: set[str]) -> Iterator[list[Pair]]:
         for other in pairs:
             if other is not pair and alike(pair, other) and _reached(pair, other, found, known):
                 yield swapped(found.pairs, pair, other)
-    groups = 0
-    for i, pair in enumerate(before):
-        group = [one for one in before[i:] if alike(pair, one) and _twins(pair, one, found.keras)][:MOST_OF_A_GROUP]
-        later = [one for one in pairs if one not in before and alike(pair, one) and _twins(pair, one, found.keras)]
-        group = [*group, *later][:MOST_OF_A_GROUP]
-        if len(group) > 1 and groups < 3:
-            groups += 1
-            for order in islice(permutations(group), 1, None):
-                moved = {id(one): replace(one, pytorch=two.pytorch) for one, two in zip(group, order, strict=True)}
-                yield [moved.get(id(one), one) for one in found.pairs]
+    yield from _regrouped(found, pairs, before)
     for pair in before[:3]:
         for changed in orders(pair, found.keras, outputs=True):
             yield [changed if one is pair else one for one in found.pairs]
@@ -373,6 +365,19 @@ def proposals(found: Match, fixed: set[str]) -> Iterator[list[Pair]]:
         for other in pairs:
             if other is not pair and alike(pair, other):
                 yield swapped(found.pairs, pair, other)
+
+
+def _regrouped(found: Match, pairs: list[Pair], before: list[Pair]) -> Iterator[list[Pair]]:
+    """Every order of the nearest groups of layers that look alike and take the same tensor."""
+    groups = 0
+    for i, pair in enumerate(before):
+        later = [one for one in pairs if one not in before]
+        group = [one for one in [*before[i:], *later] if alike(pair, one) and _twins(pair, one, found.keras)]
+        if len(group) > 1 and groups < MOST_GROUPS:
+            groups += 1
+            for order in islice(permutations(group[:MOST_OF_A_GROUP]), 1, None):
+                moved = {id(one): replace(one, pytorch=two.pytorch) for one, two in zip(group, order, strict=False)}
+                yield [moved.get(id(one), one) for one in found.pairs]
 
 
 def alike(one: Pair, other: Pair) -> bool:

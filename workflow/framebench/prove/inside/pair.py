@@ -1,7 +1,7 @@
 """Prove pairs of files: started under the PyTorch environment's interpreter, it reads requests and writes answers.
 
-Arguments are pairs of files: the request, which is JSON, and where the answer goes, which is JSON too. What a user's code prints goes to
-the log that is this process's output.
+Arguments are pairs of files: the request, which is JSON, and where the answer goes, which is JSON too. Output of a
+user's code goes to the log that is this process's output.
 """
 
 import json
@@ -24,8 +24,8 @@ from framebench.prove.inside.loading import UserError, at_home
 from framebench.prove.inside.locate import Place, lacking, locate
 from framebench.prove.inside.matching import Match, Pair, first_bad
 from framebench.prove.inside.pytorch_side import PyTorchSide
-from framebench.prove.inside.training import STEPS, Batch, Displaced, Problem, distance
 from framebench.prove.inside.trace import SAME, VIEWS
+from framebench.prove.inside.training import STEPS, Batch, Displaced, Problem, distance
 from framebench.prove.inside.units import Slot
 
 # Few, so that a proof is quick; odd and no usual size of a layer, so that an axis taken for the batch shows.
@@ -42,14 +42,12 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
     batches = list(drawn(request))
     inputs = batches[0].inputs
     torch.manual_seed(request["seed"])
-    paths, functions = zip(
-        *((folder / request[side]["file"], request[side]["function"]) for side in ("keras", "pytorch"))
-    )
-    ours = KerasSide(paths[0], functions[0], "float64", inputs[0])
-    theirs = PyTorchSide(paths[1], functions[1], "float64", inputs[1])
+    asked = [(folder / request[side]["file"], request[side]["function"]) for side in ("keras", "pytorch")]
+    ours = KerasSide(*asked[0], "float64", inputs[0])
+    theirs = PyTorchSide(*asked[1], "float64", inputs[1])
     built = ours.state(), theirs.state()
     randomise(ours, theirs, request["seed"])
-    kinds = [check_output(side, x, request) for side, x in zip((ours, theirs), inputs, strict=True)]
+    kinds = [check_output(ours, inputs[0], request), check_output(theirs, inputs[1], request)]
     if all(kinds):
         raise UserError(f"{ours.file} and {theirs.file}: the models give {probabilities(kinds[0], request)}")
     gelus = list(differences.gelus(theirs, ours.trace(inputs[0]), theirs.trace(inputs[1])))
@@ -98,8 +96,8 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
     if isinstance(optimizer.get("epsilon"), dict):
         optimizer = optimizer | {"epsilon": optimizer["epsilon"]["keras"]}
     problem = Problem(request["loss"], optimizer)
-    again = partial(KerasSide, paths[0], functions[0], "float32", inputs[0])
-    made = checks.made(ours, theirs, again, found, problem, batches)
+    again = partial(KerasSide, *asked[0], "float32", inputs[0])
+    made = checks.made(ours, theirs, found, problem, batches=batches, in_float32=again)
     answer |= {"checks": [asdict(one) for one in made.checks], "flops_per_sample": made.flops}
     if failed := [one for one in made.checks if not one.passed]:
         return answer | different(where(ours, theirs, found, place, failed), listed, ours, theirs)
@@ -143,7 +141,7 @@ def frozen(found: Match, ours: KerasSide, theirs: PyTorchSide) -> Place | None:
             if not any(slot.trained for slot in slots):
                 raise UserError(
                     f"{ours.file}: layer {ours.name(pair.keras.layer)!r} is frozen (trainable = False), and so is"
-                    f" {theirs.name(pair.pytorch.layer)!r} of {theirs.file}; a proof of training needs all layers trained"
+                    f" {theirs.name(pair.pytorch.layer)!r} of {theirs.file}; a proof needs all layers trained"
                 )
             where, how = ("Keras", "trainable = False") if slots[1].trained else ("PyTorch", "requires_grad = False")
             return Place(
@@ -238,8 +236,8 @@ def settled(side: KerasSide, request: dict[str, Any]) -> list[str]:
     told = ["Initial weights: each framework draws its own by default; both models are given the same."]
     if isinstance(epsilon := request["optimizer"].get("epsilon"), float):
         told.append(
-            f"Epsilon of Adam: {epsilon:g} in both, added to the corrected root as in the paper and in PyTorch; Keras alone"
-            " would add it before the correction."
+            f"Epsilon of Adam: {epsilon:g} in both, added to the corrected root as in the paper and in PyTorch; Keras"
+            " alone would add it before the correction."
         )
     told += [
         f"{side.file} asks for {one}: overruled, the precision is the campaign's."
@@ -328,11 +326,11 @@ def check_output(side: KerasSide | PyTorchSide, inputs: torch.Tensor, request: d
         raise UserError(f"{side.file}: the model gives NaN or infinity at random weights and inputs")
     if not torch.allclose(output, again, rtol=1e-9, atol=0):
         raise UserError(
-            f"{side.file}: two evaluation passes over one batch differ; dropout and noise must be off in evaluation mode"
+            f"{side.file}: two evaluation passes over one batch differ; dropout and noise must be off in evaluation"
         )
     if not loss.endswith("cross_entropy"):
         return None
-    inside = 0 <= output.min() and output.max() <= 1
+    inside = bool(output.min() >= 0 and output.max() <= 1)
     axis = 1 if list(output.shape[1:]) == allowed[-1] else -1
     last = output_operation(side, inputs)
     if (

@@ -134,7 +134,8 @@ class PyTorchSide:
                 raise UserError(f"{self.file}: parameter {name!r} has no shape yet; run a lazy module once in build()")
             if parameter.device.type != "cpu":
                 raise UserError(
-                    f"{self.file}: parameter {name!r} is on {parameter.device}; build() must return the module on the CPU"
+                    f"{self.file}: parameter {name!r} is on {parameter.device};"
+                    " build() must return the module on the CPU"
                 )
             if parameter.dtype not in (torch.float32, torch.float64):
                 raise UserError(
@@ -168,7 +169,7 @@ def _units(paths: dict[nn.Module, str]) -> Iterator[Unit]:
 
 
 def _of(module: nn.Module, path: str) -> Iterator[Unit]:
-    own = {name: one for name, one in module.named_parameters(recurse=False)}
+    own = dict(module.named_parameters(recurse=False))
     if type(module) in GATES:
         yield from _recurrent(module, path)
     elif isinstance(module, nn.MultiheadAttention):

@@ -18,19 +18,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 # the smallest difference that matters here, an epsilon of 1e-5 for 1e-6, moves the sum of squares by about 1e-5.
 SAME = 1e-9
 VIEWS = (
-    "view",
-    "_unsafe_view",
-    "reshape",
-    "permute",
-    "transpose",
-    "t",
-    "expand",
-    "clone",
-    "alias",
-    "detach",
-    "contiguous",
+    *("view", "_unsafe_view", "reshape", "permute", "transpose", "t", "expand", "clone", "alias", "detach"),
+    *("contiguous", "unsqueeze", "squeeze", "select", "slice", "split", "split_with_sizes", "chunk", "unbind"),
+    *("copy", "_to_copy"),
 )
-VIEWS += ("unsqueeze", "squeeze", "select", "slice", "split", "chunk", "unbind", "_to_copy", "split_with_sizes", "copy")
 
 
 @dataclass(frozen=True)

@@ -18,32 +18,14 @@ Arrays = dict[str, torch.Tensor]
 STEPS = (1, 3, 10)  # of the optimizer, after which the weights are compared
 # A few roundings: of a quotient, a root, an exponential and the additions around them.
 ELEMENTARY = 8
-# Operations that round nothing.
+# Operations that round nothing, and those whose backward pass asks which element was the largest.
 EXACT = (
-    "copy_",
-    "zero_",
-    "fill_",
-    "clone",
-    "detach",
-    "empty_like",
-    "zeros_like",
-    "ones_like",
-    "new_zeros",
-    "new_empty",
+    *("copy_", "zero_", "fill_", "clone", "detach", "empty_like", "zeros_like", "ones_like", "zeros", "new_zeros"),
+    *("new_empty", "cat", "stack", "where", "flip", "neg", "relu", "relu_", "threshold_backward", "index_select"),
+    *("embedding", "gather", "masked_fill", "constant_pad_nd", "bernoulli_", "lift_fresh", "_to_copy"),
+    *("max_pool2d_with_indices", "amax", "amin", "max", "min", "topk", "sort"),
 )
-EXACT += (
-    "cat",
-    "stack",
-    "relu",
-    "relu_",
-    "max_pool2d_with_indices",
-    "index_select",
-    "embedding",
-    "where",
-    "constant_pad_nd",
-)
-EXACT += ("threshold_backward", "flip", "neg", "gather", "masked_fill", "bernoulli_", "lift_fresh", "_to_copy", "zeros")
-EXACT += ("amax", "amin", "max", "min", "topk", "sort")  # and their backward pass asks which element it was
+SUMS = ("sum", "mean", "var", "linalg_vector_norm", "avg_pool2d", "_adaptive_avg_pool2d", "embedding_dense_backward")
 
 
 class Displaced(TorchDispatchMode):
@@ -90,34 +72,27 @@ class Displaced(TorchDispatchMode):
 
 def terms(name: str, tensors: Sequence[torch.Tensor], result: Any) -> int:
     """Length of the longest sum that an operation makes for one element of its result."""
-    match name:
-        case "mm" | "bmm":
-            return tensors[0].shape[-1]
-        case "addmm" | "baddbmm":
-            return tensors[1].shape[-1]
-        case "convolution":
-            return tensors[1].numel() // tensors[1].shape[0]
-        case "convolution_backward":
-            gradient, _, weight = tensors[:3]
-            return max(gradient.numel() // gradient.shape[1], weight.numel() // weight.shape[1])
-        case "native_batch_norm" | "native_batch_norm_backward" | "_native_batch_norm_legit":
-            return tensors[0].numel() // tensors[0].shape[1]
-        case "native_layer_norm" | "native_group_norm" | "native_layer_norm_backward" | "native_group_norm_backward":
-            return tensors[0].numel() // max(1, tensors[0].shape[0])
-        case "_softmax" | "_log_softmax" | "_softmax_backward_data" | "_log_softmax_backward_data":
-            return tensors[0].shape[-1]
-        case (
-            "sum"
-            | "mean"
-            | "var"
-            | "linalg_vector_norm"
-            | "avg_pool2d"
-            | "_adaptive_avg_pool2d"
-            | "embedding_dense_backward"
-        ):
-            first = result[0] if isinstance(result, tuple) else result
-            return max(2, tensors[0].numel() // max(1, first.numel()))
-    return 1
+    first = tensors[0] if tensors else None
+    n = 1
+    if name in ("mm", "bmm"):
+        n = tensors[0].shape[-1]
+    elif name in ("addmm", "baddbmm"):
+        n = tensors[1].shape[-1]
+    elif name == "convolution":
+        n = tensors[1].numel() // tensors[1].shape[0]
+    elif name == "convolution_backward":
+        gradient, _, weight = tensors[:3]
+        n = max(gradient.numel() // gradient.shape[1], weight.numel() // weight.shape[1])
+    elif first is not None and "batch_norm" in name:
+        n = first.numel() // first.shape[1]
+    elif first is not None and ("layer_norm" in name or "group_norm" in name):
+        n = first.numel() // max(1, first.shape[0])
+    elif first is not None and "softmax" in name:
+        n = first.shape[-1]
+    elif first is not None and name in SUMS:
+        one = result[0] if isinstance(result, tuple) else result
+        n = max(2, first.numel() // max(1, one.numel()))
+    return n
 
 
 @dataclass(frozen=True)
