@@ -30,7 +30,8 @@ EQUAL = {
 }
 PLACE = {"keras": "conv", "pytorch": "features.0"}
 DIFFERENT = EQUAL | {"outcome": "different", "first_different": PLACE, "cause": "bias: Keras has one"}
-BUT = EQUAL | {"outcome": "equal_but", "differences": [NORM | {"keras": f"n{i}", "pytorch": f"m.{i}"} for i in range(3)]}
+NORMS = [NORM | {"keras": f"n{i}", "pytorch": f"m.{i}"} for i in range(3)]
+BUT = EQUAL | {"outcome": "equal_but", "differences": NORMS}
 
 
 def test_outcome_is_one_sentence():

@@ -64,20 +64,10 @@ def proved(folder: Path, log: Path, threads: int, time_limit_s: float) -> dict[s
             raise ConfigError(f"{folder}: has no {side}.py; a proof needs keras.py and pytorch.py")
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
-    request = {
-        "folder": str(folder),
-        "input": vars(asked.input),
-        "target": {key: value for key, value in vars(asked.target).items() if value is not None},
-        "loss": asked.loss,
-        "optimizer": problem.optimizer(asked),
-        "batch_size": asked.batch_size,
-        "weights": problem.weights(folder),
-        "seed": SEED,
-        "threads": threads,
-        **found,
-    }
     python = process.interpreter("pytorch")
-    answer = process.answer(python, "pair", request, backend="torch", log=log, time_limit_s=time_limit_s)
+    answer = process.answer(
+        python, "pair", request(folder, asked, threads), backend="torch", log=log, time_limit_s=time_limit_s
+    )
     if refused := answer.get("refused"):
         raise ConfigError(f"{folder.name}/{refused}" + (f"\n{answer['traceback']}" if answer["traceback"] else ""))
     lock = environments.lock_of("pytorch", environments.packages("auto"))
@@ -88,6 +78,22 @@ def proved(folder: Path, log: Path, threads: int, time_limit_s: float) -> dict[s
         "seed": SEED,
         "flops_per_sample": None,
         **answer,
+    }
+
+
+def request(folder: Path, asked: problem.Problem, threads: int) -> dict[str, Any]:
+    """The request for the process that runs the user's code."""
+    return {
+        "folder": str(folder),
+        "input": vars(asked.input),
+        "target": {key: value for key, value in vars(asked.target).items() if value is not None},
+        "loss": asked.loss,
+        "optimizer": problem.optimizer(asked),
+        "batch_size": asked.batch_size,
+        "weights": problem.weights(folder),
+        "seed": SEED,
+        "threads": threads,
+        **problem.files(folder, asked),
     }
 
 

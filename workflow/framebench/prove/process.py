@@ -43,7 +43,7 @@ def answer(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=os.environ | _surroundings(backend),
+            env=surroundings(backend),
             start_new_session=True,
         )
         try:
@@ -64,8 +64,9 @@ def answer(
         return found
 
 
-def _surroundings(backend: str) -> dict[str, str]:
-    return {
+def surroundings(backend: str) -> dict[str, str]:
+    """The environment variables of a process that runs a user's code."""
+    return os.environ | {
         "PYTHONPATH": str(ROOT / "workflow"),
         "PYTHONDONTWRITEBYTECODE": "1",  # nothing is written into the user's folder
         "KERAS_BACKEND": backend,
