@@ -12,6 +12,7 @@ NORM = {"kind": "epsilon of a norm", "keras_value": 1e-3, "pytorch_value": 1e-5,
 CHECK = {"quantity": "evaluation logits", "layer": "", "precision": "float64", "bound": 1e-12, "where": ""}
 EQUAL = {
     "model": HOSTILE,
+    "files": ["keras.py", "pytorch.py"],
     "outcome": "equal",
     "first_different": None,
     "cause": None,

@@ -1,5 +1,7 @@
 """Prove that keras.py and pytorch.py of a folder train the same function, or say where they part.
 
+Of keras.py alone, Keras's backends are compared.
+
 Ends with 0 where they are equal, also but for a difference of the closed list; with 1 where they are different, and
 with 2 where nothing could be proved.
 """
@@ -12,13 +14,19 @@ from typing import Any
 from framebench import files, record
 from framebench.plan import environments
 from framebench.plan.refusals import ConfigError
-from framebench.prove import problem, process, words
+from framebench.prove import backends, problem, process, words
 from framebench.prove.page import page
 
 TIME_LIMIT_S = 600.0  # for models that take minutes to build; a small net is proved in ten seconds
 # Folders that a campaign has in its results.
 TAKEN = ("aa", "certificates", "data", "environments", "figures", "logs", "published", "runs", "samples")
 SEED = 1
+# The answer of which the backends of keras.py alone are a part.
+ALONE: dict[str, Any] = {
+    **{"outcome": "equal", "first_different": None, "cause": None, "flops_per_sample": None, "seconds": 0.0},
+    **{"differences": [], "matches": [], "checks": [], "settled": [], "parameters": {}, "versions": {}},
+    "unmatched": {"keras": [], "pytorch": []},
+}
 DIFFERENT, REFUSED = 1, 2
 
 
@@ -32,13 +40,15 @@ def main() -> None:
         "--time-limit", type=float, default=TIME_LIMIT_S, metavar="SECONDS", help="for building and proving"
     )
     parser.add_argument("--threads", type=int, default=1, help="threads that compute")
+    parser.add_argument("--backends", action="store_true", help="prove keras.py on Keras's other backends too")
     options = parser.parse_args()
     folder = options.folder.resolve()
     output = options.results / folder.name
     for name in ("proof.json", "proof.html"):
         (output / name).unlink(missing_ok=True)  # of an earlier state of the files
     try:
-        proof = proved(folder, output / "prove.log", options.threads, options.time_limit)
+        log = output / "prove.log"
+        proof = proved(folder, log, options.threads, options.time_limit, on_backends=options.backends)
     except (ConfigError, process.ProcessError) as error:
         print(f"{error}", file=sys.stderr)
         sys.exit(REFUSED)
@@ -53,30 +63,31 @@ def main() -> None:
         sys.exit(DIFFERENT)
 
 
-def proved(folder: Path, log: Path, threads: int, time_limit_s: float) -> dict[str, Any]:
+def proved(folder: Path, log: Path, threads: int, time_limit_s: float, *, on_backends: bool = False) -> dict[str, Any]:
     """The proof of a folder; ConfigError or ProcessError where there can be none."""
     asked = problem.load(folder)
     found = problem.files(folder, asked)
     if folder.name in TAKEN:
         raise ConfigError(f"{folder}: a model cannot be called {folder.name!r}, as a folder of the results is")
-    for side in problem.SIDES:
-        if side not in found:
-            raise ConfigError(f"{folder}: has no {side}.py; a proof needs keras.py and pytorch.py")
+    if "keras" not in found:
+        raise ConfigError(f"{folder}: has no keras.py; a proof needs keras.py and pytorch.py, or keras.py alone")
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
-    python = process.interpreter("pytorch")
-    answer = process.answer(
-        python, "pair", request(folder, asked, threads), backend="torch", log=log, time_limit_s=time_limit_s
-    )
-    if refused := answer.get("refused"):
-        raise ConfigError(f"{folder.name}/{refused}" + (f"\n{answer['traceback']}" if answer["traceback"] else ""))
-    lock = environments.lock_of("pytorch", environments.packages("auto"))
+    told = request(folder, asked, threads)
+    answer = dict(ALONE)
+    if "pytorch" in found:
+        python = process.interpreter("pytorch")
+        answer |= process.answer(python, "pair", told, backend="torch", log=log, time_limit_s=time_limit_s)
+        if refused := answer.get("refused"):
+            raise ConfigError(f"{folder.name}/{refused}" + (f"\n{answer['traceback']}" if answer["traceback"] else ""))
+    if "pytorch" not in found or (on_backends and answer["outcome"] != "different"):
+        answer = backends.with_checks(answer, backends.compared(told, log, time_limit_s))
     return {
         "model": folder.name,
+        "files": sorted(one["file"] for one in found.values()),
         "folder_digest": problem.digest(folder),
-        "lock_digest": environments.digest(lock),
+        "lock_digest": environments.digest(environments.lock_of("pytorch", environments.packages("auto"))),
         "seed": SEED,
-        "flops_per_sample": None,
         **answer,
     }
 

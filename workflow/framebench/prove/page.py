@@ -29,7 +29,7 @@ def page(proof: Mapping[str, Any]) -> str:
     """The HTML of a proof."""
     name = escape(proof["model"])
     body = [
-        f"<h1>{name}: do keras.py and pytorch.py train the same function?</h1>",
+        f"<h1>{name}: {_question(proof)}</h1>",
         f'<p class="outcome {proof["outcome"]}"><strong>{_sentence(proof)}</strong></p>',
         f"<p>{escape(words.summary(proof))}.</p>",
     ]
@@ -42,7 +42,8 @@ def page(proof: Mapping[str, Any]) -> str:
     if proof["checks"]:
         body += ["<h2>Checks</h2>", _table(CHECKS, map(_check, nearest(proof["checks"])))]
         body += [f"<p>The row of a quantity shows the layer nearest to its bound. {BOUNDS}</p>"]
-    body += ["<h2>Matched layers</h2>", _table(("keras.py", "pytorch.py", "weights", "order"), _matches(proof))]
+    if proof["matches"]:
+        body += ["<h2>Matched layers</h2>", _table(("keras.py", "pytorch.py", "weights", "order"), _matches(proof))]
     lacking = [
         (side, one["layer"], _shapes(one["weights"]))
         for side in ("keras", "pytorch")
@@ -61,6 +62,12 @@ def page(proof: Mapping[str, Any]) -> str:
     return f'<!doctype html>\n<html lang="en">\n<head>{head}<style>{STYLE}</style></head>\n<body>\n' + "\n".join(
         [*body, "</body>\n</html>\n"]
     )
+
+
+def _question(proof: Mapping[str, Any]) -> str:
+    if len(proof["files"]) > 1:
+        return f"do {escape(' and '.join(proof['files']))} train the same function?"
+    return f"does {escape(proof['files'][0])} train the same function on Keras's backends?"
 
 
 def _sentence(proof: Mapping[str, Any]) -> str:

@@ -70,6 +70,7 @@ def surroundings(backend: str) -> dict[str, str]:
         "PYTHONPATH": str(ROOT / "workflow"),
         "PYTHONDONTWRITEBYTECODE": "1",  # nothing is written into the user's folder
         "KERAS_BACKEND": backend,
+        "JAX_ENABLE_X64": "1",  # JAX has no float64 unless asked
         "CUDA_VISIBLE_DEVICES": "-1",  # the proof is in float64, on the processor
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "OMP_WAIT_POLICY": "PASSIVE",

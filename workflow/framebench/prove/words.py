@@ -41,4 +41,5 @@ def summary(proof: Mapping[str, Any]) -> str:
     """Numbers of what was matched and checked, in one line."""
     passed = sum(one["passed"] for one in proof["checks"])
     checks = f", {passed} of {len(proof['checks'])} checks passed" if proof["checks"] else ""
-    return f"{len(proof['matches'])} layers and parts of layers matched{checks}, in {proof['seconds']:.0f} s"
+    on = f" on Keras's backends {', '.join(proof['backends'])}" if proof.get("backends") else ""
+    return f"{len(proof['matches'])} layers and parts of layers matched{checks}{on}, in {proof['seconds']:.0f} s"

@@ -1,6 +1,5 @@
 """A Keras model on the PyTorch backend: its layers' weights as units, its settings, and its trace."""
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import wraps
@@ -9,22 +8,18 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-os.environ["KERAS_BACKEND"] = "torch"
-
 import keras
 import torch
 from keras import layers
-from keras.src.backend.common.dtypes import BIT64_TO_BIT32_DTYPE
 from torch.overrides import TorchFunctionMode
 
 from framebench.prove.inside import loading
+from framebench.prove.inside.deciding import decided
 from framebench.prove.inside.draws import Cast, shared
 from framebench.prove.inside.loading import UserError
 from framebench.prove.inside.trace import Trace, Tracer
 from framebench.prove.inside.units import Slot, Unit, part, same, shaped
 
-# Settings of Keras that a user's file may change; the proof and the campaign decide them.
-DECIDED = ("set_floatx", "set_dtype_policy", "set_backend", "enable_flash_attention", "disable_flash_attention")
 CELLS = {layers.LSTMCell: "ifco", layers.GRUCell: "zrh", layers.SimpleRNNCell: "h"}
 NORMS = (layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization, layers.RMSNormalization)
 ROLES = {"moving_mean": "mean", "moving_variance": "variance", "scale": "gamma"}
@@ -58,7 +53,7 @@ class KerasSide:
         self.dtype = getattr(torch, precision)
         keras.utils.clear_session()
         self.overruled: list[str] = []
-        with _decided(precision, self.overruled):
+        with decided(precision, self.overruled):
             self.model = loading.model(path, function)
             if not isinstance(self.model, keras.Model):
                 kind = type(self.model).__name__
@@ -127,30 +122,6 @@ class KerasSide:
                     variable.value.detach().to(self.dtype), requires_grad=variable.trainable
                 )
                 variable._dtype = precision
-
-
-@contextmanager
-def _decided(precision: str, overruled: list[str]) -> Iterator[None]:
-    """Keras in this precision, and deaf to a file that asks for another; what it asked for is told in `overruled`."""
-    originals = {name: getattr(keras.config, name) for name in DECIDED if hasattr(keras.config, name)}
-    originals["set_floatx"](precision)
-    originals["set_dtype_policy"](precision)
-    # On PyTorch, Keras computes products of float64 in float32 otherwise; there is no switch for it.
-    BIT64_TO_BIT32_DTYPE["float64"] = precision
-    holders = [keras.config, keras.mixed_precision, keras.backend]
-    saved = [(holder, name, getattr(holder, name)) for holder in holders for name in originals if hasattr(holder, name)]
-    saved.append((keras.mixed_precision, "set_global_policy", keras.mixed_precision.set_global_policy))
-    for holder, name, _ in saved:
-
-        def ignored(*args: Any, name: str = name) -> None:
-            overruled.append(f"keras.config.{name}({', '.join(map(repr, args))})")
-
-        setattr(holder, name, ignored)
-    try:
-        yield
-    finally:
-        for holder, name, original in saved:
-            setattr(holder, name, original)
 
 
 def _unfit(file: str, model: keras.Model, inputs: torch.Tensor, error: Exception) -> UserError:

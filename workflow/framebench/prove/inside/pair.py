@@ -17,7 +17,7 @@ import keras as keras_package
 import numpy as np
 import torch
 
-from framebench.prove.inside import checks, differences, matching
+from framebench.prove.inside import checks, differences, drawing, matching
 from framebench.prove.inside.differences import Difference
 from framebench.prove.inside.keras_side import KerasSide
 from framebench.prove.inside.loading import UserError, at_home
@@ -25,11 +25,9 @@ from framebench.prove.inside.locate import Place, lacking, locate
 from framebench.prove.inside.matching import Match, Pair, first_bad
 from framebench.prove.inside.pytorch_side import PyTorchSide
 from framebench.prove.inside.trace import SAME, VIEWS
-from framebench.prove.inside.training import STEPS, Batch, Displaced, Problem, distance
+from framebench.prove.inside.training import Batch, Displaced, Problem, distance
 from framebench.prove.inside.units import Slot
 
-# Few, so that a proof is quick; odd and no usual size of a layer, so that an axis taken for the batch shows.
-SAMPLES = 5
 CONSTRAINTS = ("kernel_constraint", "embeddings_constraint", "bias_constraint", "recurrent_constraint")
 WIDER = 4.0  # times the weights of the proof: activations of 1 then pass 3 and 6, where some activations change
 
@@ -247,24 +245,10 @@ def settled(side: KerasSide, request: dict[str, Any]) -> list[str]:
 
 
 def drawn(request: dict[str, Any]) -> Iterator[Batch]:
-    """A batch for every step: normal floats that float32 holds exactly, or tokens below the limit."""
-    generator = np.random.Generator(np.random.PCG64(request["seed"]))
-    samples = min(SAMPLES, request["batch_size"])
-    asked, target = request["input"], request["target"]
-    for _ in range(max(STEPS)):
-        shape = (samples, *asked["shape"])
-        if asked["type"].startswith("float"):
-            x = torch.from_numpy(generator.standard_normal(shape).astype(np.float32)).double()
-        else:
-            x = torch.from_numpy(generator.integers(0, asked["below"], shape).astype(asked["type"]))
-        if "classes" in target:
-            shape = (samples, *target.get("shape", []))
-            y = torch.from_numpy(generator.integers(0, target["classes"], shape))
-        elif request["loss"] == "binary_cross_entropy":
-            y = torch.from_numpy(generator.integers(0, 2, (samples, *target["shape"]))).double()
-        else:
-            y = torch.from_numpy(generator.standard_normal((samples, *target["shape"])).astype(np.float32)).double()
-        yield Batch((x, channels_first(x)), (y, y if "classes" in target else channels_first(y)))
+    """The batches in the layout of each framework."""
+    for inputs, targets in drawing.batches(request):
+        x, y = torch.from_numpy(inputs), torch.from_numpy(targets)
+        yield Batch((x, channels_first(x)), (y, y if "classes" in request["target"] else channels_first(y)))
 
 
 def channels_first(tensor: torch.Tensor) -> torch.Tensor:

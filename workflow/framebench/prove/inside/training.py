@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from framebench.prove.inside.drawing import STEPS
 from framebench.prove.inside.draws import shared
 from framebench.prove.inside.keras_side import KerasSide
 from framebench.prove.inside.pytorch_side import PyTorchSide
 
 Arrays = dict[str, torch.Tensor]
-STEPS = (1, 3, 10)  # of the optimizer, after which the weights are compared
 # A few roundings: of a quotient, a root, an exponential and the additions around them.
 ELEMENTARY = 8
 # Operations that round nothing, and those whose backward pass asks which element was the largest.
