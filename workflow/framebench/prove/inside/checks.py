@@ -214,7 +214,7 @@ def single_precision(
         for quantity, array in evaluated(training, single).items():
             bound = MARGIN * max(distance(noisy[quantity], exact[quantity]), LEAST_UNITS * UNIT["float32"])
             if quantity == "evaluation gradient":
-                # The other framework has its weights in another order, so only the size; its bound is that of the array.
+                # The other framework has its weights in another order: only the size is compared, by the bound of all.
                 difference = abs(float(array.norm()) / float(exact[quantity].norm()) - 1)
             else:
                 difference = distance(alike(array, exact[quantity]), exact[quantity])
