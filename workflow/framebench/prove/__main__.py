@@ -7,7 +7,6 @@ with 2 where nothing could be proved.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from framebench.prove.page import page
 TIME_LIMIT_S = 600.0  # for models that take minutes to build; a small net is proved in ten seconds
 # Folders that a campaign has in its results.
 TAKEN = ("aa", "certificates", "data", "environments", "figures", "logs", "published", "runs", "samples")
-MOST_THREADS = 4  # small batches keep no more busy
 SEED = 1
 # The answer of which the backends of keras.py alone are a part.
 ALONE: dict[str, Any] = {
@@ -41,7 +39,7 @@ def main() -> None:
     parser.add_argument(
         "--time-limit", type=float, default=TIME_LIMIT_S, metavar="SECONDS", help="for building and proving"
     )
-    parser.add_argument("--threads", type=int, default=usable_cores(), help="threads that compute")
+    parser.add_argument("--threads", type=int, default=1, help="threads that compute")
     parser.add_argument("--backends", action="store_true", help="prove keras.py on Keras's other backends too")
     options = parser.parse_args()
     folder = options.folder.resolve()
@@ -108,10 +106,6 @@ def request(folder: Path, asked: problem.Problem, threads: int) -> dict[str, Any
         "threads": threads,
         **problem.files(folder, asked),
     }
-
-
-def usable_cores() -> int:
-    return min(MOST_THREADS, len(os.sched_getaffinity(0)))
 
 
 def printable(name: str) -> str:
