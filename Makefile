@@ -1,6 +1,6 @@
 # The two commands of a newcomer, `make run` and `make test`, and what keeps the project in shape.
 .DEFAULT_GOAL := help
-.PHONY: help run new-framework path check test test-all rest ready environments lint format schema lock bench clean
+.PHONY: help run prove new-framework path check test test-all rest ready environments lint format schema lock bench clean
 SHELL := /bin/bash
 
 # The newest Python that every framework has packages for, with the module that makes virtual environments.
@@ -14,6 +14,7 @@ export PYTHONPATH := workflow
 
 help:
 	@echo 'make run [PRESET=quick|article|publish|gpu]  set up, measure this machine, draw the figures, print the verdict'
+	@echo 'make prove MODEL=../my-net       are keras.py and pytorch.py of a folder the same, and if not, where do they part?'
 	@echo 'make check                       set up; lint, types and unit tests: 4 minutes on 2 cores after setting up'
 	@echo 'make test                        the same, and that the project works here: 15 minutes with setting up'
 	@echo 'make test-all                    every test: 40 minutes after setting up'
@@ -27,6 +28,13 @@ run: $(workflow)/.complete
 	@# First and apart: an environment that is made in the same invocation as a run makes all its old runs stale.
 	@$(workflow)/bin/snakemake --cores all --quiet host progress reason rules -- environments
 	@$(workflow)/bin/snakemake --cores all $(if $(PRESET),--configfile presets/$(PRESET).yaml)
+
+# Of a folder anywhere on disk; ARGS go to the command.
+prove: $(workflow)/.complete
+	@test -n '$(MODEL)' || { echo 'MODEL is missing: make prove MODEL=../my-net, a folder with problem.yaml, keras.py and' \
+		'pytorch.py' >&2; exit 1; }
+	@$(workflow)/bin/snakemake --cores all --quiet host progress reason rules -- environments
+	@$(workflow)/bin/python -P -m framebench.prove '$(MODEL)' $(ARGS)
 
 # Needs nothing but Python.
 new-framework:

@@ -13,6 +13,7 @@ from framebench.plan import catalogue
 pytestmark = pytest.mark.check
 
 PACKAGE = catalogue.ROOT / catalogue.PACKAGE
+PROVING = PACKAGE / "prove" / "inside"
 # What an environment of a framework holds beside it.
 MEASURING = {"numpy", "psutil", "pynvml"}
 # In the folder of a framework, for the tests alone.
@@ -44,6 +45,8 @@ def measured() -> dict[Path, set[str]]:
                 if path.suffix == ".py":
                     file = catalogue.ROOT / path
                     found[file] = found.get(file, packages(framework)) & packages(framework)
+    # Both models of a proof compute with PyTorch.
+    found |= {file: packages("pytorch") for file in PROVING.glob("*.py")}
     return dict(sorted(found.items()))
 
 
@@ -73,7 +76,7 @@ def test_analysing_code_imports_no_framework(path):
 
 
 def test_a_framework_is_imported_by_its_adapter_and_its_model_files_only():
-    allowed = {*(PACKAGE / "frameworks").glob("*/"), *(PACKAGE / "workloads").glob("*/")}
+    allowed = {*(PACKAGE / "frameworks").glob("*/"), *(PACKAGE / "workloads").glob("*/"), PROVING}
     for path in measured():
         if imported(path) & FRAMEWORKS:
             assert path.parent in allowed

@@ -21,12 +21,16 @@ MISSING = ("missing", "missing_argument")
 KEY = "[key]"  # in the place of an error that is about a name in a mapping
 
 
-def explained(error: ValidationError, written: Mapping[str, Any]) -> str:
-    """The first problem of a configuration, in the order of the file; a misspelt key before the one that it hides."""
-    return _told(error.errors(include_url=False, include_input=False, include_context=True), written)
+def explained(error: ValidationError, written: Mapping[str, Any], described: Mapping[str, Any] | None = None) -> str:
+    """The first problem of a configuration, in the order of the file; a misspelt key before the one that it hides.
+
+    `described` is the schema of the file (`schema.described`), by default that of config.yaml.
+    """
+    errors = error.errors(include_url=False, include_input=False, include_context=True)
+    return _told(errors, written, described or schema.of_config())
 
 
-def _told(errors: Sequence[ErrorDetails], written: Mapping[str, Any]) -> str:
+def _told(errors: Sequence[ErrorDetails], written: Mapping[str, Any], described: Mapping[str, Any]) -> str:
     """The line for the first error, found in the schema by the keys on the way to it.
 
     For a value that may be of several types, pydantic tells what each would need, with the type's name among the keys.
@@ -35,7 +39,7 @@ def _told(errors: Sequence[ErrorDetails], written: Mapping[str, Any]) -> str:
     first = errors[0]["loc"]
     unknown = (one for one in errors if one["type"] in UNKNOWN and one["loc"][:-1] == first[: len(one["loc"]) - 1])
     error = next(unknown, errors[0])
-    node: Any = schema.of_config()
+    node: Any = described
     value: Any = written
     where = ""
     for i, key in enumerate(error["loc"]):
@@ -43,7 +47,7 @@ def _told(errors: Sequence[ErrorDetails], written: Mapping[str, Any]) -> str:
         if "anyOf" in node:
             if not rest and error["type"] != REPEATED:
                 inside = [one for one in errors if one["loc"][:i] == error["loc"][:i] and _is_inside(one, i)]
-                return _told(inside, written) if inside else _refused(where, value, node)
+                return _told(inside, written, described) if inside else _refused(where, value, node)
             node = next(
                 one for one in node["anyOf"] if one["type"] == ("array" if isinstance(value, list) else "object")
             )

@@ -28,8 +28,13 @@ ADAPTER = TypeAdapter(Knobs)
 @cache
 def of_config() -> dict[str, Any]:
     """The schema of config.yaml, with every class written out where it is used."""
-    schema = ADAPTER.json_schema(schema_generator=_Described)
-    return {"$schema": DIALECT, **_written_out(schema, schema.pop("$defs"), "config")}
+    return {"$schema": DIALECT, **described(ADAPTER, "config")}
+
+
+def described(adapter: TypeAdapter[Any], key: str) -> dict[str, Any]:
+    """The schema of what an adapter takes, every class written out where it is used; `key` is what it is called."""
+    schema = adapter.json_schema(schema_generator=_Described)
+    return _written_out(schema, schema.pop("$defs", {}), key)
 
 
 def of_presets() -> dict[str, Any]:

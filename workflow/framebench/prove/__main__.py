@@ -1,0 +1,116 @@
+"""Prove that keras.py and pytorch.py of a folder train the same function, or say where they part.
+
+Of keras.py alone, Keras's backends are compared.
+
+Ends with 0 where they are equal, also but for a difference of the closed list; with 1 where they are different, and
+with 2 where nothing could be proved.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from framebench import files, record
+from framebench.plan import environments
+from framebench.plan.refusals import ConfigError
+from framebench.prove import backends, problem, process, words
+from framebench.prove.page import page
+
+TIME_LIMIT_S = 600.0  # for models that take minutes to build; a small net is proved in ten seconds
+# Folders that a campaign has in its results.
+TAKEN = ("aa", "certificates", "data", "environments", "figures", "logs", "published", "runs", "samples")
+SEED = 1
+# The answer of which the backends of keras.py alone are a part.
+ALONE: dict[str, Any] = {
+    **{"outcome": "equal", "first_different": None, "cause": None, "flops_per_sample": None, "seconds": 0.0},
+    **{"differences": [], "matches": [], "checks": [], "settled": [], "parameters": {}, "versions": {}},
+    "unmatched": {"keras": [], "pytorch": []},
+}
+DIFFERENT, REFUSED = 1, 2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m framebench.prove", description=__doc__)
+    parser.add_argument("folder", type=Path, help="folder with problem.yaml, keras.py and pytorch.py")
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="where the proof goes, in a folder of its name"
+    )
+    parser.add_argument(
+        "--time-limit", type=float, default=TIME_LIMIT_S, metavar="SECONDS", help="for building and proving"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="threads that compute")
+    parser.add_argument("--backends", action="store_true", help="prove keras.py on Keras's other backends too")
+    options = parser.parse_args()
+    folder = options.folder.resolve()
+    output = options.results / folder.name
+    for name in ("proof.json", "proof.html"):
+        (output / name).unlink(missing_ok=True)  # of an earlier state of the files
+    try:
+        log = output / "prove.log"
+        proof = proved(folder, log, options.threads, options.time_limit, on_backends=options.backends)
+    except (ConfigError, process.ProcessError) as error:
+        print(f"{error}", file=sys.stderr)
+        sys.exit(REFUSED)
+    record.write(output / "proof.json", proof)
+    with files.whole(output / "proof.html", encoding="utf-8") as file:
+        file.write(page(proof))
+    print(f"{printable(proof['model'])}: {words.outcome(proof)}")
+    for line in words.differences(proof):
+        print(f"    {line}")
+    print(f"    {words.summary(proof)}: {output / 'proof.html'}")
+    if proof["outcome"] == "different":
+        sys.exit(DIFFERENT)
+
+
+def proved(folder: Path, log: Path, threads: int, time_limit_s: float, *, on_backends: bool = False) -> dict[str, Any]:
+    """The proof of a folder; ConfigError or ProcessError where there can be none."""
+    asked = problem.load(folder)
+    found = problem.files(folder, asked)
+    if folder.name in TAKEN:
+        raise ConfigError(f"{folder}: a model cannot be called {folder.name!r}, as a folder of the results is")
+    if "keras" not in found:
+        raise ConfigError(f"{folder}: has no keras.py; a proof needs keras.py and pytorch.py, or keras.py alone")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_bytes(b"")
+    told = request(folder, asked, threads)
+    answer = dict(ALONE)
+    if "pytorch" in found:
+        python = process.interpreter("pytorch")
+        answer |= process.answer(python, "pair", told, backend="torch", log=log, time_limit_s=time_limit_s)
+        if refused := answer.get("refused"):
+            raise ConfigError(f"{folder.name}/{refused}" + (f"\n{answer['traceback']}" if answer["traceback"] else ""))
+    if "pytorch" not in found or (on_backends and answer["outcome"] != "different"):
+        answer = backends.with_checks(answer, backends.compared(told, log, time_limit_s))
+    return {
+        "model": folder.name,
+        "files": sorted(one["file"] for one in found.values()),
+        "folder_digest": problem.digest(folder),
+        "lock_digest": environments.digest(environments.lock_of("pytorch", environments.packages("auto"))),
+        "seed": SEED,
+        **answer,
+    }
+
+
+def request(folder: Path, asked: problem.Problem, threads: int) -> dict[str, Any]:
+    """The request for the process that runs the user's code."""
+    return {
+        "folder": str(folder),
+        "input": vars(asked.input),
+        "target": {key: value for key, value in vars(asked.target).items() if value is not None},
+        "loss": asked.loss,
+        "optimizer": problem.optimizer(asked),
+        "batch_size": asked.batch_size,
+        "weights": problem.weights(folder),
+        "seed": SEED,
+        "threads": threads,
+        **problem.files(folder, asked),
+    }
+
+
+def printable(name: str) -> str:
+    return name if name.isprintable() else repr(name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""One Keras model on one of Keras's backends, for comparing them: evaluated and trained in float64.
+
+Started under that backend's environment. The first process draws the weights and measures what rounding makes of every
+quantity; the others load the same weights. Arrays go through files of NumPy.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from framebench.prove.inside import drawing, loading
+from framebench.prove.inside.deciding import decided
+from framebench.prove.inside.loading import UserError, at_home
+
+STEPS = (1, 3)  # after which the weights are compared
+Arrays = dict[str, np.ndarray]
+
+
+def observe(request: dict[str, Any]) -> dict[str, Any]:
+    """Write what the backend computes to `request["arrays"]`; the answer names versions."""
+    path = Path(request["folder"], request["keras"]["file"])
+    keras.utils.set_random_seed(request["seed"])
+    batches = list(drawing.batches(request))
+    with decided("float64", []):
+        model = loading.model(path, request["keras"]["function"])
+        if not isinstance(model, keras.Model):
+            raise UserError(f"{path.name}: must return a keras.Model, not {type(model).__name__}")
+        loading.raised(lambda: model(batches[0][0], training=False), f"{path.name}: the model on its input", path)
+        shared = Path(request["weights_file"])
+        if not shared.exists():
+            np.savez(shared, *random(model, request["seed"]))
+        with np.load(shared) as file:
+            weights = [file[name] for name in file.files]
+        found = computed(model, weights, batches, request)
+        if keras.backend.backend() == "torch":
+            bounds = displaced(model, weights, batches, request, found)
+            found |= {f"bound/{name}": bound for name, bound in bounds.items()}
+    named: dict[str, Any] = {name.replace("/", "\\"): array for name, array in found.items()}
+    np.savez(request["arrays"], **named)
+    return {"backend": keras.backend.backend(), "keras": keras.__version__, "parameters": model.count_params()}
+
+
+def random(model: keras.Model, seed: int) -> list[np.ndarray]:
+    """Weights that keep activations near 1, statistics too."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    found = []
+    for one in model.weights:
+        value, name = generator.standard_normal(one.shape), one.path.rpartition("/")[2]
+        if "variance" in name:
+            value = np.exp(0.3 * value)
+        elif name in ("gamma", "scale"):
+            value = 1 + 0.3 * value
+        elif "kernel" in name:
+            value = value * (1.5 / max(1, value.size // value.shape[-1])) ** 0.5
+        else:
+            value = 0.3 * value
+        found.append(value)
+    return found
+
+
+def computed(
+    model: keras.Model, weights: list[np.ndarray], batches: list[tuple[np.ndarray, np.ndarray]], request: dict[str, Any]
+) -> Arrays:
+    """Logits and loss in evaluation, losses of all steps, and updates of the weights after some."""
+    for one in model._flatten_layers(include_self=False, recursive=True):
+        if isinstance(one, layers.Dropout | layers.SpatialDropout1D | layers.SpatialDropout2D | layers.GaussianDropout):
+            one.rate = 0.0  # every backend draws for itself
+    model.set_weights(weights)
+    # Plain steps show gradients and statistics; how a backend's Adam is built is proved with the framework itself.
+    optimizer = keras.optimizers.SGD(request["optimizer"]["learning_rate"])
+    model.compile(optimizer=optimizer, loss=_loss(request["loss"]), jit_compile=keras.backend.backend() == "jax")
+    inputs, targets = batches[0]
+    found = {
+        "evaluation logits": np.asarray(model.predict_on_batch(inputs)),
+        "evaluation loss": np.asarray(model.test_on_batch(inputs, targets)),
+    }
+    losses = []
+    for step, (x, y) in enumerate(batches[: STEPS[-1]], 1):
+        losses.append(float(model.train_on_batch(x, y)))
+        if step in STEPS:
+            for i, (before, one) in enumerate(zip(weights, model.weights, strict=True)):
+                name = f"update after {step} step{'s' if step > 1 else ''}/{i} {one.path}"
+                found[name] = keras.ops.convert_to_numpy(one) - before
+    return found | {"training losses": np.asarray(losses)}
+
+
+def displaced(
+    model: keras.Model,
+    weights: list[np.ndarray],
+    batches: list[tuple[np.ndarray, np.ndarray]],
+    request: dict[str, Any],
+    exact: Arrays,
+) -> Arrays:
+    """How far rounding moves every quantity, as bounds of relative differences; of the PyTorch backend.
+
+    Rounding of float32, since Keras hands constants such as a learning rate or √2 to some backends in float32 only.
+    """
+    # PyTorch is in its own environment only.
+    from framebench.prove.inside.checks import LEAST_UNITS, MARGIN, UNIT  # noqa: PLC0415
+    from framebench.prove.inside.training import Displaced  # noqa: PLC0415
+
+    unit = UNIT["float32"]
+    with Displaced(unit, growing=False, seed=0):
+        moved = computed(model, weights, batches, request)
+
+    def bound(name: str) -> float:
+        size = float(np.linalg.norm(exact[name]))
+        off = float(np.linalg.norm(moved[name] - exact[name]))
+        return max(MARGIN * off / size if size else 0.0, LEAST_UNITS * unit)
+
+    return {name: np.asarray(bound(name)) for name in exact}
+
+
+def _loss(name: str) -> keras.losses.Loss:
+    return {
+        "softmax_cross_entropy": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "mean_squared_error": keras.losses.MeanSquaredError(),
+        "binary_cross_entropy": keras.losses.BinaryCrossentropy(from_logits=True),
+    }[name]
+
+
+def main() -> None:
+    request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    start = time.perf_counter()
+    try:
+        with at_home(Path(request["folder"])):
+            answer = observe(request)
+    except UserError as error:
+        answer = {"refused": str(error), "traceback": error.traceback}
+    answer["seconds"] = time.perf_counter() - start
+    Path(sys.argv[2]).write_text(json.dumps(answer), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""Everything that is compared of two matched models, each with the bound that rounding explains."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import isfinite, sqrt
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from framebench.prove.inside import matching
+from framebench.prove.inside.draws import shared
+from framebench.prove.inside.keras_side import KerasSide
+from framebench.prove.inside.matching import Match, Pair, arrays, shared_roles
+from framebench.prove.inside.pytorch_side import PyTorchSide
+from framebench.prove.inside.training import (
+    Arrays,
+    Batch,
+    Displaced,
+    KerasTraining,
+    Problem,
+    PyTorchTraining,
+    distance,
+    trajectory,
+)
+
+UNIT = {"float64": 2.0**-53, "float32": 2.0**-24}
+# The displacement of one draw is no upper limit: the largest of many is a few times as large.
+MARGIN = 8
+# Below this many units roundoff nothing is asked, where a displacement happens to cancel.
+LEAST_UNITS = 64
+# Above this bound rounding alone decides: the gradient of a bias before a norm, or of a key's, is zero in theory.
+DECIDED_BY_ROUNDING = 1e-3
+MOVED = 0.01  # by which the negative control moves one weight
+# A binomial count is further from its mean than this many standard deviations once in 10⁹ times.
+DEVIATIONS = 6
+STATISTICS = ("mean", "variance")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing compared: `difference` may be at most `bound`, or must exceed it in a negative control."""
+
+    quantity: str
+    layer: str
+    precision: str
+    difference: float | None  # None: not finite
+    bound: float
+    passed: bool
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Made:
+    """All checks in order, and the FLOPs of a forward pass for one sample by the one counter."""
+
+    checks: list[Check]
+    flops: dict[str, int]
+
+
+def made(
+    ours: KerasSide,
+    theirs: PyTorchSide,
+    found: Match,
+    problem: Problem,
+    *,
+    batches: Sequence[Batch],
+    in_float32: Callable[[], KerasSide],
+) -> Made:
+    """Every check of a matched pair; `in_float32` builds the Keras model again, after which `ours` is of no use."""
+    states = ours.state(), theirs.state()
+    sides = [partial(_read, found.pairs, i) for i in range(2)]
+    exact = trajectory(KerasTraining(ours, problem), batches, sides[0])
+    seen = trajectory(PyTorchTraining(theirs, problem), batches, sides[1])
+    theirs.restore(states[1])
+    rounding = Displaced(UNIT["float64"], growing=True, seed=0)
+    displaced = trajectory(PyTorchTraining(theirs, problem), batches, sides[1], rounding)
+    ours.restore(states[0])
+    theirs.restore(states[1])
+    checks = [compared(name, seen[name], exact[name], displaced[name]) for name in ordered(exact)]
+    logits_bound = next(one.bound for one in checks if one.quantity == "evaluation logits")
+    checks += controls(theirs, found, batches[0], exact["evaluation logits"], logits_bound)
+    theirs.restore(states[1])
+    checks += [*dropout_shares(ours, batches[0].inputs[0]), *dropout_shares(theirs, batches[0].inputs[1])]
+    ours.restore(states[0])
+    theirs.restore(states[1])
+    flops = {"keras": flops_of(ours, batches[0].inputs[0]), "pytorch": flops_of(theirs, batches[0].inputs[1])}
+    checks += single_precision(ours, theirs, problem, batches[0], in_float32)
+    return Made(checks, flops)
+
+
+def _read(pairs: Sequence[Pair], side: int, of: str) -> Iterator[tuple[str, torch.Tensor]]:
+    """The arrays of one side, 0 for Keras, under the names that Keras has for them."""
+    seen: dict[str, int] = {}
+    for pair in pairs:
+        for role in shared_roles(pair):
+            if of == "grad" and role in STATISTICS:
+                continue
+            name = f"{pair.keras.layer or '(the model)'} {role}"
+            seen[name] = seen.get(name, 0) + 1
+            yield name if seen[name] == 1 else f"{name} {seen[name]}", arrays(pair, role, of)[side].detach()
+
+
+def ordered(exact: Arrays) -> list[str]:
+    """Names of the quantities, those of one kind together."""
+    kinds = list(dict.fromkeys(name.partition("/")[0] for name in exact))
+    return sorted(exact, key=lambda name: kinds.index(name.partition("/")[0]))
+
+
+def alike(logits: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Keras's output in the layout of PyTorch's: channels first, where that has them first."""
+    moved = logits.movedim(-1, 1) if logits.ndim > 2 else logits
+    return moved if moved.shape == others.shape and (logits.ndim > 3 or logits.shape != others.shape) else logits
+
+
+def compared(name: str, seen: torch.Tensor, exact: torch.Tensor, displaced: torch.Tensor) -> Check:
+    """A quantity of float64 against what rounding makes of it."""
+    quantity, _, layer = name.partition("/")
+    difference = distance(seen, alike(exact, seen))
+    bound = max(MARGIN * distance(displaced, seen), LEAST_UNITS * UNIT["float64"])
+    zero = not float(exact.norm()) and not float(seen.norm())
+    if zero or not bound <= DECIDED_BY_ROUNDING:
+        return Check(
+            quantity,
+            layer,
+            "float64",
+            _finite(difference),
+            bound if isfinite(bound) else 1.0,
+            True,
+            "zero in theory, not compared",
+        )
+    return Check(quantity, layer, "float64", _finite(difference), bound, difference <= bound)
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+def controls(side: PyTorchSide, found: Match, batch: Batch, exact: torch.Tensor, bound: float) -> Iterator[Check]:
+    """Two faults that must be seen in the logits: a weight that is moved, and two layers that are exchanged."""
+
+    def off() -> float:
+        with torch.no_grad():
+            logits = side.run(batch.inputs[1])
+        return distance(logits, alike(exact, logits))
+
+    for one in side.parameters:
+        one.grad = None
+    side.run(batch.inputs[1]).square().sum().backward()
+    reached = [pair for pair in found.pairs if pair.pytorch.main.tensor.grad is not None]
+    pair = next((pair for pair in reached if "kernel" in next(iter(pair.keras.slots))), reached[0])
+    slot = pair.pytorch.main
+    with torch.no_grad():
+        pull = (slot.tensor.grad * slot.tensor).abs().flatten()
+        moved = slot.tensor.view(-1)[pull.argmax()]
+        moved *= 1 + MOVED
+        seen = off()
+        moved /= 1 + MOVED
+    yield Check("control: a weight moved by 1 %", pair.keras.layer, "float64", seen, bound, seen > bound, "must differ")
+    exchanged = [
+        (one, other)
+        for i, one in enumerate(found.pairs)
+        for other in found.pairs[i + 1 :]
+        if matching.alike(one, other) and one.keras.kind != "norm" and not one.order and not other.order
+    ]
+    for one, other in exchanged[:5]:
+        matching.copy_weights(matching.swapped(found.pairs, one, other))
+        seen = off()
+        matching.copy_weights(found.pairs)
+        if seen > bound:
+            break
+    if exchanged:
+        names = f"{one.keras.layer} and {other.keras.layer}"
+        quantity = "control: two layers exchanged"
+        yield Check(quantity, names, "float64", seen, bound, seen > bound, "must differ")
+
+
+def dropout_shares(side: KerasSide | PyTorchSide, inputs: torch.Tensor) -> Iterator[Check]:
+    """The share that each dropout drops when it draws for itself."""
+    with shared(side.rates, own=True) as draws, torch.no_grad():
+        side.run(inputs, True)
+    framework = "Keras" if isinstance(side, KerasSide) else "PyTorch"
+    for i, call in enumerate((call for call in draws.calls if call.rate), 1):
+        bound = DEVIATIONS * sqrt(call.rate * (1 - call.rate) / call.units)
+        difference = abs(call.dropped - call.rate)
+        where = f"{call.dropped:.4f} instead of {call.rate:.4g}"
+        yield Check("share dropped", f"dropout {i} in {framework}", "", difference, bound, difference <= bound, where)
+
+
+def flops_of(side: KerasSide | PyTorchSide, inputs: torch.Tensor) -> int:
+    """FLOPs of a forward pass for one sample, by PyTorch's counter, under which both models compute."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        side.run(inputs)
+    return counter.get_total_flops() // len(inputs)
+
+
+def single_precision(
+    ours: KerasSide,
+    theirs: PyTorchSide,
+    problem: Problem,
+    batch: Batch,
+    in_float32: Callable[[], KerasSide],
+) -> Iterator[Check]:
+    """Float32 of each side against float64: off by no more than the noise of float32."""
+    exact = evaluated(PyTorchTraining(theirs, problem), batch)
+    with Displaced(UNIT["float32"], growing=False, seed=0):
+        noisy = evaluated(PyTorchTraining(theirs, problem), batch)
+    weights = ours.state()
+    low = theirs.in_precision("float32"), in_float32()
+    low[1].restore(weights)
+    single = batch.typed(torch.float32)
+    for training in (KerasTraining(low[1], problem), PyTorchTraining(low[0], problem)):
+        framework = "Keras" if isinstance(training, KerasTraining) else "PyTorch"
+        for quantity, array in evaluated(training, single).items():
+            bound = MARGIN * max(distance(noisy[quantity], exact[quantity]), LEAST_UNITS * UNIT["float32"])
+            if quantity == "evaluation gradient":
+                # The other framework has its weights in another order: only the size is compared, by the bound of all.
+                difference = abs(float(array.norm()) / float(exact[quantity].norm()) - 1)
+            else:
+                difference = distance(alike(array, exact[quantity]), exact[quantity])
+            yield Check(quantity, framework, "float32", _finite(difference), bound, difference <= bound)
+
+
+def evaluated(training: KerasTraining | PyTorchTraining, batch: Batch) -> Arrays:
+    """Logits, loss and all gradients in one array, in evaluation mode."""
+    side = training.side
+    for one in side.parameters:
+        one.grad = None
+    logits, loss = training.loss(batch, False)
+    loss.backward()
+    gradients = [one.grad.flatten().double() for one in side.parameters if one.grad is not None]
+    return {
+        "evaluation logits": logits.detach(),
+        "evaluation loss": loss.detach(),
+        "evaluation gradient": torch.cat(gradients),
+    }

@@ -1,0 +1,32 @@
+"""Batches of a proof, the same in every process: NumPy draws them from the seed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+STEPS = (1, 3, 10)  # of the optimizer, after which the weights are compared
+# Few, so that a proof is quick; odd and no usual size of a layer, so that an axis taken for the batch shows.
+SAMPLES = 5
+
+
+def batches(request: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Inputs and targets for every step as Keras has them; floats are normal and float32 holds them exactly."""
+    generator = np.random.Generator(np.random.PCG64(request["seed"]))
+    samples = min(SAMPLES, request["batch_size"])
+    asked, target = request["input"], request["target"]
+
+    def normal(shape: tuple[int, ...]) -> np.ndarray:
+        return generator.standard_normal(shape).astype(np.float32).astype(np.float64)
+
+    for _ in range(max(STEPS)):
+        shape = (samples, *asked["shape"])
+        x = normal(shape) if asked["type"] == "float32" else generator.integers(0, asked["below"], shape)
+        shape = (samples, *target.get("shape", []))
+        if "classes" in target:
+            y: np.ndarray = generator.integers(0, target["classes"], shape)
+        elif request["loss"] == "binary_cross_entropy":
+            y = generator.integers(0, 2, shape).astype(np.float64)
+        else:
+            y = normal(shape)
+        yield (x if asked["type"] == "float32" else x.astype(asked["type"])), y

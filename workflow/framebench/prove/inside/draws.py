@@ -1,0 +1,157 @@
+"""Dropout that drops the same elements in two models, and tells how much it drops when it draws for itself.
+
+An element's uniform number is made from its value, so it does not matter in which layout or order a model has it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from keras.src import backend
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from framebench.prove.inside.trace import moments
+
+# Values are rounded to this before they are hashed: far above float64 noise, far below what tells elements apart.
+GRAIN = 1e-6
+RANDOM = ("rand", "rand_like", "uniform_", "randn", "randn_like", "normal_", "bernoulli", "bernoulli_")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One dropout in a forward pass: its rate, the share that it dropped of `units`, the layer that ran it.
+
+    `place` is its place among the dropouts of the pass, `moments` are those of what it dropped from.
+    """
+
+    place: int
+    rate: float
+    dropped: float
+    units: int
+    owner: str
+    moments: tuple[float, ...]
+
+
+@dataclass
+class Draws:
+    """The dropouts of a forward pass, in order.
+
+    `owner` tells which layer runs, `own` lets them be random, `rates` are in place of their own, by place.
+    """
+
+    owner: Callable[[], str]
+    own: bool
+    rates: Mapping[int, float]
+    calls: list[Call] = field(default_factory=list)
+    others: int = 0  # random tensors that are drawn beside dropout
+
+    def mask(self, source: torch.Tensor, rate: float) -> torch.Tensor:
+        """Factors for the next dropout of `source`: 0 for what is dropped, 1 / (1 − rate) for the rest."""
+        rate = self.rates.get(len(self.calls), rate)
+        kept = (torch.rand_like(source) if self.own else uniform(source)) < 1 - rate
+        dropped = float((~kept).double().mean())
+        self.calls.append(Call(len(self.calls), rate, dropped, kept.numel(), self.owner(), moments(source)))
+        return kept.to(source.dtype) / (1 - rate)
+
+
+def uniform(values: torch.Tensor) -> torch.Tensor:
+    """Numbers in [0, 1) that depend on the values alone; the usual sine hash, in float64."""
+    grains = torch.round(values.double() / GRAIN)
+    hashed = torch.sin(torch.remainder(grains, 1e6) * 12.9898 + 1.0) * 43758.5453
+    return hashed - torch.floor(hashed)
+
+
+class Shared(TorchDispatchMode):
+    """Gives every dropout draws made from what it drops, instead of random ones."""
+
+    def __init__(self, draws: Draws) -> None:
+        super().__init__()
+        self.draws = draws
+        self._empty: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name in RANDOM and id(args[0]) not in self._empty and not self.draws.own:
+            return self._drawn(name, args, func(*args, **(kwargs or {})))
+        if name == "bernoulli_" and id(args[0]) in self._empty:
+            noise, source = self._empty.pop(id(args[0]))
+            keep = float(args[1]) if len(args) > 1 else 0.5  # a default is not handed on
+            # PyTorch divides by its own share of what is kept next.
+            return noise.copy_(self.draws.mask(source, 1 - keep) * keep)
+        result = func(*args, **(kwargs or {}))
+        if name == "empty_like":
+            self._empty[id(result)] = (result, args[0])
+        return result
+
+    def _drawn(self, name: str, args: Any, result: torch.Tensor) -> torch.Tensor:
+        """Other random numbers, as of stochastic depth: the i-th that a pass asks for are the same in both models."""
+        self.draws.others += 1
+        generator = torch.Generator().manual_seed(self.draws.others)
+        numbers = torch.rand(result.shape, generator=generator, dtype=torch.float64)
+        if name in ("randn", "normal_", "randn_like"):
+            return result.copy_(torch.special.ndtri(numbers.clamp(1e-9, 1 - 1e-9)))
+        if "bernoulli" in name:
+            probability = args[0] if name == "bernoulli" else args[1] if len(args) > 1 else 0.5
+            return result.copy_(numbers >= 1 - probability)
+        return result.copy_(numbers)
+
+
+class Cast(TorchFunctionMode):
+    """Gives the type of the proof to code that asks for float32 by name, as `x.float()` does."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.float:
+            return args[0].to(self.dtype)
+        swapped = {name: self._typed(one) for name, one in (kwargs or {}).items()}
+        return func(*map(self._typed, args), **swapped)
+
+    def _typed(self, value: Any) -> Any:
+        return self.dtype if value is torch.float32 else value
+
+
+@contextmanager
+def shared(rates: Mapping[int, float], owner: Callable[[], str] = str, own: bool = False) -> Iterator[Draws]:
+    """Within, dropout draws as `Shared` has it; yields the Draws. Whole channels are dropped by their sums."""
+    draws = Draws(owner, own, rates)
+
+    def over(dims: Callable[[torch.Tensor], tuple[int, ...]]) -> Callable:
+        def dropout(x: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
+            return _by_sums(x, p, dims(x), draws) if training and p else x
+
+        return dropout
+
+    def keras_dropout(inputs: torch.Tensor, rate: float, noise_shape: Any = None, seed: Any = None) -> torch.Tensor:
+        if not rate:
+            return inputs
+        if noise_shape is None:
+            return F.dropout(inputs, rate)
+        dims = tuple(i for i, size in enumerate(noise_shape) if size == 1 and inputs.shape[i] != 1)
+        return _by_sums(inputs, rate, dims, draws)
+
+    originals = [(backend.random, "dropout", backend.random.dropout)]
+    originals += [
+        (F, name, getattr(F, name))
+        for name in ("dropout1d", "dropout2d", "dropout3d", "feature_dropout")
+        if hasattr(F, name)
+    ]
+    for holder, name, _ in originals:
+        setattr(holder, name, keras_dropout if holder is backend.random else over(lambda x: tuple(range(2, x.ndim))))
+    try:
+        with Shared(draws):
+            yield draws
+    finally:
+        for holder, name, original in originals:
+            setattr(holder, name, original)
+
+
+def _by_sums(x: torch.Tensor, rate: float, dims: tuple[int, ...], draws: Draws) -> torch.Tensor:
+    sums = x.detach().sum(dim=dims, keepdim=True) if dims else x.detach()
+    return x * draws.mask(sums, rate)

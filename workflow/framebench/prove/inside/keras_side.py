@@ -1,0 +1,282 @@
+"""A Keras model on the PyTorch backend: its layers' weights as units, its settings, and its trace."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import wraps
+from math import prod
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import keras
+import torch
+from keras import layers
+from torch.overrides import TorchFunctionMode
+
+from framebench.prove.inside import loading
+from framebench.prove.inside.deciding import decided
+from framebench.prove.inside.draws import Cast, shared
+from framebench.prove.inside.loading import UserError
+from framebench.prove.inside.trace import Trace, Tracer
+from framebench.prove.inside.units import Slot, Unit, part, same, shaped
+
+CELLS = {layers.LSTMCell: "ifco", layers.GRUCell: "zrh", layers.SimpleRNNCell: "h"}
+NORMS = (layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization, layers.RMSNormalization)
+ROLES = {"moving_mean": "mean", "moving_variance": "variance", "scale": "gamma"}
+
+
+class Contiguous(TorchFunctionMode):
+    """Convolutions of arrays in PyTorch's own layout.
+
+    Keras hands on its kernels as permuted views; of those, PyTorch 2.13 has no gradient in float64 ("slow_conv2d:
+    grad_weight must be contiguous").
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.nn.functional.conv2d:
+            plain = torch.contiguous_format
+            args = tuple(one.clone(memory_format=plain) if isinstance(one, torch.Tensor) else one for one in args)
+            kwargs = {
+                name: one.clone(memory_format=plain) if isinstance(one, torch.Tensor) else one
+                for name, one in kwargs.items()
+            }
+        return func(*args, **kwargs)
+
+
+class KerasSide:
+    """The model of `keras.py`, in one precision; UserError where it is none that can be proved."""
+
+    def __init__(self, path: Path, function: str, precision: str, inputs: torch.Tensor) -> None:
+        self.file = path.name
+        self.rates: dict[int, float] = {}  # of dropouts, by place, instead of their own
+        self.dtype = getattr(torch, precision)
+        keras.utils.clear_session()
+        self.overruled: list[str] = []
+        with decided(precision, self.overruled):
+            self.model = loading.model(path, function)
+            if not isinstance(self.model, keras.Model):
+                kind = type(self.model).__name__
+                raise UserError(f"{self.file}: {function}() returned {kind}; it must return a keras.Model")
+            try:
+                self.output = self.run(inputs)
+            except Exception as error:  # whatever a user's layers raise
+                raise _unfit(self.file, self.model, inputs, error) from None
+        if not self.model.weights:
+            raise UserError(f"{self.file}: the model has no weights")
+        self.paths = dict(_paths(self.model))
+        self._convert(precision)
+        self.units = list(_units(self.paths))
+        self.parameters = [one.value for one in self.model.trainable_variables]
+
+    def run(self, inputs: torch.Tensor, training: bool = False) -> torch.Tensor:
+        with Contiguous(), Cast(self.dtype):
+            return self.model(inputs, training=training)
+
+    def trace(self, inputs: torch.Tensor, training: bool = False) -> Trace:
+        tracer = Tracer([one.value for one in self.model.variables], [inputs])
+        state = self.state()  # a pass in training mode moves statistics
+        with ExitStack() as stack:
+            for one, path in self.paths.items():
+                stack.enter_context(_watched(one, path, tracer))
+            stack.enter_context(torch.no_grad())
+            stack.enter_context(tracer)
+            if training:
+                tracer.trace.dropouts = stack.enter_context(shared(self.rates, lambda: tracer.owners[-1])).calls
+            output = self.run(inputs, training)
+        self.restore(state)
+        tracer.trace.output = tracer.place(output)
+        return tracer.trace
+
+    def layers(self, *kinds: type) -> Iterator[tuple[str, Any]]:
+        yield from ((path, one) for one, path in self.paths.items() if isinstance(one, kinds))
+
+    def name(self, path: str) -> str:
+        """The name by which a user knows the layer at a path: of a layer of Keras itself, not that of a part within."""
+        layers_of = {path: one for one, path in self.paths.items()}
+        names = path.split("/") if path else []
+        for i, name in enumerate(names, 1):
+            one = layers_of.get("/".join(names[:i]))
+            if type(one).__module__.startswith("keras.src.layers"):
+                return name
+        return names[-1] if names else self.model.name
+
+    def state(self) -> list[torch.Tensor]:
+        return [one.value.detach().clone() for one in self.model.weights]
+
+    def restore(self, state: list[torch.Tensor]) -> None:
+        with torch.no_grad():
+            for one, value in zip(self.model.weights, state, strict=True):
+                one.value.copy_(value)
+
+    def _convert(self, precision: str) -> None:
+        """Give layers with a type of their own, as the last one under mixed precision has, that of the proof."""
+        for path, one in self.layers(layers.Layer):
+            if one.dtype_policy.name != precision and not isinstance(one, keras.Model):
+                self.overruled.append(f"dtype {one.dtype_policy.name} of layer {path!r}")
+                one.dtype_policy = precision
+        for variable in self.model.variables:
+            if variable.value.dtype.is_floating_point and variable._dtype != precision:
+                # A new parameter: the gradient of this one would be summed up in its first type.
+                variable._value = torch.nn.Parameter(
+                    variable.value.detach().to(self.dtype), requires_grad=variable.trainable
+                )
+                variable._dtype = precision
+
+
+def _unfit(file: str, model: keras.Model, inputs: torch.Tensor, error: Exception) -> UserError:
+    shape = tuple(inputs.shape[1:])
+    wanted = None
+    with suppress(Exception):
+        wanted = tuple(model.input_shape[1:])
+    sizes = zip(shape, wanted or (), strict=False)
+    if wanted and (len(wanted) != len(shape) or any(b is not None and a != b for a, b in sizes)):
+        return UserError(f"{file}: the model takes {wanted}, but problem.yaml: input.shape is {list(shape)}")
+    first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    return UserError(
+        f"{file}: the model does not run on a batch of problem.yaml: input.shape {list(shape)}:"
+        f" {type(error).__name__}: {first}"
+    )
+
+
+def _paths(model: keras.Model) -> Iterator[tuple[Any, str]]:
+    """Every operation of a model with its path: names of layers, joined by /; the model's own is empty."""
+    seen: set[int] = set()
+    yield model, ""
+    todo: list[tuple[Any, str]] = [(model, "")]
+    while todo:
+        parent, prefix = todo.pop(0)
+        inner = list(getattr(parent, "_operations", [])) + list(parent._layers)
+        for one in inner:
+            if id(one) in seen or isinstance(one, layers.InputLayer) or not hasattr(one, "call"):
+                continue
+            seen.add(id(one))
+            path = f"{prefix}/{one.name}" if prefix else one.name
+            yield one, path
+            if isinstance(one, layers.Layer):
+                todo.append((one, path))
+
+
+@contextmanager
+def _watched(one: Any, path: str, tracer: Tracer) -> Iterator[None]:
+    """Hooks of torch.nn.Module do not reach the layers of Keras, so `call` itself is replaced meanwhile."""
+    call = one.call
+
+    @wraps(call)
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        with tracer.inside(path):
+            return call(*args, **kwargs)
+
+    object.__setattr__(one, "call", watched)
+    try:
+        yield
+    finally:
+        object.__delattr__(one, "call")
+
+
+def _units(paths: dict[Any, str]) -> Iterator[Unit]:
+    seen: set[int] = set()
+    for one, path in paths.items():
+        if not isinstance(one, layers.Layer) or id(one) in seen:
+            continue
+        cell = getattr(one, "cell", None)
+        if cell is not None and id(cell) not in seen and type(cell) in CELLS:
+            seen.add(id(cell))
+            yield from _recurrent(path, cell, one)
+        elif type(one) in CELLS:
+            yield from _recurrent(path, one, one)
+        else:
+            yield from _plain(path, one)
+
+
+def _plain(path: str, one: layers.Layer) -> Iterator[Unit]:
+    """The units of a layer that is not recurrent."""
+    own = {
+        variable.path.rpartition("/")[2]: variable.value
+        for variable in [*one._trainable_variables, *one._non_trainable_variables]
+        if variable.value.dtype.is_floating_point
+    }
+    if not own:
+        return
+    match one:
+        case layers.SeparableConv1D() | layers.SeparableConv2D():
+            yield Unit(path, "kernel", {"kernel": Slot(own.pop("depthwise_kernel"), _depthwise)}, _conv(one), False)
+            rest = {"kernel": Slot(own["pointwise_kernel"], same)}
+            rest |= {"bias": Slot(own["bias"], same)} if "bias" in own else {}
+            yield Unit(path, "kernel", rest, {}, False)
+        case layers.DepthwiseConv1D() | layers.DepthwiseConv2D():
+            slots = {"kernel": Slot(own["kernel"], _depthwise)}
+            slots |= {"bias": Slot(own["bias"], same)} if "bias" in own else {}
+            yield Unit(path, "kernel", slots, _conv(one))
+        case layers.Conv1DTranspose() | layers.Conv2DTranspose() | layers.Conv3DTranspose():
+            slots = {"kernel": Slot(own["kernel"], lambda kernel: kernel.transpose(-1, -2))}
+            slots |= {"bias": Slot(own["bias"], same)} if "bias" in own else {}
+            yield Unit(path, "kernel", slots, _conv(one))
+        case layers.EinsumDense():
+            terms, kernel_axes = one.equation.split("->")[0].split(",")
+            shape = own["kernel"].shape
+            inner = prod(n for axis, n in zip(kernel_axes, shape, strict=True) if axis in terms)
+            ordered = kernel_axes == "".join(sorted(kernel_axes, key=lambda axis: axis not in terms))
+            if not ordered:
+                yield from (Unit(path, "bare", {name: Slot(value, same)}) for name, value in own.items())
+                return
+            slots = {"kernel": Slot(own["kernel"], shaped(inner, -1))}
+            slots |= {"bias": Slot(own["bias"], shaped(-1))} if "bias" in own else {}
+            yield Unit(path, "kernel", slots)
+        case layers.Dense():
+            yield Unit(path, "kernel", {name: Slot(value, same) for name, value in _first(own, "kernel")})
+        case _ if hasattr(one, "kernel_size") and "kernel" in own:
+            yield Unit(path, "kernel", {name: Slot(value, same) for name, value in _first(own, "kernel")}, _conv(one))
+        case _ if isinstance(one, NORMS):
+            config = {"epsilon": one.epsilon}
+            if isinstance(one, layers.BatchNormalization):
+                config |= {"momentum": one.momentum}
+            slots = {ROLES.get(name, name): Slot(value, shaped(-1)) for name, value in own.items()}
+            yield Unit(path, "norm", slots, config)
+        case _:
+            yield from (Unit(path, "bare", {name: Slot(value, same)}, {}, len(own) == 1) for name, value in own.items())
+
+
+def _first(own: dict[str, torch.Tensor], name: str) -> list[tuple[str, torch.Tensor]]:
+    return sorted(own.items(), key=lambda one: one[0] != name)
+
+
+def _depthwise(kernel: torch.Tensor) -> torch.Tensor:
+    *spatial, channels, multiplier = kernel.shape
+    return kernel.reshape(*spatial, 1, channels * multiplier)
+
+
+def _conv(one: Any) -> dict[str, Any]:
+    rank = len(one.kernel_size)
+    return {
+        "kernel size": tuple(one.kernel_size),
+        "stride": _each(one.strides, rank),
+        "dilation": _each(one.dilation_rate, rank),
+        "groups": getattr(one, "groups", 1),
+        "padding": one.padding,
+    }
+
+
+def _each(value: Any, rank: int) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else (value,) * rank
+
+
+def _recurrent(path: str, cell: Any, layer: Any) -> Iterator[Unit]:
+    gates = CELLS[type(cell)]
+    slots = {}
+    for i, gate in enumerate(gates):
+        of_gate = part(i, len(gates), -1)
+        slots[f"kernel {gate}"] = Slot(cell.kernel.value, of_gate)
+        slots[f"recurrent kernel {gate}"] = Slot(cell.recurrent_kernel.value, of_gate)
+        if cell.use_bias and cell.bias.value.ndim == 2:  # of the input and of the state
+            slots[f"bias {gate}"] = Slot(cell.bias.value, part(i, len(gates), -1, itemgetter(0)))
+            slots[f"recurrent bias {gate}"] = Slot(cell.bias.value, part(i, len(gates), -1, itemgetter(1)))
+        elif cell.use_bias:
+            slots[f"bias {gate}"] = Slot(cell.bias.value, of_gate)
+    config = {"cell": type(cell).__name__, "backwards": bool(getattr(layer, "go_backwards", False))}
+    config |= {"activation": cell.activation.__name__}
+    if hasattr(cell, "recurrent_activation"):
+        config |= {"recurrent activation": cell.recurrent_activation.__name__}
+    if hasattr(cell, "reset_after"):
+        config |= {"reset after": cell.reset_after}
+    yield Unit(path, "recurrent", slots, config)

@@ -1,0 +1,77 @@
+"""Runs a user's code in a process of a framework's own environment, for a limited time."""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from framebench.plan import environments
+from framebench.plan.catalogue import ROOT
+from framebench.plan.refusals import ConfigError
+
+
+class ProcessError(Exception):
+    """A process without an answer, in one line that says why."""
+
+
+def interpreter(framework: str) -> str:
+    """The Python of a framework's environment; ConfigError where it has not been made."""
+    found = environments.of(framework, environments.packages("auto"), {}, "")
+    if not (ROOT / found.ready).exists():
+        raise ConfigError(f"{found.prefix}: is not there; make it with `make environments`")
+    return str(ROOT / found.python)
+
+
+def answer(
+    python: str, module: str, request: Mapping[str, Any], *, backend: str, log: Path, time_limit_s: float
+) -> dict[str, Any]:
+    """The answer of a module of `framebench.prove.inside` to a request; what it prints goes to `log`.
+
+    ProcessError where it takes longer, is killed, or ends without an answer.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, log.open("ab") as output:
+        asked, answered = Path(folder, "request.json"), Path(folder, "answer.json")
+        asked.write_text(json.dumps(request), encoding="utf-8")
+        command = [python, "-P", "-m", f"framebench.prove.inside.{module}", str(asked), str(answered)]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=surroundings(backend),
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(time_limit_s)
+        except subprocess.TimeoutExpired:
+            raise ProcessError(
+                f"no answer within {time_limit_s:g} s (--time-limit); what the model printed is in {log}"
+            ) from None
+        finally:
+            # Also what a user's code started, and at Ctrl-C.
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        if not answered.exists():
+            how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            raise ProcessError(f"the process ended without an answer ({how}); its output is in {log}")
+        found: dict[str, Any] = json.loads(answered.read_text(encoding="utf-8"))
+        return found
+
+
+def surroundings(backend: str) -> dict[str, str]:
+    """The environment variables of a process that runs a user's code."""
+    return os.environ | {
+        "PYTHONPATH": str(ROOT / "workflow"),
+        "PYTHONDONTWRITEBYTECODE": "1",  # nothing is written into the user's folder
+        "KERAS_BACKEND": backend,
+        "JAX_ENABLE_X64": "1",  # JAX has no float64 unless asked
+        "CUDA_VISIBLE_DEVICES": "-1",  # the proof is in float64, on the processor
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
