@@ -4,6 +4,7 @@ import mmap
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -145,10 +146,11 @@ def test_page_faults_are_counted_between_two_readings_of_the_clock():
 
 
 def test_cpu_time_is_counted_between_two_readings_of_the_clock():
+    before_s = time.process_time()
     clock = cpu.UsageClock()
     start = clock()
     while clock.cpu_s(start, clock()) < 0.2:
         pass
     end = clock()
-    assert 0.2 <= clock.cpu_s(start, end) < 0.4
+    assert 0.2 <= clock.cpu_s(start, end) <= time.process_time() - before_s
     assert clock.cpu_s(start, start) == 0
