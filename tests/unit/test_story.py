@@ -200,7 +200,7 @@ def run(data, folder, plant, of, more_work_every=None):
     trainer, outputs = Numpy(of, weights, data, plant), []
     told = Looks(trainer, asked, of, weights=weights, outputs=outputs, folder=folder / "looks")
     protocol = few_steps(PROTOCOL)
-    pace = Pace(protocol.warmup, protocol.blocks, Turns(), 0, story=told)
+    pace = Pace(protocol.warmup, protocol.blocks, Turns(), 0, looks=told)
     listener = MoreWork(pace, more_work_every) if more_work_every else pace
     pace.start()
     if of.trains:

@@ -46,7 +46,7 @@ class Timeline:
     lead_in_s: float = 0.0  # in all, of the steps at the start of each turn that are not timed
     taken: int = 0  # steps in all, those that no interval counts too
     undone: int = 0  # of these, steps that were taken to be looked at, and have changed nothing that stayed
-    looked_at: bool = True  # the steps now are those of the story, which are taken as they are
+    looked_at: bool = True  # the steps now are looked at, and taken as they are
     blocks: list[Interval] = field(default_factory=list)
     synced: list[Interval] = field(default_factory=list)
 
@@ -58,8 +58,8 @@ class Turns(Protocol):
         """Blocks that may be timed now; 0: no more."""
 
 
-class Story(Protocol):
-    """Looks at the work of a run: see `framebench.measure.story`."""
+class Looks(Protocol):
+    """Looks at the work of a run: see `framebench.measure.looks`."""
 
     after: tuple[int, ...]  # of the first steps, those after which it looks
     looked_s: float  # how long it has looked, and steps been taken for that alone
@@ -88,10 +88,10 @@ class Pace:
         synced_steps: int = 0,
         clock_ns: Callable[[], int] = time.perf_counter_ns,
         *,
-        story: Story | None = None,
+        looks: Looks | None = None,
     ) -> None:
         self.timeline = Timeline()
-        self._plan = _plan(self.timeline, warmup, blocks, turns, synced_steps=synced_steps, story=story)
+        self._plan = _plan(self.timeline, warmup, blocks, turns, synced_steps=synced_steps, looks=looks)
         self._clock_ns = clock_ns
 
     def start(self) -> None:
@@ -136,19 +136,19 @@ class MoreWork:
 
 
 def _plan(
-    timeline: Timeline, warmup: Warmup, blocks: Blocks, turns: Turns, *, synced_steps: int, story: Story | None
+    timeline: Timeline, warmup: Warmup, blocks: Blocks, turns: Turns, *, synced_steps: int, looks: Looks | None
 ) -> Generator[int, Interval, None]:
     """Yields how many steps the next interval takes and is sent that interval when it is over."""
     timeline.first = yield 1
     at_once = timeline.first.steps
 
     groups = timeline.warmup
-    if story:
-        story.look(timeline.taken)
-        for step in story.after:
+    if looks:
+        looks.look(timeline.taken)
+        for step in looks.after:
             if step > timeline.taken:
                 groups.append((yield step - timeline.taken))
-                story.look(timeline.taken)
+                looks.look(timeline.taken)
     timeline.looked_at = False
     while True:
         step_s = groups[-1].step_s if groups else timeline.first.step_s
@@ -166,11 +166,11 @@ def _plan(
     gc.freeze()
     step_s = median(group.step_s for group in groups[-GROUPS_COMPARED:])
     state = WARM
-    between, at_the_end = story.later(at_once) if story else (0, ())
+    between, at_the_end = looks.later(at_once) if looks else (0, ())
     while count := turns.wait(state):
-        if story and between:
+        if looks and between:
             between -= 1
-            yield from _looked_at(timeline, story, at_once)
+            yield from _looked_at(timeline, looks, at_once)
         # Who computed meanwhile has emptied the caches.
         lead_in = yield max(1, ceil(blocks.lead_in_s / step_s))
         timeline.lead_in_s += lead_in.s
@@ -183,20 +183,20 @@ def _plan(
         timeline.synced.append((yield 1))
 
     for skipped in at_the_end:
-        assert story, "who looks"
+        assert looks, "who looks"
         if skipped:
-            story.looked_s += (yield skipped).s
-        yield from _looked_at(timeline, story, at_once)
+            looks.looked_s += (yield skipped).s
+        yield from _looked_at(timeline, looks, at_once)
 
 
-def _looked_at(timeline: Timeline, story: Story, at_once: int) -> Generator[int, Interval, None]:
+def _looked_at(timeline: Timeline, looks: Looks, at_once: int) -> Generator[int, Interval, None]:
     """A look at steps that are taken anew from the beginning, and that nothing counts."""
     timeline.looked_at = True
-    if steps := story.begin_anew(timeline.taken, at_once):
+    if steps := looks.begin_anew(timeline.taken, at_once):
         again = yield steps
-        story.looked_s += again.s
+        looks.looked_s += again.s
         timeline.undone += again.steps
-        story.look_again()
+        looks.look_again()
     timeline.looked_at = False
 
 

@@ -186,7 +186,7 @@ def measure(
     peak_is_of_training = cpu.forget_peak()
     protocol, clock = request.protocol, cpu.UsageClock()
     synced_steps = protocol.synced_steps if request.diagnosis else 0
-    pace = Pace(protocol.warmup, protocol.blocks, turns, synced_steps, clock, story=looks)
+    pace = Pace(protocol.warmup, protocol.blocks, turns, synced_steps, clock, looks=looks)
     more_work_every = self_comparison.extra_step_every(request.cell.framework)
     listener = MoreWork(pace, more_work_every) if more_work_every else pace
     pace.start()
