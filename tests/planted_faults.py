@@ -22,7 +22,7 @@ from framebench.certify.judge import judge
 from framebench.data.synthetic_images import large_images, synthetic_images
 from framebench.data.synthetic_reviews import synthetic_reviews
 from framebench.measure.process import environment
-from framebench.measure.protocol import Blocks, Warmup
+from framebench.measure.protocol import Blocks, Protocol, Warmup
 from framebench.measure.request import Request
 from framebench.plan import catalogue, environments
 from framebench.record import Cell
@@ -40,9 +40,12 @@ RUN_PROTOCOL = replace(
     blocks=Blocks(count=3, min_s=0.1, min_steps=4, lead_in_s=0.02),
     timeout_s=300,
 )
-# Of a net of inference, whose every step takes seconds.
-SHORT = Warmup(min_s=0.0, min_steps=1, max_s=0.0, group_s=0.0, tolerance=1.0)
-ONE_STEP_EACH = Blocks(count=1, min_s=0.0, min_steps=1, lead_in_s=0.0)
+# Where nothing is planted in later steps.
+FEW_STEPS = replace(
+    RUN_PROTOCOL,
+    warmup=Warmup(min_s=0.0, min_steps=1, max_s=0.0, group_s=0.0, tolerance=1.0),
+    blocks=Blocks(count=3, min_s=0.0, min_steps=1, lead_in_s=0.0),
+)
 HEADING = """# Plants: each is refused by certificate, run, or both
 
 Made by `PYTHONPATH=workflow python tests/planted_faults.py --output docs/planted-faults.md` in the test environment, on
@@ -50,14 +53,14 @@ its CPU. Each plant goes alone through the real adapter, once into a certificate
 {batch_size}; the table has what each of the two says, or that it passed.
 
 - Faults of model files and adapters, of `tests/integration/planted.py` and each framework's `faults.py`; in `jax`,
-  `keras-jax` and `keras-torch` one of each kind. Those `of the lesson` are in that alone.
+  `keras-jax` and `keras-torch` one of each kind. Those `of the lesson` are in that alone, in the first workload.
 - Work that is done otherwise, of `tests/integration/planted_runs.py`, which combines what is done with where that is:
   from a batch size or a step on, with an input, in a precision, on a track. In the framework and workload of the first
-  rows all combinations are tried; elsewhere, those above batch 16 in the cell that is published. A plant above batch 16
-  is in no certificate, whose batches are smaller, and one is made for all of these.
+  rows all combinations are tried; elsewhere, those above batch 16, from the first step on, in the published cell.
+  A plant above batch 16 is in no certificate, whose batches are smaller, and one is made for all of these.
 
 """
-# All combinations are planted here; elsewhere, those above the certificate's batch sizes in the published cell.
+# All combinations are planted here.
 COMBINED = ("article-cnn", "pytorch")
 RUN_BATCH_SIZE = 20  # above those of a certificate, of which the largest is 16
 RUN_SAMPLES = {"large-images": 200}  # others: SAMPLES
@@ -158,13 +161,12 @@ class Tried:
         return f"| {' | '.join([self.plant, self.framework, self.workload, *(one or 'passed' for one in said)])} |"
 
 
-def requested(framework: str, workload: str, folder: Path) -> Request:
+def requested(framework: str, workload: str, folder: Path, protocol: Protocol) -> Request:
     """The run in which plants are tried: of its first round, in the cell that is published."""
-    spec = workloads.load(workload)
     prefix = catalogue.ROOT / environments.prefix(environments.lock_of(framework, "cpu"))
     return Request(
         cell=Cell("cpu", workload, framework, "default", "float32", "device", RUN_BATCH_SIZE),
-        protocol=RUN_PROTOCOL if spec.trains else replace(RUN_PROTOCOL, warmup=SHORT, blocks=ONE_STEP_EACH),
+        protocol=protocol,
         data=str(folder / "measured.npz"),
         python=str(prefix / "bin" / "python"),
         environment=str(prefix),
@@ -181,7 +183,8 @@ def tell(folder: Path, workload: str) -> None:
     np.savez(folder / "measured.npz", samples=made, labels=labels)
     paths = os.environ | {"PYTHONPATH": str(catalogue.ROOT / "workflow")}
     for precision in ("float32", "bfloat16") if spec.trains else ("float32",):
-        told = ["--workload", workload, "--batch-size", str(RUN_BATCH_SIZE), "--precision", precision, "--every"]
+        told = ["--workload", workload, "--batch-size", str(RUN_BATCH_SIZE), "--precision", precision]
+        told += ["--every"] if workload == COMBINED[0] else []  # for the calls of track `tuned`
         told += ["--seed", str(RUN_PROTOCOL.seed), "--data", str(folder / "measured.npz")]
         told += ["--output", str(folder / f"story-{precision}.npz")]
         subprocess.run([sys.executable, "-P", "-m", "framebench.certify.story", *told], env=paths, check=True)
@@ -192,9 +195,10 @@ def try_plants(folder: Path, framework: str, workload: str, only: Sequence[str] 
 
     `folder` has what `prepare` and `tell` write.
     """
-    request = requested(framework, workload, folder)
+    few = not only and (workload, framework) != COMBINED
+    request = requested(framework, workload, folder, FEW_STEPS if few else RUN_PROTOCOL)
     (folder / "request.json").write_text(request.to_json())
-    options = [] if (workload, framework) == COMBINED else ["--few"]
+    options = ["--few"] if few else []
 
     def planted(mode: str) -> None:
         there = f"{catalogue.ROOT / 'workflow'}:{PLANTED.parent}"
@@ -225,7 +229,7 @@ def tried(folder: Path) -> Iterator[Tried]:
                     continue
                 if not kept.exists():
                     if not prepared:
-                        prepare(Path(name), workload, seed=1, samples=TRAINING.get(workload, 0))
+                        prepare(Path(name), workload, seed=1, samples=SAMPLES if workload == COMBINED[0] else 0)
                         tell(Path(name), workload)
                         prepared = True
                     found = try_plants(Path(name), framework, workload)

@@ -22,7 +22,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from planted import faults, observed
+from planted import IN_LESSON, faults, observed
 
 from framebench import frameworks, workloads
 from framebench.certify import observe
@@ -32,6 +32,8 @@ from framebench.measure.request import Request
 from framebench.workloads.layers import Workload
 
 NONE = "none"
+TEN_AGAIN = "the first ten batches again"
+TAUGHT = "article-cnn"  # for the others there is no lesson here, as it takes long
 LATER = 15  # steps of which the certificate and the first looks see none
 SMALL = 16  # the largest batch that a certificate knows
 # Where alone a plant is: in a cell that differs so from the one that is published, above a batch size, after a step.
@@ -162,7 +164,7 @@ def whats(framework: str) -> dict[str, What]:
         "no momentum": What("built", partial(optimized, momentum=0.0, beta_1=0.0)),
         "a product times zero": What("become", more_work),
         "half of the batch twice": What("fed", half_repeated, also_in_inference=True),
-        "the first ten batches again": What("fed", partial(first_again, of=10)),
+        TEN_AGAIN: What("fed", partial(first_again, of=10)),
         "the first three batches again": What("fed", partial(first_again, of=3), also_in_inference=True),
         "labels off by one": What("fed", labels_off),
         "a step told as two": What("paced", Told, also_in_inference=True),
@@ -177,7 +179,9 @@ def plants(framework: str, workload: Workload, few: bool = False) -> Iterator[tu
     own = faults_of(framework)
     everywhere = next(wheres())
     for of, name, changes in faults(framework):
-        if name != NONE and of == workload.name and {name, f"{of}: {name}"} & set(getattr(own, "IN_TABLE", {name})):
+        named = {name, f"{of}: {name}"} & set(getattr(own, "IN_TABLE", {name}))
+        taught = name.endswith(IN_LESSON) and workload.name != TAUGHT
+        if of == workload.name and named and name != NONE and not taught:
             yield name, everywhere, changes
     trains = workload.trains
     for where in wheres():
@@ -187,13 +191,14 @@ def plants(framework: str, workload: Workload, few: bool = False) -> Iterator[tu
         if where.smallest == 1 and not where.first:
             yield f"{NONE}, {where.words}" if where.cell else NONE, where, []
         # A run of inference is short: a step takes as long as fifty of a small net that trains.
-        if (few and where.smallest == 1) or (where.first and not trains):
+        if (few and (where.smallest == 1 or where.first)) or (where.first and not trains):
             continue
         for name, what in whats(framework).items():
             # A trainer is built before it knows its input, and with all that it has from the first step on.
             early = what.when in ("built", "become") and (where.first or "input" in where.cell)
             same = name == where.cell.get("precision")
-            if not (early or same) and (trains or what.also_in_inference):
+            too_late = few and name == TEN_AGAIN
+            if not (early or same or too_late) and (trains or what.also_in_inference):
                 yield f"{name}, {where.words}", where, patches(adapter, what, where)
 
 
