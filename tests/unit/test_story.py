@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from framebench import record, workloads
 from framebench.certify import reference, story
 from framebench.certify.arithmetic import Arithmetic
-from framebench.data.batches import batch
+from framebench.data.batches import batch, read
 from framebench.measure.looks import Looks
 from framebench.measure.pace import MoreWork, Pace
 from framebench.measure.protocol import few_steps
@@ -53,7 +53,7 @@ class Numpy:
         return {name: array.copy() for name, array in self.now.items()}
 
     def batch(self, number: int):
-        return batch(self.workload, self.data, BATCH_SIZE, number)
+        return batch(self.workload, read(self.data), BATCH_SIZE, number)
 
     def train(self, pace) -> None:
         for taken in count():
@@ -192,7 +192,7 @@ def run(data, folder, plant, of, more_work_every=None):
     weights = of.initial_weights(PROTOCOL.seed)
 
     def of_number(number):
-        return batch(of, data, BATCH_SIZE, number)
+        return batch(of, read(data), BATCH_SIZE, number)
 
     facts, arrays = story.story(of, weights, of_number, batch_size=BATCH_SIZE, precision="float32", seed=PROTOCOL.seed)
     story.write(folder / "story.npz", facts, arrays)
@@ -298,7 +298,7 @@ def test_a_net_that_the_reference_cannot_train_is_flagged(data, tmp_path):
     asked = request(data=str(data), story=str(tmp_path / "story.npz"), batch_size=BATCH_SIZE)
     told = Looks(None, asked, workload(), weights={}, outputs=[], folder=tmp_path / "looks")  # type: ignore[arg-type]
     told.look(1)
-    assert told.later(1) == (0, ())
+    assert told.later(1, 0.1) == (0, ())
     assert judged(asked, tmp_path / "looks") == ({"story": []}, [NOT_TOLD])
     assert judged(asked, tmp_path / "none") == ({"story": []}, [NOT_TOLD])
 
@@ -315,10 +315,10 @@ def test_size_and_share_of_an_update_tell_its_distance():
 
 def test_a_batch_is_that_of_the_run_by_its_number(data):
     of = workload()
-    first = batch(of, data, BATCH_SIZE, 0)
+    first = batch(of, read(data), BATCH_SIZE, 0)
     assert first[0].shape == (BATCH_SIZE, 8, 8, 3) and first[0].dtype == np.float32 and first[1].dtype == np.int64
-    assert (batch(of, data, BATCH_SIZE, BATCHES)[0] == first[0]).all()
-    assert (batch(of, data, BATCH_SIZE, 7, batches=7)[0] == first[0]).all()
+    assert (batch(of, read(data), BATCH_SIZE, BATCHES)[0] == first[0]).all()
+    assert (batch(of, read(data), BATCH_SIZE, 7, batches=7)[0] == first[0]).all()
 
 
 def test_a_large_batch_is_looked_at_after_fewer_steps():

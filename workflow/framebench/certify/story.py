@@ -32,7 +32,7 @@ from framebench.certify import reference
 from framebench.certify.arithmetic import Arithmetic
 from framebench.certify.differentiable import Arrays
 from framebench.certify.observe import Facts, write
-from framebench.data.batches import Batch, batch
+from framebench.data.batches import Batch, batch, read
 from framebench.workloads.layers import Dropout, Workload
 
 STEPS = (1, 2, 3, 5, 10)  # after which steps is looked; the last is the most that a call of track `tuned` takes
@@ -198,10 +198,10 @@ def main() -> None:
     options = parser.parse_args()
     start = time.perf_counter()
     workload = workloads.load(options.workload)
-    weights, size = workload.initial_weights(options.seed), options.batch_size
+    weights, size, data = workload.initial_weights(options.seed), options.batch_size, read(options.data)
 
     def of(number: int) -> Batch:
-        return batch(workload, options.data, size, number)
+        return batch(workload, data, size, number)
 
     arrays: Arrays = {}
     try:

@@ -9,21 +9,28 @@ from framebench.workloads.layers import Workload
 Batch = tuple[np.ndarray, np.ndarray]
 
 
+def read(path: Path) -> Batch:
+    """All samples and labels, as the file has them."""
+    with np.load(path, allow_pickle=False) as file:
+        return file["samples"], file["labels"]
+
+
 def whole_batches(workload: Workload, path: Path, batch_size: int, batches: int | None = None) -> Batch:
     """Samples as the workload has them and labels int64 (n,), n cut to whole batches.
 
     Where the samples do not fill a number of `batches`, the first ones come again.
     """
-    with np.load(path, allow_pickle=False) as data:
-        samples = len(data["labels"])
-        places = np.arange(batch_size * (batches or samples // batch_size)) % samples
-        return workload.samples(data["samples"][places]), data["labels"][places].astype(np.int64)
+    samples, labels = read(path)
+    places = np.arange(batch_size * (batches or len(labels) // batch_size)) % len(labels)
+    return workload.samples(samples[places]), labels[places].astype(np.int64)
 
 
-def batch(workload: Workload, path: Path, batch_size: int, number: int, batches: int | None = None) -> Batch:
-    """Samples and int64 labels of a batch by its number from 0, of `batches` (None: what the data fill) in a circle."""
-    with np.load(path, allow_pickle=False) as file:
-        samples = len(file["labels"])
-        number %= batches or samples // batch_size
-        places = np.arange(number * batch_size, (number + 1) * batch_size) % samples
-        return workload.samples(file["samples"][places]), file["labels"][places].astype(np.int64)
+def batch(workload: Workload, data: Batch, batch_size: int, number: int, batches: int | None = None) -> Batch:
+    """Samples and int64 labels of a batch by its number from 0, of `batches` (None: what `data` fill) in a circle.
+
+    `data`: what `read` gives.
+    """
+    samples, labels = data
+    number %= batches or len(labels) // batch_size
+    places = np.arange(number * batch_size, (number + 1) * batch_size) % len(labels)
+    return workload.samples(samples[places]), labels[places].astype(np.int64)

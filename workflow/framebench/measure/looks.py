@@ -22,11 +22,11 @@ from framebench.measure.story import LATER, OUTPUT, START, WITHOUT_DROPOUT, fact
 from framebench.workloads.layers import Workload
 
 MOST = 8  # looks at a run after its first steps, as far as FLOPS allow
-AT_THE_END = 3  # as many of these come after the timed blocks, fewer than APART steps between them
-APART = 16
+AT_THE_END = 3  # as many of these come after the timed blocks
+APART, APART_S = 16, 0.1  # fewer steps between them than that, or than that time takes
 # The reference computes them for each run by itself. One look may take more than all of many together, and more still
 # in a run with a diagnosis, which few have: ten steps at once of a large net.
-FLOPS = 2e10
+FLOPS = 1e10
 FLOPS_OF_ONE = 1e11
 FLOPS_OF_A_DIAGNOSIS = 3e11
 
@@ -58,11 +58,11 @@ class Looks:
         if steps in self.after:
             self._keep(self._trainer, START, steps)
 
-    def later(self, at_once: int) -> tuple[int, tuple[int, ...]]:
+    def later(self, at_once: int, step_s: float) -> tuple[int, tuple[int, ...]]:
         """How many looks there are between the turns, and for each after the timed blocks the steps before it.
 
-        Steps are taken so many `at_once`. There are none where their bound is not known, and as many as the reference
-        can follow in little time: one at least in a run with a diagnosis.
+        Steps are taken so many `at_once`, and one takes `step_s`. There are none where their bound is not known, and as
+        many as the reference can follow in little time: one at least in a run with a diagnosis.
         """
         samples = at_once * self._request.cell.batch_size if self._workload.trains else reference.SAMPLES
         flops = samples * self._workload.flops_per_sample
@@ -72,7 +72,8 @@ class Looks:
         if at_once not in self.after or not looks:
             return 0, ()
         apart = np.random.Generator(np.random.PCG64([self._request.protocol.seed, 5, self._request.round]))
-        skipped = apart.integers(0, APART, min(looks, AT_THE_END) - 1).tolist()
+        most = min(APART, 2 + int(APART_S / step_s))
+        skipped = apart.integers(0, most, min(looks, AT_THE_END) - 1).tolist()
         return looks - 1 - len(skipped), (0, *skipped)
 
     def begin_anew(self, taken: int, at_once: int) -> int:

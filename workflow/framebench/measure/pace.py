@@ -67,7 +67,7 @@ class Looks(Protocol):
     def look(self, steps: int) -> None:
         """After so many of the first steps."""
 
-    def later(self, at_once: int) -> tuple[int, tuple[int, ...]]:
+    def later(self, at_once: int, step_s: float) -> tuple[int, tuple[int, ...]]:
         """How many looks there are between turns, and for each after the last the steps before it."""
 
     def begin_anew(self, taken: int, at_once: int) -> int:
@@ -166,7 +166,7 @@ def _plan(
     gc.freeze()
     step_s = median(group.step_s for group in groups[-GROUPS_COMPARED:])
     state = WARM
-    between, at_the_end = looks.later(at_once) if looks else (0, ())
+    between, at_the_end = looks.later(at_once, step_s) if looks else (0, ())
     while count := turns.wait(state):
         if looks and between:
             between -= 1

@@ -121,10 +121,7 @@ def everyone(speeds: Sequence[Sequence[float]]) -> list[bool]:
 
 
 def end(together: Sequence[Run]) -> None:
-    """End these runs: those to be diagnosed one after another, others at the same time, as nothing is timed then."""
+    """End these runs one after another: what is looked at in each takes longer beside the others."""
     for run in together:
         run.end()
-        if run.request.diagnosis:
-            run.close()
-    for run in together:
         run.close()

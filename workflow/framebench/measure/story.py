@@ -7,7 +7,7 @@ says.
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from framebench import workloads
 from framebench.certify import story as reference
 from framebench.certify.problem import certified
-from framebench.data.batches import Batch, batch
+from framebench.data.batches import Batch, batch, read
 from framebench.frameworks.contract import Weights
 from framebench.measure.request import Request
 from framebench.workloads.layers import Workload
@@ -48,13 +48,17 @@ def judged(request: Request, kept: Path) -> tuple[dict[str, Any], list[str]]:
     `kept`: the folder that `Looks` has filled; without any file nothing is told. Raises ValueError where one is none of
     those.
     """
-    told, workload = facts(request), workloads.load(request.cell.workload)
+    told, workload, data = facts(request), workloads.load(request.cell.workload), read(Path(request.data))
+
+    def of(number: int) -> Batch:
+        return batch(workload, data, request.cell.batch_size, number, request.batches)
+
     seen = []
     for path in sorted(kept.glob("*.npz")):
         _, at, steps, number = path.stem.split(" ")
         with np.load(path, allow_pickle=False) as file:
             changed = {name: file[name] for name in file.files}
-        compared = list(_looked_at(request, workload, told, changed, (at, int(steps), int(number))))
+        compared = list(_looked_at(request, workload, told, changed, (at, int(steps), int(number)), of=of))
         seen.append({"at": at, "step": int(number) + int(steps)} | max(compared, key=_share))
     found: dict[str, Any] = {"story": seen}
     if fault := next((one for one in seen if _share(one) > 1), None):
@@ -63,17 +67,23 @@ def judged(request: Request, kept: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def _looked_at(
-    request: Request, workload: Workload, told: Mapping[str, Any], changed: Weights, look: tuple[str, int, int]
+    request: Request,
+    workload: Workload,
+    told: Mapping[str, Any],
+    changed: Weights,
+    look: tuple[str, int, int],
+    *,
+    of: Callable[[int], Batch],
 ) -> Iterator[dict[str, Any]]:
-    """All numbers of a look: where it was, after how many steps, and from which one on."""
+    """All numbers of a look: where it was, after how many steps, and from which one on; `of` gives a batch."""
     at, steps, number = look
     bounds = told["bounds"] if at == WITHOUT_DROPOUT else in_loop(told)
     if not workload.trains:
-        output, samples = changed[OUTPUT], _batch(request, workload, number)[0]
+        output, samples = changed[OUTPUT], of(number)[0]
         rows, expected = (len(np.unique(one.reshape(len(one), -1), axis=0)) for one in (output, samples))
         yield _entry(OUTPUT, "number of different rows", rows, expected, 0.5)
         changed = {OUTPUT: output[reference.places(workload, len(output), first=at == START)]}
-    exact = _of_batches(request, workload, number, steps) if at == LATER else _of_first(request, steps)
+    exact = _of_batches(request, workload, number, steps, of) if at == LATER else _of_first(request, steps)
     shapes = ({name: array.shape for name, array in one.items()} for one in (changed, exact))
     if next(shapes) != next(shapes):
         raise ValueError("the weights that it kept are not those of the workload")
@@ -93,18 +103,14 @@ def _of_first(request: Request, steps: int) -> Weights:
         return {name.removeprefix(prefix): file[name] for name in file.files if name.startswith(prefix)}
 
 
-def _of_batches(request: Request, workload: Workload, number: int, steps: int) -> Weights:
+def _of_batches(request: Request, workload: Workload, number: int, steps: int, of: Callable[[int], Batch]) -> Weights:
     """The same of so many steps from the batch of this number on, or what comes out of that in inference."""
     weights = workload.initial_weights(request.protocol.seed)
     if not workload.trains:
         few = reference.places(workload, request.cell.batch_size, first=False)
-        return {OUTPUT: reference.outputs(workload, weights, _batch(request, workload, number)[0][few])}
-    batches = (_batch(request, workload, one) for one in range(number, number + steps))
+        return {OUTPUT: reference.outputs(workload, weights, of(number)[0][few])}
+    batches = map(of, range(number, number + steps))
     return reference.updates(certified(workload), weights, batches, (steps,))[steps]
-
-
-def _batch(request: Request, workload: Workload, number: int) -> Batch:
-    return batch(workload, Path(request.data), request.cell.batch_size, number, request.batches)
 
 
 def _compared(numbers: reference.Numbers, bounds: float | Mapping, times: float) -> Iterator[dict[str, Any]]:
