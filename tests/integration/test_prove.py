@@ -12,6 +12,7 @@ import pytest
 from conftest import PROJECT
 from framebench.prove import problem, process
 from framebench.prove.__main__ import request
+from pairs.ours import brought
 from pairs.planted import EQUAL, PLANTED, Plant, plant
 
 EXAMPLES = sorted(path.parent for path in (PROJECT / "examples").glob("*/problem.yaml"))
@@ -179,3 +180,35 @@ def test_pairs_of_weights_yaml_are_kept_to(tmp_path):
     (tmp_path / "answers").mkdir()
     (proof,) = answers([folder], tmp_path / "answers")
     assert proof["outcome"] == "different"
+
+
+@pytest.mark.test
+@pytest.mark.parametrize(
+    ("workload", "differences"),
+    [
+        ("article-cnn", set()),
+        ("vgg-cnn", set()),
+        pytest.param("gru-imdb", set(), marks=pytest.mark.all),
+        # Both frameworks have their own momentum there; nothing trains, so it is no part of the workload.
+        pytest.param("resnet50-features", {"momentum of a norm", "running variance"}, marks=pytest.mark.all),
+    ],
+)
+def test_net_of_ours_is_equal_as_if_a_user_had_brought_it(workload, differences, tmp_path):
+    (tmp_path / "answers").mkdir()
+    (proof,) = answers([brought(workload, tmp_path)], tmp_path / "answers")
+    assert {one["kind"] for one in proof["differences"]} == differences
+    assert proof["outcome"] == ("equal_but" if differences else "equal")
+    assert all(check["passed"] for check in proof["checks"])
+
+
+@pytest.mark.test
+def test_gradient_that_is_wrong_in_float32_only_is_seen_though_its_size_is_right(tmp_path):
+    module = (
+        "class Turned(nn.Module):\n    def forward(self, x):\n"
+        "        if x.dtype == torch.float32 and x.requires_grad:\n            x.register_hook(torch.neg)\n"
+        "        return x.relu()\n\n\n"
+    )
+    text = GOOD["pytorch.py"].replace("nn.ReLU()", "Turned()").replace("def build", f"{module}def build")
+    (tmp_path / "answers").mkdir()
+    (proof,) = answers([written(tmp_path / "turned", {"pytorch.py": text})], tmp_path / "answers")
+    assert (proof["outcome"], proof["cause"]) == ("different", "in float32 only: evaluation gradient of PyTorch")

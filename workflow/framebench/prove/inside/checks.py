@@ -201,23 +201,20 @@ def single_precision(
     batch: Batch,
     in_float32: Callable[[], KerasSide],
 ) -> Iterator[Check]:
-    """Float32 of each side against float64: off by no more than the noise of float32."""
-    exact = evaluated(PyTorchTraining(theirs, problem), batch)
+    """Float32 of each side against its own float64, in which its weights have the same order."""
+    exact = evaluated(KerasTraining(ours, problem), batch), evaluated(PyTorchTraining(theirs, problem), batch)
     with Displaced(UNIT["float32"], growing=False, seed=0):
         noisy = evaluated(PyTorchTraining(theirs, problem), batch)
     weights = ours.state()
     low = theirs.in_precision("float32"), in_float32()
     low[1].restore(weights)
     single = batch.typed(torch.float32)
-    for training in (KerasTraining(low[1], problem), PyTorchTraining(low[0], problem)):
-        framework = "Keras" if isinstance(training, KerasTraining) else "PyTorch"
+    trainings = KerasTraining(low[1], problem), PyTorchTraining(low[0], problem)
+    for framework, training, double in zip(("Keras", "PyTorch"), trainings, exact, strict=True):
         for quantity, array in evaluated(training, single).items():
-            bound = MARGIN * max(distance(noisy[quantity], exact[quantity]), LEAST_UNITS * UNIT["float32"])
-            if quantity == "evaluation gradient":
-                # The other framework has its weights in another order: only the size is compared, by the bound of all.
-                difference = abs(float(array.norm()) / float(exact[quantity].norm()) - 1)
-            else:
-                difference = distance(alike(array, exact[quantity]), exact[quantity])
+            noise = distance(noisy[quantity], exact[1][quantity])
+            bound = MARGIN * max(noise, LEAST_UNITS * UNIT["float32"])
+            difference = distance(array, double[quantity])
             yield Check(quantity, framework, "float32", _finite(difference), bound, difference <= bound)
 
 
