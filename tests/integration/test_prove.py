@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from conftest import PROJECT
-from framebench.prove import problem, process
+from framebench.prove import place, problem, process
 from framebench.prove.__main__ import request
 from pairs.ours import brought
 from pairs.planted import EQUAL, PLANTED, Plant, plant
@@ -69,7 +69,7 @@ def answers(folders: Iterable[Path], into: Path) -> list[dict]:
     for i, folder in enumerate(folders):
         (into / f"{i}.json").write_text(json.dumps(request(folder, problem.load(folder), threads=1)))
         arguments += [into / f"{i}.json", into / f"answer-{i}.json"]
-    command = [process.interpreter("pytorch"), "-P", "-m", "framebench.prove.inside.pair", *arguments]
+    command = [place.of("pytorch", into, into / "log").python, "-P", "-m", "framebench.prove.inside.pair", *arguments]
     subprocess.run(command, env=process.surroundings("torch"), check=True, capture_output=True)
     return [json.loads(path.read_text()) for path in arguments[1::2]]
 
@@ -212,3 +212,27 @@ def test_gradient_that_is_wrong_in_float32_only_is_seen_though_its_size_is_right
     (tmp_path / "answers").mkdir()
     (proof,) = answers([written(tmp_path / "turned", {"pytorch.py": text})], tmp_path / "answers")
     assert (proof["outcome"], proof["cause"]) == ("different", "in float32 only: evaluation gradient of PyTorch")
+
+
+@pytest.mark.all
+@pytest.mark.usefixtures("installed")
+def test_requirements_of_a_folder_are_installed_on_top_of_the_lock(workspace, tmp_path_factory):
+    (workspace.folder / ".venvs").unlink()
+    (workspace.folder / ".venvs").mkdir()
+    for one in (PROJECT / ".venvs").iterdir():
+        (workspace.folder / ".venvs" / one.name).symlink_to(one)
+    text = GOOD["keras.py"].replace("import keras\n", "import keras\nimport slugify\n")
+    files = {"keras.py": text, "requirements.txt": "python-slugify==8.0.4\n"}
+    folder = written(tmp_path_factory.mktemp("user") / "mine", files)
+    command = [sys.executable, "-P", "-m", "framebench.prove", folder]
+    result = workspace.run("env", f"PYTHONPATH={workspace.folder / 'workflow'}", *command)
+    assert (result.returncode, result.stdout.splitlines()[:1]) == (0, ["mine: equal"]), result.stderr
+    told = json.loads((workspace.folder / "results" / "mine" / "proof.json").read_text())["requirements"]
+    assert "python-slugify==8.0.4" in told["packages"] and not any(one.startswith("torch") for one in told["packages"])
+    assert (workspace.folder / ".venvs" / told["environment"]).is_dir()
+    assert "setting up" in result.stderr
+    # A version that the lock does not have is refused.
+    (folder / "requirements.txt").write_text("numpy==1.26.0\n")
+    result = workspace.run("env", f"PYTHONPATH={workspace.folder / 'workflow'}", *command)
+    assert result.returncode == 2 and f"{folder}/requirements.txt: not installed: " in result.stderr
+    assert "numpy" in result.stderr.splitlines()[-1]

@@ -210,7 +210,8 @@ def single_precision(
     low[1].restore(weights)
     single = batch.typed(torch.float32)
     trainings = KerasTraining(low[1], problem), PyTorchTraining(low[0], problem)
-    for framework, training, double in zip(("Keras", "PyTorch"), trainings, exact, strict=True):
+    for i, framework in enumerate(("Keras", "PyTorch")):
+        training, double = trainings[i], exact[i]
         for quantity, array in evaluated(training, single).items():
             noise = distance(noisy[quantity], exact[1][quantity])
             bound = MARGIN * max(noise, LEAST_UNITS * UNIT["float32"])

@@ -1,0 +1,79 @@
+"""The environment that a user's code is proved in: the framework's, with the folder's requirements.txt on top of it."""
+
+import hashlib
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from framebench.plan import environments, installation
+from framebench.plan.catalogue import ROOT
+from framebench.plan.refusals import ConfigError
+from framebench.plan.yaml_file import readable
+
+REQUIREMENTS = "requirements.txt"
+
+
+@dataclass(frozen=True)
+class Place:
+    """An interpreter, the digest of the packages that framebench gives it, and those of the user beside them."""
+
+    python: str
+    digest: str
+    requirements: Mapping[str, Any] | None = None
+
+
+def of(framework: str, folder: Path, log: Path) -> Place:
+    """The place of a framework for a user's folder, made where it is not there; ConfigError where there can be none.
+
+    `packages` and `interpreters` of config.yaml are kept to.
+    """
+    told = readable(ROOT / "config.yaml")
+    packages, interpreters = environments.packages(told.get("packages", "auto")), told.get("interpreters") or {}
+    try:
+        found = environments.of(framework, packages, interpreters, "")
+    except environments.InterpreterError as error:
+        raise ConfigError(f"config.yaml: {error}") from None
+    wanted = folder / REQUIREMENTS
+    if wanted.is_file() and not found.packages:
+        return _on_top(environments.lock_of(framework, packages), wanted, log)
+    if wanted.is_file():
+        raise ConfigError(
+            f"{wanted}: cannot be installed into {found.python}, which config.yaml names under interpreters; install it"
+            " there yourself, and leave the file out of the folder"
+        )
+    if not found.packages and not (ROOT / found.ready).exists():
+        raise ConfigError(f"{found.prefix}: is not there; make it with `make environments`")
+    return Place(found.python if found.packages else str(ROOT / found.python), found.digest)
+
+
+def prefix(lock: Path, requirements: Path) -> str:
+    """Folder of a lock's packages with a user's on top, named by the digests of both."""
+    own = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
+    return f"{environments.prefix(lock)}-with-{own}"
+
+
+def _on_top(lock: Path, wanted: Path, log: Path) -> Place:
+    there = ROOT / prefix(lock, wanted)
+    with installation.locked(there):
+        if not installation.usable(there):
+            print(f"setting up {there}: {lock} and {wanted}", file=sys.stderr, flush=True)
+            try:
+                installation.install(lock, there, log, on_top=wanted)
+            except (installation.InstallationError, OSError) as error:
+                raise ConfigError(f"{wanted}: not installed: {error} (log: {log})") from None
+    python = str(there / "bin" / "python")
+    locked = {canonical(pin.split()[0]) for pin in installation.pins(lock)}
+    added = [
+        one for one in environments.site(there.name, python, (), "").packages or () if canonical(one) not in locked
+    ]
+    told = {"environment": there.name, "packages": [one for one in added if not one.startswith("python==")]}
+    return Place(python, environments.digest(lock), told)
+
+
+def canonical(pin: str) -> str:
+    """A pin as `name==version`, the name as indexes compare it."""
+    name, _, version = pin.partition("==")
+    return f"{re.sub('[-_.]+', '-', name).lower()}=={version}"
