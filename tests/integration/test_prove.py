@@ -236,3 +236,16 @@ def test_requirements_of_a_folder_are_installed_on_top_of_the_lock(workspace, tm
     result = workspace.run("env", f"PYTHONPATH={workspace.folder / 'workflow'}", *command)
     assert result.returncode == 2 and f"{folder}/requirements.txt: not installed: " in result.stderr
     assert "numpy" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.all
+@pytest.mark.usefixtures("every_environment")
+def test_keras_alone_is_proved_on_every_backend(tmp_path):
+    folder = written(tmp_path / "alone", {})
+    (folder / "pytorch.py").unlink()
+    result = prove(folder, tmp_path)
+    assert result.returncode == 0 and "on Keras's backends torch, tensorflow, jax" in result.stdout, result.stderr
+    text = GOOD["keras.py"].replace("'relu'", "'relu' if keras.backend.backend() == 'torch' else 'tanh'")
+    (folder / "keras.py").write_text(text)
+    result = prove(folder, tmp_path)
+    assert result.returncode == 1 and "evaluation logits of Keras on tensorflow differs" in result.stdout

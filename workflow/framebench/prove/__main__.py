@@ -1,6 +1,6 @@
 """Prove that keras.py and pytorch.py of a folder train the same function, or say where they part.
 
-Of keras.py alone, Keras's backends are compared.
+Keras's backends are compared where keras.py is alone.
 
 Ends with 0 where they are equal, also but for a difference of the closed list; with 1 where they are different, and
 with 2 where nothing could be proved.

@@ -1,4 +1,4 @@
-"""What both models compute and how they learn: loss, gradients, steps, and how far rounding alone can move each."""
+"""Loss, gradients and steps of both models, and how far rounding alone can move each."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from framebench.prove.inside.deciding import loss
 from framebench.prove.inside.drawing import STEPS
 from framebench.prove.inside.draws import shared
 from framebench.prove.inside.keras_side import KerasSide
@@ -136,11 +137,7 @@ class KerasTraining:
 
     def __init__(self, side: KerasSide, problem: Problem) -> None:
         self.side = side
-        self.loss_of = {
-            "softmax_cross_entropy": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            "mean_squared_error": keras.losses.MeanSquaredError(),
-            "binary_cross_entropy": keras.losses.BinaryCrossentropy(from_logits=True),
-        }[problem.loss]
+        self.loss_of = loss(problem.loss)
         self.problem = problem
         self.optimizer = _keras_optimizer(problem.optimizer)
         self.step = 0
