@@ -18,6 +18,10 @@ PROBLEM = (
 CPU = Path("envs/pytorch-cpu.txt")
 
 
+def fails(*_: object, **__: object) -> None:
+    raise installation.InstallationError("no version of einops==99")
+
+
 def with_requirements(folder: Path, text: str) -> Path:
     (folder / "requirements.txt").write_text(text)
     return folder
@@ -30,9 +34,6 @@ def test_name_of_the_environment_has_the_digests_of_lock_and_requirements(tmp_pa
 
 
 def test_requirements_that_cannot_be_installed_are_told_in_one_line(tmp_path, monkeypatch):
-    def fails(*_: object, **__: object) -> None:
-        raise installation.InstallationError("no version of einops==99")
-
     monkeypatch.setattr(installation, "install", fails)
     monkeypatch.setattr(place, "ROOT", tmp_path)
     (tmp_path / "config.yaml").write_text("packages: cpu\n")
@@ -58,7 +59,8 @@ def test_interpreter_and_packages_of_the_configuration_are_kept_to(tmp_path, mon
     with pytest.raises(ConfigError, match=r"config\.yaml: interpreters\.pytorch: '/no/such/python' is no Python"):
         place.of("pytorch", tmp_path, tmp_path / "log")
     (tmp_path / "config.yaml").write_text("packages: cuda\n")
-    with pytest.raises(ConfigError, match=r"pytorch-cuda-.* is not there; make it with"):
+    monkeypatch.setattr(installation, "install", fails)
+    with pytest.raises(ConfigError, match=r"envs/pytorch-cuda\.txt: not installed: no version"):
         place.of("pytorch", tmp_path, tmp_path / "log")
 
 
@@ -75,3 +77,14 @@ def test_folder_without_keras_is_told_what_is_needed(tmp_path, names, line):
         (tmp_path / name).touch()
     with pytest.raises(ConfigError, match=line):
         command.proved(tmp_path, tmp_path / "log", 1, 10.0)
+
+
+def test_environment_that_is_not_there_is_made_from_the_lock_alone(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(installation, "install", lambda lock, prefix, log, on_top: asked.append((lock, prefix, on_top)))
+    monkeypatch.setattr(place, "ROOT", tmp_path)
+    (tmp_path / "config.yaml").write_text("packages: cpu\n")
+    found = place.of("pytorch", tmp_path, tmp_path / "log")
+    there = tmp_path / environments.prefix(CPU)
+    assert asked == [(CPU, there, None)]
+    assert found == place.Place(str(there / "bin" / "python"), environments.digest(CPU))

@@ -37,16 +37,18 @@ def of(framework: str, folder: Path, log: Path) -> Place:
     except environments.InterpreterError as error:
         raise ConfigError(f"config.yaml: {error}") from None
     wanted = folder / REQUIREMENTS
-    if wanted.is_file() and not found.packages:
-        return _on_top(environments.lock_of(framework, packages), wanted, log)
-    if wanted.is_file():
-        raise ConfigError(
-            f"{wanted}: cannot be installed into {found.python}, which config.yaml names under interpreters; install it"
-            " there yourself, and leave the file out of the folder"
-        )
-    if not found.packages and not (ROOT / found.ready).exists():
-        raise ConfigError(f"{found.prefix}: is not there; make it with `make environments`")
-    return Place(found.python if found.packages else str(ROOT / found.python), found.digest)
+    if found.packages:
+        if wanted.is_file():
+            raise ConfigError(
+                f"{wanted}: cannot be installed into {found.python}, which config.yaml names under interpreters;"
+                " install it there yourself, and leave the file out of the folder"
+            )
+        return Place(found.python, found.digest)
+    lock = environments.lock_of(framework, packages)
+    if not wanted.is_file():
+        return Place(_installed(lock, ROOT / found.prefix, log, None), found.digest)
+    python = _installed(lock, ROOT / prefix(lock, wanted), log, wanted)
+    return Place(python, found.digest, _added(lock, python))
 
 
 def prefix(lock: Path, requirements: Path) -> str:
@@ -55,22 +57,24 @@ def prefix(lock: Path, requirements: Path) -> str:
     return f"{environments.prefix(lock)}-with-{own}"
 
 
-def _on_top(lock: Path, wanted: Path, log: Path) -> Place:
-    there = ROOT / prefix(lock, wanted)
+def _installed(lock: Path, there: Path, log: Path, wanted: Path | None) -> str:
+    """The Python of the environment at `there`, which is made where it is not usable."""
     with installation.locked(there):
         if not installation.usable(there):
-            print(f"setting up {there}: {lock} and {wanted}", file=sys.stderr, flush=True)
+            print(f"setting up {there}: {lock}{f' and {wanted}' if wanted else ''}", file=sys.stderr, flush=True)
             try:
                 installation.install(lock, there, log, on_top=wanted)
             except (installation.InstallationError, OSError) as error:
-                raise ConfigError(f"{wanted}: not installed: {error} (log: {log})") from None
-    python = str(there / "bin" / "python")
+                raise ConfigError(f"{wanted or lock}: not installed: {error} (log: {log})") from None
+    return str(there / "bin" / "python")
+
+
+def _added(lock: Path, python: str) -> dict[str, Any]:
+    """Name of an environment, and its packages that the lock does not have."""
+    found = environments.site("requirements", python, (), "")
     locked = {canonical(pin.split()[0]) for pin in installation.pins(lock)}
-    added = [
-        one for one in environments.site(there.name, python, (), "").packages or () if canonical(one) not in locked
-    ]
-    told = {"environment": there.name, "packages": [one for one in added if not one.startswith("python==")]}
-    return Place(python, environments.digest(lock), told)
+    added = [one for one in found.packages or () if canonical(one) not in locked and not one.startswith("python==")]
+    return {"environment": Path(found.prefix).name, "packages": added}
 
 
 def canonical(pin: str) -> str:
