@@ -29,11 +29,10 @@ run: $(workflow)/.complete
 	@$(workflow)/bin/snakemake --cores all --quiet host progress reason rules -- environments
 	@$(workflow)/bin/snakemake --cores all $(if $(PRESET),--configfile presets/$(PRESET).yaml)
 
-# Of a folder anywhere on disk; ARGS go to the command.
+# A folder anywhere on disk, in environments that are made where they are not there; ARGS go to the command.
 prove: $(workflow)/.complete
 	@test -n '$(MODEL)' || { echo 'MODEL is missing: make prove MODEL=../my-net, a folder with problem.yaml, keras.py and' \
 		'pytorch.py' >&2; exit 1; }
-	@$(workflow)/bin/snakemake --cores all --quiet host progress reason rules -- environments
 	@$(workflow)/bin/python -P -m framebench.prove '$(MODEL)' $(ARGS)
 
 # Needs nothing but Python.

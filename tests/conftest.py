@@ -28,7 +28,7 @@ PROJECT = Path(__file__).parents[1]
 TIERS = ("check", "test", "all")
 # The groups of tests that begin first: the longest, and one alone of those in a tier that wait for the certificates.
 FIRST = ("test_readme", "test_slurm", "test_workflow", "test_certify", "test_page")
-PARTS = ["Snakefile", "Makefile", "config.yaml", "workflow", "envs", "profiles", "presets", "CITATION.cff"]
+PARTS = ["Snakefile", "Makefile", "config.yaml", "workflow", "envs", "profiles", "presets", "examples", "CITATION.cff"]
 
 # The smallest campaign that still trains: a run takes little more than its framework's import.
 TINY = {

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from conftest import PROJECT
-from framebench.prove import problem, process
+from framebench.prove import place, problem, process
 from framebench.prove.__main__ import request
+from pairs.ours import brought
 from pairs.planted import EQUAL, PLANTED, Plant, plant
 
 EXAMPLES = sorted(path.parent for path in (PROJECT / "examples").glob("*/problem.yaml"))
@@ -68,7 +69,7 @@ def answers(folders: Iterable[Path], into: Path) -> list[dict]:
     for i, folder in enumerate(folders):
         (into / f"{i}.json").write_text(json.dumps(request(folder, problem.load(folder), threads=1)))
         arguments += [into / f"{i}.json", into / f"answer-{i}.json"]
-    command = [process.interpreter("pytorch"), "-P", "-m", "framebench.prove.inside.pair", *arguments]
+    command = [place.of("pytorch", into, into / "log").python, "-P", "-m", "framebench.prove.inside.pair", *arguments]
     subprocess.run(command, env=process.surroundings("torch"), check=True, capture_output=True)
     return [json.loads(path.read_text()) for path in arguments[1::2]]
 
@@ -179,3 +180,72 @@ def test_pairs_of_weights_yaml_are_kept_to(tmp_path):
     (tmp_path / "answers").mkdir()
     (proof,) = answers([folder], tmp_path / "answers")
     assert proof["outcome"] == "different"
+
+
+@pytest.mark.test
+@pytest.mark.parametrize(
+    ("workload", "differences"),
+    [
+        ("article-cnn", set()),
+        ("vgg-cnn", set()),
+        pytest.param("gru-imdb", set(), marks=pytest.mark.all),
+        # Both frameworks have their own momentum there; nothing trains, so it is no part of the workload.
+        pytest.param("resnet50-features", {"momentum of a norm", "running variance"}, marks=pytest.mark.all),
+    ],
+)
+def test_net_of_ours_is_equal_as_if_a_user_had_brought_it(workload, differences, tmp_path):
+    (tmp_path / "answers").mkdir()
+    (proof,) = answers([brought(workload, tmp_path)], tmp_path / "answers")
+    assert {one["kind"] for one in proof["differences"]} == differences
+    assert proof["outcome"] == ("equal_but" if differences else "equal")
+    assert all(check["passed"] for check in proof["checks"])
+
+
+@pytest.mark.test
+def test_gradient_that_is_wrong_in_float32_only_is_seen_though_its_size_is_right(tmp_path):
+    module = (
+        "class Turned(nn.Module):\n    def forward(self, x):\n"
+        "        if x.dtype == torch.float32 and x.requires_grad:\n            x.register_hook(torch.neg)\n"
+        "        return x.relu()\n\n\n"
+    )
+    text = GOOD["pytorch.py"].replace("nn.ReLU()", "Turned()").replace("def build", f"{module}def build")
+    (tmp_path / "answers").mkdir()
+    (proof,) = answers([written(tmp_path / "turned", {"pytorch.py": text})], tmp_path / "answers")
+    assert (proof["outcome"], proof["cause"]) == ("different", "in float32 only: evaluation gradient of PyTorch")
+
+
+@pytest.mark.all
+@pytest.mark.usefixtures("installed")
+def test_requirements_of_a_folder_are_installed_on_top_of_the_lock(workspace, tmp_path_factory):
+    (workspace.folder / ".venvs").unlink()
+    (workspace.folder / ".venvs").mkdir()
+    for one in (PROJECT / ".venvs").iterdir():
+        (workspace.folder / ".venvs" / one.name).symlink_to(one)
+    text = GOOD["keras.py"].replace("import keras\n", "import keras\nimport slugify\n")
+    files = {"keras.py": text, "requirements.txt": "python-slugify==8.0.4\n"}
+    folder = written(tmp_path_factory.mktemp("user") / "mine", files)
+    command = [sys.executable, "-P", "-m", "framebench.prove", folder]
+    result = workspace.run("env", f"PYTHONPATH={workspace.folder / 'workflow'}", *command)
+    assert (result.returncode, result.stdout.splitlines()[:1]) == (0, ["mine: equal"]), result.stderr
+    told = json.loads((workspace.folder / "results" / "mine" / "proof.json").read_text())["requirements"]
+    assert "python-slugify==8.0.4" in told["packages"] and not any(one.startswith("torch") for one in told["packages"])
+    assert (workspace.folder / ".venvs" / told["environment"]).is_dir()
+    assert "setting up" in result.stderr
+    # A version that the lock does not have is refused.
+    (folder / "requirements.txt").write_text("numpy==1.26.0\n")
+    result = workspace.run("env", f"PYTHONPATH={workspace.folder / 'workflow'}", *command)
+    assert result.returncode == 2 and f"{folder}/requirements.txt: not installed: " in result.stderr
+    assert "numpy" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.all
+@pytest.mark.usefixtures("every_environment")
+def test_keras_alone_is_proved_on_every_backend(tmp_path):
+    folder = written(tmp_path / "alone", {})
+    (folder / "pytorch.py").unlink()
+    result = prove(folder, tmp_path)
+    assert result.returncode == 0 and "on Keras's backends torch, tensorflow, jax" in result.stdout, result.stderr
+    text = GOOD["keras.py"].replace("'relu'", "'relu' if keras.backend.backend() == 'torch' else 'tanh'")
+    (folder / "keras.py").write_text(text)
+    result = prove(folder, tmp_path)
+    assert result.returncode == 1 and "evaluation logits of Keras on tensorflow differs" in result.stdout

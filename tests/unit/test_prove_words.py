@@ -26,6 +26,7 @@ EQUAL = {
     "versions": {"keras": "3.15.1"},
     "folder_digest": "0" * 12,
     "lock_digest": "1" * 12,
+    "requirements": None,
     "seed": 1,
     "seconds": 3.2,
 }
@@ -62,6 +63,11 @@ def test_page_shows_the_outcome_and_keeps_names_as_text(proof):
     assert "<script" not in made and "&lt;script&gt;" in made
     assert "http" not in made  # needs no network
     assert "features.0" in made
+
+
+def test_page_names_what_the_users_requirements_gave():
+    told = {"environment": "pytorch-cpu-1-with-2", "packages": ["einops==0.8.1", "<b>==1"]}
+    assert "einops==0.8.1, &lt;b&gt;==1" in page(EQUAL | {"requirements": told})
 
 
 def test_failed_check_stands_out():

@@ -82,8 +82,10 @@ def forget_unusable(prefix: Path) -> None:
         (prefix / MARKER).unlink(missing_ok=True)
 
 
-def install(lock: Path, prefix: Path, log: Path) -> None:
+def install(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> None:
     """Make a virtual environment at `prefix` with exactly the lock's packages, in place of what was there.
+
+    `on_top`: a user's requirements beside them, which change none of the lock's versions.
 
     Bytecode is compiled too: otherwise the first run of a framework would be timed while Python compiles its imports.
     InstallationError with the installer's own reason where it fails; its whole output is in `log`.
@@ -102,20 +104,23 @@ def install(lock: Path, prefix: Path, log: Path) -> None:
                 "--no-config",
                 "--python",
                 prefix / "bin" / "python",
-                "--no-deps",
+                *("--compile-bytecode", "--index-strategy", "unsafe-best-match"),
             ]
-            command += ["--compile-bytecode", "--index-strategy", "unsafe-best-match", "--requirements", "-"]
             text = "\n".join(pins(lock))
             # uv ends where one index cannot be reached, as a lock's own may not be from a closed network, whose
             # mirror or folder then has to have the packages.
             choices = [[], options(lock)] if options(lock) and settings.keys() & set(PLACES) else [options(lock)]
             for number, choice in enumerate(choices, start=1):
                 try:
-                    _run([*command, *choice], output, environment, text)
+                    _run([*command, "--no-deps", "--requirements", "-", *choice], output, environment, text)
                     break
                 except subprocess.CalledProcessError:
                     if number == len(choices):
                         raise
+            if on_top:
+                versions = prefix / "lock.txt"  # hashes would be asked of the user's requirements too
+                versions.write_text("\n".join(pin.partition(" --hash")[0] for pin in pins(lock)), encoding="utf-8")
+                _run([*command, "--requirements", on_top, "--constraints", versions, *choice], output, environment)
         except subprocess.CalledProcessError as error:
             output.seek(0)
             raise InstallationError(reason(output.read()) or str(error)) from error

@@ -1,6 +1,6 @@
 """Prove that keras.py and pytorch.py of a folder train the same function, or say where they part.
 
-Of keras.py alone, Keras's backends are compared.
+Keras's backends are compared where keras.py is alone.
 
 Ends with 0 where they are equal, also but for a difference of the closed list; with 1 where they are different, and
 with 2 where nothing could be proved.
@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from framebench import files, record
-from framebench.plan import environments
 from framebench.plan.refusals import ConfigError
-from framebench.prove import backends, problem, process, words
+from framebench.prove import backends, place, problem, process, words
 from framebench.prove.page import page
 
 TIME_LIMIT_S = 600.0  # for models that take minutes to build; a small net is proved in ten seconds
@@ -70,14 +69,15 @@ def proved(folder: Path, log: Path, threads: int, time_limit_s: float, *, on_bac
     if folder.name in TAKEN:
         raise ConfigError(f"{folder}: a model cannot be called {folder.name!r}, as a folder of the results is")
     if "keras" not in found:
-        raise ConfigError(f"{folder}: has no keras.py; a proof needs keras.py and pytorch.py, or keras.py alone")
+        has = "has pytorch.py alone" if found else "has neither keras.py nor pytorch.py"
+        raise ConfigError(f"{folder}: {has}; a proof needs keras.py and pytorch.py, or keras.py alone")
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
+    where = place.of("pytorch", folder, log.with_name("requirements.log"))
     told = request(folder, asked, threads)
     answer = dict(ALONE)
     if "pytorch" in found:
-        python = process.interpreter("pytorch")
-        answer |= process.answer(python, "pair", told, backend="torch", log=log, time_limit_s=time_limit_s)
+        answer |= process.answer(where.python, "pair", told, backend="torch", log=log, time_limit_s=time_limit_s)
         if refused := answer.get("refused"):
             raise ConfigError(f"{folder.name}/{refused}" + (f"\n{answer['traceback']}" if answer["traceback"] else ""))
     if "pytorch" not in found or (on_backends and answer["outcome"] != "different"):
@@ -86,7 +86,8 @@ def proved(folder: Path, log: Path, threads: int, time_limit_s: float, *, on_bac
         "model": folder.name,
         "files": sorted(one["file"] for one in found.values()),
         "folder_digest": problem.digest(folder),
-        "lock_digest": environments.digest(environments.lock_of("pytorch", environments.packages("auto"))),
+        "lock_digest": where.digest,
+        "requirements": where.requirements,
         "seed": SEED,
         **answer,
     }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from framebench.plan.refusals import ConfigError
-from framebench.prove import process
+from framebench.prove import place, process
 
 # Framework whose environment a backend is in; the first gives weights and bounds.
 FRAMEWORKS = {"torch": "keras-torch", "tensorflow": "keras-tensorflow", "jax": "keras-jax"}
@@ -27,7 +27,7 @@ def compared(request: Mapping[str, Any], log: Path, time_limit_s: float) -> dict
         found: dict[str, dict[str, np.ndarray]] = {}
         for backend, framework in FRAMEWORKS.items():
             try:
-                python = process.interpreter(framework)
+                python = place.of(framework, Path(request["folder"]), log).python
             except ConfigError as error:
                 told["left_out"].append(str(error))
                 continue

@@ -113,6 +113,9 @@ def circumstances(proof: Mapping[str, Any]) -> Iterator[Sequence[object]]:
     flops = proof["flops_per_sample"] or {}
     yield from ((f"FLOPs of a forward pass in {side}", f"{count:,}") for side, count in flops.items())
     yield from ((f"version of {name}", version) for name, version in proof["versions"].items())
+    if proof["requirements"]:
+        yield "requirements.txt gave", ", ".join(proof["requirements"]["packages"]) or "nothing new"
+        yield "environment", proof["requirements"]["environment"]
     yield from ((name.replace("_", " "), proof[name]) for name in ("folder_digest", "lock_digest", "seed"))
 
 

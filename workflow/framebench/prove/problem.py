@@ -53,7 +53,7 @@ class Input(Strict):
 
 @dataclass(frozen=True)
 class Target(Strict):
-    """What the output is compared with."""
+    """The right output of one sample."""
 
     classes: Classes = UNSET
     """Number of classes, of which one is right."""
@@ -108,7 +108,7 @@ class Problem(Strict):
     input: Input
     """One sample, such as {shape: [32, 32, 3], type: float32}."""
     target: Target
-    """What the output is compared with, such as {classes: 10}."""
+    """The right output of one sample, such as {classes: 10}."""
     loss: Literal["softmax_cross_entropy", "mean_squared_error", "binary_cross_entropy"]
     """The loss, of logits."""
     optimizer: Optimizer

@@ -9,21 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from framebench.plan import environments
 from framebench.plan.catalogue import ROOT
-from framebench.plan.refusals import ConfigError
 
 
 class ProcessError(Exception):
     """A process without an answer, in one line that says why."""
-
-
-def interpreter(framework: str) -> str:
-    """The Python of a framework's environment; ConfigError where it has not been made."""
-    found = environments.of(framework, environments.packages("auto"), {}, "")
-    if not (ROOT / found.ready).exists():
-        raise ConfigError(f"{found.prefix}: is not there; make it with `make environments`")
-    return str(ROOT / found.python)
 
 
 def answer(

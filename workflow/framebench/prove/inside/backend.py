@@ -15,10 +15,11 @@ import numpy as np
 from keras import layers
 
 from framebench.prove.inside import drawing, loading
-from framebench.prove.inside.deciding import decided
+from framebench.prove.inside.deciding import decided, loss
 from framebench.prove.inside.loading import UserError, at_home
 
 STEPS = (1, 3)  # after which the weights are compared
+ROLES = {"moving_variance": "variance", "scale": "gamma"}
 Arrays = dict[str, np.ndarray]
 
 
@@ -47,21 +48,11 @@ def observe(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def random(model: keras.Model, seed: int) -> list[np.ndarray]:
-    """Weights that keep activations near 1, statistics too."""
+    """Weights of every variable, statistics too."""
     generator = np.random.Generator(np.random.PCG64(seed))
-    found = []
-    for one in model.weights:
-        value, name = generator.standard_normal(one.shape), one.path.rpartition("/")[2]
-        if "variance" in name:
-            value = np.exp(0.3 * value)
-        elif name in ("gamma", "scale"):
-            value = 1 + 0.3 * value
-        elif "kernel" in name:
-            value = value * (1.5 / max(1, value.size // value.shape[-1])) ** 0.5
-        else:
-            value = 0.3 * value
-        found.append(value)
-    return found
+    names = [one.path.rpartition("/")[2] for one in model.weights]
+    roles = [ROLES.get(name, name) for name in names]
+    return [drawing.weight(role, one.shape, generator) for role, one in zip(roles, model.weights, strict=True)]
 
 
 def computed(
@@ -74,7 +65,7 @@ def computed(
     model.set_weights(weights)
     # Plain steps show gradients and statistics; how a backend's Adam is built is proved with the framework itself.
     optimizer = keras.optimizers.SGD(request["optimizer"]["learning_rate"])
-    model.compile(optimizer=optimizer, loss=_loss(request["loss"]), jit_compile=keras.backend.backend() == "jax")
+    model.compile(optimizer=optimizer, loss=loss(request["loss"]), jit_compile=keras.backend.backend() == "jax")
     inputs, targets = batches[0]
     found = {
         "evaluation logits": np.asarray(model.predict_on_batch(inputs)),
@@ -97,7 +88,7 @@ def displaced(
     request: dict[str, Any],
     exact: Arrays,
 ) -> Arrays:
-    """How far rounding moves every quantity, as bounds of relative differences; of the PyTorch backend.
+    """Bounds of relative differences, from how far rounding moves every quantity on the PyTorch backend.
 
     Rounding of float32, since Keras hands constants such as a learning rate or √2 to some backends in float32 only.
     """
@@ -115,14 +106,6 @@ def displaced(
         return max(MARGIN * off / size if size else 0.0, LEAST_UNITS * unit)
 
     return {name: np.asarray(bound(name)) for name in exact}
-
-
-def _loss(name: str) -> keras.losses.Loss:
-    return {
-        "softmax_cross_entropy": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        "mean_squared_error": keras.losses.MeanSquaredError(),
-        "binary_cross_entropy": keras.losses.BinaryCrossentropy(from_logits=True),
-    }[name]
 
 
 def main() -> None:

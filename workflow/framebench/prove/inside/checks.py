@@ -13,6 +13,7 @@ from framebench.prove.inside.draws import shared
 from framebench.prove.inside.keras_side import KerasSide
 from framebench.prove.inside.matching import Match, Pair, arrays, shared_roles
 from framebench.prove.inside.pytorch_side import PyTorchSide
+from framebench.prove.inside.side import Side, kept
 from framebench.prove.inside.training import (
     Arrays,
     Batch,
@@ -68,22 +69,19 @@ def made(
     in_float32: Callable[[], KerasSide],
 ) -> Made:
     """Every check of a matched pair; `in_float32` builds the Keras model again, after which `ours` is of no use."""
-    states = ours.state(), theirs.state()
     sides = [partial(_read, found.pairs, i) for i in range(2)]
-    exact = trajectory(KerasTraining(ours, problem), batches, sides[0])
-    seen = trajectory(PyTorchTraining(theirs, problem), batches, sides[1])
-    theirs.restore(states[1])
     rounding = Displaced(UNIT["float64"], growing=True, seed=0)
-    displaced = trajectory(PyTorchTraining(theirs, problem), batches, sides[1], rounding)
-    ours.restore(states[0])
-    theirs.restore(states[1])
+    with kept(ours, theirs):
+        exact = trajectory(KerasTraining(ours, problem), batches, sides[0])
+        seen = trajectory(PyTorchTraining(theirs, problem), batches, sides[1])
+    with kept(theirs):
+        displaced = trajectory(PyTorchTraining(theirs, problem), batches, sides[1], rounding)
     checks = [compared(name, seen[name], exact[name], displaced[name]) for name in ordered(exact)]
     logits_bound = next(one.bound for one in checks if one.quantity == "evaluation logits")
-    checks += controls(theirs, found, batches[0], exact["evaluation logits"], logits_bound)
-    theirs.restore(states[1])
-    checks += [*dropout_shares(ours, batches[0].inputs[0]), *dropout_shares(theirs, batches[0].inputs[1])]
-    ours.restore(states[0])
-    theirs.restore(states[1])
+    with kept(ours, theirs):
+        checks += controls(theirs, found, batches[0], exact["evaluation logits"], logits_bound)
+    with kept(ours, theirs):
+        checks += [*dropout_shares(ours, batches[0].inputs[0]), *dropout_shares(theirs, batches[0].inputs[1])]
     flops = {"keras": flops_of(ours, batches[0].inputs[0]), "pytorch": flops_of(theirs, batches[0].inputs[1])}
     checks += single_precision(ours, theirs, problem, batches[0], in_float32)
     return Made(checks, flops)
@@ -175,7 +173,7 @@ def controls(side: PyTorchSide, found: Match, batch: Batch, exact: torch.Tensor,
         yield Check(quantity, names, "float64", seen, bound, seen > bound, "must differ")
 
 
-def dropout_shares(side: KerasSide | PyTorchSide, inputs: torch.Tensor) -> Iterator[Check]:
+def dropout_shares(side: Side, inputs: torch.Tensor) -> Iterator[Check]:
     """The share that each dropout drops when it draws for itself."""
     with shared(side.rates, own=True) as draws, torch.no_grad():
         side.run(inputs, True)
@@ -187,7 +185,7 @@ def dropout_shares(side: KerasSide | PyTorchSide, inputs: torch.Tensor) -> Itera
         yield Check("share dropped", f"dropout {i} in {framework}", "", difference, bound, difference <= bound, where)
 
 
-def flops_of(side: KerasSide | PyTorchSide, inputs: torch.Tensor) -> int:
+def flops_of(side: Side, inputs: torch.Tensor) -> int:
     """FLOPs of a forward pass for one sample, by PyTorch's counter, under which both models compute."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         side.run(inputs)
@@ -201,23 +199,21 @@ def single_precision(
     batch: Batch,
     in_float32: Callable[[], KerasSide],
 ) -> Iterator[Check]:
-    """Float32 of each side against float64: off by no more than the noise of float32."""
-    exact = evaluated(PyTorchTraining(theirs, problem), batch)
+    """Float32 of each side against its own float64, in which its weights have the same order."""
+    exact = evaluated(KerasTraining(ours, problem), batch), evaluated(PyTorchTraining(theirs, problem), batch)
     with Displaced(UNIT["float32"], growing=False, seed=0):
         noisy = evaluated(PyTorchTraining(theirs, problem), batch)
     weights = ours.state()
     low = theirs.in_precision("float32"), in_float32()
     low[1].restore(weights)
     single = batch.typed(torch.float32)
-    for training in (KerasTraining(low[1], problem), PyTorchTraining(low[0], problem)):
-        framework = "Keras" if isinstance(training, KerasTraining) else "PyTorch"
+    trainings = KerasTraining(low[1], problem), PyTorchTraining(low[0], problem)
+    for i, framework in enumerate(("Keras", "PyTorch")):
+        training, double = trainings[i], exact[i]
         for quantity, array in evaluated(training, single).items():
-            bound = MARGIN * max(distance(noisy[quantity], exact[quantity]), LEAST_UNITS * UNIT["float32"])
-            if quantity == "evaluation gradient":
-                # The other framework has its weights in another order: only the size is compared, by the bound of all.
-                difference = abs(float(array.norm()) / float(exact[quantity].norm()) - 1)
-            else:
-                difference = distance(alike(array, exact[quantity]), exact[quantity])
+            noise = distance(noisy[quantity], exact[1][quantity])
+            bound = MARGIN * max(noise, LEAST_UNITS * UNIT["float32"])
+            difference = distance(array, double[quantity])
             yield Check(quantity, framework, "float32", _finite(difference), bound, difference <= bound)
 
 

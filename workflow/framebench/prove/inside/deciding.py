@@ -1,4 +1,4 @@
-"""Keras in the precision of a proof, whatever its backend, and whatever a user's file asks for."""
+"""Keras in the precision of a proof and with its loss, whatever its backend, and whatever a user's file asks for."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,3 +33,12 @@ def decided(precision: str, overruled: list[str]) -> Iterator[None]:
     finally:
         for holder, name, original in saved:
             setattr(holder, name, original)
+
+
+def loss(name: str) -> keras.losses.Loss:
+    """Keras's loss of this name in problem.yaml."""
+    return {
+        "softmax_cross_entropy": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "mean_squared_error": keras.losses.MeanSquaredError(),
+        "binary_cross_entropy": keras.losses.BinaryCrossentropy(from_logits=True),
+    }[name]

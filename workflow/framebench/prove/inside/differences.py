@@ -61,9 +61,8 @@ def _near(one: float, other: float | None) -> bool:
 
 def give_norms(pairs: Iterable[Pair], side: PyTorchSide) -> None:
     """Set PyTorch's norms to what the paired ones of Keras have, and make them keep the biased variance."""
-    modules = {path: module for module, path in side.paths.items()}
     for pair in pairs:
-        module = modules[pair.pytorch.layer]
+        module = side.at(pair.pytorch.layer)
         if {pair.keras.kind, pair.pytorch.kind} == {"norm"}:
             module.eps = pair.keras.config["epsilon"]
             if isinstance(module, BATCH_NORMS) and "momentum" in pair.keras.config:
@@ -72,11 +71,10 @@ def give_norms(pairs: Iterable[Pair], side: PyTorchSide) -> None:
 
 def running_variances(pairs: Iterable[Pair], side: PyTorchSide) -> Iterator[Difference]:
     """Batch norms keep another variance in each framework; PyTorch's is given that of Keras."""
-    modules = {path: module for module, path in side.paths.items()}
-    norms = [pair for pair in pairs if isinstance(modules[pair.pytorch.layer], BATCH_NORMS)]
+    norms = [pair for pair in pairs if isinstance(side.at(pair.pytorch.layer), BATCH_NORMS)]
     norms = [pair for pair in norms if pair.keras.kind == "norm" and "variance" in pair.pytorch.slots]
     for pair in norms:
-        _biased(modules[pair.pytorch.layer])
+        _biased(side.at(pair.pytorch.layer))
     if norms:
         count = f"{len(norms)} batch norms" if len(norms) > 1 else "1 batch norm"
         yield Difference(
@@ -200,7 +198,7 @@ def epsilon_of_adam(asked: Any) -> Iterator[Difference]:
 
 @dataclass(frozen=True)
 class Initial:
-    """How the initial values of an array are distributed, and whether its layer has them by default."""
+    """Distribution of the initial values of an array; `own` where its layer has others by default."""
 
     mean: float
     deviation: float
@@ -222,15 +220,13 @@ class Initial:
 def initial_weights(pairs: Iterable[Pair], ours: KerasSide, theirs: PyTorchSide) -> Iterator[Difference]:
     """Initial weights of a user's own that the other side does not have; called while both are as they were built.
 
-    What both frameworks draw by default differs too, and is no choice of the user.
+    The defaults of the frameworks differ too, and are no choice of the user.
     """
-    layers_of = {path: one for one, path in ours.paths.items()}
-    modules = {path: one for one, path in theirs.paths.items()}
     for pair in pairs:
         for role in shared_roles(pair):
             here, there = arrays(pair, role)
-            one = _initial(here, _keras_own(layers_of[pair.keras.layer], role))
-            own = _torch_own(modules[pair.pytorch.layer], pair, role, theirs.dtype)
+            one = _initial(here, _keras_own(ours.at(pair.keras.layer), role))
+            own = _torch_own(theirs.at(pair.pytorch.layer), pair, role, theirs.dtype)
             other = _initial(there, own)
             if (one.own or other.own) and not one.like(other):
                 note = f"of the {role}, as built; both models are given the same"

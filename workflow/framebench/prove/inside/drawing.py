@@ -1,4 +1,4 @@
-"""Batches of a proof, the same in every process: NumPy draws them from the seed."""
+"""Batches and weights of a proof, the same in every process: NumPy draws them from the seed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -30,3 +30,15 @@ def batches(request: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         else:
             y = normal(shape)
         yield (x if asked["type"] == "float32" else x.astype(asked["type"])), y
+
+
+def weight(role: str, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+    """Random values that keep activations near 1 through many layers, and hide nothing by being near 0."""
+    value = generator.standard_normal(shape)
+    if role == "variance":
+        return np.exp(0.3 * value)
+    if role == "gamma":
+        return 1 + 0.3 * value
+    if "kernel" in role:
+        return value * (1.5 / max(1, value.size // shape[-1])) ** 0.5
+    return 0.3 * value

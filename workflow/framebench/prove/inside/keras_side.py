@@ -1,7 +1,7 @@
 """A Keras model on the PyTorch backend: its layers' weights as units, its settings, and its trace."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import wraps
 from math import prod
 from operator import itemgetter
@@ -15,10 +15,11 @@ from torch.overrides import TorchFunctionMode
 
 from framebench.prove.inside import loading
 from framebench.prove.inside.deciding import decided
-from framebench.prove.inside.draws import Cast, shared
+from framebench.prove.inside.draws import Cast
 from framebench.prove.inside.loading import UserError
-from framebench.prove.inside.trace import Trace, Tracer
-from framebench.prove.inside.units import Slot, Unit, part, same, shaped
+from framebench.prove.inside.side import Side
+from framebench.prove.inside.trace import Tracer
+from framebench.prove.inside.units import Slot, Unit, View, part, same, shaped
 
 CELLS = {layers.LSTMCell: "ifco", layers.GRUCell: "zrh", layers.SimpleRNNCell: "h"}
 NORMS = (layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization, layers.RMSNormalization)
@@ -44,12 +45,12 @@ class Contiguous(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-class KerasSide:
+class KerasSide(Side):
     """The model of `keras.py`, in one precision; UserError where it is none that can be proved."""
 
     def __init__(self, path: Path, function: str, precision: str, inputs: torch.Tensor) -> None:
         self.file = path.name
-        self.rates: dict[int, float] = {}  # of dropouts, by place, instead of their own
+        self.rates = {}
         self.dtype = getattr(torch, precision)
         keras.utils.clear_session()
         self.overruled: list[str] = []
@@ -59,7 +60,7 @@ class KerasSide:
                 kind = type(self.model).__name__
                 raise UserError(f"{self.file}: {function}() returned {kind}; it must return a keras.Model")
             try:
-                self.output = self.run(inputs)
+                self.run(inputs)
             except Exception as error:  # whatever a user's layers raise
                 raise _unfit(self.file, self.model, inputs, error) from None
         if not self.model.weights:
@@ -67,47 +68,36 @@ class KerasSide:
         self.paths = dict(_paths(self.model))
         self._convert(precision)
         self.units = list(_units(self.paths))
-        self.parameters = [one.value for one in self.model.trainable_variables]
 
     def run(self, inputs: torch.Tensor, training: bool = False) -> torch.Tensor:
         with Contiguous(), Cast(self.dtype):
             return self.model(inputs, training=training)
 
-    def trace(self, inputs: torch.Tensor, training: bool = False) -> Trace:
-        tracer = Tracer([one.value for one in self.model.variables], [inputs])
-        state = self.state()  # a pass in training mode moves statistics
-        with ExitStack() as stack:
-            for one, path in self.paths.items():
-                stack.enter_context(_watched(one, path, tracer))
-            stack.enter_context(torch.no_grad())
-            stack.enter_context(tracer)
-            if training:
-                tracer.trace.dropouts = stack.enter_context(shared(self.rates, lambda: tracer.owners[-1])).calls
-            output = self.run(inputs, training)
-        self.restore(state)
-        tracer.trace.output = tracer.place(output)
-        return tracer.trace
+    @property
+    def parameters(self) -> list[torch.Tensor]:
+        return [one.value for one in self.model.trainable_variables]
+
+    @property
+    def known(self) -> list[torch.Tensor]:
+        return [one.value for one in self.model.variables]
+
+    @property
+    def stored(self) -> list[torch.Tensor]:
+        return [one.value for one in self.model.weights]
+
+    def watched(self, layer: Any, path: str, tracer: Tracer) -> AbstractContextManager[None]:
+        return _watched(layer, path, tracer)
 
     def layers(self, *kinds: type) -> Iterator[tuple[str, Any]]:
         yield from ((path, one) for one, path in self.paths.items() if isinstance(one, kinds))
 
     def name(self, path: str) -> str:
         """The name by which a user knows the layer at a path: of a layer of Keras itself, not that of a part within."""
-        layers_of = {path: one for one, path in self.paths.items()}
         names = path.split("/") if path else []
         for i, name in enumerate(names, 1):
-            one = layers_of.get("/".join(names[:i]))
-            if type(one).__module__.startswith("keras.src.layers"):
+            if type(self.at("/".join(names[:i]))).__module__.startswith("keras.src.layers"):
                 return name
         return names[-1] if names else self.model.name
-
-    def state(self) -> list[torch.Tensor]:
-        return [one.value.detach().clone() for one in self.model.weights]
-
-    def restore(self, state: list[torch.Tensor]) -> None:
-        with torch.no_grad():
-            for one, value in zip(self.model.weights, state, strict=True):
-                one.value.copy_(value)
 
     def _convert(self, precision: str) -> None:
         """Give layers with a type of their own, as the last one under mixed precision has, that of the proof."""
@@ -201,17 +191,12 @@ def _plain(path: str, one: layers.Layer) -> Iterator[Unit]:
     match one:
         case layers.SeparableConv1D() | layers.SeparableConv2D():
             yield Unit(path, "kernel", {"kernel": Slot(own.pop("depthwise_kernel"), _depthwise)}, _conv(one), False)
-            rest = {"kernel": Slot(own["pointwise_kernel"], same)}
-            rest |= {"bias": Slot(own["bias"], same)} if "bias" in own else {}
-            yield Unit(path, "kernel", rest, {}, False)
+            yield Unit(path, "kernel", _with_bias(Slot(own["pointwise_kernel"], same), own), {}, False)
         case layers.DepthwiseConv1D() | layers.DepthwiseConv2D():
-            slots = {"kernel": Slot(own["kernel"], _depthwise)}
-            slots |= {"bias": Slot(own["bias"], same)} if "bias" in own else {}
-            yield Unit(path, "kernel", slots, _conv(one))
+            yield Unit(path, "kernel", _with_bias(Slot(own["kernel"], _depthwise), own), _conv(one))
         case layers.Conv1DTranspose() | layers.Conv2DTranspose() | layers.Conv3DTranspose():
-            slots = {"kernel": Slot(own["kernel"], lambda kernel: kernel.transpose(-1, -2))}
-            slots |= {"bias": Slot(own["bias"], same)} if "bias" in own else {}
-            yield Unit(path, "kernel", slots, _conv(one))
+            kernel = Slot(own["kernel"], lambda kernel: kernel.transpose(-1, -2))
+            yield Unit(path, "kernel", _with_bias(kernel, own), _conv(one))
         case layers.EinsumDense():
             terms, kernel_axes = one.equation.split("->")[0].split(",")
             shape = own["kernel"].shape
@@ -220,13 +205,11 @@ def _plain(path: str, one: layers.Layer) -> Iterator[Unit]:
             if not ordered:
                 yield from (Unit(path, "bare", {name: Slot(value, same)}) for name, value in own.items())
                 return
-            slots = {"kernel": Slot(own["kernel"], shaped(inner, -1))}
-            slots |= {"bias": Slot(own["bias"], shaped(-1))} if "bias" in own else {}
-            yield Unit(path, "kernel", slots)
+            yield Unit(path, "kernel", _with_bias(Slot(own["kernel"], shaped(inner, -1)), own, shaped(-1)))
         case layers.Dense():
-            yield Unit(path, "kernel", {name: Slot(value, same) for name, value in _first(own, "kernel")})
+            yield Unit(path, "kernel", _with_bias(Slot(own["kernel"], same), own))
         case _ if hasattr(one, "kernel_size") and "kernel" in own:
-            yield Unit(path, "kernel", {name: Slot(value, same) for name, value in _first(own, "kernel")}, _conv(one))
+            yield Unit(path, "kernel", _with_bias(Slot(own["kernel"], same), own), _conv(one))
         case _ if isinstance(one, NORMS):
             config = {"epsilon": one.epsilon}
             if isinstance(one, layers.BatchNormalization):
@@ -237,8 +220,8 @@ def _plain(path: str, one: layers.Layer) -> Iterator[Unit]:
             yield from (Unit(path, "bare", {name: Slot(value, same)}, {}, len(own) == 1) for name, value in own.items())
 
 
-def _first(own: dict[str, torch.Tensor], name: str) -> list[tuple[str, torch.Tensor]]:
-    return sorted(own.items(), key=lambda one: one[0] != name)
+def _with_bias(kernel: Slot, own: dict[str, torch.Tensor], view: View = same) -> dict[str, Slot]:
+    return {"kernel": kernel} | ({"bias": Slot(own["bias"], view)} if "bias" in own else {})
 
 
 def _depthwise(kernel: torch.Tensor) -> torch.Tensor:

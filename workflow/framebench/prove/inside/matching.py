@@ -50,9 +50,6 @@ class Match:
     training: bool = False  # the traces are of training passes
     bad: int | None = None  # place of the first tensor that only Keras computes
 
-    def of(self, layer: str, framework: str) -> list[Pair]:
-        return [pair for pair in self.pairs if getattr(pair, framework).layer == layer]
-
 
 def match(
     keras: KerasSide,

@@ -24,9 +24,9 @@ from framebench.prove.inside.loading import UserError, at_home
 from framebench.prove.inside.locate import Place, lacking, locate
 from framebench.prove.inside.matching import Match, Pair, first_bad
 from framebench.prove.inside.pytorch_side import PyTorchSide
+from framebench.prove.inside.side import Side, kept
 from framebench.prove.inside.trace import SAME, VIEWS
 from framebench.prove.inside.training import Batch, Displaced, Problem, distance
-from framebench.prove.inside.units import Slot
 
 CONSTRAINTS = ("kernel_constraint", "embeddings_constraint", "bias_constraint", "recurrent_constraint")
 WIDER = 4.0  # times the weights of the proof: activations of 1 then pass 3 and 6, where some activations change
@@ -79,12 +79,10 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
         return answer | different(Place(last.keras.layer, last.pytorch.layer, cause), listed, ours, theirs)
     if place := parted(found) or frozen(found, ours, theirs) or wide(ours, theirs, found, inputs):
         return answer | different(place, listed, ours, theirs)
-    chosen = ours.state(), theirs.state()
-    ours.restore(built[0])
-    theirs.restore(built[1])
-    listed += differences.initial_weights(found.pairs, ours, theirs)
-    ours.restore(chosen[0])
-    theirs.restore(chosen[1])
+    with kept(ours, theirs):
+        ours.restore(built[0])
+        theirs.restore(built[1])
+        listed += differences.initial_weights(found.pairs, ours, theirs)
     listed += [*differences.running_variances(found.pairs, theirs), *differences.second_biases(found.pairs)]
     listed += differences.regularizers(ours, found.pairs)
     listed += differences.dropouts(ours, theirs, inputs)
@@ -150,7 +148,13 @@ def frozen(found: Match, ours: KerasSide, theirs: PyTorchSide) -> Place | None:
 
 def wide(ours: KerasSide, theirs: PyTorchSide, found: Match, inputs: tuple[torch.Tensor, torch.Tensor]) -> Place | None:
     """A place where the models part at larger activations only, as a ReLU and one that is cut at 6 do."""
-    states = ours.state(), theirs.state()
+    with kept(ours, theirs):
+        return _wide(ours, theirs, found, inputs)
+
+
+def _wide(
+    ours: KerasSide, theirs: PyTorchSide, found: Match, inputs: tuple[torch.Tensor, torch.Tensor]
+) -> Place | None:
     with torch.no_grad():
         for pair in found.pairs:
             for role, slot in pair.keras.slots.items():
@@ -161,15 +165,11 @@ def wide(ours: KerasSide, theirs: PyTorchSide, found: Match, inputs: tuple[torch
         noisy = theirs.run(inputs[1])
     with torch.no_grad():
         exact = theirs.run(inputs[1])
-    place = None
-    # Where rounding alone moves the output this far, nothing can be told.
-    if distance(noisy, exact) < SAME:
-        traces = ours.trace(inputs[0]), theirs.trace(inputs[1])
-        bad = first_bad(*traces)
-        place = None if bad is None else locate(replace(found, keras=traces[0], pytorch=traces[1], bad=bad))
-    ours.restore(states[0])
-    theirs.restore(states[1])
-    return place
+    if distance(noisy, exact) >= SAME:  # rounding alone moves the output this far: nothing can be told
+        return None
+    traces = ours.trace(inputs[0]), theirs.trace(inputs[1])
+    bad = first_bad(*traces)
+    return None if bad is None else locate(replace(found, keras=traces[0], pytorch=traces[1], bad=bad))
 
 
 def parted(found: Match) -> Place | None:
@@ -199,6 +199,8 @@ def where(
 ) -> Place:
     """The place of a difference that evaluation does not show, by the first check that fails."""
     first = failed[0].quantity
+    if failed[0].precision == "float32":
+        return Place(None, None, f"in float32 only: {first} of {failed[0].layer}")
     if first == "training logits" and place:
         return place
     names = [one.layer for one in failed if one.quantity == first]
@@ -207,7 +209,7 @@ def where(
         return Place(None, None, f"in training only: {first}")
     # Gradients come from the loss: the last layer that differs is the first on their way.
     last = pairs[-1]
-    layer = next(one for one, path in ours.paths.items() if path == last.keras.layer)
+    layer = ours.at(last.keras.layer)
     constraint = next((name for name in CONSTRAINTS if getattr(layer, name, None) is not None), None)
     cause = f"{constraint} of Keras" if constraint else f"{first} differs"
     if first == "gradient":
@@ -230,7 +232,7 @@ def rest(units: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 def settled(side: KerasSide, request: dict[str, Any]) -> list[str]:
-    """What the two files do not decide, in sentences."""
+    """Sentences on everything that the two files do not decide."""
     told = ["Initial weights: each framework draws its own by default; both models are given the same."]
     if isinstance(epsilon := request["optimizer"].get("epsilon"), float):
         told.append(
@@ -258,33 +260,17 @@ def channels_first(tensor: torch.Tensor) -> torch.Tensor:
 
 def randomise(ours: KerasSide, theirs: PyTorchSide, seed: int) -> None:
     """Draw every weight of both, statistics too: zeros and ones as built would hide a missing bias or epsilon."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = np.random.Generator(np.random.PCG64(seed))
     with torch.no_grad():
         for unit in [*ours.units, *theirs.units]:
             for role, slot in unit.slots.items():
-                slot.value.copy_(_random(role, slot, generator) if _free(role, slot) else slot.value)
+                # A second bias that a user froze stays as it is.
+                if slot.tensor.requires_grad or not role.startswith("recurrent bias"):
+                    slot.value.copy_(torch.from_numpy(drawing.weight(role, slot.shape, generator)))
 
 
-def _free(role: str, slot: Slot) -> bool:
-    """A second bias that a user froze stays as it is."""
-    return slot.tensor.requires_grad or not role.startswith("recurrent bias")
-
-
-def _random(role: str, slot: Slot, generator: torch.Generator) -> torch.Tensor:
-    """Sizes that keep activations near 1 through many layers, and nothing near 0 that should be seen."""
-    value = torch.randn(slot.shape, generator=generator, dtype=torch.float64)
-    if role == "variance":
-        return (0.3 * value).exp()
-    if role == "gamma":
-        return 1 + 0.3 * value
-    if "kernel" in role:
-        inside = max(1, value.numel() // value.shape[-1])
-        return value * (1.5 / inside) ** 0.5
-    return 0.3 * value
-
-
-def check_output(side: KerasSide | PyTorchSide, inputs: torch.Tensor, request: dict[str, Any]) -> str | None:
-    """What makes an output probabilities instead of logits, if anything.
+def check_output(side: Side, inputs: torch.Tensor, request: dict[str, Any]) -> str | None:
+    """The function that makes an output probabilities instead of logits, if one does.
 
     UserError for an output that cannot be trained on: of another shape, not finite, or random.
     """
@@ -328,7 +314,7 @@ def check_output(side: KerasSide | PyTorchSide, inputs: torch.Tensor, request: d
     return "sigmoid" if inside and last == "sigmoid" else None
 
 
-def output_operation(side: KerasSide | PyTorchSide, inputs: torch.Tensor) -> str:
+def output_operation(side: Side, inputs: torch.Tensor) -> str:
     """The last operation of a model that is no view."""
     trace = side.trace(inputs)
     place = trace.output

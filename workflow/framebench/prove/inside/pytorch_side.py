@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from framebench.prove.inside import loading
-from framebench.prove.inside.draws import Cast, shared
+from framebench.prove.inside.draws import Cast
 from framebench.prove.inside.loading import UserError
-from framebench.prove.inside.trace import Trace, Tracer
+from framebench.prove.inside.side import Side
+from framebench.prove.inside.trace import Tracer
 from framebench.prove.inside.units import Slot, Unit, part, same, transposed
 
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -38,12 +39,12 @@ class Gelus(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-class PyTorchSide:
+class PyTorchSide(Side):
     """The module of `pytorch.py`, in one precision; UserError where it is none that can be proved."""
 
     def __init__(self, path: Path, function: str, precision: str, inputs: torch.Tensor) -> None:
         self.file = path.name
-        self.rates: dict[int, float] = {}  # of dropouts, by place, instead of their own
+        self.rates = {}
         self.gelus: list[str] = []  # the approximation that each GELU is given, in order of execution
         self.dtype = getattr(torch, precision)
         default = torch.get_default_dtype()
@@ -61,7 +62,7 @@ class PyTorchSide:
         self._take(module.to(self.dtype))
         try:
             with torch.no_grad():
-                self.output = self.run(inputs)
+                self.run(inputs)
         except Exception as error:  # whatever a user's module raises
             first = str(error).strip().splitlines()[0] if str(error).strip() else ""
             raise UserError(
@@ -88,36 +89,20 @@ class PyTorchSide:
         finally:
             torch.set_default_dtype(default)
 
-    def trace(self, inputs: torch.Tensor, training: bool = False) -> Trace:
-        state = [*self.module.parameters(), *self.module.buffers()]
-        tracer = Tracer(state, [inputs])
-        state = self.state()  # a pass in training mode moves statistics
-        with ExitStack() as stack:
-            for one, path in self.paths.items():
-                stack.enter_context(_watched(one, path, tracer))
-            stack.enter_context(torch.no_grad())
-            stack.enter_context(tracer)
-            if training:
-                tracer.trace.dropouts = stack.enter_context(shared(self.rates, lambda: tracer.owners[-1])).calls
-            output = self.run(inputs, training)
-        self.restore(state)
-        tracer.trace.output = tracer.place(output)
-        return tracer.trace
+    @property
+    def known(self) -> list[torch.Tensor]:
+        return [*self.module.parameters(), *self.module.buffers()]
 
-    def layers(self, *kinds: type) -> Iterator[tuple[str, Any]]:
-        yield from ((path, one) for one, path in self.paths.items() if isinstance(one, kinds))
+    @property
+    def stored(self) -> list[torch.Tensor]:
+        return list(self.module.state_dict().values())
+
+    def watched(self, layer: Any, path: str, tracer: Tracer) -> AbstractContextManager[None]:
+        return _watched(layer, path, tracer)
 
     def name(self, path: str) -> str:
         """The name of the module at a path, as named_modules() has it."""
         return path.replace("/", ".")
-
-    def state(self) -> list[torch.Tensor]:
-        return [one.detach().clone() for one in self.module.state_dict().values()]
-
-    def restore(self, state: list[torch.Tensor]) -> None:
-        with torch.no_grad():
-            for one, value in zip(self.module.state_dict().values(), state, strict=True):
-                one.copy_(value)
 
     def in_precision(self, precision: str) -> "PyTorchSide":
         """A copy with the same weights in another precision."""

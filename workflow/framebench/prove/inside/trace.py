@@ -37,7 +37,6 @@ class Node:
     moments: tuple[float, ...]  # sum, sum of magnitudes, of squares, of cubes
     shape: tuple[int, ...]
     constants: tuple[Any, ...]  # arguments that are no tensors
-    dims: tuple[tuple[int, ...], ...]  # shapes of the arguments that are
 
 
 @dataclass
@@ -69,9 +68,6 @@ class Trace:
     def first_use(self, weights: frozenset[int]) -> int:
         """Place of the first operation that takes any of these weights; past the end where none does."""
         return next((i for i, node in enumerate(self.nodes) if node.uses & weights), len(self.nodes))
-
-    def first_within(self, owner: str) -> int:
-        return next((i for i, node in enumerate(self.nodes) if within(node.owner, owner)), len(self.nodes))
 
     def behind_output(self) -> set[int]:
         """The live nodes that the output depends on."""
@@ -129,7 +125,7 @@ class Tracer(TorchDispatchMode):
         self._place: dict[int, int] = {}
         self._weights = {id(weight) for weight in weights}
         for tensor in inputs:
-            self._add(tensor, "input", (), True, frozenset(), frozenset(), (), ())
+            self._add(tensor, "input", (), True, frozenset(), frozenset(), ())
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -143,10 +139,9 @@ class Tracer(TorchDispatchMode):
         name = func.overloadpacket.__name__
         # A product or sum of weights with a constant is another layout of them as far as matching goes.
         made_of = frozenset() if live else taken
-        dims = tuple(tuple(one.shape) for one in tensors)
         for one in _flat([result]):
             if isinstance(one, torch.Tensor):
-                self._add(one, name, parents, live, made_of, taken if live else frozenset(), constants, dims)
+                self._add(one, name, parents, live, made_of, taken if live else frozenset(), constants)
         return result
 
     def place(self, tensor: torch.Tensor) -> int:
@@ -161,12 +156,12 @@ class Tracer(TorchDispatchMode):
             self.owners.pop()
 
     def _add(self, tensor: torch.Tensor, name: str, parents: tuple, live: bool, *rest: Any) -> None:
-        made_of, uses, constants, dims = rest
+        made_of, uses, constants = rest
         numbers = moments(tensor) if live and tensor.numel() and not tensor.is_complex() else (0.0,) * 4
         self._kept.append(tensor)
         self._place[id(tensor)] = len(self.trace.nodes)
         owner = self.owners[-1]
-        node = Node(name, owner, parents, live, made_of, uses, numbers, tuple(tensor.shape), constants, dims)
+        node = Node(name, owner, parents, live, made_of, uses, numbers, tuple(tensor.shape), constants)
         self.trace.nodes.append(node)
 
 

@@ -1,8 +1,10 @@
-"""What both models compute and how they learn: loss, gradients, steps, and how far rounding alone can move each."""
+"""Loss, gradients and steps of both models, and how far rounding alone can move each."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from math import isfinite
+from random import Random
 from typing import Any
 
 import keras
@@ -10,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from framebench.prove.inside.deciding import loss
 from framebench.prove.inside.drawing import STEPS
 from framebench.prove.inside.draws import shared
 from framebench.prove.inside.keras_side import KerasSide
@@ -18,6 +21,7 @@ from framebench.prove.inside.pytorch_side import PyTorchSide
 Arrays = dict[str, torch.Tensor]
 # A few roundings: of a quotient, a root, an exponential and the additions around them.
 ELEMENTARY = 8
+DRAWN = 2**20  # numbers at least of which a displacement is taken
 # Operations that round nothing, and those whose backward pass asks which element was the largest.
 EXACT = (
     *("copy_", "zero_", "fill_", "clone", "detach", "empty_like", "zeros_like", "ones_like", "zeros", "new_zeros"),
@@ -39,7 +43,8 @@ class Displaced(TorchDispatchMode):
     def __init__(self, unit: float, growing: bool, seed: int) -> None:
         super().__init__()
         self.unit, self.growing = unit, growing
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator, self.places = torch.Generator().manual_seed(seed), Random(seed)
+        self.drawn = torch.empty(0, dtype=torch.float64)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -55,19 +60,29 @@ class Displaced(TorchDispatchMode):
         return result
 
     def _displace(self, one: torch.Tensor, name: str, args: Sequence[Any], n: int) -> None:
-        noise = torch.rand(one.shape, generator=self.generator, dtype=one.dtype) * 2 - 1
-        if n > 1:
-            finite = torch.where(one.isfinite(), one.detach(), 0.0)
-            size = finite.square().mean().sqrt() * (n**1.5 if self.growing else ELEMENTARY)
-        else:
-            size = one.detach().abs() * ELEMENTARY
+        noise = self._noise(one)
+        with torch.no_grad():
+            if n > 1:
+                size = float(torch.linalg.vector_norm(one)) / one.numel() ** 0.5
+                if not isfinite(size):  # a mask of −∞ stays one
+                    size = float(torch.where(one.isfinite(), one, 0.0).square().mean().sqrt())
+                one.add_(noise, alpha=size * (n**1.5 if self.growing else ELEMENTARY) * self.unit)
+                return
+            sizes = one.abs().mul_(ELEMENTARY)
             if name in ("add", "sub", "add_", "sub_", "rsub"):
                 for other in args[:2]:
                     if isinstance(other, torch.Tensor) and other.shape == one.shape:
-                        size = torch.maximum(size, other.detach().abs())
-        with torch.no_grad():
-            # A mask of −∞ stays one.
-            one.add_(torch.nan_to_num(noise * size * self.unit, posinf=0.0, neginf=0.0))
+                        sizes = torch.maximum(sizes, other.abs())
+            one.addcmul_(noise, torch.nan_to_num_(sizes, posinf=0.0), value=self.unit)
+
+    def _noise(self, one: torch.Tensor) -> torch.Tensor:
+        """Numbers from −1 to 1: a stretch, at random, of numbers drawn once, since drawing takes half of the time."""
+        count = one.numel()
+        if missing := max(count, DRAWN) - len(self.drawn[: max(count, DRAWN)]):
+            more = torch.rand(missing, generator=self.generator, dtype=torch.float64) * 2 - 1
+            self.drawn = torch.cat([self.drawn, more])
+        first = self.places.randrange(len(self.drawn) - count + 1)
+        return self.drawn[first : first + count].view(one.shape).to(one.dtype)
 
 
 def terms(name: str, tensors: Sequence[torch.Tensor], result: Any) -> int:
@@ -122,11 +137,7 @@ class KerasTraining:
 
     def __init__(self, side: KerasSide, problem: Problem) -> None:
         self.side = side
-        self.loss_of = {
-            "softmax_cross_entropy": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            "mean_squared_error": keras.losses.MeanSquaredError(),
-            "binary_cross_entropy": keras.losses.BinaryCrossentropy(from_logits=True),
-        }[problem.loss]
+        self.loss_of = loss(problem.loss)
         self.problem = problem
         self.optimizer = _keras_optimizer(problem.optimizer)
         self.step = 0

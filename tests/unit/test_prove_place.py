@@ -1,0 +1,90 @@
+"""A user's requirements make an environment of their own, and a folder that lacks a file is refused in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from framebench.plan import environments, installation
+from framebench.plan.refusals import ConfigError
+from framebench.prove import __main__ as command
+from framebench.prove import place
+
+pytestmark = pytest.mark.check
+
+PROBLEM = (
+    "input: {shape: [10]}\ntarget: {shape: [1]}\nloss: mean_squared_error\n"
+    "optimizer: {name: sgd, learning_rate: 0.1}\nbatch_size: 8\n"
+)
+CPU = Path("envs/pytorch-cpu.txt")
+
+
+def fails(*_: object, **__: object) -> None:
+    raise installation.InstallationError("no version of einops==99")
+
+
+def with_requirements(folder: Path, text: str) -> Path:
+    (folder / "requirements.txt").write_text(text)
+    return folder
+
+
+def test_name_of_the_environment_has_the_digests_of_lock_and_requirements(tmp_path):
+    one = place.prefix(CPU, with_requirements(tmp_path, "einops\n") / "requirements.txt")
+    assert one.startswith(f"{environments.prefix(CPU)}-with-")
+    assert one != place.prefix(CPU, with_requirements(tmp_path, "einops==0.8.1\n") / "requirements.txt")
+
+
+def test_requirements_that_cannot_be_installed_are_told_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(installation, "install", fails)
+    monkeypatch.setattr(place, "ROOT", tmp_path)
+    (tmp_path / "config.yaml").write_text("packages: cpu\n")
+    with pytest.raises(
+        ConfigError, match=r"requirements\.txt: not installed: no version of einops==99 \(log: "
+    ) as told:
+        place.of("pytorch", with_requirements(tmp_path, "einops==99\n"), tmp_path / "log")
+    assert "\n" not in str(told.value)
+
+
+def test_requirements_beside_an_interpreter_of_the_site_are_refused(tmp_path, monkeypatch):
+    site = environments.Environment("/site/python", "/site", "0" * 12, "ready", ("torch==2",))
+    monkeypatch.setattr(environments, "of", lambda *_: site)
+    with pytest.raises(ConfigError, match="cannot be installed into /site/python"):
+        place.of("pytorch", with_requirements(tmp_path, "einops\n"), tmp_path / "log")
+    (tmp_path / "requirements.txt").unlink()
+    assert place.of("pytorch", tmp_path, tmp_path / "log").python == "/site/python"
+
+
+def test_interpreter_and_packages_of_the_configuration_are_kept_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(place, "ROOT", tmp_path)
+    (tmp_path / "config.yaml").write_text("packages: cuda\ninterpreters: {pytorch: /no/such/python}\n")
+    with pytest.raises(ConfigError, match=r"config\.yaml: interpreters\.pytorch: '/no/such/python' is no Python"):
+        place.of("pytorch", tmp_path, tmp_path / "log")
+    (tmp_path / "config.yaml").write_text("packages: cuda\n")
+    monkeypatch.setattr(installation, "install", fails)
+    with pytest.raises(ConfigError, match=r"envs/pytorch-cuda\.txt: not installed: no version"):
+        place.of("pytorch", tmp_path, tmp_path / "log")
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (["pytorch.py"], "has pytorch.py alone; a proof needs keras.py and pytorch.py, or keras.py alone"),
+        ([], "has neither keras.py nor pytorch.py; a proof needs keras.py and pytorch.py, or keras.py alone"),
+    ],
+)
+def test_folder_without_keras_is_told_what_is_needed(tmp_path, names, line):
+    (tmp_path / "problem.yaml").write_text(PROBLEM)
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(ConfigError, match=line):
+        command.proved(tmp_path, tmp_path / "log", 1, 10.0)
+
+
+def test_environment_that_is_not_there_is_made_from_the_lock_alone(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(installation, "install", lambda lock, prefix, log, on_top: asked.append((lock, prefix, on_top)))
+    monkeypatch.setattr(place, "ROOT", tmp_path)
+    (tmp_path / "config.yaml").write_text("packages: cpu\n")
+    found = place.of("pytorch", tmp_path, tmp_path / "log")
+    there = tmp_path / environments.prefix(CPU)
+    assert asked == [(CPU, there, None)]
+    assert found == place.Place(str(there / "bin" / "python"), environments.digest(CPU))

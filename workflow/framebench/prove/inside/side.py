@@ -1,0 +1,82 @@
+"""A user's model in either framework, as a proof looks at it: layers by their paths, weights as units, and a trace."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+import torch
+
+from framebench.prove.inside.draws import shared
+from framebench.prove.inside.trace import Trace, Tracer
+from framebench.prove.inside.units import Unit
+
+
+class Side:
+    """The model of one file in one precision; `paths` are its layers with their paths, the model's own is empty."""
+
+    file: str
+    dtype: torch.dtype
+    paths: dict[Any, str]
+    units: list[Unit]
+    rates: dict[int, float]  # of dropouts, by place, instead of their own
+
+    @property
+    def parameters(self) -> Sequence[torch.Tensor]:
+        """The tensors that are trained."""
+        raise NotImplementedError
+
+    @property
+    def known(self) -> list[torch.Tensor]:
+        """Everything that an operation can take from the model."""
+        raise NotImplementedError
+
+    @property
+    def stored(self) -> list[torch.Tensor]:
+        """Weights and statistics."""
+        raise NotImplementedError
+
+    def run(self, inputs: torch.Tensor, training: bool = False) -> torch.Tensor:
+        raise NotImplementedError
+
+    def watched(self, layer: Any, path: str, tracer: Tracer) -> AbstractContextManager[None]:
+        """Within, the tracer knows when the layer runs."""
+        raise NotImplementedError
+
+    def name(self, path: str) -> str:
+        """The name by which a user knows the layer at a path."""
+        raise NotImplementedError
+
+    def at(self, path: str) -> Any:
+        """The layer at a path."""
+        return next((one for one, its in self.paths.items() if its == path), None)
+
+    def trace(self, inputs: torch.Tensor, training: bool = False) -> Trace:
+        tracer = Tracer(self.known, [inputs])
+        with ExitStack() as stack:
+            stack.enter_context(kept(self))  # a pass in training mode moves statistics
+            for layer, path in self.paths.items():
+                stack.enter_context(self.watched(layer, path, tracer))
+            stack.enter_context(torch.no_grad())
+            stack.enter_context(tracer)
+            if training:
+                tracer.trace.dropouts = stack.enter_context(shared(self.rates, lambda: tracer.owners[-1])).calls
+            output = self.run(inputs, training)
+        tracer.trace.output = tracer.place(output)
+        return tracer.trace
+
+    def state(self) -> list[torch.Tensor]:
+        return [one.detach().clone() for one in self.stored]
+
+    def restore(self, state: Sequence[torch.Tensor]) -> None:
+        with torch.no_grad():
+            for one, value in zip(self.stored, state, strict=True):
+                one.copy_(value)
+
+
+@contextmanager
+def kept(*sides: Side) -> Iterator[None]:
+    """Afterwards, the models have the weights and statistics that they had before."""
+    states = [side.state() for side in sides]
+    yield
+    for side, state in zip(sides, states, strict=True):
+        side.restore(state)

@@ -1,0 +1,83 @@
+"""The environment that a user's code is proved in: the framework's, with the folder's requirements.txt on top of it."""
+
+import hashlib
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from framebench.plan import environments, installation
+from framebench.plan.catalogue import ROOT
+from framebench.plan.refusals import ConfigError
+from framebench.plan.yaml_file import readable
+
+REQUIREMENTS = "requirements.txt"
+
+
+@dataclass(frozen=True)
+class Place:
+    """An interpreter, the digest of the packages that framebench gives it, and those of the user beside them."""
+
+    python: str
+    digest: str
+    requirements: Mapping[str, Any] | None = None
+
+
+def of(framework: str, folder: Path, log: Path) -> Place:
+    """The place of a framework for a user's folder, made where it is not there; ConfigError where there can be none.
+
+    `packages` and `interpreters` of config.yaml are kept to.
+    """
+    told = readable(ROOT / "config.yaml")
+    packages, interpreters = environments.packages(told.get("packages", "auto")), told.get("interpreters") or {}
+    try:
+        found = environments.of(framework, packages, interpreters, "")
+    except environments.InterpreterError as error:
+        raise ConfigError(f"config.yaml: {error}") from None
+    wanted = folder / REQUIREMENTS
+    if found.packages:
+        if wanted.is_file():
+            raise ConfigError(
+                f"{wanted}: cannot be installed into {found.python}, which config.yaml names under interpreters;"
+                " install it there yourself, and leave the file out of the folder"
+            )
+        return Place(found.python, found.digest)
+    lock = environments.lock_of(framework, packages)
+    if not wanted.is_file():
+        return Place(_installed(lock, ROOT / found.prefix, log, None), found.digest)
+    python = _installed(lock, ROOT / prefix(lock, wanted), log, wanted)
+    return Place(python, found.digest, _added(lock, python))
+
+
+def prefix(lock: Path, requirements: Path) -> str:
+    """Folder of a lock's packages with a user's on top, named by the digests of both."""
+    own = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
+    return f"{environments.prefix(lock)}-with-{own}"
+
+
+def _installed(lock: Path, there: Path, log: Path, wanted: Path | None) -> str:
+    """The Python of the environment at `there`, which is made where it is not usable."""
+    with installation.locked(there):
+        if not installation.usable(there):
+            print(f"setting up {there}: {lock}{f' and {wanted}' if wanted else ''}", file=sys.stderr, flush=True)
+            try:
+                installation.install(lock, there, log, on_top=wanted)
+            except (installation.InstallationError, OSError) as error:
+                raise ConfigError(f"{wanted or lock}: not installed: {error} (log: {log})") from None
+    return str(there / "bin" / "python")
+
+
+def _added(lock: Path, python: str) -> dict[str, Any]:
+    """Name of an environment, and its packages that the lock does not have."""
+    found = environments.site("requirements", python, (), "")
+    locked = {canonical(pin.split()[0]) for pin in installation.pins(lock)}
+    added = [one for one in found.packages or () if canonical(one) not in locked and not one.startswith("python==")]
+    return {"environment": Path(found.prefix).name, "packages": added}
+
+
+def canonical(pin: str) -> str:
+    """A pin as `name==version`, the name as indexes compare it."""
+    name, _, version = pin.partition("==")
+    return f"{re.sub('[-_.]+', '-', name).lower()}=={version}"
