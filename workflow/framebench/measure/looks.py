@@ -26,7 +26,7 @@ AT_THE_END = 3  # as many of these come after the timed blocks
 APART, APART_S = 16, 0.1  # fewer steps between them than that, or than that time takes
 # The reference computes them for each run by itself. One look may take more than all of many together, and more still
 # in a run with a diagnosis, which few have: ten steps at once of a large net.
-FLOPS = 1e10
+FLOPS = 4e9
 FLOPS_OF_ONE = 1e11
 FLOPS_OF_A_DIAGNOSIS = 3e11
 
