@@ -157,7 +157,7 @@ class Tried:
     @property
     def row(self) -> str:
         """A row of the table."""
-        said = [one and one.replace("|", "¦")[:150] for one in (self.certificate, self.run)]
+        said = [one and " ".join(one.split()).replace("|", "¦")[:150] for one in (self.certificate, self.run)]
         return f"| {' | '.join([self.plant, self.framework, self.workload, *(one or 'passed' for one in said)])} |"
 
 
@@ -210,12 +210,14 @@ def try_plants(folder: Path, framework: str, workload: str, only: Sequence[str] 
     planted("run")
     runs = {path.stem.removeprefix(f"{framework}-"): path for path in sorted(folder.glob(f"{framework}-*.json"))}
     refused = {one.fault: None if one.passed else str(one.reason) for one in outcomes(folder, framework)}
-    return [
-        Tried(
-            framework, workload, plant, refused.get(plant, refused["none"]), json.loads(path.read_text()).get("reason")
-        )
-        for plant, path in runs.items()
-    ]
+    said = {plant: json.loads(path.read_text()).get("reason") for plant, path in runs.items()}
+    return [Tried(workload, framework, plant, refused.get(plant, refused["none"]), said[plant]) for plant in runs]
+
+
+def kept(folder: Path) -> Iterator[Tried]:
+    """What earlier invocations have left in `folder`."""
+    for path in sorted(folder.glob("*.json")):
+        yield from (Tried(**one) for one in json.loads(path.read_text()))
 
 
 def tried(folder: Path) -> Iterator[Tried]:
@@ -224,17 +226,17 @@ def tried(folder: Path) -> Iterator[Tried]:
         with tempfile.TemporaryDirectory() as name:
             prepared = False
             for framework in catalogue.frameworks():
-                kept = folder / f"{workload}-{framework}.json"
+                file = folder / f"{workload}-{framework}.json"
                 if not catalogue.takes_part(framework, workload):
                     continue
-                if not kept.exists():
+                if not file.exists():
                     if not prepared:
                         prepare(Path(name), workload, seed=1, samples=SAMPLES if workload == COMBINED[0] else 0)
                         tell(Path(name), workload)
                         prepared = True
                     found = try_plants(Path(name), framework, workload)
-                    kept.write_text(json.dumps([asdict(one) for one in found], indent=1))
-                of_both = [Tried(**one) for one in json.loads(kept.read_text())]
+                    file.write_text(json.dumps([asdict(one) for one in found], indent=1))
+                of_both = [Tried(**one) for one in json.loads(file.read_text())]
                 missed = [one.plant for one in of_both if one.missed and not one.honest]
                 print(f"{workload} in {framework}: {len(of_both)} tried, missed {missed}", file=sys.stderr, flush=True)
                 yield from of_both
@@ -256,18 +258,25 @@ def table(found: Sequence[Tried]) -> str:
     lines += ["", "| plant | framework | workload | certificate | run |", "|---|---|---|---|---|"]
     first = (lambda one: (one.workload, one.framework) != COMBINED, lambda one: not one.honest, lambda one: one.plant)
     in_order = sorted(found, key=lambda one: tuple(key(one) for key in first))
-    return HEADING.format(batch_size=RUN_BATCH_SIZE) + "\n".join([*lines, *(one.row for one in in_order)]) + "\n"
+    there = {(one.workload, one.framework) for one in found}
+    cells = ((workload, framework) for workload in catalogue.workloads() for framework in catalogue.frameworks())
+    left = [f"{workload} in {framework}" for workload, framework in cells if (workload, framework) not in there]
+    not_tried = [f"Not tried yet: {', '.join(left)}.", ""] if left else []
+    rows = [*not_tried, *lines, *(one.row for one in in_order)]
+    return HEADING.format(batch_size=RUN_BATCH_SIZE) + "\n".join(rows) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True, metavar="TABLE.md")
+    parser.add_argument("--only-kept", action="store_true", help="try nothing more: the table of what is kept")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what is done there, and go on from it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = options.keep or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(table(list(tried(folder))), encoding="utf-8")
+        found = kept(folder) if options.only_kept else tried(folder)
+        options.output.write_text(table(list(found)), encoding="utf-8")
 
 
 if __name__ == "__main__":

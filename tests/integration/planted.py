@@ -70,8 +70,9 @@ def told(adapter: ModuleType, **numbers: float) -> list[Patch]:
     """An adapter that takes other numbers of the optimizer for those of the spec."""
     init = adapter.Trainer.__init__
 
-    def built(self, workload, *others) -> None:
-        init(self, dataclasses.replace(workload, optimizer=dataclasses.replace(workload.optimizer, **numbers)), *others)
+    def built(self, workload, *others, **options) -> None:
+        sgd = dataclasses.replace(workload.optimizer, **numbers)
+        init(self, dataclasses.replace(workload, optimizer=sgd), *others, **options)
 
     return [(adapter.Trainer, "__init__", built)]
 
@@ -80,11 +81,11 @@ def mistaught(adapter: ModuleType, labels: Callable = lambda array: array, rate:
     """An adapter that does all as it should, but learns from other labels or at a multiple of the rate."""
     init, feed = adapter.Trainer.__init__, adapter.Trainer.feed
 
-    def built(self, workload, weights, batch_size, *others) -> None:
+    def built(self, workload, weights, batch_size, *others, **options) -> None:
         sgd = workload.optimizer
         if batch_size == given.LEARNING_BATCH_SIZE:
             sgd = dataclasses.replace(sgd, learning_rate=rate * sgd.learning_rate)
-        init(self, dataclasses.replace(workload, optimizer=sgd), weights, batch_size, *others)
+        init(self, dataclasses.replace(workload, optimizer=sgd), weights, batch_size, *others, **options)
 
     def fed(self, x: np.ndarray, y: np.ndarray, input: str) -> None:
         feed(self, x, labels(y) if self.batch_size == given.LEARNING_BATCH_SIZE else y, input)

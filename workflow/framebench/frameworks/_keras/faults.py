@@ -97,8 +97,8 @@ def more_work(trainer) -> None:
     """Products in training that change nothing."""
     plain = trainer.model.compute_loss
 
-    def more(x=None, y=None, y_pred=None, **options):
+    def more(x=None, y=None, y_pred=None, sample_weight=None, training=True):
         product = y_pred @ keras.ops.transpose(y_pred) @ y_pred
-        return plain(x, y, y_pred + 0 * product if options.get("training") else y_pred, **options)
+        return plain(x, y, y_pred + 0 * product if training else y_pred, sample_weight, training)
 
     trainer.model.compute_loss = more
