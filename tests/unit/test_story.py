@@ -67,7 +67,7 @@ class Numpy:
         for taken in count():
             images, _ = self.plant.batch(self.batch, taken)
             take(self.plant.output(story.outputs(self.workload, self.now, images)))
-            if pace.over(lambda: None):
+            if pace.over(lambda: None, self.plant.told(taken)):
                 return
 
     def _step(self, images, labels) -> None:
@@ -285,6 +285,13 @@ def test_what_comes_out_of_inference_is_held_against_the_reference(data, tmp_pat
     seen, _ = run(data, tmp_path, Honest(), of)
     assert "status" not in seen
     assert [(one["at"], one["weight"]) for one in seen["story"]] == [("start", "outputs"), *[("later", "outputs")] * 4]
+
+
+def test_a_run_of_which_nothing_could_be_looked_at_is_refused(data, tmp_path):
+    """Its first call tells of two steps, and none is known after which that many can be taken at once."""
+    seen, flags = run(data, tmp_path, ToldAsTwo(), workload(optimizer=None))
+    assert (seen["status"], seen["story"], flags) == ("invalid", [], [])
+    assert "told of steps it may not take" in seen["reason"]
 
 
 @pytest.mark.parametrize("plant", [OutputOfHalf, OneBatch, TwoOutputsAlike])

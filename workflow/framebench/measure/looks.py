@@ -67,13 +67,15 @@ class Looks:
         samples = at_once * self._request.cell.batch_size if self._workload.trains else reference.SAMPLES
         flops = samples * self._workload.flops_per_sample
         looks = int(min(MOST, FLOPS // flops))
+        if not self._workload.trains:
+            looks = int(min(MOST, max(looks, min(2, FLOPS_OF_ONE // flops))))
         if not looks and flops <= (FLOPS_OF_A_DIAGNOSIS if self._request.diagnosis else FLOPS_OF_ONE):
             looks = 1
         if at_once not in self.after or not looks:
             return 0, ()
         apart = np.random.Generator(np.random.PCG64([self._request.protocol.seed, 5, self._request.round]))
         most = min(APART, 2 + int(APART_S / step_s))
-        skipped = apart.integers(0, most, min(looks, AT_THE_END) - 1).tolist()
+        skipped = apart.integers(1, most + 1, min(looks, AT_THE_END) - 1).tolist()
         return looks - 1 - len(skipped), (0, *skipped)
 
     def begin_anew(self, taken: int, at_once: int) -> int:

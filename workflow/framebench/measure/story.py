@@ -63,7 +63,12 @@ def judged(request: Request, kept: Path) -> tuple[dict[str, Any], list[str]]:
     found: dict[str, Any] = {"story": seen}
     if fault := next((one for one in seen if _share(one) > 1), None):
         found |= {"status": "invalid", "reason": _told(fault)}
-    return found, [] if seen else [NOT_TOLD]
+    if not seen and in_loop(told):
+        found |= {
+            "status": "invalid",
+            "reason": "no step could be looked at: its first call told of steps it may not take",
+        }
+    return found, [] if in_loop(told) else [NOT_TOLD]
 
 
 def _looked_at(
