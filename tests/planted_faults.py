@@ -68,7 +68,7 @@ RUN_SAMPLES = {"large-images": 200}  # others: SAMPLES
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the judge said of one observation."""
+    """The judge's word on one observation."""
 
     framework: str
     workload: str
@@ -124,7 +124,7 @@ def plant(framework: str, *folders: Path, only: Sequence[str] = ()) -> None:
 
 
 def outcomes(folder: Path, framework: str) -> Iterator[Outcome]:
-    """What the judge says of everything that was observed."""
+    """The judge's word on everything that was observed."""
     for of_workload in sorted((folder / framework).iterdir()):
         workload = of_workload.name
         expected = expectation(folder / f"{workload}.npz", folder / f"{workload}.json")
@@ -146,12 +146,12 @@ class Tried:
 
     @property
     def honest(self) -> bool:
-        """Whether nothing is planted."""
+        """True where nothing is planted."""
         return self.plant.startswith("none")
 
     @property
     def missed(self) -> bool:
-        """Whether neither refuses it."""
+        """True where neither refuses it."""
         return not (self.certificate or self.run)
 
     @property
@@ -215,7 +215,7 @@ def try_plants(folder: Path, framework: str, workload: str, only: Sequence[str] 
 
 
 def kept(folder: Path) -> Iterator[Tried]:
-    """What earlier invocations have left in `folder`."""
+    """The plants that earlier invocations have left in `folder`."""
     for path in sorted(folder.glob("*.json")):
         yield from (Tried(**one) for one in json.loads(path.read_text()))
 

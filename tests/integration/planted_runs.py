@@ -45,7 +45,7 @@ CELLS: dict[str, dict[str, str]] = {
 }
 SIZES = {"": 1, f"above batch {SMALL}": SMALL + 1}
 STEPS = {"": 0, f"from step {LATER} on": LATER}
-# Of track `tuned`, what takes no minute to compile.
+# Settings of track `tuned` that take no minute to compile.
 TUNING = {"channels_last": True, "steps_per_call": 10, "steps_per_execution": 10}
 
 
@@ -59,7 +59,7 @@ class Where:
     first: int  # step
 
     def holds(self, trainer: Any) -> bool:
-        """Whether this trainer is to do otherwise, by what it was built with and fed."""
+        """True where this trainer, by what it was built with and fed, is to do otherwise."""
         return trainer.batch_size >= self.smallest and self.cell.items() <= trainer.planted.items()
 
 
@@ -142,7 +142,7 @@ class EverySecond(Frozen):
 
 @dataclasses.dataclass(frozen=True)
 class What:
-    """What is done otherwise, and when that is decided."""
+    """A thing done otherwise, and when that is decided."""
 
     when: str  # it is `built` with it, has `become` so, is `fed` it, or is `paced` so
     change: Callable

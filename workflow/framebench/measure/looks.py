@@ -59,7 +59,7 @@ class Looks:
             self._keep(self._trainer, START, steps)
 
     def later(self, at_once: int, step_s: float) -> tuple[int, tuple[int, ...]]:
-        """How many looks there are between the turns, and for each after the timed blocks the steps before it.
+        """The number of looks between the turns, and for each after the timed blocks the steps before it.
 
         Steps are taken so many `at_once`, and one takes `step_s`. There are none where their bound is not known, and as
         many as the reference can follow in little time: one at least in a run with a diagnosis.
@@ -96,7 +96,7 @@ class Looks:
 
     @property
     def batches_without_dropout(self) -> int:
-        """How many of the first batches a net with dropout is looked at without it; 0: it has none."""
+        """The number of first batches at which a net with dropout is looked at without it; 0: it has none."""
         return max(map(int, self._facts["bounds"])) if "masks" in self._facts else 0
 
     def look_without_dropout(self, trainer: Trainer) -> None:

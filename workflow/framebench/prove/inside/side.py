@@ -1,5 +1,6 @@
 """A user's model in either framework, as a proof looks at it: layers by their paths, weights as units, and a trace."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from framebench.prove.inside.trace import Trace, Tracer
 from framebench.prove.inside.units import Unit
 
 
-class Side:
+class Side(ABC):
     """The model of one file in one precision; `paths` are its layers with their paths, the model's own is empty."""
 
     file: str
@@ -21,30 +22,31 @@ class Side:
     rates: dict[int, float]  # of dropouts, by place, instead of their own
 
     @property
+    @abstractmethod
     def parameters(self) -> Sequence[torch.Tensor]:
         """The tensors that are trained."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def known(self) -> list[torch.Tensor]:
         """Everything that an operation can take from the model."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def stored(self) -> list[torch.Tensor]:
         """Weights and statistics."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, inputs: torch.Tensor, training: bool = False) -> torch.Tensor:
-        raise NotImplementedError
+        """The output for a batch."""
 
+    @abstractmethod
     def watched(self, layer: Any, path: str, tracer: Tracer) -> AbstractContextManager[None]:
         """Within, the tracer knows when the layer runs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def name(self, path: str) -> str:
         """The name by which a user knows the layer at a path."""
-        raise NotImplementedError
 
     def at(self, path: str) -> Any:
         """The layer at a path."""
