@@ -15,7 +15,7 @@ COLUMNS = ["round", "loss_first", "loss_last", "training_steps"]
 def learned_less(side: pd.DataFrame, other: pd.DataFrame) -> str:
     """Why the runs of these two sides cannot have done the same work, in words; empty where nothing shows that.
 
-    Of the rounds in which both runs are ok: a side that has taken as many training steps as the other or more, in each
+    In the rounds in which both runs are ok, a side that has taken as many training steps as the other or more, in each
     of them, and whose loss has fallen by less, in the mean by SHARE of the other's fall at least and significantly at
     LEVEL (a one-sided t-test of the differences by round). Fewer than three rounds show nothing.
     """
@@ -34,7 +34,7 @@ def learned_less(side: pd.DataFrame, other: pd.DataFrame) -> str:
 
 
 def _lags(some: list[float], others: list[float]) -> bool:
-    """Whether these numbers are significantly smaller than the others, pair by pair, and by a SHARE of them."""
+    """True where these numbers are significantly smaller than the others, pair by pair, and by a SHARE of them."""
     differences = [one - other for one, other in zip(some, others, strict=True)]
     gap, error = mean(differences), stdev(differences) / sqrt(len(differences))
     p = float(stdtr(len(differences) - 1, gap / error)) if error else (0.0 if gap < 0 else inf)

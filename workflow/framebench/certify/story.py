@@ -105,7 +105,7 @@ def outputs(workload: Workload, weights: Arrays, samples: np.ndarray) -> np.ndar
 
 
 def places(workload: Workload, batch_size: int, first: bool) -> list[int]:
-    """Which samples of a batch, the first one or a later one, the reference takes through a net of inference.
+    """The samples of a batch, the first one or a later one, that the reference takes through a net of inference.
 
     They are spread evenly; the last sample is one of them.
     """

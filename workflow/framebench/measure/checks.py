@@ -190,7 +190,7 @@ def did_not_train(first: object, last: object) -> str | None:
     """Why the run cannot have trained; None where the loss is finite and has moved.
 
     It need not have fallen: a short run may end on one of the jumps that momentum makes early in training.
-    That the steps are the right ones is what the certificate proves.
+    The certificate proves that the steps are the right ones.
     """
     if not isinstance(first, float) or not isinstance(last, float):
         return "the loss is not finite"
@@ -202,7 +202,7 @@ def did_not_train(first: object, last: object) -> str | None:
 def did_not_infer(output: np.ndarray) -> str | None:
     """Why what came out of a batch, (n, size), cannot be of its samples; None where it can.
 
-    That it is the right thing is what the certificate proves.
+    The certificate proves that it is the right thing.
     """
     if not np.isfinite(output).all():
         return "what came out is not finite"

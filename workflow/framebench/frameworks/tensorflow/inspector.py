@@ -180,7 +180,7 @@ def step_flops(step: Callable, images: np.ndarray, labels: np.ndarray, turns: in
 
 
 def _multiply_adds_in(graph: Any, turns: int) -> int:
-    """Of all operations that something comes of: others, as the gradient of the images, are never computed."""
+    """Their number in a graph, without operations that lead to nothing and are never computed."""
     total = 0
     for operation in _needed(graph):
         total += _multiply_adds(operation)
