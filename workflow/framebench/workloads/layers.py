@@ -212,7 +212,7 @@ class Workload:
 
     @property
     def flops_of_a_first_state(self) -> int:
-        """The part for the gradient of recurrent layers' first states, which some frameworks leave out as not needed."""
+        """The part for the gradient of recurrent layers' first states, which some frameworks leave out."""
         grus = [layer for layer in self.layers if isinstance(layer, GRU)] if self.trains else []
         return sum(2 * layer.units * 3 * layer.units for layer in grus)
 
