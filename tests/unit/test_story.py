@@ -241,6 +241,25 @@ def test_an_honest_run_is_looked_at_from_the_first_step_to_the_last(data, tmp_pa
     assert json.dumps(seen)
 
 
+@pytest.mark.parametrize(("number", "passes"), [(5, True), (6, False)], ids=["its batch", "another"])
+def test_rounding_that_moves_a_later_batch_alone_is_no_other_work(data, tmp_path, number, passes):
+    """In the first batches no ReLU was near zero, so that their bounds are narrow; this batch has bounds of its own."""
+    of = workload()
+    weights = of.initial_weights(PROTOCOL.seed)
+    exact = {f"1/{name}": array for name, array in weights.items()}
+    story.write(tmp_path / "story.npz", {"bounds": {"1": 1e-9}, "along": {"1": 1e-9}}, exact)
+    rounded = story.displacement(weights, "float32", 100)
+    changed = story.updates(of, rounded, [batch(of, read(data), BATCH_SIZE, number)], (1,))[1]
+    (tmp_path / "looks").mkdir()
+    np.savez(tmp_path / "looks/000 later 1 5.npz", **changed)
+    asked = request(data=str(data), story=str(tmp_path / "story.npz"), batch_size=BATCH_SIZE)
+    with patch.object(workloads, "load", lambda name: of):
+        seen, _ = judged(asked, tmp_path / "looks")
+    assert ("status" not in seen) == passes, seen.get("reason")
+    (look,) = seen["story"]
+    assert look["bound"] > 1e-6
+
+
 @pytest.mark.parametrize(
     "plant",
     [

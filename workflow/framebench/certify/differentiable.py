@@ -6,6 +6,7 @@ first layer of a net does not need.
 """
 
 from collections.abc import Callable
+from functools import reduce
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -151,27 +152,25 @@ def relu(x: np.ndarray) -> tuple[np.ndarray, Backward]:
 
 
 def max_pool(x: np.ndarray, size: int) -> tuple[np.ndarray, Backward]:
-    windows = _windows(x, size)
-    largest = windows.argmax(axis=-1)[..., None]
+    places = _places(x, size)
+    largest = reduce(np.maximum, places)
 
     def backward(delta: np.ndarray) -> np.ndarray:
-        count, rows, columns, channels, _ = windows.shape
-        spread = np.zeros_like(windows)
-        np.put_along_axis(spread, largest, delta[..., None], axis=-1)
-        spread = spread.reshape(count, rows, columns, channels, size, size).transpose(0, 1, 4, 2, 5, 3)
         gradient = np.zeros_like(x)
-        gradient[:, : rows * size, : columns * size] = spread.reshape(count, rows * size, columns * size, -1)
+        left = np.ones(delta.shape, bool)  # windows whose largest value is not found yet
+        for here, place in zip(places, _places(gradient, size), strict=True):
+            found = left & (here == largest)
+            place[...] = delta * found
+            left &= ~found
         return gradient
 
-    return np.take_along_axis(windows, largest, axis=-1)[..., 0], backward
+    return largest, backward
 
 
-def _windows(x: np.ndarray, size: int) -> np.ndarray:
-    """(n, rows, columns, channels, size²): the values of every whole pooling window."""
-    count, height, width, channels = x.shape
-    rows, columns = height // size, width // size
-    whole = x[:, : rows * size, : columns * size].reshape(count, rows, size, columns, size, channels)
-    return whole.transpose(0, 1, 3, 5, 2, 4).reshape(count, rows, columns, channels, -1)
+def _places(x: np.ndarray, size: int) -> list[np.ndarray]:
+    """Views (n, rows, columns, channels) of the values at each place of every whole pooling window, row by row."""
+    height, width = (side // size * size for side in x.shape[1:3])
+    return [x[:, i:height:size, j:width:size] for i in range(size) for j in range(size)]
 
 
 def overlapping_max_pool(layer: MaxPool, x: np.ndarray) -> np.ndarray:
@@ -193,5 +192,5 @@ def lead(x: np.ndarray, size: int) -> np.ndarray:
 
     Which of several such zeros is taken makes no difference: the ReLU passes no gradient to any.
     """
-    *_, second, first = np.moveaxis(np.sort(_windows(x, size), axis=-1), -1, 0)
+    *_, second, first = np.sort(np.stack(_places(x, size)), axis=0)
     return np.where(first == 0, np.inf, first - second)

@@ -19,7 +19,7 @@ and how they scatter. Without its dropout, such a net is looked at in the diagno
 
 import argparse
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from statistics import mean, stdev
@@ -136,31 +136,53 @@ def story(
 
     It is looked after `every` one of STEPS, or as far as FLOPS allow.
     """
-    displaced = [displacement(weights, precision, draw) for draw in range(DRAWS)]
     if not workload.trains:
         samples = of(0)[0][places(workload, batch_size, first=True)]
         exact = outputs(workload, weights, samples)
         few = slice(SAMPLES)
-        drawn = [numbers({ALL: outputs(workload, one, samples[few])}, {ALL: exact[few]})[ALL] for one in displaced]
-        return {"bounds": {"1": SAFETY * max(distance(*one) for one in drawn)}}, {"1/outputs": exact}
+        moved = (outputs(workload, displacement(weights, precision, draw), samples[few]) for draw in range(DRAWS))
+        off = [distance(*numbers({ALL: one}, {ALL: exact[few]})[ALL]) for one in moved]
+        return {"bounds": {"1": SAFETY * max(off)}}, {"1/outputs": exact}
     after = looked_after(workload, batch_size, every)
     batches = [of(number) for number in range(after[-1])]
     told = updates(workload, weights, batches, after)
-    bounds, along, largest, furthest = {}, {}, 0.0, 0.0
-    moved = [updates(workload, one, batches, after) for one in displaced]
-    for k in after:
-        found = [numbers(one[k], told[k]) for one in moved]
-        largest = max(largest, *(distance(*pair) for pair in chain.from_iterable(one.values() for one in found)))
-        furthest = max(furthest, *(abs(one[ALL][1] - 1) for one in found))
-        bounds[str(k)] = SAFETY * largest
-        along[str(k)] = SAFETY * max(furthest, largest / ACROSS)
-    facts: Facts = {"bounds": bounds, "along": along}
+    drawn = [displaced(workload, weights, batches, told, precision=precision, draw=draw) for draw in range(DRAWS)]
+    facts: Facts = dict(zip(("bounds", "along"), of_rounding(drawn), strict=True))
     if drops(workload):
         at = (1, STEPS[-1]) if every else (1,)
         generators = [np.random.Generator(np.random.PCG64([seed, 4, draw])) for draw in range(MASKS)]
         draws = [updates(workload, weights, batches, at, masks) for masks in generators]
         facts["masks"] = {str(k): of_masks([numbers(draw[k], told[k]) for draw in draws]) for k in at}
     return facts, {f"{k}/{name}": array for k in after for name, array in told[k].items()}
+
+
+def displaced(
+    workload: Workload,
+    weights: Arrays,
+    batches: Sequence[Batch],
+    told: Mapping[int, Arrays],
+    *,
+    precision: str,
+    draw: int,
+) -> dict[int, Numbers]:
+    """How the updates from displaced weights stand to those `told`, by the number of the step."""
+    moved = updates(workload, displacement(weights, precision, draw), batches, tuple(told))
+    return {k: numbers(moved[k], exact) for k, exact in told.items()}
+
+
+def of_rounding(drawn: Sequence[Mapping[int, Numbers]]) -> tuple[dict[str, float], dict[str, float]]:
+    """From updates of displaced weights the bounds of the distance, and of the share of the reference off 1.
+
+    By the number of the step, each of which is wider than those before it.
+    """
+    bounds, along, largest, furthest = {}, {}, 0.0, 0.0
+    for k in drawn[0]:
+        found = [one[k] for one in drawn]
+        largest = max(largest, *(distance(*pair) for pair in chain.from_iterable(one.values() for one in found)))
+        furthest = max(furthest, *(abs(one[ALL][1] - 1) for one in found))
+        bounds[str(k)] = SAFETY * largest
+        along[str(k)] = SAFETY * max(furthest, largest / ACROSS)
+    return bounds, along
 
 
 def displacement(weights: Arrays, precision: str, draw: int) -> Arrays:
