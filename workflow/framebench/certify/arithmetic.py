@@ -21,6 +21,7 @@ class Arithmetic:
     unit: float = 0.0
     growth: Callable[[int], float] = float
     generator: np.random.Generator = field(default_factory=lambda: np.random.Generator(np.random.PCG64(0)))
+    elementary: float = ELEMENTARY
 
     def product(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """The matrix product (m, n) × (n, p)."""
@@ -40,7 +41,7 @@ class Arithmetic:
         """The result of a few elementary operations on these terms (default: itself)."""
         if not self.unit:
             return exact
-        return self._displaced(exact, ELEMENTARY * sum(np.abs(term) for term in terms or (exact,)))
+        return self._displaced(exact, self.elementary * sum(np.abs(term) for term in terms or (exact,)))
 
     def _displaced(self, exact: np.ndarray, units: np.ndarray) -> np.ndarray:
         return exact + self.unit * units * (2 * self.generator.random(exact.shape, exact.dtype) - 1)

@@ -52,6 +52,9 @@ FLOPS_OF_INFERENCE = 3e11  # allow
 # By how much weights are displaced, relative: in float32 as many roundings as a long sum has; in a lower precision two,
 # as both factors of a product are rounded to it.
 DISPLACED = {"float32": 16 * 2.0**-24, "tf32": 2 * 2.0**-11, "float16": 2 * 2.0**-11, "bfloat16": 2 * 2.0**-8}
+# An inner product x·y, where it is displaced by itself: so much of that, times |x|·|y|.
+OF_A_PRODUCT = 0.25
+EXACT = Arithmetic()
 
 Numbers = dict[str, tuple[float, float]]  # weight or ALL → size, and how much of the reference is in it
 
@@ -85,7 +88,9 @@ def updates(
     weights: Arrays,
     batches: Iterable[Batch],
     after: Collection[int],
+    *,
     masks: np.random.Generator | None = None,
+    arithmetic: Arithmetic = EXACT,
 ) -> dict[int, Arrays]:
     """By the number of a step, what the optimizer has changed `after` it, in the type of the weights."""
     found: dict[int, Arrays] = {}
@@ -95,7 +100,7 @@ def updates(
             found[k] = {name: moved[name] - weights[name] for name in weights}
 
     steps = islice(batches, max(after))
-    reference.train(workload, weights, steps, Arithmetic(), saw, dropout=masks, at_a_time=AT_A_TIME)
+    reference.train(workload, weights, steps, arithmetic, saw, dropout=masks, at_a_time=AT_A_TIME)
     return found
 
 
@@ -151,7 +156,7 @@ def story(
     if drops(workload):
         at = (1, STEPS[-1]) if every else (1,)
         generators = [np.random.Generator(np.random.PCG64([seed, 4, draw])) for draw in range(MASKS)]
-        draws = [updates(workload, weights, batches, at, masks) for masks in generators]
+        draws = [updates(workload, weights, batches, at, masks=masks) for masks in generators]
         facts["masks"] = {str(k): of_masks([numbers(draw[k], told[k]) for draw in draws]) for k in at}
     return facts, {f"{k}/{name}": array for k in after for name, array in told[k].items()}
 
@@ -164,9 +169,19 @@ def displaced(
     *,
     precision: str,
     draw: int,
+    products: bool = False,
 ) -> dict[int, Numbers]:
-    """How the updates from displaced weights stand to those `told`, by the number of the step."""
-    moved = updates(workload, displacement(weights, precision, draw), batches, tuple(told))
+    """How the updates from displaced weights stand to those `told`, by the number of the step.
+
+    With `products` every inner product is displaced by itself too: values of one pooling window have their weights in
+    common, and which of them is the largest may depend on rounding alone.
+    """
+    arithmetic = EXACT
+    if products:
+        generator = np.random.Generator(np.random.PCG64([draw, 1]))
+        arithmetic = Arithmetic(DISPLACED[precision], lambda terms: OF_A_PRODUCT, generator, elementary=0.0)
+    weights = displacement(weights, precision, draw)
+    moved = updates(workload, weights, batches, tuple(told), arithmetic=arithmetic)
     return {k: numbers(moved[k], exact) for k, exact in told.items()}
 
 
