@@ -385,9 +385,9 @@ def test_a_device_that_is_not_said_as_it_must_be_is_refused(written, devices, me
     assert refusal(written).startswith(message)
 
 
-def test_the_readme_says_devices_as_they_must_be(written, monkeypatch):
+def test_the_page_of_gpus_says_devices_as_they_must_be(written, monkeypatch):
     monkeypatch.setattr(config, "resolve", lambda asked, results: dict.fromkeys(asked))
-    snippets = re.findall(r"```yaml\n(devices:.*?)```", (catalogue.ROOT / "README.md").read_text(), re.DOTALL)
+    snippets = re.findall(r"```yaml\n(devices:.*?)```", (catalogue.ROOT / "docs/gpu.md").read_text(), re.DOTALL)
     assert len(snippets) == 2
     for snippet in snippets:
         written |= yaml.safe_load(snippet)

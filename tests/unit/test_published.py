@@ -1,4 +1,4 @@
-"""Every published table, verdict and page, and what the README says of them, follows from the archived raw records."""
+"""Every published table, verdict and page, and all that pages say of them, follows from the archived raw records."""
 
 import html
 import json
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.check
 PUBLISHED = PROJECT / "results" / "published"
 ARCHIVE = "framebench-results.zip"
 SETS = sorted(path for path in PUBLISHED.iterdir() if path.is_dir())
+PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
 # The campaigns of the sets, and of the frameworks against themselves inside a set.
 CAMPAIGNS = sorted(path.parent for path in PUBLISHED.rglob(ARCHIVE))
 OF_AA = ("measurements", "comparisons")
@@ -187,22 +188,25 @@ def test_the_frameworks_against_themselves_are_reported_in_the_numbers_of_the_ta
     assert numbers((folder / "aa.md").read_text()) == numbers((tmp_path / "aa.md").read_text())
 
 
-def test_the_readme_shows_the_verdict_of_a_published_set():
-    readme = (PROJECT / "README.md").read_text()
-    assert any((folder / "verdict.en.txt").read_text() in readme for folder in SETS)
+def test_the_documentation_shows_the_verdict_of_a_published_set():
+    def unfolded(text: str) -> str:
+        return " ".join(text.split())
+
+    verdicts = [unfolded((folder / "verdict.en.txt").read_text()) for folder in SETS]
+    page = unfolded((PROJECT / "docs" / "results.md").read_text())
+    (beginning,) = re.findall(r"```text\n.*?\n\n(On .*?)\n…\n", (PROJECT / "README.md").read_text(), re.DOTALL)
+    assert any(verdict in page and verdict.startswith(unfolded(beginning)) for verdict in verdicts)
 
 
 def test_whatever_the_documentation_names_of_the_published_sets_is_there():
-    named = {
-        page.name: re.findall(r"results/published/[\w./-]*\w", page.read_text())
-        for page in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]
-    }
-    assert named["README.md"] and named["statistics.md"]
+    named = {page.name: re.findall(r"results/published/[\w./-]*\w", page.read_text()) for page in PAGES}
+    assert named["README.md"] and named["results.md"] and named["statistics.md"]
     assert not [(page, name) for page, names in named.items() for name in names if not (PROJECT / name).exists()]
 
 
-def test_a_published_set_is_its_archive_tables_verdicts_pages_and_the_figures_of_the_readme(recomputed):
-    expected = set(re.findall(r"results/published/([\w-]+/figures/[\w./-]*\w)", (PROJECT / "README.md").read_text()))
+def test_a_published_set_is_its_archive_tables_verdicts_pages_and_the_figures_of_the_documentation(recomputed):
+    text = "".join(page.read_text() for page in PAGES)
+    expected = set(re.findall(r"results/published/([\w-]+/figures/[\w./-]*\w)", text))
     for folder in SETS:
         names = [ARCHIVE, *(path.name for path in recomputed(folder).glob("*.csv"))]
         names += [name for one in languages.languages() for name in (f"verdict.{one}.txt", f"report.{one}.html")]
