@@ -13,8 +13,9 @@ lock = envs/$(word 1,$(subst -, ,$(notdir $(@D)))).txt
 export PYTHONPATH := workflow
 
 help:
-	@echo 'make run [PRESET=quick|article|publish|gpu]  set up, measure this machine, draw the figures, print the verdict'
+	@echo 'make run [PRESET=quick|article|publish|gpu|transformer]  set up, measure this machine, draw the figures, print the verdict'
 	@echo 'make prove MODEL=../my-net       are keras.py and pytorch.py of a folder the same, and if not, where do they part?'
+	@echo 'make compare MODEL=../my-net     the same, and which of the two is faster here?'
 	@echo 'make check                       set up; lint, types and unit tests: 4 minutes on 2 cores after setting up'
 	@echo 'make test                        the same, and that the project works here: 15 minutes with setting up'
 	@echo 'make test-all                    every test: 40 minutes after setting up'
@@ -34,6 +35,14 @@ prove: $(workflow)/.complete
 	@test -n '$(MODEL)' || { echo 'MODEL is missing: make prove MODEL=../my-net, a folder with problem.yaml, keras.py and' \
 		'pytorch.py' >&2; exit 1; }
 	@$(workflow)/bin/python -P -m framebench.prove '$(MODEL)' $(ARGS)
+
+# The same, and then a campaign of its own, whose configuration is written beside its results.
+compare: $(workflow)/.complete
+	@test -n '$(MODEL)' || { echo 'MODEL is missing: make compare MODEL=../my-net, a folder with problem.yaml, keras.py and' \
+		'pytorch.py' >&2; exit 1; }
+	@config=$$($(workflow)/bin/python -P -m framebench.prove.campaign '$(MODEL)') || exit 1; \
+		$(workflow)/bin/snakemake --cores all --quiet host progress reason rules --configfile "$$config" -- environments \
+		&& $(workflow)/bin/snakemake --cores all --configfile "$$config" $(ARGS)
 
 # Needs nothing but Python.
 new-framework:

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 import standin
+from framebench import usermodels
 from framebench.plan import catalogue, environments, installation
 
 # On a machine that does something else too, any example may take long and be right.
@@ -90,6 +91,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 
 def _group(item: pytest.Item) -> str:
     return item.get_closest_marker("xdist_group").args[0]
+
+
+@pytest.fixture(autouse=True)
+def no_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models of a user's own that one test announces are unknown to the others."""
+    monkeypatch.setenv(usermodels.VARIABLE, "{}")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from conftest import PROJECT
-from framebench.prove import problem
+from framebench.plan import problem
 
 PAGE = (PROJECT / "docs" / "my-model.md").read_text()
 SHOWN = re.findall(r"```sh\n(.*?)```\n\n```text\n(.*?)```", PAGE, re.DOTALL)

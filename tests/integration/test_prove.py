@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from conftest import PROJECT
-from framebench.prove import place, problem, process
-from framebench.prove.__main__ import request
+from framebench import usermodels
+from framebench.plan import problem
+from framebench.plan.problem import request
+from framebench.prove import place, process
 from pairs.ours import brought
 from pairs.planted import EQUAL, PLANTED, Plant, plant
 
@@ -67,7 +69,7 @@ def answers(folders: Iterable[Path], into: Path) -> list[dict]:
     """The answers for many folders by one process, as importing both frameworks takes longer than most proofs."""
     arguments = []
     for i, folder in enumerate(folders):
-        (into / f"{i}.json").write_text(json.dumps(request(folder, problem.load(folder), threads=1)))
+        (into / f"{i}.json").write_text(json.dumps(request(folder, problem.load(folder), seed=1, threads=1)))
         arguments += [into / f"{i}.json", into / f"answer-{i}.json"]
     command = [place.of("pytorch", into, into / "log").python, "-P", "-m", "framebench.prove.inside.pair", *arguments]
     subprocess.run(command, env=process.surroundings("torch"), check=True, capture_output=True)
@@ -135,7 +137,7 @@ def test_command_writes_proof_and_page_and_ends_by_its_outcome(tmp_path):
     result = prove(folder, tmp_path)
     assert (result.returncode, result.stdout.splitlines()[0]) == (0, "my net: equal"), result.stderr
     proof = json.loads((tmp_path / "results" / "my net" / "proof.json").read_text())
-    assert proof["outcome"] == "equal" and proof["folder_digest"] == problem.digest(folder)
+    assert proof["outcome"] == "equal" and proof["folder_digest"] == usermodels.digest(folder)
     assert (tmp_path / "results" / "my net" / "proof.html").read_text().startswith("<!doctype html>")
     assert not list(folder.glob("__pycache__"))
 

@@ -83,7 +83,7 @@ def test_every_command_of_the_readme_and_its_pages_succeeds_in_order(newcomer):
 def test_a_preset_that_does_not_exist_is_refused_with_those_that_do(newcomer):
     result = newcomer.run("make", "run", "PRESET=fast")
     assert result.returncode != 0
-    assert "PRESET=fast does not exist; allowed: article gpu publish quick" in result.stderr
+    assert "PRESET=fast does not exist; allowed: article gpu publish quick transformer" in result.stderr
 
 
 def test_benchmark():

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from framebench.prove.inside.loading import UserError, at_home, model
+from framebench.workloads.loading import UserError, at_home, model
 
 pytestmark = pytest.mark.check
 

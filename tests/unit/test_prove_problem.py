@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from framebench import usermodels
+from framebench.plan import problem
 from framebench.plan.refusals import ConfigError
-from framebench.prove import problem
 
 pytestmark = pytest.mark.check
 
@@ -100,10 +101,10 @@ def test_weights_yaml_holds_pairs_of_names(folder):
 
 def test_digest_changes_with_any_file_but_not_with_caches(folder):
     path = folder()
-    before = problem.digest(path)
+    before = usermodels.digest(path)
     (path / "__pycache__").mkdir()
     (path / "__pycache__" / "keras.pyc").touch()
     (path / ".notes").touch()
-    assert problem.digest(path) == before
+    assert usermodels.digest(path) == before
     (path / "width.txt").write_text("7")
-    assert problem.digest(path) != before
+    assert usermodels.digest(path) != before

@@ -2,6 +2,8 @@
 from framebench.plan import catalogue
 
 CERTIFIED = sorted({entry.workload for entry in CONFIG.matrix})
+# Those with a spec, which the reference computes; models of a user's own are proved otherwise (models.smk).
+WITH_SPEC = "|".join(catalogue.specs())
 # Of the others, track `tuned` is not proved: to compile it takes a third of the time.
 TUNED = {entry.workload for entry in CONFIG.matrix if "tuned" in entry.tracks}
 # There, a call may take as many steps as the story has, and is looked at after these alone.
@@ -12,6 +14,12 @@ MANY_STEPS_A_CALL = {
 }
 # Two frameworks are proved at a time, as each imports, traces and compiles on one core; nothing is measured beside.
 HALF_OF_THE_CORES = max(1, workflow.cores // 2)
+
+
+def told_of_every_step(wildcards):
+    """True where a call may take as many steps as the story has."""
+    cell = wildcards.workload, wildcards.precision, int(wildcards.batch_size)
+    return cell in MANY_STEPS_A_CALL
 
 
 rule certificates:
@@ -73,16 +81,13 @@ rule story:
         STORY,
     log:
         f"{RESULTS}/logs/certificates/{{workload}}-{{precision}}-{{batch_size}}.log",
+    wildcard_constraints:
+        workload=WITH_SPEC,
     priority: 10**6
     threads: HALF_OF_THE_CORES
     params:
         seed=f"--seed {CONFIG.protocol.seed}",
-        every=lambda wildcards: (
-            "--every"
-            if (wildcards.workload, wildcards.precision, int(wildcards.batch_size))
-            in MANY_STEPS_A_CALL
-            else ""
-        ),
+        every=lambda wildcards: "--every" if told_of_every_step(wildcards) else "",
     shell:
         "echo '[proving] first steps of {wildcards.workload} at batch {wildcards.batch_size} by the reference' >&2;"
         " OPENBLAS_NUM_THREADS={threads} python -P -m framebench.certify.story --workload {wildcards.workload}"
@@ -105,6 +110,7 @@ rule observe:
     log:
         f"{RESULTS}/logs/certificates/{{workload}}-{{framework}}.log",
     wildcard_constraints:
+        workload=WITH_SPEC,
         framework="|".join(CONFIG.frameworks),
     priority: 10**6
     threads: HALF_OF_THE_CORES
@@ -146,6 +152,7 @@ rule certificate:
     log:
         f"{RESULTS}/logs/certificates/{{workload}}-{{framework}}-judged.log",
     wildcard_constraints:
+        workload=WITH_SPEC,
         framework="|".join(CONFIG.frameworks),
     priority: 10**6
     threads: HALF_OF_THE_CORES

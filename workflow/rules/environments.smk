@@ -1,11 +1,27 @@
 # The isolated environment of each framework. It is a rule and not `conda:`, since pip's hashed locks are what
 # the frameworks publish; everything about it is in this file, should Snakemake learn to deploy them.
+from framebench import workloads
 from framebench.plan import installation
+
+# Those of models with requirements of their own, by framework and model, and the files of these by what is made.
+OWN = {name: workloads.load(name).requirements for name in CONFIG.models}
+OWN_ENVIRONMENTS = {
+    (framework, name): environments.with_requirements(
+        framework, environments.packages(CONFIG.packages), requirements
+    )
+    for name, requirements in OWN.items()
+    if requirements
+    for framework in CONFIG.frameworks
+}
+REQUIREMENTS = {
+    environment.ready: OWN[name] for (_, name), environment in OWN_ENVIRONMENTS.items()
+}
+
 
 # An environment that was moved, or whose Python was removed, looks complete to Snakemake. Jobs do not look: on the node
 # of a cluster the same folder may have another path.
 if workflow.is_main_process:
-    for one in ENVIRONMENTS.values():
+    for one in [*ENVIRONMENTS.values(), *OWN_ENVIRONMENTS.values()]:
         if not one.packages:
             installation.forget_unusable(Path(one.prefix))
 
@@ -13,7 +29,12 @@ if workflow.is_main_process:
 rule environments:
     """Everything that measuring needs the network for."""
     input:
-        sorted({one.ready for one in ENVIRONMENTS.values()}),
+        sorted(
+            {
+                one.ready
+                for one in [*ENVIRONMENTS.values(), *OWN_ENVIRONMENTS.values()]
+            }
+        ),
 
 
 rule site_packages:
@@ -33,11 +54,28 @@ rule site_packages:
         "printf '%s\n' {params.packages:q} >{output} 2>{log}"
 
 
+rule environment_on_top:
+    """A framework's packages with those that a model of the user's own needs beside them."""
+    output:
+        ".venvs/{lock}-{digest}-with-{own}/.complete",
+    log:
+        f"{RESULTS}/logs/environments/{{lock}}-{{digest}}-with-{{own}}.log",
+    priority: 10**6
+    params:
+        prefix=subpath(output[0], parent=True),
+        requirements=lambda wildcards, output: REQUIREMENTS[output[0]],
+    shell:
+        "python -P -m framebench.plan.installation --lock envs/{wildcards.lock}.txt --on-top {params.requirements:q}"
+        " --prefix {params.prefix:q} --log {log:q}"
+
+
 rule environment:
     output:
         ".venvs/{lock}-{digest}/.complete",
     log:
         f"{RESULTS}/logs/environments/{{lock}}-{{digest}}.log",
+    wildcard_constraints:
+        digest="[0-9a-f]+",
     # Before any measuring: the order of the runs must not depend on which environment is there first.
     priority: 10**6
     params:

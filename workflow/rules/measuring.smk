@@ -12,8 +12,11 @@ from framebench.record import CELL
 
 
 def environment_of(wildcards):
-    """The environment of a framework, or of the one behind a name."""
-    return ENVIRONMENTS[self_comparison.base(wildcards.framework)]
+    """The environment of a framework, or of the one behind a name; that of a model with requirements of its own."""
+    framework = self_comparison.base(wildcards.framework)
+    return OWN_ENVIRONMENTS.get(
+        (framework, wildcards.workload), ENVIRONMENTS[framework]
+    )
 
 
 def certificate_id(wildcards):

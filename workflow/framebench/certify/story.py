@@ -47,7 +47,7 @@ SAFETY = 6.0
 DEVIATIONS = 11.0
 ACROSS = 8.0  # rounding goes across an update at least so many times as far as along it
 LEAST = 0.02  # of what Adam changes in its first steps the size is the same whatever the masks are
-SAMPLES = 4  # of a batch that the reference takes through a net of inference; of the first one, as many as
+SAMPLES = 2  # of a batch that the reference takes through a net of inference; of the first one, as many as
 FLOPS_OF_INFERENCE = 3e11  # allow
 # By how much weights are displaced, relative: in float32 as many roundings as a long sum has; in a lower precision two,
 # as both factors of a product are rounded to it.
@@ -210,14 +210,14 @@ def displacement(weights: Arrays, precision: str, draw: int) -> Arrays:
 
 
 def of_masks(draws: list[Numbers]) -> dict[str, list[list[float]]]:
-    """Of all weights, and of the last, for both numbers mean and bound, from draws of masks."""
-    *_, last = (name for name in draws[0] if name != ALL)
+    """From draws of masks, for both numbers of all weights, and of the last where there are any, mean and bound."""
+    *_, last = (ALL, *(name for name in draws[0] if name != ALL))
     return {
         name: [
             [mean(values), max(LEAST, DEVIATIONS * stdev(values))]
             for values in zip(*(draw[name] for draw in draws), strict=True)
         ]
-        for name in (last, ALL)
+        for name in {last, ALL}
     }
 
 

@@ -16,21 +16,21 @@ def read(path: Path) -> Batch:
 
 
 def whole_batches(workload: Workload, path: Path, batch_size: int, batches: int | None = None) -> Batch:
-    """Samples as the workload has them and labels int64 (n,), n cut to whole batches.
+    """Samples and labels as the workload has them, (n, …), n cut to whole batches.
 
     Where the samples do not fill a number of `batches`, the first ones come again.
     """
     samples, labels = read(path)
     places = np.arange(batch_size * (batches or len(labels) // batch_size)) % len(labels)
-    return workload.samples(samples[places]), labels[places].astype(np.int64)
+    return workload.samples(samples[places]), workload.targets(labels[places])
 
 
 def batch(workload: Workload, data: Batch, batch_size: int, number: int, batches: int | None = None) -> Batch:
-    """Samples and int64 labels of a batch by its number from 0, of `batches` (None: what `data` fill) in a circle.
+    """Samples and labels of a batch by its number from 0, of `batches` (None: what `data` fill) in a circle.
 
     `data`: what `read` gives.
     """
     samples, labels = data
     number %= batches or len(labels) // batch_size
     places = np.arange(number * batch_size, (number + 1) * batch_size) % len(labels)
-    return workload.samples(samples[places]), labels[places].astype(np.int64)
+    return workload.samples(samples[places]), workload.targets(labels[places])

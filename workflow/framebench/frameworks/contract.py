@@ -32,6 +32,13 @@ Span = tuple[float, float]  # start and end in ns
 Weights = dict[str, np.ndarray]  # neutral name → neutral array, see Workload.weight_shapes
 Tuning = Mapping[str, Any]  # settings of an adapter's OPTIONS; one that is missing is as in "default"
 NOT_TUNED: Tuning = MappingProxyType({})
+# Part of an operation's name → kernel of attention: of PyTorch (torch.nn.functional.scaled_dot_product_attention), JAX.
+ATTENTION = {
+    "scaled_dot_product_flash_attention": "flash",
+    "scaled_dot_product_efficient_attention": "efficient",
+    "scaled_dot_product_cudnn_attention": "cudnn",
+    "dot_product_attention_fwd": "cudnn",
+}
 MIXED_PRECISIONS = ("bfloat16", "float16")
 
 
@@ -228,12 +235,16 @@ def kernels(
     execution   `eager`, `graph` or `compiled`
     recurrent   of a net with a GRU: `cudnn` where its kernel is among the framework's `operations`, or `loop`
     batch_norm  of a net with one: `fused` where a kernel of its own is, or `elementwise`
+    attention   of a net with it: the fused kernel that is among them, or `products`, as they are written out
     """
     found = {"execution": execution}
     if workload.recurrent:
         found["recurrent"] = "cudnn" if cudnn in operations else "loop"
     if BatchNorm in workload.kinds.values():
         found["batch_norm"] = "elementwise" if set(fused).isdisjoint(operations) else "fused"
+    if workload.attends:
+        fused_ones = (kernel for part, kernel in ATTENTION.items() if any(part in name for name in operations))
+        found["attention"] = next(fused_ones, "products")
     return found
 
 

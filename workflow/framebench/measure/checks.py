@@ -18,6 +18,7 @@ from framebench.measure import ceiling, footprint, split
 from framebench.measure.looks import Looks
 from framebench.measure.request import Request
 from framebench.workloads.layers import Workload
+from framebench.workloads.own import Own
 
 # Relative; the float32 noise of a loss is below 1e-6, and one step of the slowest workload moves it by more.
 LOSS_MOVES = 1e-5
@@ -149,7 +150,8 @@ def operations_counted(
     if counted is None:
         return {}
     found, expected = counted / len(batch[0]), workload.flops_per_sample
-    if found in (expected, expected - workload.flops_of_a_first_state):
+    # Of a user's own model the counters may differ: what one counts as a product, another does as a kernel.
+    if isinstance(workload, Own) or found in (expected, expected - workload.flops_of_a_first_state):
         return {"counted_flops_per_sample": found}
     reason = (
         f"a step has {found:,.0f} floating-point operations a sample in the framework, and {expected:,} in the spec"
@@ -158,7 +160,12 @@ def operations_counted(
 
 
 def precision_seen(trainer: Trainer, workload: Workload, batch_size: int, precision: str) -> dict[str, Any]:
-    """Record fields from the numbers that the net gives: it must compute in that precision."""
+    """Record fields from the numbers that the net gives: it must compute in that precision.
+
+    There are none of a user's own model, whose layers are not known; what it changes is held to the precision's bounds.
+    """
+    if isinstance(workload, Own):
+        return {}
     precisions = footprint.found(trainer, workload, batch_size)
     seen: dict[str, Any] = {"precision_found": footprint.described(precisions)}
     if reason := footprint.contradiction(precision, precisions):

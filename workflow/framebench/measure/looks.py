@@ -20,6 +20,7 @@ from framebench.frameworks.contract import Trainer, Weights
 from framebench.measure.request import Request
 from framebench.measure.story import LATER, OUTPUT, START, WITHOUT_DROPOUT, facts, in_loop
 from framebench.workloads.layers import Workload
+from framebench.workloads.own import Own
 
 MOST = 8  # looks at a run after its first steps, as far as FLOPS allow
 AT_THE_END = 3  # as many of these come after the timed blocks
@@ -28,6 +29,7 @@ APART, APART_S = 16, 0.1  # fewer steps between them than that, or than that tim
 # in a run with a diagnosis, which few have: ten steps at once of a large net.
 FLOPS = 4e9
 FLOPS_OF_ONE = 1e11
+FLOPS_OF_INFERENCE = 1e11  # all looks at a net of inference: those at ResNet-50 are six
 FLOPS_OF_A_DIAGNOSIS = 3e11
 
 
@@ -64,11 +66,11 @@ class Looks:
         Steps are taken so many `at_once`, and one takes `step_s`. There are none where their bound is not known, and as
         many as the reference can follow in little time: one at least in a run with a diagnosis.
         """
+        if isinstance(self._workload, Own):
+            return 0, ()  # the reference of these are the files themselves, which no supervisor runs
         samples = at_once * self._request.cell.batch_size if self._workload.trains else reference.SAMPLES
         flops = samples * self._workload.flops_per_sample
-        looks = int(min(MOST, FLOPS // flops))
-        if not self._workload.trains:
-            looks = int(min(MOST, max(looks, min(2, FLOPS_OF_ONE // flops))))
+        looks = int(min(MOST, (FLOPS if self._workload.trains else FLOPS_OF_INFERENCE) // flops))
         if not looks and flops <= (FLOPS_OF_A_DIAGNOSIS if self._request.diagnosis else FLOPS_OF_ONE):
             looks = 1
         if at_once not in self.after or not looks:
@@ -97,7 +99,7 @@ class Looks:
     @property
     def batches_without_dropout(self) -> int:
         """The number of first batches at which a net with dropout is looked at without it; 0: it has none."""
-        return max(map(int, self._facts["bounds"])) if "masks" in self._facts else 0
+        return max(map(int, self._facts["bounds"]), default=0) if "masks" in self._facts else 0
 
     def look_without_dropout(self, trainer: Trainer) -> None:
         """At the first steps of another trainer, whose dropout is off."""

@@ -160,7 +160,7 @@ def built(
     if settings.get("threads", threads) != threads:
         raise ValueError(f"{threads} threads were given, and {cell.framework} computes with {settings['threads']}")
     observed["parameters"] = parameters({name: array.shape for name, array in trainer.weights().items()})
-    if observed["parameters"] != workload.parameters:
+    if workload.parameters not in (None, observed["parameters"]):
         raise ValueError(
             f"{workload.name} has {workload.parameters} parameters; {cell.framework} has {observed['parameters']}"
         )

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from framebench import usermodels
 from framebench.frameworks import self_comparison
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -88,8 +89,13 @@ def frameworks(root: Path = ROOT) -> tuple[str, ...]:
     return tuple(adapter.parent.name.replace("_", "-") for adapter in adapters)
 
 
-@cache
 def workloads(root: Path = ROOT) -> tuple[str, ...]:
+    """Every workload: those with a spec, and the user's own models."""
+    return (*specs(root), *usermodels.models())
+
+
+@cache
+def specs(root: Path = ROOT) -> tuple[str, ...]:
     """The names in use for the folders of `workflow/framebench/workloads/` that hold a spec.py, sorted."""
     specs = sorted((root / PACKAGE / "workloads").glob("*/spec.py"))
     return tuple(spec.parent.name.replace("_", "-") for spec in specs)
@@ -144,13 +150,18 @@ def framework_label(framework: str, root: Path = ROOT) -> str:
 
 
 def spec_path(workload: str) -> Path:
-    """Where a workload's spec is, relative to the repository."""
+    """Where a workload's spec is, relative to the repository; of a user's own model, the file of its problem."""
+    if model := _own_model(workload):
+        return Path(model["folder"], "problem.yaml")
     return PACKAGE / "workloads" / _module(workload) / "spec.py"
 
 
 def model_path(framework: str, workload: str, root: Path = ROOT) -> Path:
-    """Where a framework's model of a workload is expected, relative to the repository."""
-    return PACKAGE / "workloads" / _module(workload) / f"{adapter(framework, root).model_file}.py"
+    """Where a framework's model of a workload is expected, relative to the repository, or in a user's folder."""
+    style = adapter(framework, root).model_file
+    if model := _own_model(workload):
+        return Path(model["folder"], model.get(style, {}).get("file", f"{style}.py"))
+    return PACKAGE / "workloads" / _module(workload) / f"{style}.py"
 
 
 @cache
@@ -168,8 +179,7 @@ def sources(framework: str, workload: str, root: Path = ROOT) -> tuple[Path, ...
             package / "record.py",
             *(package / "measure").glob("**/*.py"),
             *(package / "workloads").glob("*.py"),
-            root / spec_path(workload),
-            root / model_path(framework, workload, root),
+            *_of_workload(framework, workload, root),
             *_own(framework, root),
         ],
         root,
@@ -183,8 +193,7 @@ def certified(framework: str, workload: str, root: Path = ROOT) -> tuple[Path, .
 
     They are the workload's spec, the framework's model file, adapter and inspector, and whatever these import.
     """
-    files = [root / spec_path(workload), root / model_path(framework, workload, root), *_own(framework, root)]
-    return tuple(sorted(_closure(files, root)))
+    return tuple(sorted(_closure([*_of_workload(framework, workload, root), *_own(framework, root)], root)))
 
 
 @cache
@@ -193,7 +202,7 @@ def sources_digest(framework: str, workload: str, root: Path = ROOT) -> str:
 
     For Snakemake's `params`: twenty files as `input` of each of ten thousand runs make it plan for a minute.
     """
-    return _digest([], sources(framework, workload, root), root)
+    return _digest(_own_digest(workload), sources(framework, workload, root), root)
 
 
 @cache
@@ -202,7 +211,8 @@ def certificate_id(framework: str, workload: str, lock_digest: str, root: Path =
 
     A certificate has it and every record carries it; a record counts under no other certificate.
     """
-    return _digest([self_comparison.base(framework), workload, lock_digest], certified(framework, workload, root), root)
+    words = [self_comparison.base(framework), workload, lock_digest, *_own_digest(workload)]
+    return _digest(words, certified(framework, workload, root), root)
 
 
 @cache
@@ -233,6 +243,25 @@ def _own(framework: str, root: Path) -> list[Path]:
     path = root / adapter(framework, root).path
     inspector = path.with_name(INSPECTOR)
     return [path, inspector] if inspector.is_file() else [path]
+
+
+def _of_workload(framework: str, workload: str, root: Path) -> list[Path]:
+    """Files of the repository that are a workload in a framework: a user's own model has none of them."""
+    if _own_model(workload):
+        return [root / PACKAGE / "workloads" / "own.py"]
+    return [root / spec_path(workload), root / model_path(framework, workload, root)]
+
+
+def _own_model(workload: str) -> dict[str, Any] | None:
+    """The problem of a user's own model; None for a workload with a spec."""
+    model = usermodels.models().get(workload)
+    return model and model["asked"]
+
+
+def _own_digest(workload: str) -> list[str]:
+    """The digest of a user's own model, if it is one."""
+    model = _own_model(workload)
+    return [usermodels.digest(Path(model["folder"]))] if model else []
 
 
 def _digest(words: Iterable[str], paths: Iterable[Path], root: Path) -> str:

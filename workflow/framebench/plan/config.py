@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from framebench.frameworks.self_comparison import AGAIN, SIDE
 from framebench.measure.protocol import Protocol
-from framebench.plan import catalogue, feasible, schema, slurm
+from framebench.plan import catalogue, feasible, models, schema, slurm
 from framebench.plan.bindings import DeviceError, Gpu, resolve
 from framebench.plan.knobs import Entry, Knobs, LargestBatch, Part, Rounds, WrittenProtocol
 from framebench.plan.refusals import ConfigError, explained
@@ -46,6 +46,10 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
         knobs = schema.ADAPTER.validate_python(config)
     except ValidationError as error:
         raise ConfigError(f"{origin}: {explained(error, config)}") from None
+    try:
+        models.announce(knobs.models, knobs.results)
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: {error}") from None
     try:
         problem = next(feasible.problems(knobs), None)
     except catalogue.AdapterError as error:

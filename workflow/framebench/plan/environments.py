@@ -97,6 +97,18 @@ def digest(lock: Path) -> str:
     return hashlib.sha256("\n".join([platform.python_version(), *pins(lock)]).encode()).hexdigest()[:12]
 
 
-def prefix(lock: Path) -> str:
-    """Folder that the lock is installed in, relative to the repository."""
-    return f".venvs/{lock.stem}-{digest(lock)}"
+def prefix(lock: Path, requirements: Path | None = None) -> str:
+    """Folder that the lock is installed in, relative to the repository; with a user's requirements on top of it."""
+    return f".venvs/{lock.stem}-{digest(lock)}" + (f"-with-{_own_digest(requirements)}" if requirements else "")
+
+
+def with_requirements(framework: str, packages: str, requirements: Path) -> Environment:
+    """The environment of a framework with a user's requirements on top of its lock."""
+    lock = lock_of(framework, packages)
+    there = prefix(lock, requirements)
+    both = f"{digest(lock)}-with-{_own_digest(requirements)}"
+    return Environment(f"{there}/bin/python", there, both, f"{there}/{MARKER}")
+
+
+def _own_digest(requirements: Path) -> str:
+    return hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]

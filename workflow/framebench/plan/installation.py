@@ -241,6 +241,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--lock", type=Path, required=True, metavar="FILE", help="pins with hashes: envs/NAME.txt")
     parser.add_argument("--prefix", type=Path, required=True, metavar="DIR", help="folder of the environment")
     parser.add_argument("--log", type=Path, required=True, metavar="FILE", help="takes the installer's output")
+    parser.add_argument("--on-top", type=Path, metavar="FILE", help="a user's requirements beside these")
     asked = parser.parse_args(arguments)
     with locked(asked.prefix):
         if usable(asked.prefix):
@@ -248,9 +249,9 @@ def main(arguments: list[str] | None = None) -> None:
         count = len(pins(asked.lock))
         print(f"setting up {asked.prefix}: {count} packages of {asked.lock}", file=sys.stderr, flush=True)
         try:
-            install(asked.lock, asked.prefix, asked.log)
+            install(asked.lock, asked.prefix, asked.log, asked.on_top)
         except (InstallationError, OSError) as error:
-            sys.exit(f"{asked.lock}: not installed: {error} (log: {asked.log})")
+            sys.exit(f"{asked.on_top or asked.lock}: not installed: {error} (log: {asked.log})")
 
 
 if __name__ == "__main__":

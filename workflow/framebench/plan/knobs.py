@@ -46,6 +46,12 @@ DISTINCT = (AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": T
 Distinct = Annotated[tuple[T, ...], Field(min_length=1), *DISTINCT]
 
 Name = Annotated[str, Allowed("a name, in quotes where YAML would read it as something else")]
+ModelName = Annotated[
+    str,
+    Allowed(
+        "a name of letters, digits, '.', '_' and '-', such as my-net", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+    ),
+]
 MOST_ROUNDS, MOST_SAMPLES = 1000, 10**7
 RoundCount = Annotated[int, Allowed(f"a whole number from 1 to {MOST_ROUNDS}", ge=1, le=MOST_ROUNDS)]
 SampleCount = Annotated[int, Allowed(f"a whole number from 1 to {MOST_SAMPLES}", ge=1, le=MOST_SAMPLES)]
@@ -345,6 +351,11 @@ class Knobs:
     """The framework that the others are drawn relative to."""
     question: TwoFrameworks | None
     """The two frameworks that the question is about, or null where nothing is asked."""
+    models: Annotated[
+        Mapping[ModelName, Annotated[str, Allowed("the path of a folder, such as ../my-net")]],
+        Allowed("{} or names with the folder of a model of your own, such as {my-net: ../my-net}"),
+    ] = field(hash=False)
+    """Models of your own, by the name that a matrix entry has for each."""
     matrix: Annotated[tuple[Entry, ...], Field(min_length=1), Allowed("a list of at least one entry")]
     """The cells; every entry is crossed with every framework and device."""
     budget_min: Minutes

@@ -1,6 +1,6 @@
 """Prove that keras.py and pytorch.py of a folder train the same function, or say where they part.
 
-Keras's backends are compared where keras.py is alone.
+Keras's backends are compared where keras.py is alone, and pytorch.py alone with itself, float32 with float64.
 
 Ends with 0 where they are equal, also but for a difference of the closed list; with 1 where they are different, and
 with 2 where nothing could be proved.
@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from framebench import files, record
+from framebench import files, record, usermodels
+from framebench.plan import problem
 from framebench.plan.refusals import ConfigError
-from framebench.prove import backends, place, problem, process, words
+from framebench.prove import backends, place, process, words
 from framebench.prove.page import page
 
 TIME_LIMIT_S = 600.0  # for models that take minutes to build; a small net is proved in ten seconds
@@ -39,15 +40,22 @@ def main() -> None:
         "--time-limit", type=float, default=TIME_LIMIT_S, metavar="SECONDS", help="for building and proving"
     )
     parser.add_argument("--threads", type=int, default=1, help="threads that compute")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="where the proof goes, in place of that")
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE.npz", help="write the weights that both are measured with"
+    )
     parser.add_argument("--backends", action="store_true", help="prove keras.py on Keras's other backends too")
     options = parser.parse_args()
     folder = options.folder.resolve()
-    output = options.results / folder.name
-    for name in ("proof.json", "proof.html"):
-        (output / name).unlink(missing_ok=True)  # of an earlier state of the files
+    output = options.output or options.results / folder.name
+    # Those of an earlier state of the files.
+    for path in (output / "proof.json", output / "proof.html", *filter(None, [options.weights])):
+        path.unlink(missing_ok=True)
     try:
         log = output / "prove.log"
-        proof = proved(folder, log, options.threads, options.time_limit, on_backends=options.backends)
+        proof = proved(
+            folder, log, options.threads, options.time_limit, on_backends=options.backends, weights=options.weights
+        )
     except (ConfigError, process.ProcessError) as error:
         print(f"{error}", file=sys.stderr)
         sys.exit(REFUSED)
@@ -58,54 +66,52 @@ def main() -> None:
     for line in words.differences(proof):
         print(f"    {line}")
     print(f"    {words.summary(proof)}: {output / 'proof.html'}")
-    if proof["outcome"] == "different":
+    if proof["outcome"] == "different" and not (options.weights and proof["compare_anyway"]):
         sys.exit(DIFFERENT)
 
 
-def proved(folder: Path, log: Path, threads: int, time_limit_s: float, *, on_backends: bool = False) -> dict[str, Any]:
-    """The proof of a folder; ConfigError or ProcessError where there can be none."""
+def proved(
+    folder: Path,
+    log: Path,
+    threads: int,
+    time_limit_s: float,
+    *,
+    on_backends: bool = False,
+    weights: Path | None = None,
+) -> dict[str, Any]:
+    """The proof of a folder; ConfigError or ProcessError where there can be none.
+
+    `weights`: where the weights go that both files are measured with.
+    """
     asked = problem.load(folder)
     found = problem.files(folder, asked)
     if folder.name in TAKEN:
         raise ConfigError(f"{folder}: a model cannot be called {folder.name!r}, as a folder of the results is")
-    if "keras" not in found:
-        has = "has pytorch.py alone" if found else "has neither keras.py nor pytorch.py"
-        raise ConfigError(f"{folder}: {has}; a proof needs keras.py and pytorch.py, or keras.py alone")
+    if not found:
+        raise ConfigError(f"{folder}: has neither keras.py nor pytorch.py; allowed: both, or one of them")
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
     where = place.of("pytorch", folder, log.with_name("requirements.log"))
-    told = request(folder, asked, threads)
+    told = problem.request(folder, asked, SEED, threads)
+    if weights:
+        told["told"] = str(weights.absolute())
     answer = dict(ALONE)
     if "pytorch" in found:
-        answer |= process.answer(where.python, "pair", told, backend="torch", log=log, time_limit_s=time_limit_s)
+        module = "pair" if "keras" in found else "alone"
+        answer |= process.answer(where.python, module, told, backend="torch", log=log, time_limit_s=time_limit_s)
         if refused := answer.get("refused"):
             raise ConfigError(f"{folder.name}/{refused}" + (f"\n{answer['traceback']}" if answer["traceback"] else ""))
-    if "pytorch" not in found or (on_backends and answer["outcome"] != "different"):
+    if "pytorch" not in found or ("keras" in found and on_backends and answer["outcome"] != "different"):
         answer = backends.with_checks(answer, backends.compared(told, log, time_limit_s))
     return {
         "model": folder.name,
         "files": sorted(one["file"] for one in found.values()),
-        "folder_digest": problem.digest(folder),
+        "folder_digest": usermodels.digest(folder),
         "lock_digest": where.digest,
         "requirements": where.requirements,
         "seed": SEED,
+        "compare_anyway": asked.compare_anyway,
         **answer,
-    }
-
-
-def request(folder: Path, asked: problem.Problem, threads: int) -> dict[str, Any]:
-    """The request for the process that runs the user's code."""
-    return {
-        "folder": str(folder),
-        "input": vars(asked.input),
-        "target": {key: value for key, value in vars(asked.target).items() if value is not None},
-        "loss": asked.loss,
-        "optimizer": problem.optimizer(asked),
-        "batch_size": asked.batch_size,
-        "weights": problem.weights(folder),
-        "seed": SEED,
-        "threads": threads,
-        **problem.files(folder, asked),
     }
 
 

@@ -67,7 +67,10 @@ def page(proof: Mapping[str, Any]) -> str:
 def _question(proof: Mapping[str, Any]) -> str:
     if len(proof["files"]) > 1:
         return f"do {escape(' and '.join(proof['files']))} train the same function?"
-    return f"does {escape(proof['files'][0])} train the same function on Keras's backends?"
+    (file,) = map(escape, proof["files"])
+    if proof.get("backends"):
+        return f"does {file} train the same function on Keras's backends?"
+    return f"does {file} compute in float32 what it computes in float64?"
 
 
 def _sentence(proof: Mapping[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """The environment that a user's code is proved in: the framework's, with the folder's requirements.txt on top of it."""
 
-import hashlib
 import re
 import sys
 from collections.abc import Mapping
@@ -8,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from framebench import usermodels
 from framebench.plan import environments, installation
 from framebench.plan.catalogue import ROOT
 from framebench.plan.refusals import ConfigError
 from framebench.plan.yaml_file import readable
-
-REQUIREMENTS = "requirements.txt"
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ def of(framework: str, folder: Path, log: Path) -> Place:
         found = environments.of(framework, packages, interpreters, "")
     except environments.InterpreterError as error:
         raise ConfigError(f"config.yaml: {error}") from None
-    wanted = folder / REQUIREMENTS
+    wanted = folder / usermodels.REQUIREMENTS
     if found.packages:
         if wanted.is_file():
             raise ConfigError(
@@ -47,14 +45,8 @@ def of(framework: str, folder: Path, log: Path) -> Place:
     lock = environments.lock_of(framework, packages)
     if not wanted.is_file():
         return Place(_installed(lock, ROOT / found.prefix, log, None), found.digest)
-    python = _installed(lock, ROOT / prefix(lock, wanted), log, wanted)
+    python = _installed(lock, ROOT / environments.prefix(lock, wanted), log, wanted)
     return Place(python, found.digest, _added(lock, python))
-
-
-def prefix(lock: Path, requirements: Path) -> str:
-    """Folder of a lock's packages with a user's on top, named by the digests of both."""
-    own = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
-    return f"{environments.prefix(lock)}-with-{own}"
 
 
 def _installed(lock: Path, there: Path, log: Path, wanted: Path | None) -> str:

@@ -1,13 +1,20 @@
-"""The training problems: one folder each, a neutral spec beside one model file per framework style."""
+"""The training problems: one folder each, a neutral spec beside one model file per framework style.
+
+Beside these, the models of a user's own: see `framebench.workloads.own`.
+"""
 
 import importlib
 from types import ModuleType
 
+from framebench import usermodels
+from framebench.workloads import own
 from framebench.workloads.layers import Workload
 
 
 def load(name: str) -> Workload:
-    """The spec of workload `name` (`article-cnn`: folder `article_cnn`); ModuleNotFoundError where there is none."""
+    """The workload of this name (`article-cnn`: folder `article_cnn`); ModuleNotFoundError where there is none."""
+    if model := usermodels.models().get(name):
+        return own.Own.of(name, model)
     return importlib.import_module(f"framebench.workloads.{name.replace('-', '_')}.spec").WORKLOAD
 
 

@@ -109,6 +109,7 @@ Layer = Conv | BatchNorm | MaxPool | Residual | GlobalAveragePool | Dropout | Fl
 
 # The weights of a BatchNorm: the last two are no parameters, as no optimizer changes them.
 STATISTICS = ("moving_mean", "moving_variance")
+OF_PYTORCH = ("running_mean", "running_var")  # the same in the files of a user's own
 OF_BATCH_NORM = ("gamma", "beta", *STATISTICS)
 
 
@@ -135,6 +136,17 @@ class Adam:
 
 
 @dataclass(frozen=True)
+class AdamW:
+    """Adam, with w ← w − learning_rate·weight_decay·w before each step (Loshchilov & Hutter 2019, algorithm 2)."""
+
+    learning_rate: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    weight_decay: float
+
+
+@dataclass(frozen=True)
 class Workload:
     """A training problem: the same function, loss and optimizer in every framework. Or one of inference.
 
@@ -148,7 +160,7 @@ class Workload:
     data: str  # the kind of samples: a file of this name is made of them
     input_shape: Shape  # (height, width, channels) or (tokens,)
     layers: tuple[Layer, ...]
-    optimizer: SGD | Adam | None  # None: inference
+    optimizer: SGD | Adam | AdamW | None  # None: inference
     article_batch_size: int  # at which the article-form chart and the verdict are taken
 
     @property
@@ -195,7 +207,8 @@ class Workload:
         return shapes
 
     @property
-    def parameters(self) -> int:
+    def parameters(self) -> int | None:
+        """How many there are; None where it depends on the framework."""
         return parameters(self.weight_shapes)
 
     @property
@@ -249,6 +262,11 @@ class Workload:
         return self.input_shape[0] if self.recurrent else 1
 
     @property
+    def attends(self) -> bool:
+        """Whether attention is in its net."""
+        return False
+
+    @property
     def recurrent(self) -> bool:
         return any(isinstance(layer, GRU) for layer in self.layers)
 
@@ -260,6 +278,20 @@ class Workload:
     def input_of(self, name: str) -> Shape:
         """What layer `name` is given, without the batch."""
         return next(before for layer, before, _ in self.placed if getattr(layer, "name", None) == name)
+
+    @property
+    def loss(self) -> str:
+        """The name of its loss, as problem.yaml has it."""
+        return "softmax_cross_entropy"
+
+    @property
+    def classifies(self) -> bool:
+        """True where a target is the number of a class, False where it is made of floats."""
+        return True
+
+    def targets(self, stored: np.ndarray) -> np.ndarray:
+        """Targets as a framework is given them, of those in a data file: int64 classes, or float32."""
+        return stored.astype(np.int64)
 
     def samples(self, stored: np.ndarray) -> np.ndarray:
         """Samples as a framework is given them, of those in a data file: pixels uint8, or tokens."""
@@ -302,7 +334,7 @@ class Workload:
 
 def parameters(shapes: Mapping[str, Shape]) -> int:
     """How many numbers an optimizer would change, of weights with these names and shapes."""
-    return sum(prod(shape) for name, shape in shapes.items() if not name.endswith(STATISTICS))
+    return sum(prod(shape) for name, shape in shapes.items() if not name.endswith((*STATISTICS, *OF_PYTORCH)))
 
 
 def _placed(layers: tuple[Layer, ...], shape: Shape) -> Iterator[tuple[Layer, Shape, Shape]]:

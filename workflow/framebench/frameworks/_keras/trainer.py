@@ -6,6 +6,7 @@ An adapter names its backend to Keras (KERAS_BACKEND) before it imports this, an
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import cycle
 from types import ModuleType
 from typing import Any
@@ -25,10 +26,17 @@ from framebench.frameworks.contract import (
     nothing,
     stored_type,
 )
-from framebench.workloads.layers import SGD, Adam, Workload
+from framebench.workloads.layers import SGD, Adam, AdamW, Workload
+from framebench.workloads.own import Own
 
 ENDLESS = 10**9  # epochs: `fit` is ended by the pace
 CALLS_PER_EPOCH = 1000
+OWN = "keras/"  # begins the names of a user's weights
+LOSSES = {
+    "softmax_cross_entropy": partial(keras.losses.SparseCategoricalCrossentropy, from_logits=True),
+    "mean_squared_error": keras.losses.MeanSquaredError,
+    "binary_cross_entropy": partial(keras.losses.BinaryCrossentropy, from_logits=True),
+}
 
 
 class KerasTrainer(ABC):
@@ -70,7 +78,7 @@ class KerasTrainer(ABC):
         if workload.optimizer:
             self.model.compile(
                 optimizer=self._optimizer(workload.optimizer),
-                loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+                loss=LOSSES[workload.loss](),
                 steps_per_execution=self.steps_per_call,
                 jit_compile=jit_compile,
             )
@@ -93,11 +101,11 @@ class KerasTrainer(ABC):
     def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
         return self.backend.allocator_peaks_mib(self.place)
 
-    def _optimizer(self, optimizer: SGD | Adam) -> keras.optimizers.Optimizer:
+    def _optimizer(self, optimizer: SGD | Adam | AdamW) -> keras.optimizers.Optimizer:
         match optimizer:
             case SGD(learning_rate, momentum):
                 return keras.optimizers.SGD(learning_rate, momentum=momentum)
-            case Adam():
+            case Adam() | AdamW():
                 return _adam(optimizer, self._dense)
         raise ValueError(f"the adapter does not know the optimizer {optimizer}")
 
@@ -147,12 +155,16 @@ class KerasTrainer(ABC):
         return self._values(self.model)
 
     def load(self, weights: Weights) -> None:
-        names = {own_name(layer): layer for layer in self.workload.kinds}
-        variables = {
-            f"{names.get(layer.name, layer.name)}/{one.name}": one
-            for layer in self.model.layers
-            for one in layer.weights
-        }
+        if isinstance(self.workload, Own):
+            variables = own_variables(self.model)
+            weights = {name: array for name, array in weights.items() if name.startswith(OWN)}
+        else:
+            names = {own_name(layer): layer for layer in self.workload.kinds}
+            variables = {
+                f"{names.get(layer.name, layer.name)}/{one.name}": one
+                for layer in self.model.layers
+                for one in layer.weights
+            }
         check_fit(
             {name: array.shape for name, array in weights.items()}, {name: one.shape for name, one in variables.items()}
         )
@@ -177,10 +189,19 @@ class KerasTrainer(ABC):
         }
 
     def _build(self) -> keras.Model:
+        if isinstance(self.workload, Own):
+            return self.workload.build("keras")
         return workloads.model_file(self.workload.name, "keras").build()
 
     def _values(self, model: keras.Model) -> Weights:
+        if isinstance(self.workload, Own):
+            return {name: np.array(keras.ops.convert_to_numpy(one)) for name, one in own_variables(model).items()}
         return {name: keras.ops.convert_to_numpy(variable_of(model, name)) for name in self.workload.weight_shapes}
+
+
+def own_variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """The weights of a user's model under their names, which hold on every backend."""
+    return {f"{OWN}{place:03}/{one.name}": one for place, one in enumerate(model.weights)}
 
 
 def own_name(layer: str) -> str:
@@ -193,7 +214,7 @@ def variable_of(model: keras.Model, name: str) -> keras.Variable:
     return next(one for one in model.get_layer(own_name(layer)).weights if one.name == weight)
 
 
-def _adam(spec: Adam, dense: Callable) -> keras.optimizers.Optimizer:
+def _adam(spec: Adam | AdamW, dense: Callable) -> keras.optimizers.Optimizer:
     """Keras's Adam, with epsilon where the spec and algorithm 1 of the paper have it: beside the corrected √v̂.
 
     Keras adds it to √v before the correction, which for small gradients is another function. So it is given epsilon
@@ -213,7 +234,10 @@ def _adam(spec: Adam, dense: Callable) -> keras.optimizers.Optimizer:
             super()._backend_update_step([dense(gradient) for gradient in grads], trainable_variables, learning_rate)
             self.epsilon = spec.epsilon
 
-    return CorrectedAdam(spec.learning_rate, spec.beta_1, spec.beta_2, spec.epsilon)
+    numbers = spec.learning_rate, spec.beta_1, spec.beta_2, spec.epsilon
+    if isinstance(spec, AdamW):
+        return CorrectedAdam(*numbers, weight_decay=spec.weight_decay)
+    return CorrectedAdam(*numbers)
 
 
 class RunOver(Exception):  # noqa: N818

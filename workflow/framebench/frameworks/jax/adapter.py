@@ -26,7 +26,7 @@ from framebench.frameworks.contract import (
     nothing,
     stored_type,
 )
-from framebench.workloads.layers import OF_BATCH_NORM, SGD, Adam, Dropout, Workload
+from framebench.workloads.layers import OF_BATCH_NORM, SGD, Adam, AdamW, Dropout, Workload
 
 LABEL = "JAX"
 ENVIRONMENT = "jax"
@@ -186,7 +186,7 @@ class Trainer:
         return allocator_peaks_mib(self.place)
 
 
-def _optimizer(optimizer: SGD | Adam) -> optax.GradientTransformation:
+def _optimizer(optimizer: SGD | Adam | AdamW) -> optax.GradientTransformation:
     match optimizer:
         case SGD(learning_rate, momentum):
             return optax.sgd(learning_rate, momentum)

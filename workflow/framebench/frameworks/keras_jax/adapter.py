@@ -77,7 +77,7 @@ class Trainer(KerasTrainer):
 
     def _batches(self, images: np.ndarray, labels: np.ndarray, input: str) -> Batches:
         x: Any = images.reshape(-1, self.batch_size, *images.shape[1:])
-        y: Any = labels.reshape(-1, self.batch_size)
+        y: Any = labels.reshape(-1, self.batch_size, *labels.shape[1:])
         if input == "device":
             with jax.default_device(self.place):
                 x, y = jnp.asarray(x), jnp.asarray(y)

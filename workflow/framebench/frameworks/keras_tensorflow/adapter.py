@@ -63,7 +63,7 @@ class Trainer(KerasTrainer):
         if input == "device":
             batches = (
                 images.reshape(-1, self.batch_size, *images.shape[1:]),
-                labels.reshape(-1, self.batch_size),
+                labels.reshape(-1, self.batch_size, *labels.shape[1:]),
             )
             data = self._numbers(*batches) if self.on_gpu else tf.data.Dataset.from_tensor_slices(batches)
         else:

@@ -20,7 +20,8 @@ from framebench.frameworks.contract import (
     nothing,
     stored_type,
 )
-from framebench.workloads.layers import GRU, SGD, Adam, BatchNorm, Workload
+from framebench.workloads.layers import GRU, SGD, Adam, AdamW, BatchNorm, Workload
+from framebench.workloads.own import Own
 
 LABEL = "PyTorch"
 ENVIRONMENT = "pytorch"
@@ -67,6 +68,12 @@ NAMES: dict[type, dict[str, tuple[str, ...]]] = {
         "moving_variance": ("running_var",),
     },
 }
+OWN = "pytorch/"  # begins the names of a user's weights
+LOSSES = {
+    "softmax_cross_entropy": nn.CrossEntropyLoss,
+    "mean_squared_error": nn.MSELoss,
+    "binary_cross_entropy": nn.BCEWithLogitsLoss,
+}
 COUNTER = "num_batches_tracked"  # of a batch norm in training: no weight
 
 
@@ -95,11 +102,11 @@ class Trainer:
         self.model = self._net().to(device, getattr(torch, stored_type(precision)), memory_format=self.memory_format)
         if workload.optimizer:
             self.optimizer = _optimizer(workload.optimizer, self.model, fused=tuning.get("fused", False))
+            self.loss_fn = LOSSES[workload.loss]()
         self.load(weights)
         compiled = tuning.get("compile")
         mode = compiled if isinstance(compiled, str) else None
         self.net = torch.compile(self.model, mode=mode) if compiled else self.model
-        self.loss_fn = nn.CrossEntropyLoss()
 
     def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
         x, y = self._tensors(images, labels)
@@ -122,7 +129,7 @@ class Trainer:
                     return
 
     def _step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        loss = self.loss_fn(self.net(x), y)
+        loss = self._loss(self.net(x), y)
         loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -130,12 +137,18 @@ class Trainer:
 
     def _mixed_step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """As docs.pytorch.org/tutorials/recipes/recipes/amp_recipe shows."""
-        loss = self.loss_fn(self._logits(self.net, x), y)
+        loss = self._loss(self._logits(self.net, x), y)
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()
         return loss
+
+    def _loss(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        if self.workload.classifies and y.ndim > 1 and logits.shape[:-1] == y.shape:
+            # Of every position the class, and the logits last; nn.CrossEntropyLoss has them second.
+            return self.loss_fn(logits.flatten(0, -2), y.flatten())
+        return self.loss_fn(logits, y)
 
     def _logits(self, net: nn.Module, x: torch.Tensor) -> torch.Tensor:
         if self.lower is None:
@@ -163,7 +176,7 @@ class Trainer:
     def loss(self, images: np.ndarray, labels: np.ndarray) -> float:
         x, y = self._tensors(images, labels)
         with self._evaluating():
-            return self.loss_fn(self._logits(self.model, x.to(self.device)), y.to(self.device)).item()
+            return self._loss(self._logits(self.model, x.to(self.device)), y.to(self.device)).item()
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -176,16 +189,23 @@ class Trainer:
             self.model.train(training)
 
     def weights(self) -> dict[str, np.ndarray]:
+        if isinstance(self.workload, Own):
+            state = self.model.state_dict()
+            return {f"{OWN}{name}": np.array(one.numpy(force=True)) for name, one in state.items() if _counts(name)}
         return self._neutral_weights(self.model.state_dict())
 
     def load(self, weights: dict[str, np.ndarray]) -> None:
-        native = {
-            own: torch.from_numpy(np.ascontiguousarray(one))
-            for name, array in weights.items()
-            for own, one in zip(self._native_names(name), self._native(name, array), strict=True)
-        }
+        if isinstance(self.workload, Own):
+            arrays = {name.removeprefix(OWN): one for name, one in weights.items() if name.startswith(OWN)}
+        else:
+            arrays = {
+                own: one
+                for name, array in weights.items()
+                for own, one in zip(self._native_names(name), self._native(name, array), strict=True)
+            }
+        native = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
         state = self.model.state_dict()
-        counters = {name: one for name, one in state.items() if name.endswith(COUNTER)}
+        counters = {name: one for name, one in state.items() if not _counts(name)}
         check_fit(_shapes(native), _shapes({name: one for name, one in state.items() if name not in counters}))
         self.model.load_state_dict(native | counters)
         if self.workload.trains:
@@ -209,15 +229,19 @@ class Trainer:
         return [x.contiguous(memory_format=self.memory_format), y]
 
     def _tensors(self, images: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        return self._channels_first(images), torch.from_numpy(labels)
+        y = torch.from_numpy(labels)
+        return self._channels_first(images), y if self.workload.classifies else _channels_second(y)
 
     def _channels_first(self, images: np.ndarray) -> torch.Tensor:
         if self.workload.tokens:
             return torch.from_numpy(images)
         # By default contiguous: the layout that PyTorch's data sets give and its layers default to.
-        return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=self.memory_format)
+        x = _channels_second(torch.from_numpy(images))
+        return x.contiguous(memory_format=self.memory_format) if x.ndim == 4 else x
 
     def _net(self) -> nn.Module:
+        if isinstance(self.workload, Own):
+            return self.workload.build(MODEL_FILE)
         return workloads.model_file(self.workload.name, MODEL_FILE).Net()
 
     def _neutral_weights(self, native: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
@@ -282,6 +306,16 @@ class ToGpu:
             yield x.to("cuda", non_blocking=True), y.to("cuda", non_blocking=True)
 
 
+def _channels_second(x: torch.Tensor) -> torch.Tensor:
+    """A batch of images, or of volumes, in PyTorch's layout; anything else as it is."""
+    return x.movedim(-1, 1).contiguous() if x.ndim >= 4 else x
+
+
+def _counts(name: str) -> bool:
+    """True for a weight of a module, False for the number of its batches."""
+    return not name.endswith(COUNTER)
+
+
 def _shapes(state: dict[str, torch.Tensor]) -> dict[str, torch.Size]:
     return {name.replace(".", "/"): tensor.shape for name, tensor in state.items()}
 
@@ -292,12 +326,14 @@ def _gates_swapped(array: np.ndarray) -> np.ndarray:
     return np.concatenate([second, first, new], axis=-1)
 
 
-def _optimizer(optimizer: SGD | Adam, model: nn.Module, fused: bool) -> torch.optim.Optimizer:
+def _optimizer(optimizer: SGD | Adam | AdamW, model: nn.Module, fused: bool) -> torch.optim.Optimizer:
     # None leaves it to PyTorch, as by default.
     options: dict = {"params": model.parameters(), "lr": optimizer.learning_rate, "fused": fused or None}
     match optimizer:
         case SGD(_, momentum):
             return torch.optim.SGD(**options, momentum=momentum)
+        case AdamW(_, beta_1, beta_2, epsilon, weight_decay):
+            return torch.optim.AdamW(**options, betas=(beta_1, beta_2), eps=epsilon, weight_decay=weight_decay)
         case Adam(_, beta_1, beta_2, epsilon):
             return torch.optim.Adam(**options, betas=(beta_1, beta_2), eps=epsilon)
     raise ValueError(f"the adapter does not know the optimizer {optimizer}")

@@ -14,9 +14,10 @@ import keras
 import numpy as np
 from keras import layers
 
-from framebench.prove.inside import drawing, loading
+from framebench.prove.inside import drawing
 from framebench.prove.inside.deciding import decided, loss
-from framebench.prove.inside.loading import UserError, at_home
+from framebench.workloads import loading
+from framebench.workloads.loading import UserError, at_home
 
 STEPS = (1, 3)  # after which the weights are compared
 ROLES = {"moving_variance": "variance", "scale": "gamma"}
@@ -33,6 +34,8 @@ def observe(request: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(model, keras.Model):
             raise UserError(f"{path.name}: must return a keras.Model, not {type(model).__name__}")
         loading.raised(lambda: model(batches[0][0], training=False), f"{path.name}: the model on its input", path)
+        if "told" in request and "pytorch" not in request and keras.backend.backend() == "torch":
+            tell(path, request, batches[0])
         shared = Path(request["weights_file"])
         if not shared.exists():
             np.savez(shared, *random(model, request["seed"]))
@@ -45,6 +48,21 @@ def observe(request: dict[str, Any]) -> dict[str, Any]:
     named: dict[str, Any] = {name.replace("/", "\\"): array for name, array in found.items()}
     np.savez(request["arrays"], **named)
     return {"backend": keras.backend.backend(), "keras": keras.__version__, "parameters": model.count_params()}
+
+
+def tell(path: Path, request: dict[str, Any], batch: tuple[np.ndarray, np.ndarray]) -> None:
+    """Write the weights that the file draws, where there is no other file with which it is proved."""
+    # PyTorch is in its own environment only.
+    import torch  # noqa: PLC0415
+
+    from framebench.prove.inside import given  # noqa: PLC0415
+    from framebench.prove.inside.keras_side import KerasSide  # noqa: PLC0415
+    from framebench.prove.inside.training import Batch, KerasTraining, Problem  # noqa: PLC0415
+
+    inputs, targets = map(torch.from_numpy, batch)
+    side = KerasSide(path, request["keras"]["function"], "float64", inputs)
+    training = KerasTraining(side, Problem.of(request))
+    given.write(Path(request["told"]), [training], Batch((inputs, inputs), (targets, targets)))
 
 
 def random(model: keras.Model, seed: int) -> list[np.ndarray]:

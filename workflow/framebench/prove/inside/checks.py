@@ -1,6 +1,6 @@
 """Everything that is compared of two matched models, each with the bound that rounding explains."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite, sqrt
@@ -200,21 +200,31 @@ def single_precision(
     in_float32: Callable[[], KerasSide],
 ) -> Iterator[Check]:
     """Float32 of each side against its own float64, in which its weights have the same order."""
-    exact = evaluated(KerasTraining(ours, problem), batch), evaluated(PyTorchTraining(theirs, problem), batch)
-    with Displaced(UNIT["float32"], growing=False, seed=0):
-        noisy = evaluated(PyTorchTraining(theirs, problem), batch)
+    exact = evaluated(KerasTraining(ours, problem), batch)
     weights = ours.state()
-    low = theirs.in_precision("float32"), in_float32()
-    low[1].restore(weights)
-    single = batch.typed(torch.float32)
-    trainings = KerasTraining(low[1], problem), PyTorchTraining(low[0], problem)
-    for i, framework in enumerate(("Keras", "PyTorch")):
-        training, double = trainings[i], exact[i]
-        for quantity, array in evaluated(training, single).items():
-            noise = distance(noisy[quantity], exact[1][quantity])
-            bound = MARGIN * max(noise, LEAST_UNITS * UNIT["float32"])
-            difference = distance(array, double[quantity])
-            yield Check(quantity, framework, "float32", _finite(difference), bound, difference <= bound)
+    of_pytorch, noise = in_single(theirs, problem, batch)
+    low = in_float32()
+    low.restore(weights)
+    yield from against("Keras", evaluated(KerasTraining(low, problem), batch.typed(torch.float32)), exact, noise)
+    yield from of_pytorch
+
+
+def in_single(side: PyTorchSide, problem: Problem, batch: Batch) -> tuple[list[Check], dict[str, float]]:
+    """Float32 of a module against its own float64, and what rounding makes of each quantity."""
+    exact = evaluated(PyTorchTraining(side, problem), batch)
+    with Displaced(UNIT["float32"], growing=False, seed=0):
+        noisy = evaluated(PyTorchTraining(side, problem), batch)
+    noise = {quantity: distance(noisy[quantity], one) for quantity, one in exact.items()}
+    single = evaluated(PyTorchTraining(side.in_precision("float32"), problem), batch.typed(torch.float32))
+    return list(against("PyTorch", single, exact, noise)), noise
+
+
+def against(framework: str, single: Arrays, exact: Arrays, noise: Mapping[str, float]) -> Iterator[Check]:
+    """Each quantity in float32 with its bound."""
+    for quantity, array in single.items():
+        bound = MARGIN * max(noise[quantity], LEAST_UNITS * UNIT["float32"])
+        difference = distance(array, exact[quantity])
+        yield Check(quantity, framework, "float32", _finite(difference), bound, difference <= bound)
 
 
 def evaluated(training: KerasTraining | PyTorchTraining, batch: Batch) -> Arrays:

@@ -13,13 +13,13 @@ import torch
 from keras import layers
 from torch.overrides import TorchFunctionMode
 
-from framebench.prove.inside import loading
 from framebench.prove.inside.deciding import decided
 from framebench.prove.inside.draws import Cast
-from framebench.prove.inside.loading import UserError
 from framebench.prove.inside.side import Side
 from framebench.prove.inside.trace import Tracer
 from framebench.prove.inside.units import Slot, Unit, View, part, same, shaped
+from framebench.workloads import loading
+from framebench.workloads.loading import UserError
 
 CELLS = {layers.LSTMCell: "ifco", layers.GRUCell: "zrh", layers.SimpleRNNCell: "h"}
 NORMS = (layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization, layers.RMSNormalization)
@@ -84,6 +84,10 @@ class KerasSide(Side):
     @property
     def stored(self) -> list[torch.Tensor]:
         return [one.value for one in self.model.weights]
+
+    @property
+    def named(self) -> Iterator[tuple[str, torch.Tensor]]:
+        yield from ((f"keras/{place:03}/{one.name}", one.value) for place, one in enumerate(self.model.weights))
 
     def watched(self, layer: Any, path: str, tracer: Tracer) -> AbstractContextManager[None]:
         return _watched(layer, path, tracer)

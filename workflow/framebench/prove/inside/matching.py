@@ -16,10 +16,10 @@ from typing import Any
 import torch
 
 from framebench.prove.inside.keras_side import KerasSide
-from framebench.prove.inside.loading import UserError
 from framebench.prove.inside.pytorch_side import PyTorchSide
 from framebench.prove.inside.trace import VIEWS, Known, Trace
 from framebench.prove.inside.units import Unit, View, gates, same, singles, split, squeezed, transposed
+from framebench.workloads.loading import UserError
 
 MOST_TRIALS = 80  # runs of a model; a pair of 50 layers in another order takes fewer than 20
 RADII = (4, 2, 1, 0)  # layers on each side of a layer that must be alike, the widest first

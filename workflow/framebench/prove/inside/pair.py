@@ -17,18 +17,20 @@ import keras as keras_package
 import numpy as np
 import torch
 
-from framebench.prove.inside import checks, differences, drawing, matching
+from framebench.prove.inside import checks, differences, drawing, given, matching
 from framebench.prove.inside.differences import Difference
 from framebench.prove.inside.keras_side import KerasSide
-from framebench.prove.inside.loading import UserError, at_home
 from framebench.prove.inside.locate import Place, lacking, locate
 from framebench.prove.inside.matching import Match, Pair, first_bad
 from framebench.prove.inside.pytorch_side import PyTorchSide
 from framebench.prove.inside.side import Side, kept
 from framebench.prove.inside.trace import SAME, VIEWS
-from framebench.prove.inside.training import Batch, Displaced, Problem, distance
+from framebench.prove.inside.training import Batch, Displaced, KerasTraining, Problem, PyTorchTraining, distance
+from framebench.workloads.loading import UserError, at_home
 
 CONSTRAINTS = ("kernel_constraint", "embeddings_constraint", "bias_constraint", "recurrent_constraint")
+# Differences that no step feels which is taken without dropout.
+UNFELT = {"running variance", "momentum of a norm", "epsilon of Adam", "initial weights", "dropout rate"}
 WIDER = 4.0  # times the weights of the proof: activations of 1 then pass 3 and 6, where some activations change
 
 
@@ -39,11 +41,15 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(request["threads"])
     batches = list(drawn(request))
     inputs = batches[0].inputs
-    torch.manual_seed(request["seed"])
+    keras_package.utils.set_random_seed(request["seed"])
     asked = [(folder / request[side]["file"], request[side]["function"]) for side in ("keras", "pytorch")]
     ours = KerasSide(*asked[0], "float64", inputs[0])
     theirs = PyTorchSide(*asked[1], "float64", inputs[1])
     built = ours.state(), theirs.state()
+    problem = Problem.of(request)
+    trainings = KerasTraining(ours, problem), PyTorchTraining(theirs, problem)
+    if "told" in request and request["compare_anyway"]:
+        given.write(Path(request["told"]), trainings, batches[0])  # each with its own, unless they match
     randomise(ours, theirs, request["seed"])
     kinds = [check_output(ours, inputs[0], request), check_output(theirs, inputs[1], request)]
     if all(kinds):
@@ -86,12 +92,15 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
     listed += [*differences.running_variances(found.pairs, theirs), *differences.second_biases(found.pairs)]
     listed += differences.regularizers(ours, found.pairs)
     listed += differences.dropouts(ours, theirs, inputs)
+    if "told" in request:
+        with kept(ours, theirs):
+            ours.restore(built[0])
+            theirs.restore(built[1])
+            matching.copy_weights(found.pairs)
+            alike = {one.kind for one in listed} <= UNFELT
+            given.write(Path(request["told"]), trainings, batches[0], alike=alike)
     place = in_training(ours, theirs, found, inputs)
-    optimizer = request["optimizer"]
-    listed += differences.epsilon_of_adam(optimizer.get("epsilon"))
-    if isinstance(optimizer.get("epsilon"), dict):
-        optimizer = optimizer | {"epsilon": optimizer["epsilon"]["keras"]}
-    problem = Problem(request["loss"], optimizer)
+    listed += differences.epsilon_of_adam(request["optimizer"].get("epsilon"))
     again = partial(KerasSide, *asked[0], "float32", inputs[0])
     made = checks.made(ours, theirs, found, problem, batches=batches, in_float32=again)
     answer |= {"checks": [asdict(one) for one in made.checks], "flops_per_sample": made.flops}

@@ -10,18 +10,19 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from framebench.prove.inside import loading
 from framebench.prove.inside.draws import Cast
-from framebench.prove.inside.loading import UserError
 from framebench.prove.inside.side import Side
 from framebench.prove.inside.trace import Tracer
 from framebench.prove.inside.units import Slot, Unit, part, same, transposed
+from framebench.workloads import loading
+from framebench.workloads.loading import UserError
 
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 NORMS = (*BATCH_NORMS, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 GATES = {nn.LSTM: "ifco", nn.LSTMCell: "ifco", nn.GRU: "rzh", nn.GRUCell: "rzh", nn.RNN: "h", nn.RNNCell: "h"}
+COUNTER = "num_batches_tracked"  # of a batch norm: no weight
 ROLES = {"weight": "gamma", "bias": "beta", "running_mean": "mean", "running_var": "variance"}
 
 
@@ -96,6 +97,11 @@ class PyTorchSide(Side):
     @property
     def stored(self) -> list[torch.Tensor]:
         return list(self.module.state_dict().values())
+
+    @property
+    def named(self) -> Iterator[tuple[str, torch.Tensor]]:
+        state = self.module.state_dict()
+        yield from ((f"pytorch/{name}", one) for name, one in state.items() if not name.endswith(COUNTER))
 
     def watched(self, layer: Any, path: str, tracer: Tracer) -> AbstractContextManager[None]:
         return _watched(layer, path, tracer)

@@ -36,6 +36,11 @@ class Side(ABC):
     def stored(self) -> list[torch.Tensor]:
         """Weights and statistics."""
 
+    @property
+    @abstractmethod
+    def named(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Weights and statistics under the names by which they are measured (see `framebench.workloads.own`)."""
+
     @abstractmethod
     def run(self, inputs: torch.Tensor, training: bool = False) -> torch.Tensor:
         """The output for a batch."""

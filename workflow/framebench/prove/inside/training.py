@@ -117,6 +117,14 @@ class Problem:
     loss: str
     optimizer: Mapping[str, Any]
 
+    @classmethod
+    def of(cls, request: Mapping[str, Any]) -> "Problem":
+        """That of a request, with one epsilon of Adam for both: Keras's."""
+        optimizer = request["optimizer"]
+        if isinstance(optimizer.get("epsilon"), dict):
+            optimizer = optimizer | {"epsilon": optimizer["epsilon"]["keras"]}
+        return cls(request["loss"], optimizer)
+
 
 @dataclass(frozen=True)
 class Batch:

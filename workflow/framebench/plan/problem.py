@@ -1,7 +1,5 @@
 """The file problem.yaml of a user's folder, read strictly: every key is declared here, with what it may be."""
 
-import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -199,14 +197,18 @@ def optimizer(problem: Problem) -> dict[str, Any]:
     return {**defaults, **decay, **given}
 
 
-def digest(folder: Path) -> str:
-    """12 hex digits that change with any file of a folder; hidden ones and caches do not count."""
-    total = hashlib.sha256()
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name[0] not in "._")
-        for name in sorted(names):
-            if name[0] != ".":
-                path = Path(parent, name)
-                total.update(f"{path.relative_to(folder)}\0".encode(errors="surrogateescape"))
-                total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()[:12]
+def request(folder: Path, problem: Problem, seed: int, threads: int) -> dict[str, Any]:
+    """The problem as processes are told it that run the user's code."""
+    return {
+        "folder": str(folder),
+        "input": vars(problem.input),
+        "target": {key: value for key, value in vars(problem.target).items() if value is not None},
+        "loss": problem.loss,
+        "optimizer": optimizer(problem),
+        "batch_size": problem.batch_size,
+        "weights": weights(folder),
+        "compare_anyway": problem.compare_anyway,
+        "seed": seed,
+        "threads": threads,
+        **files(folder, problem),
+    }

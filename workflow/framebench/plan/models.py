@@ -1,0 +1,33 @@
+"""The models of a user's own in a configuration: told to every process, and refused where one cannot be measured."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from framebench import usermodels
+from framebench.plan import catalogue, problem
+from framebench.plan.refusals import ConfigError
+
+SEED = 1  # of a proof
+
+
+def announce(models: Mapping[str, str], results: str) -> None:
+    """Make these folders known as workloads, here and in every process that is started from now on.
+
+    ConfigError where a folder has no problem that can be read, no model file, or the name of a workload of framebench.
+    """
+    told = {}
+    for name, path in models.items():
+        folder = Path(path).expanduser().resolve()
+        try:
+            asked = problem.load(folder)
+        except ConfigError as error:
+            raise ConfigError(f"models.{name}: {error}") from None
+        if name in catalogue.specs():
+            raise ConfigError(f"models.{name}: is a workload of framebench; allowed: any other name")
+        if not problem.files(folder, asked):
+            raise ConfigError(f"models.{name}: {folder} has neither keras.py nor pytorch.py")
+        request = problem.request(folder, asked, SEED, threads=1)
+        told[name] = {"asked": request, "told": f"{results}/certificates/{name}/weights.npz"}
+    os.environ[usermodels.VARIABLE] = json.dumps(told)
