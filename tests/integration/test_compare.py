@@ -75,6 +75,7 @@ def workspace(tmp_path_factory) -> Workspace:
     own.mkdir()
     texts = {"mine": PYTORCH, "less": LESS_WORK, "other": PYTORCH.replace("torch.relu", "torch.tanh")}
     models = {name: str(written(own / name, text)) for name, text in texts.items()}
+    models["anyway"] = str(written(own / "anyway", texts["other"], compare_anyway=True))
     (folder / "project").mkdir()
     made = make_workspace(folder / "project")
     entry = yaml.safe_load((made.folder / "config.yaml").read_text())["matrix"][0]
@@ -83,7 +84,7 @@ def workspace(tmp_path_factory) -> Workspace:
         baseline="keras-torch",
         question=None,
         models=models,
-        matrix=[entry | {"workload": "mine", "batch_sizes": [20], "rounds": 3}],
+        matrix=[entry | {"workload": name, "batch_sizes": [20], "rounds": 3} for name in ("mine", "anyway")],
     )
     return made
 
@@ -110,6 +111,7 @@ def test_both_files_are_proved_measured_and_compared(workspace, said):
     assert {row["framework"] for row in rows} == {"keras-torch", "pytorch"}
     assert all(float(row["ratio"]) > 0 for row in rows)
     assert "mine: equal but for running variance" in said
+    assert "Proof of mine: equal but for running variance   Page: results/certificates/mine/proof.html" in said
     assert "mine" in (workspace.folder / "results/verdict.en.txt").read_text()
 
 
@@ -118,6 +120,15 @@ def test_every_run_is_held_against_its_own_file(workspace, said):
     for one in records(workspace, "mine"):
         assert [look["at"] for look in one["story"]] == ["start"] * len(one["story"]) and len(one["story"]) == 5
         assert all(look["value"] is not None for look in one["story"])
+
+
+@pytest.mark.test
+def test_different_models_are_measured_without_comparing_them_where_that_is_asked_for(workspace, said):
+    assert {(one["status"], one["reason"]) for one in records(workspace, "anyway")} == {("ok", None)}
+    with (workspace.folder / "results/comparisons.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["workload"] == "anyway"]
+    assert {row["verdict"] for row in rows} == {"not comparable"}
+    assert all("different, first at layer" in row["reason"] for row in rows)
 
 
 @pytest.mark.test

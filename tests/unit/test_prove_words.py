@@ -73,3 +73,9 @@ def test_page_names_what_the_users_requirements_gave():
 def test_failed_check_stands_out():
     failed = CHECK | {"difference": 0.5, "passed": False}
     assert '<td class="fail">FAIL</td>' in page(DIFFERENT | {"checks": [failed]})
+
+
+def test_a_number_of_the_page_stands_in_one_line():
+    assert '<td class="number">3.3e-11</td>' in page(
+        EQUAL | {"checks": [CHECK | {"difference": 3.3e-11, "passed": True}]}
+    )

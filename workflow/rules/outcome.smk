@@ -1,8 +1,10 @@
 # What an invocation ends on.
+import json
 import sys
 from pathlib import Path
 
 from framebench.analyse import failures
+from framebench.prove import words
 
 
 def set_aside_failures():
@@ -18,6 +20,15 @@ def set_aside_failures():
     failures.set_aside([], map(Path, matrix.largest_batch_paths(CONFIG)))
 
 
+def proofs():
+    """A line on each model of the user's own: the outcome of its proof, and where that is."""
+    for name in CONFIG.models:
+        proof = Path(CERTIFICATES, name, "proof.json")
+        if proof.exists():
+            outcome = words.outcome(json.loads(proof.read_text(encoding="utf-8")))
+            yield f"Proof of {name}: {outcome}   Page: {proof.with_suffix('.html')}"
+
+
 def print_answer():
     """End on what the reader came for."""
     merges = internals.asks_for(workflow, "merge")
@@ -26,6 +37,8 @@ def print_answer():
     if verdict.exists():
         page = f"{folder}/report.{CONFIG.languages[0]}.html"
         print(
-            f"\n{verdict.read_text()}\nPage: {page}   Tables: {folder}/*.csv   Figures: {folder}/figures/",
+            "\n".join(["", verdict.read_text(), *proofs()]),
+            f"Page: {page}   Tables: {folder}/*.csv   Figures: {folder}/figures/",
+            sep="\n",
             file=sys.stderr,
         )

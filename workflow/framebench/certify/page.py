@@ -6,6 +6,8 @@ from itertools import groupby
 
 # What a certificate was made under, as far as it tells.
 CIRCUMSTANCES = (
+    "outcome",
+    "folder_digest",
     "framework_version",
     "backend",
     "python_version",

@@ -1,5 +1,6 @@
 """A proof as a page of its own: one HTML file that needs no network, and in which every name is text."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -13,7 +14,7 @@ table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: a
 th, td { border-bottom: 1px solid #ccc; padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top; }
 .outcome { font-size: 1.25rem; border-left: .4rem solid #555; padding-left: .75rem; }
 .equal { border-color: #117733; } .equal_but { border-color: #999933; } .different { border-color: #882255; }
-.fail { font-weight: bold; color: #882255; } code { font-size: .9em; }
+.number { white-space: nowrap; } .fail { font-weight: bold; color: #882255; } code { font-size: .9em; }
 @media (prefers-color-scheme: dark) { body { background: #1a1a1a; color: #eee; } th, td { border-color: #555; } }
 """
 BOUNDS = (
@@ -23,6 +24,9 @@ BOUNDS = (
     " must exceed the bound. Where rounding alone decides, as for a bias before a norm, whose gradient is zero in"
     " theory, nothing is compared."
 )
+
+
+NUMBER = re.compile(r"[\d.]+(e[+-]\d+)?")
 
 
 def page(proof: Mapping[str, Any]) -> str:
@@ -131,4 +135,6 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _class(cell: object) -> str:
-    return ' class="fail"' if cell == "FAIL" else ""
+    if cell == "FAIL":
+        return ' class="fail"'
+    return ' class="number"' if NUMBER.fullmatch(str(cell)) else ""
