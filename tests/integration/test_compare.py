@@ -106,6 +106,7 @@ def test_both_files_are_proved_measured_and_compared(workspace, said):
     assert proof["outcome"] == "equal_but" and {one["kind"] for one in proof["differences"]} == {"running variance"}
     runs = records(workspace, "mine")
     assert len(runs) == 6 and {(one["status"], one["reason"]) for one in runs} == {("ok", None)}
+    assert {one["folder_digest"] for one in runs} == {proof["folder_digest"]}
     with (workspace.folder / "results/comparisons.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["workload"] == "mine"]
     assert {row["framework"] for row in rows} == {"keras-torch", "pytorch"}

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from framebench import derived, frameworks, workloads
+from framebench import derived, frameworks, usermodels, workloads
 from framebench.data.batches import whole_batches
 from framebench.frameworks import self_comparison
 from framebench.frameworks.contract import Adapter, Trainer, Weights
@@ -32,6 +32,7 @@ from framebench.measure.request import Request
 from framebench.measure.story import FOLDER
 from framebench.measure.turns import BUILT, Turns
 from framebench.workloads.layers import Workload, parameters
+from framebench.workloads.own import Own
 
 REASON_LENGTH = 300
 OUTCOME = ("status", "reason")
@@ -104,6 +105,8 @@ def observe(request: Request, turns: Turns, observed: dict[str, Any], kept: Path
             add(observed, checks.threads_used(request.protocol.threads, observed["cpu_cores_used"]))
     if looks:
         observed["check_s"] += looks.looked_s
+    if isinstance(workload, Own):
+        observed["folder_digest"] = usermodels.digest(workload.folder)
     if looks and looks.batches_without_dropout and request.diagnosis:
         with timed(observed, "diagnosis_s"):
             checks.look_without_dropout(looks, adapter, request, workload=workload, weights=weights, device=device)
