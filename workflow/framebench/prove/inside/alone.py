@@ -1,8 +1,5 @@
 """A PyTorch file without another to hold it against: is its float32 what it computes in float64?"""
 
-import json
-import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,10 +7,11 @@ from typing import Any
 import torch
 
 from framebench.prove.inside import checks, given
+from framebench.prove.inside.answering import answer_requests
 from framebench.prove.inside.pair import check_output, drawn, probabilities
 from framebench.prove.inside.pytorch_side import PyTorchSide
 from framebench.prove.inside.training import Problem, PyTorchTraining
-from framebench.workloads.loading import UserError, at_home
+from framebench.workloads.loading import UserError
 
 
 def prove(request: dict[str, Any]) -> dict[str, Any]:
@@ -41,17 +39,5 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    start = time.perf_counter()
-    try:
-        with at_home(Path(request["folder"])):
-            answer = prove(request)
-    except UserError as error:
-        answer = {"refused": str(error), "traceback": error.traceback}
-    answer["seconds"] = time.perf_counter() - start
-    Path(sys.argv[2]).write_text(json.dumps(answer), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    answer_requests(prove)

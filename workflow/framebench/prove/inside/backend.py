@@ -4,9 +4,6 @@ Started under that backend's environment. The first process draws the weights an
 quantity; the others load the same weights. Arrays go through files of NumPy.
 """
 
-import json
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +12,10 @@ import numpy as np
 from keras import layers
 
 from framebench.prove.inside import drawing
+from framebench.prove.inside.answering import answer_requests
 from framebench.prove.inside.deciding import decided, loss
 from framebench.workloads import loading
-from framebench.workloads.loading import UserError, at_home
+from framebench.workloads.loading import UserError
 
 STEPS = (1, 3)  # after which the weights are compared
 ROLES = {"moving_variance": "variance", "scale": "gamma"}
@@ -126,17 +124,5 @@ def displaced(
     return {name: np.asarray(bound(name)) for name in exact}
 
 
-def main() -> None:
-    request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    start = time.perf_counter()
-    try:
-        with at_home(Path(request["folder"])):
-            answer = observe(request)
-    except UserError as error:
-        answer = {"refused": str(error), "traceback": error.traceback}
-    answer["seconds"] = time.perf_counter() - start
-    Path(sys.argv[2]).write_text(json.dumps(answer), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    answer_requests(observe)

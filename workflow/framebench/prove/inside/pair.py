@@ -1,12 +1,8 @@
 """Prove pairs of files: started under the PyTorch environment's interpreter, it reads requests and writes answers.
 
-Arguments are pairs of files: the request, which is JSON, and where the answer goes, which is JSON too. Output of a
-user's code goes to the log that is this process's output.
+See `framebench.prove.inside.answering`.
 """
 
-import json
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -18,6 +14,7 @@ import numpy as np
 import torch
 
 from framebench.prove.inside import checks, differences, drawing, given, matching
+from framebench.prove.inside.answering import answer_requests
 from framebench.prove.inside.differences import Difference
 from framebench.prove.inside.keras_side import KerasSide
 from framebench.prove.inside.locate import Place, lacking, locate
@@ -26,7 +23,7 @@ from framebench.prove.inside.pytorch_side import PyTorchSide
 from framebench.prove.inside.side import Side, kept
 from framebench.prove.inside.trace import SAME, VIEWS
 from framebench.prove.inside.training import Batch, Displaced, KerasTraining, Problem, PyTorchTraining, distance
-from framebench.workloads.loading import UserError, at_home
+from framebench.workloads.loading import UserError
 
 CONSTRAINTS = ("kernel_constraint", "embeddings_constraint", "bias_constraint", "recurrent_constraint")
 # Differences that no step feels which is taken without dropout.
@@ -336,19 +333,7 @@ def probabilities(kind: str | None, request: dict[str, Any]) -> str:
     return f"probabilities ({kind} at the end); problem.yaml: loss: {request['loss']} takes logits"
 
 
-def main() -> None:
-    for asked, output in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
-        request = json.loads(Path(asked).read_text(encoding="utf-8"))
-        start = time.perf_counter()
-        try:
-            # The parts of attention, which a trace can see, and not one kernel.
-            with at_home(Path(request["folder"])), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-                answer = prove(request)
-        except UserError as error:
-            answer = {"refused": str(error), "traceback": error.traceback}
-        answer["seconds"] = time.perf_counter() - start
-        Path(output).write_text(json.dumps(answer, default=str), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    # The parts of attention, which a trace can see, and not one kernel.
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        answer_requests(prove)

@@ -5,8 +5,6 @@ in `framebench.certify.story`; beside the weights, the result of every operation
 decided by rounding alone, as that of a bias before a norm, is left out.
 """
 
-import json
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +16,7 @@ import torch
 from framebench.certify import story
 from framebench.certify.observe import write
 from framebench.data.batches import batch, read
+from framebench.prove.inside.answering import answer_requests
 from framebench.prove.inside.drawing import SAMPLES
 from framebench.prove.inside.draws import shared
 from framebench.prove.inside.keras_side import KerasSide
@@ -26,7 +25,7 @@ from framebench.prove.inside.pytorch_side import PyTorchSide
 from framebench.prove.inside.side import kept
 from framebench.prove.inside.training import Batch, Displaced, KerasTraining, Problem, PyTorchTraining
 from framebench.workloads.layers import OF_PYTORCH, STATISTICS
-from framebench.workloads.loading import UserError, at_home
+from framebench.workloads.loading import UserError
 from framebench.workloads.own import Own
 
 DRAWS = 4  # of rounding
@@ -158,19 +157,14 @@ def sides(request: Mapping[str, Any], first: Batch) -> Iterator[KerasSide | PyTo
             yield side(path, request[name]["function"], "float64", first.inputs[place])
 
 
-def main() -> None:
-    request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    answer: dict[str, Any] = {}
+def tell(request: dict[str, Any]) -> dict[str, Any]:
+    """Write the story that is asked for; the answer is empty."""
     start = time.perf_counter()
-    try:
-        with at_home(Path(request["folder"])):
-            facts, arrays = told(Own.of(request["name"], {"asked": request, "told": request["told"]}), request)
-        facts["told_in_s"] = time.perf_counter() - start
-        write(Path(request["output"]), facts, arrays)
-    except UserError as error:
-        answer = {"refused": str(error), "traceback": error.traceback}
-    Path(sys.argv[2]).write_text(json.dumps(answer), encoding="utf-8")
+    facts, arrays = told(Own.of(request["name"], {"asked": request, "told": request["told"]}), request)
+    facts["told_in_s"] = time.perf_counter() - start
+    write(Path(request["output"]), facts, arrays)
+    return {}
 
 
 if __name__ == "__main__":
-    main()
+    answer_requests(tell)

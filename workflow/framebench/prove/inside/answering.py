@@ -1,0 +1,27 @@
+"""A process that runs a user's code: its arguments are pairs of files, a request and where the answer goes, in JSON.
+
+Output of a user's code goes to the log that is the process's own output.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from framebench.workloads.loading import UserError, at_home
+
+
+def answer_requests(by: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Answer every request by this function; the answer of a folder that is refused says why."""
+    for asked, output in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        request = json.loads(Path(asked).read_text(encoding="utf-8"))
+        start = time.perf_counter()
+        try:
+            with at_home(Path(request["folder"])):
+                answer = by(request)
+        except UserError as error:
+            answer = {"refused": str(error), "traceback": error.traceback}
+        answer["seconds"] = time.perf_counter() - start
+        Path(output).write_text(json.dumps(answer, default=str), encoding="utf-8")
