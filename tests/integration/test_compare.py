@@ -152,12 +152,13 @@ def test_models_that_are_different_are_not_measured(workspace, said, model, line
 
 
 @pytest.mark.all
-def test_every_example_is_measured_in_keras_on_its_backends_and_in_pytorch(tmp_path):
+def test_every_example_is_measured(tmp_path):
+    """Proved on all backends of Keras, and measured on one; the README's campaign measures one example on all."""
     made = make_workspace(tmp_path)
     entry = yaml.safe_load((made.folder / "config.yaml").read_text())["matrix"][0]
     names = [path.parent.name for path in (made.folder / "examples").glob("*/problem.yaml")]
     assert len(names) >= 3
-    frameworks = ["keras-tensorflow", "keras-torch", "keras-jax", "pytorch"]
+    frameworks = ["keras-tensorflow", "pytorch"]
     made.configure(
         frameworks=frameworks,
         question=None,
