@@ -16,12 +16,6 @@ MANY_STEPS_A_CALL = {
 HALF_OF_THE_CORES = max(1, workflow.cores // 2)
 
 
-def told_of_every_step(wildcards):
-    """True where a call may take as many steps as the story has."""
-    cell = wildcards.workload, wildcards.precision, int(wildcards.batch_size)
-    return cell in MANY_STEPS_A_CALL
-
-
 rule certificates:
     input:
         certificates=expand(

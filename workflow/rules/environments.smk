@@ -30,10 +30,7 @@ rule environments:
     """Everything that measuring needs the network for."""
     input:
         sorted(
-            {
-                one.ready
-                for one in [*ENVIRONMENTS.values(), *OWN_ENVIRONMENTS.values()]
-            }
+            {one.ready for one in [*ENVIRONMENTS.values(), *OWN_ENVIRONMENTS.values()]}
         ),
 
 

@@ -5,7 +5,7 @@ import json
 import shlex
 from pathlib import Path
 
-from framebench import workloads
+from framebench import usermodels, workloads
 from framebench.frameworks import self_comparison
 from framebench.plan import slurm
 from framebench.record import CELL
@@ -25,6 +25,17 @@ def certificate_id(wildcards):
         wildcards.workload,
         environment_of(wildcards).digest,
     )
+
+
+def told_of_every_step(wildcards):
+    """True where a call may take as many steps as the story has."""
+    cell = wildcards.workload, wildcards.precision, int(wildcards.batch_size)
+    return cell in MANY_STEPS_A_CALL
+
+
+def digest_of(wildcards):
+    """The digest of a model's folder."""
+    return usermodels.digest(workloads.load(wildcards.workload).folder)
 
 
 def data_of(wildcards):

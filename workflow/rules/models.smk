@@ -16,11 +16,6 @@ BATCH_SIZES_OF_MODELS = {
 }
 
 
-def digest_of(wildcards):
-    """The digest of a model's folder."""
-    return usermodels.digest(workloads.load(wildcards.workload).folder)
-
-
 if MODELS:
 
     rule own_data:
@@ -37,7 +32,9 @@ if MODELS:
         params:
             size=lambda wildcards: f"--batch-size {BATCH_SIZES_OF_MODELS[wildcards.kind]}",
             seed=f"--seed {CONFIG.protocol.seed}",
-            problem=lambda wildcards: usermodels.models()[wildcards.kind]["asked"]["input"],
+            problem=lambda wildcards: usermodels.models()[wildcards.kind]["asked"][
+                "input"
+            ],
         shell:
             "python -P -m framebench.data.own --model {wildcards.kind} {params.size} {params.seed}"
             " --output {output:q} 2>&1 | tee {log:q} >&2"
