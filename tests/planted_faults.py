@@ -1,6 +1,6 @@
 """Plants every fault in every framework and tells what certificate and run say of it.
 
-`PYTHONPATH=workflow python tests/planted_faults.py --output TABLE.md` writes the table, in some 100 minutes on two cores.
+`PYTHONPATH=workflow python tests/planted_faults.py --output TABLE.md` writes the table, in 100 minutes on two cores.
 """
 
 import argparse
