@@ -157,7 +157,8 @@ class Tried:
     @property
     def row(self) -> str:
         """A row of the table."""
-        said = [one and " ".join(one.split()).replace("|", "¦")[:150] for one in (self.certificate, self.run)]
+        told = (one and one.replace(f"{catalogue.ROOT}/", "") for one in (self.certificate, self.run))
+        said = [one and " ".join(one.split()).replace("|", "¦")[:150] for one in told]
         return f"| {' | '.join([self.plant, self.framework, self.workload, *(one or 'passed' for one in said)])} |"
 
 

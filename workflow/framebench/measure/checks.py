@@ -150,7 +150,7 @@ def operations_counted(
     if counted is None:
         return {}
     found, expected = counted / len(batch[0]), workload.flops_per_sample
-    # Of a user's own model the counters may differ: what one counts as a product, another does as a kernel.
+    # Counters may differ on a user's own model: one counts as a product what another does as a kernel.
     if isinstance(workload, Own) or found in (expected, expected - workload.flops_of_a_first_state):
         return {"counted_flops_per_sample": found}
     reason = (

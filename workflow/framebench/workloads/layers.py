@@ -263,7 +263,7 @@ class Workload:
 
     @property
     def attends(self) -> bool:
-        """Whether attention is in its net."""
+        """True where attention is in its net."""
         return False
 
     @property

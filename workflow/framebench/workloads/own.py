@@ -82,7 +82,7 @@ class Own(Workload):
 
     @property
     def alike(self) -> bool:
-        """Whether the proof says that a training step changes the same in both files, but for dropout."""
+        """True where the proof says that a training step changes the same in both files, but for dropout."""
         return self._facts["alike"]
 
     @property

@@ -146,7 +146,7 @@ class Trainer:
 
     def _loss(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         if self.workload.classifies and y.ndim > 1 and logits.shape[:-1] == y.shape:
-            # Of every position the class, and the logits last; nn.CrossEntropyLoss has them second.
+            # A class at every position, with the logits last; nn.CrossEntropyLoss has them second.
             return self.loss_fn(logits.flatten(0, -2), y.flatten())
         return self.loss_fn(logits, y)
 

@@ -1,4 +1,4 @@
-"""What a proof gives to measuring: the weights of both files of a pair, and facts about their net."""
+"""The weights of both files of a pair and facts about their net, as a proof gives them to measuring."""
 
 import json
 from collections.abc import Sequence

@@ -119,7 +119,7 @@ class Problem:
 
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> "Problem":
-        """That of a request, with one epsilon of Adam for both: Keras's."""
+        """The problem of a request, with one epsilon of Adam for both: Keras's."""
         optimizer = request["optimizer"]
         if isinstance(optimizer.get("epsilon"), dict):
             optimizer = optimizer | {"epsilon": optimizer["epsilon"]["keras"]}
