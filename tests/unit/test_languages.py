@@ -1,11 +1,15 @@
 """Every language says the same things, and says what it lacks."""
 
-import string
+import copy
+from functools import cache
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from framebench import languages
+from framebench.figures import command
 from framebench.plan import catalogue
 
 pytestmark = pytest.mark.check
@@ -14,11 +18,12 @@ EVERY = languages.languages()
 
 
 def texts(name):
+    return copy.deepcopy(read(name))
+
+
+@cache
+def read(name):
     return yaml.safe_load((languages.FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
-
-
-def placeholders(text):
-    return sorted((field, form) for _, field, form, _ in string.Formatter().parse(text) if field is not None)
 
 
 def test_english_and_korean_exist():
@@ -26,19 +31,8 @@ def test_english_and_korean_exist():
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_language_has_the_keys_of_the_reference_and_no_other(name):
-    assert texts(name).keys() == texts(languages.REFERENCE).keys()
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_placeholders_agree_with_the_reference(name):
-    reference = texts(languages.REFERENCE)
-    for key, text in texts(name).items():
-        if isinstance(text, str):
-            assert placeholders(text) == placeholders(reference[key]), key
-    assert texts(name)["settings"].keys() == reference["settings"].keys()
-    for setting, text in texts(name)["settings"].items():
-        assert placeholders(text) == placeholders(reference["settings"][setting]), setting
+def test_every_language_loads(name):
+    assert languages.load(name).texts == texts(name)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -47,14 +41,6 @@ def test_every_setting_of_every_framework_has_a_text_and_every_track_a_name(name
         adapter = catalogue.adapter(framework)
         assert adapter.defaults.keys() <= texts(name)["settings"].keys()
         assert {f"track_{track}" for track in adapter.tracks} <= texts(name).keys()
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_every_text_is_a_text(name):
-    for key, text in texts(name).items():
-        if key not in ("fonts", "workloads", "settings"):
-            assert isinstance(text, str), key
-            assert text, key
 
 
 def test_a_workload_without_a_title_is_shown_by_its_name():
@@ -83,9 +69,137 @@ def test_a_third_language_is_one_more_file(tmp_path, monkeypatch):
     assert languages.load("xx")["a"] == "xx"
 
 
-def test_a_language_that_lacks_a_key_is_refused_with_file_and_key(tmp_path, monkeypatch):
+ENGLISH = {
+    "fonts": ["DejaVu Sans"],
+    "title": "Speed of {device}",
+    "cost": "{ms:,.2f} ms ({low:.2f} to {high:.2f})",
+    "legend": "Problem",
+    "settings": {"compile": "compiling", "fused": "{value} at once"},
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of languages with English in it, in which a test writes `xx`."""
     monkeypatch.setattr(languages, "FOLDER", tmp_path)
-    (tmp_path / "en.yaml").write_text("a: 1\nb: 2\n")
-    (tmp_path / "xx.yaml").write_text("a: 1\n")
-    with pytest.raises(languages.LanguageError, match=r"languages/xx\.yaml has no text 'b'"):
+    write(tmp_path, "en", ENGLISH)
+    return tmp_path
+
+
+def write(folder, name, content):
+    folder.joinpath(f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
+def changed(**texts):
+    """A translation of ENGLISH with other texts, without those that are None."""
+    return {key: text for key, text in (copy.deepcopy(ENGLISH) | texts).items() if text is not None}
+
+
+ALLOWED = r"allowed are the keys of languages/en\.yaml"
+WRONG = [
+    (changed(title=None), "no text 'title'; allowed is a translation"),
+    (changed(title=None, legend=None), "no text 'legend', 'title'; allowed"),
+    (changed(title=None, titel="{device}"), f"unknown text 'titel'; did you mean 'title'\\? (?i:{ALLOWED})"),
+    (changed(titles="{device}"), "unknown text 'titles'; did you mean 'title'"),
+    (changed(zzz="a"), f"unknown text 'zzz'; {ALLOWED}"),
+    (changed(title="Speed"), r"in 'title' no placeholder {device}; allowed: {device}"),
+    (changed(title="{devise} {device}"), r"in 'title' the unknown placeholder {devise}; allowed: {device}"),
+    (changed(legend="{device}"), r"in 'legend' the unknown placeholder {device}; allowed: none"),
+    (changed(title="{} {device}"), r"in 'title' the unknown placeholder {}; allowed: {device}"),
+    (changed(title="{device.name} {device}"), r"in 'title' the unknown placeholder {device\.name}; allowed"),
+    (changed(title="{device"), r"in 'title' a brace that belongs to no placeholder .*; allowed: {device}"),
+    (changed(title="{device:.2f}"), r"in 'title' a format of {device} that does not fit"),
+    (changed(cost="{ms:q} {low} {high}"), r"in 'cost' a format of {ms} that does not fit"),
+    (changed(legend=False), "no text in 'legend' but False; allowed is a text"),
+    (changed(legend=" "), "no text in 'legend' but ' '"),
+    (changed(fonts="DejaVu Sans"), r"no list in 'fonts'; allowed is such as \[DejaVu Sans"),
+    (changed(fonts=[]), "no list in 'fonts'"),
+    (changed(direction="right"), "direction 'right'; allowed: ltr, rtl"),
+    (changed(settings="none"), "no map in 'settings'; allowed are the keys compile, fused"),
+    (changed(settings={"compile": "a"}), "no text 'settings: fused'; allowed"),
+    (changed(settings={"compile": "a", "fusd": "{value}"}), "unknown text 'settings: fusd'; did you mean 'fused'"),
+    (
+        changed(settings={"compile": "a", "fused": "a"}),
+        r"in 'settings: fused' no placeholder {value}; allowed: {value}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "told"), WRONG, ids=[told for _, told in WRONG])
+def test_a_wrong_text_is_told_in_a_line_with_file_key_and_what_is_allowed(folder, content, told):
+    write(folder, "xx", content)
+    with pytest.raises(languages.LanguageError, match=rf"^languages/xx\.yaml has (an? |the )?{told}") as refused:
         languages.load("xx")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: 1\na: 2\n", r"xx\.yaml: line 2, column 1: the key 'a' stands there twice"),
+        ("a: 'b\n", r"xx\.yaml: line \d+, column \d+: "),
+        ("a: \x07\n", r"xx\.yaml is not YAML"),
+        ("- a\n", r"xx\.yaml holds no keys"),
+        ("", r"xx\.yaml holds no keys"),
+    ],
+)
+def test_a_file_that_is_no_map_of_texts_is_told_in_a_line(folder, text, told):
+    (folder / "xx.yaml").write_text(text)
+    with pytest.raises(languages.LanguageError, match=told) as refused:
+        languages.load("xx")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        changed(title="{device}의 속도"),
+        changed(cost="{high:.1f}, {low}, {ms:.0f}, {ms}"),
+        changed(legend="100 %, {{braces}}"),
+        changed(direction="rtl"),
+    ],
+)
+def test_order_number_and_number_formats_of_placeholders_are_free(folder, content):
+    write(folder, "xx", content)
+    assert languages.load("xx").texts == content
+
+
+def test_the_direction_of_a_language_is_left_to_right_unless_it_says_otherwise(folder):
+    for name, direction in (("xx", None), ("yy", "rtl")):
+        write(folder, name, changed(direction=direction))
+    assert [languages.load(name).direction for name in ("xx", "yy")] == ["ltr", "rtl"]
+
+
+# A text, or one of a map, by the keys that lead to it.
+PLACES = [
+    (key, inner)
+    for key, text in texts(languages.REFERENCE).items()
+    if key != "fonts"
+    for inner in (text if isinstance(text, dict) else [None])
+]
+
+
+@given(st.sampled_from(PLACES), st.sampled_from(["delete", "misspell", "add {placeholder}", "drop placeholders"]))
+def test_whatever_text_of_the_real_file_is_spoilt_its_key_is_told(place, how):
+    content = texts(languages.REFERENCE)
+    key, inner = place
+    where, last = (content[key], inner) if inner else (content, key)
+    if how == "delete":
+        del where[last]
+    elif how == "misspell":
+        where[f"{last}_"] = where.pop(last)
+    elif how == "add {placeholder}":
+        where[last] += " {placeholder}"
+    elif "{" in where[last]:
+        where[last] = "words"
+    else:
+        return
+    found = list(languages._faults(content, texts(languages.REFERENCE)))
+    assert found
+    assert all(f"{key}: {inner}" in fault if inner else f"'{key}" in fault for fault in found)
+
+
+def test_a_command_says_it_in_a_line(folder, monkeypatch):
+    write(folder, "xx", changed(title="Speed"))
+    with pytest.raises(SystemExit, match=r"^error: languages/xx\.yaml has in 'title' no placeholder {device}"):
+        command.main(["article-2018-k80", "--language", "xx", "--output-svg", "a.svg", "--output-png", "a.png"])
