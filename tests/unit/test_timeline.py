@@ -9,7 +9,7 @@ import pytest
 from matplotlib.text import Text
 
 from framebench import languages, record
-from framebench.figures import command, drawing, registry, timeline
+from framebench.figures import command, drawing, fonts, registry, timeline
 from framebench.measure.devices import samples
 from framebench.plan import catalogue, config, matrix
 from framebench.plan.bindings import Gpu
@@ -54,7 +54,7 @@ def drawn(language: str, run: dict, columns: dict):
     with warnings.catch_warnings(), drawing.style(words):
         warnings.simplefilter("error")
         figure = timeline.draw(run, columns, language=words, labels=LABELS)
-        drawing.replace_glyphs(figure, words)
+        fonts.replace_glyphs(figure, words)
         beside_the_axis = {tick for axes in figure.axes for tick in axes.get_xticklabels()}
         for text in set(figure.findobj(Text)) - beside_the_axis:
             if text.get_text():

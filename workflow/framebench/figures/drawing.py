@@ -1,11 +1,9 @@
-"""What all figures share: colours, fonts that hold every glyph, provenance, files that come out the same."""
+"""What all figures share: colours, the theme, provenance, files that come out the same."""
 
-import importlib.metadata
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -15,20 +13,17 @@ import numpy as np
 import pandas as pd
 import seaborn
 import seaborn.objects as so
-from matplotlib import font_manager
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.ft2font import FT2Font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.text import Text
 from matplotlib.transforms import blended_transform_factory
 
 from framebench.analyse import selection
 from framebench.analyse.table import flagged
+from framebench.figures import fonts
 from framebench.languages import Language
 from framebench.plan import catalogue
 from framebench.record import CELL, STAND_IN
@@ -53,10 +48,6 @@ INTERVAL = so.Range({"capstyle": "butt"}, linewidth=1.5)
 WORDS: dict[str, Any] = {"clip_on": False}
 
 
-class GlyphError(ValueError):
-    """A character that none of the language's fonts can draw."""
-
-
 def framework_styles(frameworks: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Framework → (colour, marker), sorted by framework."""
     names = sorted(set(frameworks))
@@ -66,22 +57,10 @@ def framework_styles(frameworks: Iterable[str]) -> dict[str, tuple[str, str]]:
     return {name: styles[name] for name in names}
 
 
-@cache
-def _add_fonts() -> None:
-    """Make NanumGothic known to matplotlib, from the files of koreanize-matplotlib.
-
-    That package changes global settings when imported, so it is not. Its file for regular comes first, since
-    matplotlib takes the other for regular too; the one called bold is a 600 to it, the extra bold 700.
-    """
-    distribution = importlib.metadata.distribution("koreanize-matplotlib")
-    for weight in ("NanumGothic", "NanumGothicExtraBold"):
-        font_manager.fontManager.addfont(str(distribution.locate_file(f"koreanize_matplotlib/fonts/{weight}.ttf")))
-
-
 @contextmanager
 def style(language: Language) -> Iterator[None]:
     """The theme: settings under which a figure in `language` must be both drawn and saved."""
-    _add_fonts()
+    fonts.make_known(language.fonts)
     settings: dict[Any, Any] = seaborn.axes_style("ticks") | seaborn.plotting_context("paper", font_scale=0.97)
     settings |= {
         "font.family": language.fonts,
@@ -97,7 +76,9 @@ def style(language: Language) -> Iterator[None]:
         "svg.fonttype": "path",
         "svg.hashsalt": "framebench",
     }
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # One by one while a figure is laid out; `save` says it of all.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         yield
 
 
@@ -363,40 +344,12 @@ def _rounds(measurements: pd.DataFrame) -> str:
 def save(figure: Figure, svg: Path, png: Path, language: Language) -> None:
     """Write `figure` as SVG (text as paths) and PNG; the same figure gives the same bytes.
 
-    GlyphError as replace_glyphs has it.
+    FontError where a font lacks a glyph that the language needs.
     """
-    replace_glyphs(figure, language)
+    fonts.replace_glyphs(figure, language)
     # The layout is made by now; the last digits of its solver differ from one drawing to the next.
     figure.set_layout_engine("none")
     for axes in figure.axes:
         axes.set_position(np.round(axes.get_position().bounds, 6))
     figure.savefig(svg, metadata={"Date": None})
     figure.savefig(png)
-
-
-def replace_glyphs(figure: Figure, language: Language) -> None:
-    """Put a question mark for every character that none of the fonts that would draw it has.
-
-    A device may have any name. GlyphError where the character is one of the language's own texts.
-    """
-    figure.draw_without_rendering()  # makes the tick labels
-    for text in figure.findobj(Text):
-        characters = _characters(tuple(text.get_fontfamily()), text.get_fontweight())
-        missing = [one for one in text.get_text() if one != "\n" and one not in characters]
-        for character in missing:
-            if character in language.characters:
-                fonts = ", ".join(text.get_fontfamily())
-                raise GlyphError(
-                    f"no glyph for {character!r} (U+{ord(character):04X}) in {fonts}; "
-                    f"it stands in the text {text.get_text()!r}"
-                )
-        if missing:
-            text.set_text(text.get_text().translate({ord(one): "?" for one in missing}))
-
-
-@cache
-def _characters(families: tuple[str, ...], weight: str | int) -> set[str]:
-    """All that can be drawn; a glyph that one family lacks is taken from the next."""
-    fonts = [FontProperties(family=family, weight=weight) for family in families]
-    paths = [font_manager.findfont(font, fallback_to_default=False) for font in fonts]
-    return {chr(code) for path in paths for code in FT2Font(path).get_charmap()}

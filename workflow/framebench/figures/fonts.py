@@ -1,0 +1,130 @@
+"""Fonts of a language: where its glyphs are looked for, and which font to install where one is missing."""
+
+import difflib
+import importlib.metadata
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from matplotlib import font_manager
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, fontManager
+from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
+
+from framebench.languages import Language
+
+# First word of the Unicode names of a script's characters → Debian's package with a font for it, and the font's family.
+PACKAGES = {
+    **dict.fromkeys(["LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "GEORGIAN"], ("fonts-dejavu-core", "DejaVu Sans")),
+    **dict.fromkeys(["CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "FULLWIDTH"], ("fonts-noto-cjk", "Noto Sans CJK JP")),
+    "HANGUL": ("fonts-nanum", "NanumGothic"),
+    **{
+        script.upper(): ("fonts-noto-core", f"Noto Sans {script}")
+        for script in (
+            *("Arabic", "Bengali", "Devanagari", "Ethiopic", "Gujarati", "Gurmukhi", "Hebrew", "Kannada", "Khmer"),
+            *("Lao", "Malayalam", "Myanmar", "Sinhala", "Tamil", "Telugu", "Thai"),
+        )
+    },
+}
+CJK_PUNCTUATION = range(0x3000, 0x3040)  # whose names begin with anything
+
+
+class FontError(ValueError):
+    """A font that is not installed, or characters that no font of a language has, in one line that says what to do."""
+
+
+def make_known(families: Sequence[str]) -> None:
+    """Make these font families known to Matplotlib; FontError where one is not installed.
+
+    Matplotlib keeps a list of fonts from one process to the next, which lacks those that were installed since.
+    """
+    _add_nanum()
+    if _unknown(families):
+        listed = {font.fname for font in fontManager.ttflist}
+        for path in sorted(set(font_manager.findSystemFonts()) - listed):
+            try:
+                fontManager.addfont(path)
+            except (RuntimeError, OSError, ValueError):
+                continue  # no font that can be drawn with
+    for family in _unknown(families):
+        near = difflib.get_close_matches(family, sorted({font.name for font in fontManager.ttflist}), n=1)
+        meant = f"did you mean '{near[0]}'? Allowed" if near else "allowed"
+        raise FontError(f"'fonts' names '{family}', which is not installed; {meant} is what `fc-list : family` lists")
+
+
+def _unknown(families: Iterable[str]) -> list[str]:
+    known = {font.name.lower() for font in fontManager.ttflist} | font_manager.font_family_aliases
+    return [family for family in families if family.lower() not in known]
+
+
+@cache
+def _add_nanum() -> None:
+    """Make NanumGothic known to Matplotlib, from the files of koreanize-matplotlib.
+
+    That package changes global settings when imported, so it is not. Its file for regular comes first, since
+    Matplotlib takes the other for regular too; the one called bold is a 600 to it, the extra bold 700.
+    """
+    distribution = importlib.metadata.distribution("koreanize-matplotlib")
+    for weight in ("NanumGothic", "NanumGothicExtraBold"):
+        fontManager.addfont(str(distribution.locate_file(f"koreanize_matplotlib/fonts/{weight}.ttf")))
+
+
+def replace_glyphs(figure: Figure, language: Language) -> None:
+    """Put a question mark for every character that none of the fonts that would draw it has.
+
+    A device may have any name. FontError where characters of the language's own texts are among them.
+    """
+    refuse(missing(figure, language), language)
+    for text, lacking in _lacking(figure):
+        text.set_text(text.get_text().translate({ord(one): "?" for one in lacking}))
+
+
+def missing(figure: Figure, language: Language) -> set[str]:
+    """Characters of the language's own texts that a figure shows and its fonts do not have."""
+    return set().union(*(lacking for _, lacking in _lacking(figure))) & language.characters
+
+
+def refuse(characters: Iterable[str], language: Language) -> None:
+    """FontError for characters that the fonts of a language lack, if any; it names packages that have them."""
+    without = sorted(characters)
+    if not without:
+        return
+    of_package: dict[tuple[str, str], list[str]] = {}
+    for one in without:
+        of_package.setdefault(package(one), []).append(one)
+    advice = [
+        f"{name} has {''.join(ones)} in '{family}'"
+        if name
+        else f"`fc-list :charset={ord(ones[0]):X}` lists fonts with {', '.join(f'U+{ord(one):04X}' for one in ones)}"
+        for (name, family), ones in of_package.items()
+    ]
+    raise FontError(
+        f"languages/{language.name}.yaml: {', '.join(language.fonts)} have no glyph for {''.join(without)}; "
+        f"install a font that has, and put its family in 'fonts': of Debian's packages {'; '.join(advice)}"
+    )
+
+
+def package(character: str) -> tuple[str, str]:
+    """Debian's package with a font that has this character, and the font's family; empty where none is known."""
+    name = unicodedata.name(character, "").replace("-", " ")
+    script = "CJK" if ord(character) in CJK_PUNCTUATION else name.partition(" ")[0]
+    return PACKAGES.get(script, ("", ""))
+
+
+def _lacking(figure: Figure) -> list[tuple[Text, set[str]]]:
+    """The texts of a figure with characters that their fonts do not have."""
+    figure.draw_without_rendering()  # makes the tick labels
+    found = [
+        (text, set(text.get_text()) - {"\n"} - _characters(tuple(text.get_fontfamily()), text.get_fontweight()))
+        for text in figure.findobj(Text)
+    ]
+    return [(text, lacking) for text, lacking in found if lacking]
+
+
+@cache
+def _characters(families: tuple[str, ...], weight: str | int) -> set[str]:
+    """All that can be drawn; a glyph that one family lacks is taken from the next."""
+    fonts = [FontProperties(family=family, weight=weight) for family in families]
+    paths = [font_manager.findfont(font, fallback_to_default=False) for font in fonts]
+    return {chr(code) for path in paths for code in FT2Font(path, face_index=path.face_index).get_charmap()}
