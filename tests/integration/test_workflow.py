@@ -331,7 +331,7 @@ def test_the_translators_target_needs_no_framework(workspace):
     result = workspace.snakemake("article-2018")
     assert result.returncode == 0, result.stdout + result.stderr
     figures = workspace.folder / "results" / "figures"
-    assert len(list(figures.rglob("article-2018-*.svg"))) == 4
+    assert len(list(figures.rglob("article-2018-*.svg"))) == 6
     assert not (workspace.folder / ".venvs").exists()
 
 

@@ -41,7 +41,7 @@ rule figures:
 
 
 rule article_2018:
-    """The article's two charts from the numbers published in 2018; needs no framework and no measuring."""
+    """The article's three figures from the numbers published in 2018; needs no framework and no measuring."""
     name:
         "article-2018"
     input:

@@ -57,7 +57,8 @@ class Figure:
 
     The parameters of `draw` say what it needs: tables by their names, whatever else `analyse.given.FILES` has, SETTINGS
     and CONTEXT; fields of the name are among its parameters too. `each` gives the fields of every figure that is drawn.
-    `section` and `place` say where it stands in the page. A language has its title as `title`.
+    `section` and `place` say where it stands in the page; without a section it does not. A language has its title as
+    `title`.
     """
 
     name: str

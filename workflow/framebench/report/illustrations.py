@@ -29,10 +29,12 @@ def illustrations(
 
     `figures` has their SVG by name, `devices` each device as a reader calls it.
     """
-    sections: dict[str, list[Illustration]] = {figure.section: [] for figure in registry.figures()}
+    sections: dict[str, list[Illustration]] = {figure.section: [] for figure in registry.figures() if figure.section}
     for name in registry.names(scope):
         if name in figures:
             figure, fields = registry.find(name)
+            if not figure.section:
+                continue
             url = f"data:image/svg+xml,{quote(smaller(figures[name]), safe=UNQUOTED)}"
             sources = tuple(given.table_of(need) for need in figure.needs if need != "record")
             sections[figure.section].append(

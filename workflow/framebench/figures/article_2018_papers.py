@@ -1,0 +1,53 @@
+"""The article's figure of the frameworks that papers mention, redrawn from points that were read off it."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from framebench.figures import drawing, registry
+from framebench.languages import Language
+from framebench.plan import catalogue
+
+# The frameworks of the figure that are measured here have the looks that they have everywhere.
+MEASURED = {"tensorflow": "tensorflow", "keras": "keras-tensorflow", "pytorch": "pytorch"}
+OTHERS = {
+    "theano": ("#117733", "v"),
+    "caffe": ("#999933", "^"),
+    "torch": ("#882255", "P"),
+    "mxnet": ("#AA4499", "X"),
+    "chainer": ("#000000", "<"),
+    "cntk": ("#999999", ">"),
+}
+
+
+def draw(papers_2018: pd.DataFrame, language: Language) -> Figure:
+    """A line per framework over the months; a gap where another point hides one in the article's figure.
+
+    `papers_2018` has the columns month, framework (as the figure spells it) and percent_of_papers.
+    """
+    figure = drawing.new_figure(
+        body_in=4.0, title=language["title_article_2018_papers"], footer=language["credit_papers"]
+    )
+    axes = figure.subplots()
+    months = sorted(papers_2018["month"].unique())
+    shares = papers_2018.pivot(index="month", columns="framework", values="percent_of_papers").loc[months]
+    for framework in papers_2018["framework"].unique():
+        colour, marker = looks(framework)
+        axes.plot(shares[framework].to_numpy(), color=colour, marker=marker, markersize=4.5, label=framework)
+    axes.set_xticks(range(len(months)), months, rotation=90, fontsize=drawing.SMALL_PT)
+    axes.set_xlim(-0.6, len(months) - 0.4)
+    axes.set_ylabel(language["axis_papers"])
+    axes.grid(axis="y")
+    axes.legend(loc="upper left")
+    return figure
+
+
+def looks(framework: str) -> tuple[str, str]:
+    """Colour and marker of a framework of the figure."""
+    if framework in OTHERS:
+        return OTHERS[framework]
+    adapter = catalogue.adapter(MEASURED[framework])
+    return adapter.colour, adapter.marker
+
+
+# It is no chart of speeds, so no page has it.
+FIGURE = registry.Figure("article-2018-papers", draw, section="", place=12, each=lambda _: [{}])
