@@ -1,6 +1,6 @@
 # The two commands of a newcomer, `make run` and `make test`, and what keeps the project in shape.
 .DEFAULT_GOAL := help
-.PHONY: help run prove new-framework path check test test-all rest ready environments lint format schema lock bench clean
+.PHONY: help run prove figures new-language new-framework path check test test-all rest ready environments lint format schema lock bench clean
 SHELL := /bin/bash
 
 # The newest Python that every framework has packages for, with the module that makes virtual environments.
@@ -11,6 +11,11 @@ workflow := .venvs/workflow-$(shell sha256sum envs/workflow.txt | head -c 12)
 test := .venvs/test-$(shell sha256sum envs/test.txt | head -c 12)
 lock = envs/$(word 1,$(subst -, ,$(notdir $(@D)))).txt
 export PYTHONPATH := workflow
+# On make's command line LANG is a language of the project; what make starts keeps a locale that exists.
+ifeq ($(origin LANG),command line)
+language := $(LANG)
+override LANG := C.UTF-8
+endif
 
 help:
 	@echo 'make run [PRESET=quick|article|publish|gpu|transformer]  set up, measure this machine, draw the figures, print the verdict'
@@ -20,6 +25,8 @@ help:
 	@echo 'make test                        the same, and that the project works here: 15 minutes with setting up'
 	@echo 'make test-all                    every test: 40 minutes after setting up'
 	@echo 'make bench                       what the harness itself costs, as ratios'
+	@echo "make figures LANG=ko             the article's figures in one language, in seconds, and where they are"
+	@echo 'make new-language CODE=ja        the file of a language of your own, in English as it stands'
 	@echo 'make new-framework NAME=my-net   the files of a framework of your own, from a template that works as it stands'
 	@echo 'make format, make schema, make lock, make clean'
 
@@ -44,7 +51,17 @@ compare: $(workflow)/.complete
 		$(workflow)/bin/snakemake --cores all --quiet host progress reason rules --configfile "$$config" -- environments \
 		&& $(workflow)/bin/snakemake --cores all --configfile "$$config" $(ARGS)
 
-# Needs nothing but Python.
+# The article's, which need no measuring; `snakemake figures` draws those of a campaign.
+figures: $(workflow)/.complete
+	@test -n '$(filter $(language),$(basename $(notdir $(wildcard workflow/framebench/languages/*.yaml))))' \
+		|| { echo 'LANG$(if $(language),=$(language) does not exist, is missing: make figures LANG=ko); allowed:' \
+		'$(basename $(notdir $(wildcard workflow/framebench/languages/*.yaml)))' >&2; exit 1; }
+	@$(workflow)/bin/python -P -m framebench figures '$(language)'
+
+# These two need nothing but Python.
+new-language:
+	@$(PYTHON) -P -m framebench.plan.new_language '$(CODE)'
+
 new-framework:
 	@$(PYTHON) -P -m framebench.plan.new_framework '$(NAME)'
 

@@ -13,6 +13,7 @@ STEPS = {
     "rounds": "framebench.analyse.rounds_needed",
     "table": "framebench.analyse.command",
     "figure": "framebench.figures.command",
+    "figures": "framebench.figures.translated",
     "verdict": "framebench.answer.verdict",
     "page": "framebench.report.command",
     "failures": "framebench.analyse.failures",
