@@ -28,10 +28,7 @@ def test_every_point_is_drawn_and_a_hidden_one_is_a_gap(name, tmp_path):
     (axes,) = figure.axes
     lines = axes.get_lines()
     assert [text.get_text() for text in axes.get_legend().get_texts()] == FRAMEWORKS
-    assert [text.get_text() for text in axes.get_xticklabels()][:: len(POINTS["month"].unique()) - 1] == [
-        "2014-10",
-        "2018-02",
-    ]
+    assert [axes.get_xticklabels()[i].get_text() for i in (0, -1)] == ["2014-10", "2018-02"]
     for framework, line in zip(FRAMEWORKS, lines, strict=True):
         drawn = POINTS[POINTS["framework"] == framework]["percent_of_papers"].to_numpy()
         np.testing.assert_array_equal(line.get_ydata(), drawn)

@@ -51,20 +51,23 @@ def test_a_font_that_was_installed_after_matplotlib_made_its_list_is_found(tmp_p
 
 def test_no_font_is_looked_for_where_all_are_known(monkeypatch):
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: pytest.fail("looked for"))
-    fonts.make_known(["dejavu sans", "NanumGothic", "sans-serif"])
+    fonts.make_known(english(fonts=["dejavu sans", "NanumGothic", "sans-serif"]))
 
 
 @pytest.mark.parametrize(
     ("family", "told"),
     [
-        ("NanumGotic", "'fonts' names 'NanumGotic', which is not installed; did you mean 'NanumGothic'"),
-        ("Zzz", "'fonts' names 'Zzz', which is not installed; allowed is what `fc-list : family` lists"),
+        (
+            "NanumGotic",
+            r"^languages/xx\.yaml names in 'fonts' 'NanumGotic', which is not installed; did you mean 'NanumGothic'",
+        ),
+        ("Zzz", "'Zzz', which is not installed; allowed is what `fc-list : family` lists"),
     ],
 )
 def test_a_family_that_is_not_installed_is_told_with_the_nearest(family, told, monkeypatch):
     monkeypatch.setattr(font_manager, "findSystemFonts", list)
     with pytest.raises(fonts.FontError, match=told):
-        fonts.make_known(["DejaVu Sans", family])
+        fonts.make_known(english(fonts=["DejaVu Sans", family]))
 
 
 def test_all_characters_without_a_glyph_are_told_at_once_with_the_packages_that_have_them():
@@ -99,3 +102,24 @@ def test_characters_that_are_all_there_are_not_refused():
     language = languages.load("ko")
     with drawing.style(language):
         assert not fonts.missing(drawing.new_figure(1, language["title_memory"], "Abc"), language)
+
+
+@pytest.mark.parametrize(
+    ("word", "parts"),
+    [
+        ("2018年に「公表」した。", ["2018年", "に", "「公", "表」", "し", "た。"]),
+        ("배치를", ["배치를"]),
+        ("TensorFlow÷Keras", ["TensorFlow÷Keras"]),
+        ("サーバー", ["サー", "バー"]),
+    ],
+)
+def test_lines_may_break_inside_words_of_chinese_and_japanese_alone(word, parts):
+    assert fonts.parts(word) == parts
+
+
+def test_a_long_text_without_spaces_does_not_stick_out():
+    language = english(fonts=["NanumGothic"])
+    with drawing.style(language):
+        figure = drawing.new_figure(1, "Title", "漢字" * 100)
+        figure.draw_without_rendering()
+        assert all(text.get_window_extent().x1 <= figure.bbox.x1 for text in figure.texts)

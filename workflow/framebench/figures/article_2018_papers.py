@@ -25,7 +25,7 @@ def draw(papers_2018: pd.DataFrame, language: Language) -> Figure:
     `papers_2018` has the columns month, framework (as the figure spells it) and percent_of_papers.
     """
     figure = drawing.new_figure(
-        body_in=4.0, title=language["title_article_2018_papers"], footer=language["credit_papers"]
+        body_in=4.5, title=language["title_article_2018_papers"], footer=language["credit_papers"]
     )
     axes = figure.subplots()
     months = sorted(papers_2018["month"].unique())
@@ -33,11 +33,12 @@ def draw(papers_2018: pd.DataFrame, language: Language) -> Figure:
     for framework in papers_2018["framework"].unique():
         colour, marker = looks(framework)
         axes.plot(shares[framework].to_numpy(), color=colour, marker=marker, markersize=4.5, label=framework)
-    axes.set_xticks(range(len(months)), months, rotation=90, fontsize=drawing.SMALL_PT)
+    axes.set_xticks(range(len(months)), minor=True)
+    axes.set_xticks(range(0, len(months), 4), months[::4], rotation=90)
     axes.set_xlim(-0.6, len(months) - 0.4)
     axes.set_ylabel(language["axis_papers"])
     axes.grid(axis="y")
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper left", labelspacing=0.2, handlelength=1.5, borderaxespad=0)
     return figure
 
 

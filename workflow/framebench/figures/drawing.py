@@ -60,7 +60,7 @@ def framework_styles(frameworks: Iterable[str]) -> dict[str, tuple[str, str]]:
 @contextmanager
 def style(language: Language) -> Iterator[None]:
     """The theme: settings under which a figure in `language` must be both drawn and saved."""
-    fonts.make_known(language.fonts)
+    fonts.make_known(language)
     settings: dict[Any, Any] = seaborn.axes_style("ticks") | seaborn.plotting_context("paper", font_scale=0.97)
     settings |= {
         "font.family": language.fonts,
@@ -95,7 +95,7 @@ def new_figure(body_in: float, title: str, footer: str) -> Figure:
 
 
 def wrapped(text: str, width_in: float = 0.97 * WIDTH_IN, separator: str = " ", **properties: Any) -> str:
-    """`text` broken at separators into lines of that width; those that matplotlib itself wraps stick out."""
+    """`text` broken into lines of that width, at separators and where fonts.parts tells; matplotlib's own stick out."""
     probe = Figure(dpi=DPI).text(0, 0, "", **properties)
 
     def width(words: str) -> float:
@@ -104,15 +104,18 @@ def wrapped(text: str, width_in: float = 0.97 * WIDTH_IN, separator: str = " ", 
 
     lines = []
     for paragraph in text.split("\n"):
-        first, *words = paragraph.split(separator)
-        line, taken_in = first, width(first)
-        for word in words:
-            longer_in = width(separator + word)
+        words = paragraph.split(separator)
+        # Each with what stands between it and the one before.
+        pieces = [("" if i else separator, part) for word in words for i, part in enumerate(fonts.parts(word))]
+        (_, line), *others = pieces
+        taken_in = width(line)
+        for between, piece in others:
+            longer_in = width(between + piece)
             if taken_in + longer_in > width_in:
                 lines.append(line)
-                line, taken_in = word, width(word)
+                line, taken_in = piece, width(piece)
             else:
-                line, taken_in = line + separator + word, taken_in + longer_in
+                line, taken_in = line + between + piece, taken_in + longer_in
         lines.append(line)
     return "\n".join(lines)
 

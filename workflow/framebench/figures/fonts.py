@@ -2,8 +2,10 @@
 
 import difflib
 import importlib.metadata
+import logging
+import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 
 from matplotlib import font_manager
@@ -28,29 +30,40 @@ PACKAGES = {
     },
 }
 CJK_PUNCTUATION = range(0x3000, 0x3040)  # whose names begin with anything
+# Between two characters of Chinese or Japanese, which have no spaces; not before what closes or lengthens, nor after
+# what opens.
+BREAK = re.compile(
+    "(?<=[\u3001-\u30ff\u3400-\u9fff\uff01-\uff60])(?=[\u3001-\u30ff\u3400-\u9fff\uff01-\uff60])"
+    "(?<![「『（〔])(?![、。，．：；！？」』）〕ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョ])"
+)
 
 
 class FontError(ValueError):
     """A font that is not installed, or characters that no font of a language has, in one line that says what to do."""
 
 
-def make_known(families: Sequence[str]) -> None:
-    """Make these font families known to Matplotlib; FontError where one is not installed.
+def make_known(language: Language) -> None:
+    """Make the fonts of a language known to Matplotlib; FontError where one is not installed.
 
     Matplotlib keeps a list of fonts from one process to the next, which lacks those that were installed since.
     """
     _add_nanum()
-    if _unknown(families):
+    # Many fonts have no bold: titles are regular then, which needs no warning.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+    if _unknown(language.fonts):
         listed = {font.fname for font in fontManager.ttflist}
         for path in sorted(set(font_manager.findSystemFonts()) - listed):
             try:
                 fontManager.addfont(path)
             except (RuntimeError, OSError, ValueError):
                 continue  # no font that can be drawn with
-    for family in _unknown(families):
+    for family in _unknown(language.fonts):
         near = difflib.get_close_matches(family, sorted({font.name for font in fontManager.ttflist}), n=1)
         meant = f"did you mean '{near[0]}'? Allowed" if near else "allowed"
-        raise FontError(f"'fonts' names '{family}', which is not installed; {meant} is what `fc-list : family` lists")
+        raise FontError(
+            f"languages/{language.name}.yaml names in 'fonts' '{family}', which is not installed; {meant} is what "
+            "`fc-list : family` lists"
+        )
 
 
 def _unknown(families: Iterable[str]) -> list[str]:
@@ -68,6 +81,11 @@ def _add_nanum() -> None:
     distribution = importlib.metadata.distribution("koreanize-matplotlib")
     for weight in ("NanumGothic", "NanumGothicExtraBold"):
         fontManager.addfont(str(distribution.locate_file(f"koreanize_matplotlib/fonts/{weight}.ttf")))
+
+
+def parts(word: str) -> list[str]:
+    """The parts of a word between which a line may break."""
+    return BREAK.split(word)
 
 
 def replace_glyphs(figure: Figure, language: Language) -> None:
