@@ -16,9 +16,10 @@ from matplotlib.text import Text
 
 from framebench.languages import Language
 
+# Latin, Greek, Cyrillic, Armenian, Georgian and many signs; Matplotlib brings it, and Debian has it as a package.
+COMMON = ("fonts-dejavu-core", "DejaVu Sans")
 # First word of the Unicode names of a script's characters → Debian's package with a font for it, and the font's family.
 PACKAGES = {
-    **dict.fromkeys(["LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "GEORGIAN"], ("fonts-dejavu-core", "DejaVu Sans")),
     **dict.fromkeys(["CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "FULLWIDTH"], ("fonts-noto-cjk", "Noto Sans CJK JP")),
     "HANGUL": ("fonts-nanum", "NanumGothic"),
     **{
@@ -112,14 +113,14 @@ def refuse(characters: Iterable[str], language: Language) -> None:
     for one in without:
         of_package.setdefault(package(one), []).append(one)
     advice = [
-        f"{name} has {''.join(ones)} in '{family}'"
+        f"{name} of Debian has {''.join(ones)} in '{family}'"
         if name
         else f"`fc-list :charset={ord(ones[0]):X}` lists fonts with {', '.join(f'U+{ord(one):04X}' for one in ones)}"
         for (name, family), ones in of_package.items()
     ]
     raise FontError(
         f"languages/{language.name}.yaml: {', '.join(language.fonts)} have no glyph for {''.join(without)}; "
-        f"install a font that has, and put its family in 'fonts': of Debian's packages {'; '.join(advice)}"
+        f"install a font that has, and add its family to 'fonts': {'; '.join(advice)}"
     )
 
 
@@ -127,7 +128,7 @@ def package(character: str) -> tuple[str, str]:
     """Debian's package with a font that has this character, and the font's family; empty where none is known."""
     name = unicodedata.name(character, "").replace("-", " ")
     script = "CJK" if ord(character) in CJK_PUNCTUATION else name.partition(" ")[0]
-    return PACKAGES.get(script, ("", ""))
+    return PACKAGES.get(script, COMMON if character in _characters((COMMON[1],), "normal") else ("", ""))
 
 
 def _lacking(figure: Figure) -> list[tuple[Text, set[str]]]:
