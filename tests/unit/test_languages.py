@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framebench import languages
+from framebench.analyse.tables import tables
+from framebench.certify.page import CIRCUMSTANCES
 from framebench.figures import command
+from framebench.measure import checks, story, supervisor
 from framebench.plan import catalogue
+from framebench.record import STAND_IN
+from framebench.report import surroundings
+from framebench.report.results import OF_MERGE
 
 pytestmark = pytest.mark.check
 
@@ -41,6 +47,21 @@ def test_every_setting_of_every_framework_has_a_text_and_every_track_a_name(name
         adapter = catalogue.adapter(framework)
         assert adapter.defaults.keys() <= texts(name)["settings"].keys()
         assert {f"track_{track}" for track in adapter.tracks} <= texts(name).keys()
+
+
+def test_every_table_column_and_flag_that_the_page_shows_has_words():
+    shown = languages.load(languages.REFERENCE).texts
+    assert {*tables(), *OF_MERGE} <= shown["tables"].keys()
+    columns = {*surroundings.OF_DEVICE, *surroundings.OF_FRAMEWORK, *surroundings.OF_CAMPAIGN, *CIRCUMSTANCES}
+    assert columns == shown["columns"].keys()
+    flags = {supervisor.BUSY, supervisor.SHARED, story.NOT_TOLD, checks.LOOP, STAND_IN, "warmup_not_converged"}
+    assert flags <= shown["values"].keys()
+
+
+def test_what_has_no_words_is_shown_as_it_is():
+    language = languages.load("ko")
+    assert [language.table("x.csv"), language.column("x"), language.value(3)] == ["x.csv", "x", "3"]
+    assert [language.value(True), language.value("cpu")] == ["예", "CPU"]
 
 
 def test_a_workload_without_a_title_is_shown_by_its_name():

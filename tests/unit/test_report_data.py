@@ -12,8 +12,9 @@ import pages
 import simulated
 from framebench import languages
 from framebench.analyse.table import write_table
+from framebench.analyse.tables import tables as every_table
 from framebench.figures import registry
-from framebench.report import command, flips, gaps, illustrations, rows
+from framebench.report import command, flips, gaps, illustrations, rows, surroundings
 from framebench.report.page import page
 from framebench.report.quantities import cells
 from framebench.report.results import ResultsError, read
@@ -341,9 +342,9 @@ def test_page_names_every_version_of_framebench_that_measured(tmp_path, name):
     rounds = tables.measurements["round"]
     tables.measurements["framebench_version"] = rounds.map({1: "0.1.0", 2: None}).where(rounds < 3, "0.2.0")
     found = pages.document_of(pages.left(tmp_path, tables), name)
-    assert found["of_campaign"]["framebench_version"] == {"": ["0.1.0", "0.2.0"]}
+    assert found["of_campaign"]["framebench"] == {"": ["0.1.0", "0.2.0"]}
     html = page(found, languages.load(name))
-    assert "<dt><code>framebench_version</code></dt><dd>0.1.0, 0.2.0</dd>" in html
+    assert "<dt>framebench</dt><dd>0.1.0, 0.2.0</dd>" in html
     cited = html.partition("<cite>")[2].partition("</p>")[0]
     assert "0.1.0, 0.2.0" in cited
 
@@ -394,6 +395,24 @@ def test_the_command_writes_a_page_from_a_folder_alone(folder, tmp_path):
     arguments += ["--published", root / "workflow/resources/rosetta-2018.csv", "--citation", root / "CITATION.cff"]
     command.main([str(argument) for argument in arguments])
     assert '<html lang="ko">' in output.read_text()
+
+
+def test_names_of_tables_fields_and_flags_are_words_of_the_language(folder):
+    html = page(pages.document_of(folder, "ko"), languages.load("ko"))
+    shown = re.sub(r"<script.*?</script>|<details id=.table.*?</details>|<pre.*?</pre>", "", html, flags=re.DOTALL)
+    texts = set(re.findall(r">([^<>]+)<", shown))
+    assert {"비교 결과", "측정값", "CPU 스레드 수", "프레임워크"} <= texts
+    names = {*every_table(), *surroundings.OF_DEVICE, *surroundings.OF_FRAMEWORK, *surroundings.OF_CAMPAIGN}
+    assert not texts & names
+    words = json.loads(re.search(r'id="data">(.*?)</script>', html).group(1))["words"]
+    assert words["comparisons"] == "비교 결과"
+
+
+def test_a_page_runs_from_right_to_left_where_its_language_does(folder):
+    korean = languages.load("ko")
+    right_to_left = dataclasses.replace(korean, texts={**korean.texts, "direction": "rtl"})
+    html = [page(pages.document_of(folder, "ko"), language) for language in (korean, right_to_left)]
+    assert ['<html lang="ko" dir="rtl">' in one for one in html] == [False, True]
 
 
 def test_a_folder_without_the_tables_is_refused_by_name(tmp_path):

@@ -63,6 +63,18 @@ class Language:
         """What a tuned setting removes, with the placeholder {value}; name and value where there is no text for it."""
         return self.texts["settings"].get(name, f"{name}={{value}}")
 
+    def table(self, name: str) -> str:
+        """Title of a table; its name where the language has none, as for a file."""
+        return self.texts["tables"].get(name, name)
+
+    def column(self, name: str) -> str:
+        """Words, with the unit, for a field of records and certificates; its name where the language has none."""
+        return self.texts["columns"].get(name, name)
+
+    def value(self, value: object) -> str:
+        """Words for a recorded value; the value as it is where the language has none."""
+        return self.texts["values"].get(str(value), str(value))
+
 
 def languages() -> list[str]:
     """Names of all languages, sorted."""

@@ -108,7 +108,7 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         ],
         "cells": _cell_table(measured, tables, speaker),
         "certificates": [
-            _certificate(one, name, speaker.at(labels[framework], one.get("machine", "")), making.archive)
+            _certificate(one, name, speaker.at(labels[framework], one.get("machine", "")), making.archive, language)
             for (_, framework, name), one in sorted(results.certificates.items())
         ],
         "uncertified": sorted(
@@ -133,9 +133,9 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
             ": ".join(filter(None, row)) for row in results.rows.get("left_out", pd.DataFrame()).itertuples(index=False)
         ],
         "agreement": _agreement(results, tables, speaker),
-        "of_device": surroundings.told(measurements, "device", surroundings.OF_DEVICE),
-        "of_framework": surroundings.told(measurements, "framework", surroundings.OF_FRAMEWORK),
-        "of_campaign": surroundings.told(measurements, None, surroundings.OF_CAMPAIGN),
+        "of_device": surroundings.told(measurements, "device", surroundings.OF_DEVICE, language),
+        "of_framework": surroundings.told(measurements, "framework", surroundings.OF_FRAMEWORK, language),
+        "of_campaign": surroundings.told(measurements, None, surroundings.OF_CAMPAIGN, language),
         "labels": {framework: labels[framework] for framework in sorted(measurements["framework"].unique())},
         "config": yaml.safe_dump(dict(making.config), sort_keys=False, allow_unicode=True) if making.config else "",
         "command": making.command,
@@ -167,7 +167,8 @@ class _Speaker:
             name = self.devices.get(str(value), str(value))
             if machines.machine(str(value)):
                 return f"{machines.alone(str(value))}, {name}"
-            return name if name == str(value) else f"{value} ({name})"
+            said = self.language.value(value)
+            return name if name == str(value) else f"{said} ({name})"
         if key == "framework":
             return self.labels.get(value) or catalogue.framework_label(value)
         if key in ("track", "input"):
@@ -184,7 +185,9 @@ class _Speaker:
             return self.language[f"input_{value}_short"]
         if key == "batch_size":
             return self.language["batch"].format(batch_size=value)
-        return str(value) if key in ("device", "workload") else self.value(key, value)
+        if key == "device":
+            return self.language.value(value)
+        return str(value) if key == "workload" else self.value(key, value)
 
     def number(self, quantity: Quantity, value: Value) -> str:
         """The number with its bounds, or why there is none."""
@@ -262,7 +265,8 @@ def _explorer(
         "words": {
             name: language[f"page_{name}"]
             for name in ("framework", "batch_size", "at_size", "over_sizes", "shown_cells")
-        },
+        }
+        | {"comparisons": language.table("comparisons")},
     }
 
 
@@ -315,7 +319,7 @@ def _cell_table(measured: Sequence[Measured], tables: Mapping[str, rows.Table], 
                 "ok": cell.ok,
                 "state": language["page_state_ok"] if cell.state == "ok" else language[f"status_{cell.state}"],
                 "reasons": cell.reasons,
-                "flags": [f"{flag} ({number})" for flag, number in cell.flags.items()],
+                "flags": [f"{language.value(flag)} ({number})" for flag, number in cell.flags.items()],
             }
             for cell in measured
         ],
@@ -361,7 +365,9 @@ def _ratio(row: Mapping[str, Any], language: Language) -> str:
     return language[key].format(ratio=row["ratio"], low=row["ci_low"], high=row["ci_high"])
 
 
-def _certificate(certificate: Mapping[str, Any], framework: str, label: str, archive: str | None) -> dict[str, Any]:
+def _certificate(
+    certificate: Mapping[str, Any], framework: str, label: str, archive: str | None, language: Language
+) -> dict[str, Any]:
     file = f"certificates/{certificate['workload']}/{framework}.json"
     return {
         "id": certificate["id"],
@@ -371,8 +377,12 @@ def _certificate(certificate: Mapping[str, Any], framework: str, label: str, arc
         "href": archive or file,
         "judged": _judged(certificate),
         "reasons": [certificate[key] for key in ("reason", "tuned_reason") if certificate.get(key)],
-        "checks": [asdict(one) for one in nearest(certificate["checks"])],
-        "circumstances": {name: certificate[name] for name in CIRCUMSTANCES if certificate.get(name) is not None},
+        "checks": [asdict(one) | {"quantity": language.value(one.quantity)} for one in nearest(certificate["checks"])],
+        "circumstances": {
+            language.column(name): language.value(certificate[name])
+            for name in CIRCUMSTANCES
+            if certificate.get(name) is not None
+        },
         "sources": certificate["sources"],
     }
 

@@ -31,7 +31,7 @@
     for (const select of selects) select.value = block.where[select.dataset.facet];
     const quantity = data.quantities.find((one) => one.name === quantitySelect.value);
     document.getElementById("answers").replaceChildren(...block.answers.map(({ text, href }) =>
-      element("p", {}, `${text} `, element("a", { className: "source", href, textContent: "comparisons" }))));
+      element("p", {}, `${text} `, element("a", { className: "source", href, textContent: words.comparisons }))));
     document.getElementById("meaning").textContent = `${quantity.title}: ${quantity.meaning}`;
     document.querySelector("#chosen tbody").replaceChildren(...block.cells.map(chosenRow));
     // The page in another language opens with the same choice.

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from framebench.languages import Language
+
 OF_DEVICE = (
     "device_name",
     "device_uuid",
@@ -32,17 +34,23 @@ OF_FRAMEWORK = (
 OF_CAMPAIGN = ("seed", "framebench_version", "git_commit", "git_dirty")
 
 
-def told(measurements: pd.DataFrame, by: str | None, columns: Sequence[str]) -> dict[str, dict[str, list[str]]]:
-    """Column → value of the column `by` → what its runs say, each once; a column of which none says anything is left
-    out. Without `by`, all runs are under "".
+def told(
+    measurements: pd.DataFrame, by: str | None, columns: Sequence[str], language: Language
+) -> dict[str, dict[str, list[str]]]:
+    """Words for a column → value of the column `by` → what its runs say, each once.
+
+    A column of which no run says anything is left out. Without `by`, all runs are under "".
     """
     groups = dict(list(measurements.groupby(by))) if by else {"": measurements}
     found = {
-        column: {str(name): [_text(value) for value in runs[column].dropna().unique()] for name, runs in groups.items()}
+        language.column(column): {
+            str(name): [_text(value, language) for value in runs[column].dropna().unique()]
+            for name, runs in groups.items()
+        }
         for column in columns
     }
     return {column: values for column, values in found.items() if any(values.values())}
 
 
-def _text(value: object) -> str:
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+def _text(value: object, language: Language) -> str:
+    return f"{value:,.0f}" if isinstance(value, float) else language.value(value)
