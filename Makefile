@@ -1,6 +1,6 @@
 # The two commands of a newcomer, `make run` and `make test`, and what keeps the project in shape.
 .DEFAULT_GOAL := help
-.PHONY: help run prove figures new-language new-framework path check test test-all rest ready environments lint format schema lock bench clean
+.PHONY: help run prove compare figures new-language rerun rerun-busy new-framework path check test test-all rest ready environments lint format schema lock bench clean
 SHELL := /bin/bash
 
 # The newest Python that every framework has packages for, with the module that makes virtual environments.
@@ -21,6 +21,7 @@ help:
 	@echo 'make run [PRESET=quick|article|publish|gpu|transformer]  set up, measure this machine, draw the figures, print the verdict'
 	@echo 'make prove MODEL=../my-net       are keras.py and pytorch.py of a folder the same, and if not, where do they part?'
 	@echo 'make compare MODEL=../my-net     the same, and which of the two is faster here?'
+	@echo 'make rerun-busy [PRESET=…|MODEL=…]   measure again what met a busy machine; make rerun BLOCK=…: one row of the answer'
 	@echo 'make check                       set up; lint, types and unit tests: 4 minutes on 2 cores after setting up'
 	@echo 'make test                        the same, and that the project works here: 15 minutes with setting up'
 	@echo 'make test-all                    every test: 40 minutes after setting up'
@@ -50,6 +51,13 @@ compare: $(workflow)/.complete
 	@config=$$($(workflow)/bin/python -P -m framebench.prove.campaign '$(MODEL)') || exit 1; \
 		$(workflow)/bin/snakemake --cores all --quiet host progress reason rules --configfile "$$config" -- environments \
 		&& $(workflow)/bin/snakemake --cores all --configfile "$$config" $(ARGS)
+
+# What a campaign measured of a block, or in rounds that met a busy machine, is set aside and measured again.
+overlay = $(if $(MODEL),results/$(notdir $(patsubst %/,%,$(MODEL)))/config.yaml,$(if $(PRESET),presets/$(PRESET).yaml))
+rerun rerun-busy: $(workflow)/.complete
+	@test -n '$(BLOCK)' -o $@ = rerun-busy || { echo 'BLOCK is missing: make rerun BLOCK=…, as the page has it' >&2; exit 1; }
+	@$(workflow)/bin/python -P -m framebench rerun config.yaml $(overlay) $(if $(BLOCK),--block '$(BLOCK)')
+	@$(MAKE) --no-print-directory $(if $(MODEL),compare,run)
 
 # The article's, which need no measuring; `snakemake figures` draws those of a campaign.
 figures: $(workflow)/.complete

@@ -61,9 +61,9 @@ onstart:
 
 
 onsuccess:
-    print_answer()
+    end_on_answer()
 
 
 onerror:
     set_aside_failures()
-    print_answer()
+    end_on_answer()

@@ -1,6 +1,8 @@
 """A user's model as a workload: known by its name in every process, with samples, certificate and campaign."""
 
 import json
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +80,16 @@ def test_another_name_of_file_and_function_is_kept_to(folder):
     assert type(workload.build("keras")).__name__ == "Net"
     assert catalogue.model_path("keras-torch", "my-net") == folder / "net.py"
     assert not catalogue.takes_part("jax", "my-net")
+
+
+def test_a_compiler_finds_the_module_of_a_model_that_was_built(folder):
+    (folder / "pytorch.py").write_text(
+        "from parts import Net\n\n\nclass Own:\n    pass\n\n\ndef build():\n    return Own(), Net()\n"
+    )
+    (folder / "parts.py").write_text("class Net:\n    pass\n")
+    for one in announced(folder).build("pytorch"):
+        assert import_module(type(one).__module__).__dict__[type(one).__name__] is type(one)
+        del sys.modules[type(one).__module__]
 
 
 def test_a_changed_file_of_the_folder_is_another_model(folder):

@@ -1,15 +1,14 @@
-"""The verdict says what the comparisons show and nothing more."""
+"""Sentences say what the comparisons show and nothing more."""
 
 import re
-import subprocess
 
 import pandas as pd
 import pytest
 
 import simulated
-from framebench import languages, record
-from framebench.analyse import agreement, why
-from framebench.answer import verdict
+from framebench import languages
+from framebench.analyse import agreement, overhead, why
+from framebench.answer import asked, verdict
 
 pytestmark = pytest.mark.check
 
@@ -67,6 +66,8 @@ def comparison(
         "p_adjusted": p,
         "p_same_adjusted": same,
         "rounds_to_decide": needed,
+        "minutes_to_decide": None if needed is None else 2.0 * needed,
+        "finds": 0.3,
         "verdict": verdict,
     }
 
@@ -82,16 +83,22 @@ def said(comparisons, measurements, language="en", **options):
         article_batch_sizes=SIZES,
         language=languages.load(language),
         labels=LABELS,
-        **options,
+        **{"question": simulated.QUESTION, **options},
     )
     return [sentence.text for sentence in sentences]
 
 
 def said_of(tables, language="en", **options):
     words = {"article_batch_sizes": SIZES, "language": languages.load(language), "labels": LABELS}
+    words["question"] = simulated.QUESTION
     measured = tables.measurements, tables.comparisons, tables.effects, NO_OVERHEADS, NO_WHYS
     sentences = verdict.sentences(*measured, **words, **options)
     return [sentence.text for sentence in sentences]
+
+
+def warned(comparisons, measurements, language="en"):
+    rows = pd.DataFrame(comparisons, columns=comparison(None, None, None, "").keys())
+    return [one.text for one in verdict.warnings(pd.DataFrame(measurements), rows, languages.load(language))]
 
 
 NOTHING = simulated.campaign(blocks=[], rounds=0)
@@ -121,11 +128,10 @@ def test_a_bound_that_is_not_1_is_not_rounded_to_it(row, words):
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "a stand-in for the NVIDIA driver"), ("ko", "테스트용 대역")])
-def test_the_first_line_says_that_a_run_was_made_with_a_stand_in(language, words):
+def test_a_warning_says_that_a_run_was_made_with_a_stand_in(language, words):
     measurements = [runs("pytorch"), runs("keras-tensorflow") | {"flags": "warmup_not_converged;stand_in"}]
-    first, second = said([comparison(1.42, 1.36, 1.49, "faster")], measurements, language)
-    assert words in first
-    assert "1.42" in second
+    (warning,) = warned([comparison(1.42, 1.36, 1.49, "faster")], measurements, language)
+    assert words in warning
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "in running resnet50-features at batch 32"), ("ko", "추론")])
@@ -133,6 +139,7 @@ def test_inference_is_not_called_training(language, words):
     cell = {"workload": "resnet50-features", "batch_size": 32}
     tables = [pd.DataFrame([row | cell for row in rows]) for rows in (BOTH, [comparison(1.42, 1.36, 1.49, "faster")])]
     options = {"article_batch_sizes": {"resnet50-features": 32}, "language": languages.load(language), "labels": LABELS}
+    options["question"] = simulated.QUESTION
     (sentence,) = verdict.sentences(*tables, NO_EFFECTS, NO_OVERHEADS, NO_WHYS, **options)
     assert words in sentence.text
 
@@ -204,15 +211,16 @@ def test_without_an_interval_there_is_no_direction_and_no_number(verdict):
 def test_a_failed_side_is_named_with_status_and_reason_and_the_cells_are_counted():
     measurements = [runs("pytorch", "out_of_memory", "std::bad_alloc"), runs("keras-tensorflow")]
     compared = [comparison(None, None, None, "not comparable: pytorch out_of_memory")]
-    first, last = said(compared, measurements)
-    assert first.endswith("PyTorch out of memory (std::bad_alloc).")
-    assert last.startswith("In 1 of 2 cells ")
-    assert "measurements.csv" in last
+    (sentence,) = said(compared, measurements)
+    assert sentence.endswith("PyTorch out of memory (std::bad_alloc).")
+    (warning,) = warned(compared, measurements)
+    assert warning.startswith("In 1 of 2 cells ")
+    assert "measurements.csv" in warning
 
 
 def test_a_failed_side_without_a_reason_and_a_missing_side_are_named():
     measurements = [runs("pytorch", "timeout"), runs("keras-tensorflow", workload="vgg-cnn", batch_size=64)]
-    article, vgg, _ = said([], measurements)
+    article, vgg = said([], measurements)
     assert article.endswith(": PyTorch timed out, Keras (TensorFlow) not measured.")
     assert vgg.endswith(": PyTorch not measured.")
 
@@ -227,13 +235,13 @@ def test_a_pair_that_was_not_compared_is_said_to_be_so():
     assert "cannot be compared" in sentence
 
 
-def test_without_keras_each_framework_is_compared_with_the_baseline():
+def test_without_a_question_each_framework_is_compared_with_the_baseline():
     measurements = [runs("pytorch"), runs("jax"), runs("tensorflow")]
     compared = [
         comparison(1.5, 1.4, 1.6, "faster", pair=("pytorch", "tensorflow")),
         comparison(0.5, 0.4, 0.8, "slower", pair=("jax", "tensorflow")),
     ]
-    jax, pytorch = said(compared, measurements)
+    jax, pytorch = said(compared, measurements, question=None)
     assert "TensorFlow is 2.00 times as fast as JAX in training article-cnn at batch 128" in jax
     assert "PyTorch is 1.50 times as fast as TensorFlow in training article-cnn at batch 128" in pytorch
 
@@ -314,15 +322,12 @@ def test_where_nothing_is_asked_all_verdicts_are_adjusted_together():
     ("frameworks", "question", "pairs"),
     [
         (["jax", "keras-jax", "pytorch"], ["jax", "pytorch"], [("jax", "pytorch")]),
-        (["jax", "keras-jax", "pytorch"], None, [("pytorch", "keras-jax")]),
         (["jax", "pytorch"], None, [("jax", "tensorflow"), ("pytorch", "tensorflow")]),
         (["jax", "pytorch"], ["pytorch", "keras-jax"], [("jax", "tensorflow"), ("pytorch", "tensorflow")]),
     ],
 )
-def test_the_pair_spoken_of_is_that_of_the_question_or_pytorch_with_keras_or_each_with_the_baseline(
-    frameworks, question, pairs
-):
-    assert verdict.pairs(frameworks, "tensorflow", question) == pairs
+def test_the_pair_spoken_of_is_that_of_the_question_or_each_with_the_baseline(frameworks, question, pairs):
+    assert asked.pairs(frameworks, "tensorflow", question) == pairs
 
 
 def test_a_single_comparison_needs_no_word_on_adjusting():
@@ -337,7 +342,7 @@ def test_a_single_comparison_needs_no_word_on_adjusting():
 def test_comparisons_of_two_cards_are_counted(language, words):
     across = {"method": "t, across cards in 2 of 5 rounds"}
     rows = [comparison(1.42, 1.36, 1.49, "faster", p=0.01), comparison(0.7, 0.67, 0.74, "slower", p=0.01)]
-    assert words in said([row | across for row in rows], BOTH, language)[1]
+    assert words in warned([row | across for row in rows], BOTH, language)[0]
 
 
 ARTICLE = [("article-cnn", "device", 128), ("article-cnn", "host", 128), ("article-cnn", "device", 32)]
@@ -359,17 +364,19 @@ def test_tuning_has_one_sentence_per_workload_with_gain_interval_and_reason():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "expected"),
+    ("low", "high", "verdict", "expected"),
     [
-        (1.1, 1.3, "PyTorch 1.20 (1.10–1.30): tbbmalloc saves"),
-        (0.9, 1.3, "PyTorch no gain shown (0.90–1.30); "),
-        (None, None, "PyTorch 1.20 (too few rounds for an interval); "),
+        (1.1, 1.3, "faster", "PyTorch 1.20 (1.10–1.30): tbbmalloc saves"),
+        (1.1, 1.3, "slower", "PyTorch 1.20 (1.10–1.30); "),
+        # The interval alone excludes 1; the verdict is adjusted.
+        (1.1, 1.3, "not shown", "PyTorch no change shown (1.10–1.30); "),
+        (None, None, "not shown", "PyTorch 1.20 (too few rounds for an interval); "),
     ],
 )
-def test_the_reason_for_a_gain_is_told_only_where_one_is_shown(low, high, expected):
+def test_the_reason_for_a_gain_is_told_only_where_one_is_shown(low, high, verdict, expected):
     tables = simulated.campaign(tracks=["default", "tuned"], blocks=ARTICLE[:1])
     of_pytorch = tables.effects["framework"] == "pytorch"
-    tables.effects.loc[of_pytorch, ["ratio", "ci_low", "ci_high"]] = [1.2, low, high]
+    tables.effects.loc[of_pytorch, ["ratio", "ci_low", "ci_high", "verdict"]] = [1.2, low, high, verdict]
     (sentence,) = (sentence for sentence in said_of(tables) if "change the speed of" in sentence)
     assert expected in sentence
 
@@ -382,43 +389,36 @@ def test_tuning_that_failed_is_not_spoken_of():
 
 def test_of_many_machines_runs_on_a_busy_one_are_counted_and_nothing_is_to_be_deleted():
     tables = simulated.campaign(blocks=ARTICLE[:1], busy_rounds=[2], gpus={"p100@a": "P100", "p100@b": "P100"})
-    (sentence,) = (sentence for sentence in said_of(tables) if "busy_machine" in sentence)
-    assert sentence.startswith("6 of 30 runs") and "rm" not in sentence.split()
+    (warning,) = warned(tables.comparisons, tables.measurements)
+    assert warning.startswith("6 of 30 runs") and "make" not in warning
 
 
-def test_runs_on_a_busy_machine_are_counted_and_the_command_deletes_their_records_and_no_others(tmp_path):
+def test_runs_on_a_busy_machine_are_counted_with_the_command_that_measures_them_again():
     tables = simulated.campaign(blocks=ARTICLE[:1], busy_rounds=[2, 3])
-    results = tmp_path / "my results"
-    for flags in ([], ["busy_machine"], ["warmup_not_converged", "busy_machine"]):
-        path = results / "runs" / "cpu" / f"{len(flags)} flags" / "round-1.json"
-        record.write(path, record.record(flags=flags))
-    (sentence,) = (sentence for sentence in said_of(tables, results=results) if "kept the machine busy" in sentence)
-    assert sentence.startswith("6 of 15 runs ")
-    (delete,) = re.findall("`(.*)`", sentence)
-    subprocess.run(delete, shell=True, check=True)
-    assert [path.parent.name for path in results.rglob("*.json")] == ["0 flags"]
+    (warning,) = warned(tables.comparisons, tables.measurements)
+    assert warning.startswith("6 of 15 runs ") and "`make rerun-busy`" in warning
 
 
 def test_korean_speaks_of_all_of_it_too():
     blocks = [*ARTICLE, ("article-cnn", "device", 512)]
     tables = simulated.campaign(tracks=["default", "tuned"], blocks=blocks, noise=0.02, busy_rounds=[1])
     english, korean = said_of(tables), said_of(tables, "ko")
-    assert len(korean) == len(english) == 4 + 1 + 1 + 1
-    assert korean[0].endswith("다른 배치 크기의 결론: 배치 32, 512에서 PyTorch 쪽이 빠름.")
-    assert "(배치 128, 튜닝 설정, 호스트 메모리에서 배치 공급)은" in korean[3]
-    assert "기본 설정 대비 튜닝 설정 속도(95% 신뢰 구간): Keras (TensorFlow) 변화 없음" in korean[4]
+    assert len(korean) == len(english) == 4 + 1 + 1
+    assert korean[0].endswith("다른 배치 크기: 배치 32, 512에서는 PyTorch가 빠름.")
+    assert "(배치 128, 튜닝 설정, 호스트 메모리에서 배치 공급) 속도는" in korean[3]
+    assert "배율(95% 신뢰구간): Keras (TensorFlow) 변화 없음" in korean[4]
     assert "비교 8건을 함께 보정했고, 나머지 비교 16건은" in korean[5]
-    assert "전체 실행 120회 중 24회" in korean[6]
+    assert "실행 120회 중 24회" in warned(tables.comparisons, tables.measurements, "ko")[0]
 
 
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        (comparison(1.42, 1.36, 1.49, "faster"), "PyTorch 쪽이 Keras (TensorFlow) 대비 1.42배"),
-        (comparison(1.01, 0.97, 1.06, "same"), "사이에 10% 이내로 같습니다(속도비 1.01"),
-        (comparison(1.05, 1.03, 1.07, "faster", same=0.01), "이 차이는 10% 이내로 확인됩니다."),
-        (comparison(1.1, 0.9, 1.3, "undecided", needed=40), "약 40회 반복하면 결론이"),
-        (comparison(1.42, None, None, "undecided"), "결론을 낼 수 없습니다"),
+        (comparison(1.42, 1.36, 1.49, "faster"), "PyTorch가 Keras (TensorFlow)보다 1.42배 빠릅니다"),
+        (comparison(1.01, 0.97, 1.06, "same"), "10% 이내로 같습니다(속도비 1.01"),
+        (comparison(1.05, 1.03, 1.07, "faster", same=0.01), "10% 이내임이 확인되었습니다."),
+        (comparison(1.1, 0.9, 1.3, "undecided", needed=40), "약 40라운드가 필요합니다"),
+        (comparison(1.42, None, None, "undecided"), "비교할 수 없습니다"),
         (comparison(1.42, 1.36, 1.49, "not comparable: no certificate"), "비교할 수 없습니다"),
     ],
 )
@@ -431,11 +431,10 @@ def test_korean_says_the_same(row, expected):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"finding": "fixed"}, "on TensorFlow 1.20 ms (0.80 to 1.60) whatever the batch, so in its API; no part"),
-        ({"finding": "grows"}, "on TensorFlow 30.0 µs a sample (20.0 to 40.0), growing with the batch"),
-        ({"finding": "fixed and grows"}, "on TensorFlow 1.20 ms (0.80 to 1.60) whatever the batch and 30.0 µs a"),
-        ({}, "on TensorFlow 5.00 ms (4.00 to 6.00), of which these batch sizes do not tell"),
-        ({"extra_ms_low": -1}, "on TensorFlow no difference shown (-1.00 to 6.00 ms)"),
+        ({"finding": "fixed"}, "1.20 ms on TensorFlow (0.80–1.60) at any batch size, so in its API; no part"),
+        ({"finding": "grows"}, "30.0 µs per sample on TensorFlow (20.0–40.0), so in the computation"),
+        ({"finding": "fixed and grows"}, "1.20 ms on TensorFlow (0.80–1.60) at any batch size and 30.0 µs per"),
+        ({}, "5.00 ms on TensorFlow (4.00–6.00); these batch sizes do not tell"),
     ],
 )
 def test_what_keras_itself_costs_is_said_with_what_it_is_a_cost_of(changes, words):
@@ -449,27 +448,31 @@ def test_what_keras_itself_costs_is_said_with_what_it_is_a_cost_of(changes, word
         **changes,
     }
     for language in languages.languages():
-        sentences = verdict.sentences(
-            pd.DataFrame(BOTH),
-            pd.DataFrame(columns=comparison(None, None, None, "").keys()),
-            NO_EFFECTS,
-            pd.DataFrame([row, row | {"batch_size": 32, "fixed_ms": 77.0}]),
-            NO_WHYS,
-            article_batch_sizes=SIZES,
-            language=languages.load(language),
-            labels=LABELS,
-        )
-        assert any("TensorFlow" in sentence.text and "77" not in sentence.text for sentence in sentences[1:])
-        assert language != "en" or any(words in sentence.text for sentence in sentences)
+        for answer in ("slower", "undecided"):
+            sentences = verdict.sentences(
+                pd.DataFrame(BOTH),
+                pd.DataFrame([comparison(0.5, 0.4, 0.6, answer, pair=("keras-tensorflow", "tensorflow"))]),
+                NO_EFFECTS,
+                pd.DataFrame([row, row | {"batch_size": 32, "fixed_ms": 77.0}]),
+                NO_WHYS,
+                article_batch_sizes=SIZES,
+                language=languages.load(language),
+                labels=LABELS,
+            )
+            texts = [sentence.text for sentence in sentences if sentence.table == "overhead"]
+            # Its own interval shows a cost in either case; the verdict on the pair is what counts.
+            assert len(texts) == (answer == "slower")
+            assert all("TensorFlow" in text and "77" not in text for text in texts)
+            assert language != "en" or all(words in text for text in texts)
 
 
 @pytest.mark.parametrize(
     ("finding", "language", "words"),
     [
-        (why.HOST, "en", "shown of the host, Python and dispatching, alone"),
-        (why.DEVICE, "en", "shown of what the device computes alone"),
-        (why.BOTH, "ko", "둘 다에서 차이 확인"),
-        (why.UNTOLD, "en", None),
+        (why.HOST, "en", "a difference in Python and dispatching on the host"),
+        (why.DEVICE, "en", "a difference in what the device computes"),
+        (why.BOTH, "ko", "둘 다에서 차이가 확인됨"),
+        (overhead.UNTOLD, "en", None),
     ],
 )
 def test_it_says_whether_the_device_or_the_host_makes_the_difference(finding, language, words):
@@ -482,6 +485,7 @@ def test_it_says_whether_the_device_or_the_host_makes_the_difference(finding, la
         article_batch_sizes=SIZES,
         language=languages.load(language),
         labels=LABELS | {"jax": "JAX"},
+        question=simulated.QUESTION,
     )
     said = [sentence.text for sentence in sentences if sentence.table == "why"]
     if words is None:
@@ -493,27 +497,28 @@ def test_it_says_whether_the_device_or_the_host_makes_the_difference(finding, la
         assert "TensorFlow takes" in text or language != "en"
 
 
+def test_no_reason_is_told_for_a_difference_that_is_not_shown():
+    tables = simulated.campaign(blocks=[("article-cnn", "device", 128)])
+    sentences = verdict.sentences(
+        *(tables.measurements, tables.comparisons.assign(verdict="undecided"), tables.effects, tables.overhead),
+        tables.why.assign(finding=why.DEVICE),
+        article_batch_sizes=SIZES,
+        language=languages.load("en"),
+        labels=LABELS,
+        question=simulated.QUESTION,
+    )
+    assert {sentence.table for sentence in sentences} == {"comparisons"}
+
+
 def test_a_sentence_names_the_rows_that_it_was_made_from():
     tables = simulated.campaign(tracks=["default", "tuned"], busy_rounds=[1])
     words = {"article_batch_sizes": SIZES, "language": languages.load("en"), "labels": LABELS}
+    words["question"] = simulated.QUESTION
     measured = tables.measurements, tables.comparisons, tables.effects, tables.overhead, tables.why
     sentences = verdict.sentences(*measured, **words)
     for sentence in sentences:
         table = getattr(tables, sentence.table)
         assert all((table[key] == value).any() for key, value in sentence.where.items())
     # One round with a diagnosis tells no reason.
-    assert [sentence.table for sentence in sentences[-4:]] == ["effects", "overhead", "comparisons", "measurements"]
+    assert [sentence.table for sentence in sentences[-3:]] == ["effects", "overhead", "comparisons"]
     assert sentences[0].where["batch_size"] == 128
-
-
-def test_the_command_writes_one_sentence_a_line(tmp_path, monkeypatch):
-    pd.DataFrame(BOTH).to_csv(tmp_path / "measurements.csv", index=False)
-    pd.DataFrame([comparison(1.42, 1.36, 1.49, "faster")]).to_csv(tmp_path / "comparisons.csv", index=False)
-    NO_EFFECTS.to_csv(tmp_path / "effects.csv", index=False)
-    NO_OVERHEADS.to_csv(tmp_path / "overhead.csv", index=False)
-    NO_WHYS.to_csv(tmp_path / "why.csv", index=False)
-    monkeypatch.chdir(tmp_path)
-    tables = [f"--{table}={table}.csv" for table in ("measurements", "comparisons", "effects", "overhead", "why")]
-    verdict.main([*tables, "--baseline=tensorflow", "--language=en", "--output=out.txt"])
-    lines = (tmp_path / "out.txt").read_text(encoding="utf-8").splitlines()
-    assert lines == said([comparison(1.42, 1.36, 1.49, "faster")], BOTH)

@@ -9,6 +9,7 @@ from typing import Any
 from framebench import files
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "record.schema.json"
+BUSY = "busy_machine"  # flag of a run beside which the machine had more to do than cpu.BUSY_CORES
 STAND_IN = "stand_in"  # flag of a run whose card was the tests', and no card
 
 

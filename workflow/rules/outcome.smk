@@ -1,9 +1,13 @@
 # What an invocation ends on.
+import atexit
 import json
-import sys
 from pathlib import Path
 
+from rich.console import Console
+from rich.text import Text
+
 from framebench.analyse import failures
+from framebench.answer import terminal
 from framebench.prove import words
 
 
@@ -30,15 +34,20 @@ def proofs():
 
 
 def print_answer():
-    """End on what the reader came for."""
-    merges = internals.asks_for(workflow, "merge")
-    folder = MERGED if merges else RESULTS
-    verdict = Path(folder, f"verdict.{CONFIG.languages[0]}.txt")
-    if verdict.exists():
-        page = f"{folder}/report.{CONFIG.languages[0]}.html"
-        print(
-            "\n".join(["", verdict.read_text(), *proofs()]),
-            f"Page: {page}   Tables: {folder}/*.csv   Figures: {folder}/figures/",
-            sep="\n",
-            file=sys.stderr,
-        )
+    """Show what the reader came for, and where the rest is."""
+    folder = MERGED if internals.asks_for(workflow, "merge") else RESULTS
+    answer = Path(folder, f"verdict.{CONFIG.languages[0]}")
+    if answer.with_name(f"{answer.name}.json").exists():
+        console = Console(stderr=True)
+        console.print()
+        terminal.show(json.loads(Path(f"{answer}.json").read_text("utf-8")), console)
+        for line in [
+            *proofs(),
+            f"Page: {folder}/report.{CONFIG.languages[0]}.html   Details: {answer}.txt   Figures: {folder}/figures/",
+        ]:
+            console.print(Text(line))
+
+
+def end_on_answer():
+    """Print the answer when Snakemake has said its own last words."""
+    atexit.register(print_answer)

@@ -5,27 +5,35 @@ import shlex
 # The files that this invocation was given over config.yaml, which would be read by itself.
 GIVEN = FILES[1:]
 WITH_GIVEN = ["--configfile", *GIVEN, "--"] if GIVEN else []
+AGAIN = (
+    f"python -P -m framebench rerun config.yaml {shlex.join(GIVEN)} --block {{block}}"
+    f" && {shlex.join(['snakemake', '--cores', 'all', *WITH_GIVEN[:-1]])}"
+    if GIVEN
+    else "make rerun BLOCK={block}"
+)
 REPORTED = "|".join(map(re.escape, [RESULTS, MERGED]))
 
 
 rule verdict:
-    """The answer in two or three sentences."""
+    """The answer on one screen, and all of it in sentences."""
     input:
         unpack(files_of_verdict),
-        code=catalogue.code("framebench.answer.verdict"),
+        code=catalogue.code("framebench.answer.command"),
         texts=texts,
     output:
-        "{folder}/verdict.{language}.txt",
+        text="{folder}/verdict.{language}.txt",
+        screen="{folder}/verdict.{language}.json",
     log:
         "{folder}/logs/verdict-{language}.log",
     wildcard_constraints:
         folder=REPORTED,
     params:
         options=lambda wildcards, input: options_of(
-            needs_of_verdict(wildcards.folder), input, verdict.SETTINGS
+            needs_of_verdict(wildcards.folder), input, answering.SETTINGS
         ),
     shell:
-        "python -P -m framebench verdict --language {wildcards.language} {params.options:q} --output {output} 2>&1 | tee {log:q} >&2"
+        "python -P -m framebench verdict --language {wildcards.language} {params.options:q} --output {output.text}"
+        " --screen {output.screen} 2>&1 | tee {log:q} >&2"
 
 
 rule page:
@@ -63,12 +71,15 @@ rule page:
             ["snakemake", "--cores", "all"]
             + (["merge"] if wildcards.folder == MERGED else [*WITH_GIVEN, "report"])
         ),
+        again=lambda wildcards: (
+            [] if wildcards.folder == MERGED else ["--again", AGAIN]
+        ),
         languages=CONFIG.languages,
         asked=given.words({"baseline": CONFIG.baseline, "question": CONFIG.question}),
     shell:
         "python -P -m framebench page --results {wildcards.folder:q} --language {wildcards.language}"
         " --languages {params.languages} --published {input.published} --citation {input.citation}"
-        " --config {params.config:q} --command {params.command:q} {params.asked:q} --output {output:q} 2>&1 | tee {log:q} >&2"
+        " --config {params.config:q} --command {params.command:q} {params.again:q} {params.asked:q} --output {output:q} 2>&1 | tee {log:q} >&2"
 
 
 rule report:

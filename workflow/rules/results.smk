@@ -6,7 +6,7 @@ from framebench import languages
 from framebench.analyse import given
 from framebench.analyse.table import read_records
 from framebench.analyse.tables import of_campaign, tables
-from framebench.answer import verdict
+from framebench.answer import command as answering
 from framebench.figures import registry
 
 # Known from the start, where rules for the rounds may ask for more.
@@ -128,7 +128,7 @@ def files_of_figure(wildcards):
 
 def needs_of_verdict(folder):
     """The tables that the sentences of a folder are made of."""
-    return [*verdict.NEEDS, *(["agreement"] if folder == MERGED else [])]
+    return [*answering.NEEDS, *(["agreement"] if folder == MERGED else [])]
 
 
 def files_of_verdict(wildcards):

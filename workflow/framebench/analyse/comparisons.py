@@ -20,6 +20,7 @@ from framebench.analyse.statistics import (
     p_value,
     rounds_to_decide,
     same_p_value,
+    smallest_difference,
 )
 from framebench.analyse.table import TableError, one_line
 from framebench.analyse.tables import Table
@@ -43,6 +44,8 @@ COLUMNS = CELL_DTYPES | {
     "p_same_adjusted": "float64",
     "verdict": "str",
     "rounds_to_decide": "Int64",
+    "minutes_to_decide": "float64",
+    "finds": "float64",
 }
 QUESTION, PAGE = "question", "page"  # the families of pairs whose verdicts are adjusted together
 FASTER, SLOWER, SAME, UNDECIDED = "faster", "slower", "same", "undecided"
@@ -84,7 +87,9 @@ def comparisons(
     `question` names, in every block, and PAGE all others. The verdict is FASTER or SLOWER where `p_adjusted` is below
     1 - confidence, also where the difference is shown to lie within the margin, since the direction says more; else
     SAME where `p_same_adjusted` is; else UNDECIDED, and `rounds_to_decide` are those that would decide the pair by the
-    spread of its rounds, in a family of that size: null above MOST_ROUNDS. An interval, which is that of one pair
+    spread of its rounds, in a family of that size: null above MOST_ROUNDS; `minutes_to_decide` is what those beyond the
+    `rounds` take, as long as the block's newest one. `finds` is the smallest difference, as a share, that the `rounds`
+    show with a power of 80 % at this spread, also in a family of that size. An interval, which is that of one pair
     alone, may exclude 1 without a claim.
     Raises ValueError where a run that is ok has no positive speed, and for a margin that is not positive.
     """
@@ -110,8 +115,9 @@ def comparisons(
                 "p": p_value(ratios, first) if ratios else None,
                 "p_same": same_p_value(ratios, margin, first) if ratios else None,
             }
+            seconds = round_seconds(runs)
             found = estimate(ratios, confidence, first)
-            compared.append(_Pair(names, ratios, found, obstacle, shared))
+            compared.append(_Pair(names, ratios, found, obstacle, seconds, shared))
     for name in (QUESTION, PAGE):
         _adjust([pair for pair in compared if pair.shared["family"] == name and not pair.obstacle])
     rows = [row for pair in compared for row in _both_ways(pair)]
@@ -127,6 +133,7 @@ class _Pair:
     ratios: Sequence[float]
     found: Estimate
     obstacle: str
+    round_s: float  # of the block's newest round
     shared: dict[str, Any]
 
 
@@ -135,16 +142,14 @@ def _adjust(comparable: Sequence[_Pair]) -> None:
     differences, samenesses = family(*([pair.shared[p] for pair in comparable] for p in ("p", "p_same")))
     for pair, difference, sameness in zip(comparable, differences, samenesses, strict=True):
         pair.shared.update(p_adjusted=difference, p_same_adjusted=sameness)
-        level, rounds = 1 - pair.shared["confidence"], len(pair.ratios)
+        level, rounds, spread = 1 - pair.shared["confidence"], len(pair.ratios), stdev(map(math.log, pair.ratios))
+        pair.shared["finds"] = smallest_difference(rounds, spread, 1 - level / len(comparable))
         if min(difference, sameness) >= level and rounds < MOST_ROUNDS:
-            pair.shared["rounds_to_decide"] = rounds_to_decide(
-                stdev(map(math.log, pair.ratios)),
-                pair.shared["confidence"],
-                pair.shared["same_within"],
-                len(comparable),
-                at_least=rounds + 1,
-                at_most=MOST_ROUNDS,
-            )
+            limits = {"at_least": rounds + 1, "at_most": MOST_ROUNDS}
+            needed = rounds_to_decide(spread, 1 - level, pair.shared["same_within"], len(comparable), **limits)
+            if needed is not None:
+                minutes = (needed - rounds) * pair.round_s / 60
+                pair.shared.update(rounds_to_decide=needed, minutes_to_decide=minutes)
 
 
 def _both_ways(pair: _Pair) -> Iterator[dict[str, Any]]:
@@ -158,6 +163,11 @@ def _both_ways(pair: _Pair) -> Iterator[dict[str, Any]]:
             "ci_high": one.high,
             "verdict": NOT_COMPARABLE + pair.obstacle if pair.obstacle else _verdict(one.mean, pair.shared),
         }
+
+
+def round_seconds(runs: pd.DataFrame) -> float:
+    """The wall time in s of the newest round among a block's runs: the first has its diagnosis too."""
+    return float(runs.sort_values("round")["round_s"].iloc[-1])
 
 
 def pairs(runs: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame, pd.DataFrame]]:

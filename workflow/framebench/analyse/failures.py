@@ -34,12 +34,17 @@ def set_aside(records: Iterable[Path], searches: Iterable[Path] = ()) -> list[Pa
     runs = [(read_record(path), [path, record.samples_path(path)]) for path in records if path.exists()]
     made = runs if any(run["status"] in RETRIED for run, _ in runs) else []
     found = [(largest_batch.read_search(path), [path]) for path in searches if path.exists()]
+    asked = [*made, *(one for one in found if one[0]["status"] in RETRIED)]
+    return [moved for run, files in asked for moved in keep(run, files, "failed")]
+
+
+def keep(run: dict, files: Iterable[Path], folder: str) -> list[Path]:
+    """Move those of a run's files that exist into a folder beside them, named by when it started; the new places."""
     moved = []
-    for run, files in [*made, *(one for one in found if one[0]["status"] in RETRIED)]:
-        for file in filter(Path.exists, files):
-            kept = file.parent / "failed" / f"{file.stem}-{run['started_unix_s']:.0f}{file.suffix}"
-            kept.parent.mkdir(exist_ok=True)
-            moved.append(file.replace(kept))
+    for file in filter(Path.exists, files):
+        kept = file.parent / folder / f"{file.stem}-{run['started_unix_s']:.0f}{file.suffix}"
+        kept.parent.mkdir(exist_ok=True)
+        moved.append(file.replace(kept))
     return moved
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from framebench.analyse.rounds_needed import half_width
 from framebench.analyse.tables import Table
-from framebench.record import BLOCK, CELL, CELL_DTYPES
+from framebench.record import BLOCK, BUSY, CELL, CELL_DTYPES
 
 # Of what the records say about the machine stands the median over the runs.
 MACHINE = ["load_at_start", "others_cpu_cores", "steal_share", "cpu_mhz"]
@@ -77,7 +77,7 @@ def _run(record: dict) -> dict:
         "within_cv": speeds.std() / speeds.mean(),
         "variance": logs.var(),
         "successive": logs.diff().pow(2).mean() / 2,
-        "busy": "busy_machine" in record["flags"],
+        "busy": BUSY in record["flags"],
         "not_converged": "warmup_not_converged" in record["flags"],
         **{name: record.get(name) for name in MACHINE},
     }

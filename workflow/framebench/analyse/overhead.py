@@ -1,9 +1,11 @@
 """Overhead of Keras in a step over the framework that computes under it, and whether it grows with the batch."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 
-from framebench.analyse.statistics import Estimate, mean_interval
+from framebench.analyse.statistics import holm, mean_interval, mean_p_value
 from framebench.analyse.tables import Table
 from framebench.plan import catalogue
 from framebench.record import BLOCK, CELL, CELL_DTYPES
@@ -25,11 +27,14 @@ COLUMNS = CELL_DTYPES | {
     "growth_us_per_sample": "float64",
     "growth_us_per_sample_low": "float64",
     "growth_us_per_sample_high": "float64",
+    "fixed_p_adjusted": "float64",
+    "growth_p_adjusted": "float64",
     "fit_rounds": "Int64",
     "confidence": "float64",
     "finding": "str",
 }
 FIXED, GROWS, BOTH, UNTOLD = "fixed", "grows", "fixed and grows", "not told apart"
+PARTS = {"fixed": FIXED, "growth": GROWS}
 
 
 def overhead(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
@@ -42,12 +47,13 @@ def overhead(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
 
     Over the batch sizes of blocks that are otherwise alike, extra_ms = fixed + growth · batch size, in each round that
     has them all: least squares, weighted by 1 / step² of the native framework, since steps scatter in proportion to
-    their length. Both are means with t intervals that hold together at level `confidence` (Bonferroni), so that it is
-    rare enough to see a cost where there is none. `finding` says which of the two differ from 0 by their intervals:
+    their length. Both are means with t intervals at level `confidence` and p-values of a true mean of 0, adjusted
+    (Holm) for the number of all such parts of the table. `finding` says which of the two differ from 0 by them:
     `fixed`, a cost of the API; `grows`, one of the computation; both; or `not told apart`, as with one batch size.
     """
     ok = measurements[measurements["status"] == "ok"].dropna(subset="step_ms")
     rows: list[dict] = []
+    fits: list[dict] = []
     for panel, runs in ok.groupby(PANEL):
         frameworks = sorted(set(runs["framework"]))
         for framework in frameworks:
@@ -56,9 +62,12 @@ def overhead(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
             sides = [runs.loc[runs["framework"] == side, columns] for side in (framework, native)]
             pairs = sides[0].merge(sides[1], on=["batch_size", "round"], suffixes=("", "_native"))
             names = dict(zip(PANEL, panel, strict=True)) | {"framework": framework, "native": native}
-            fitted = _fit(pairs, confidence) if len(pairs) else {}
+            fits.append(_fit(pairs, confidence) if len(pairs) else {})
             for batch_size, of_block in pairs.groupby("batch_size"):
-                rows.append(names | {"batch_size": batch_size} | _block(of_block, confidence) | fitted)
+                block = names | {"batch_size": batch_size} | _block(of_block, confidence)
+                rows.append(block | {"fit": len(fits) - 1})
+    find(fits, PARTS, confidence)
+    rows = [row | fits[row.pop("fit")] for row in rows]
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     return frame.sort_values(CELL, ignore_index=True)
 
@@ -81,22 +90,30 @@ def _fit(pairs: pd.DataFrame, confidence: float) -> dict:
         pairs.set_index(["round", "batch_size"])["step_ms_native"]
     )
     by_size = extra_ms.unstack("batch_size").dropna()  # (rounds, batch sizes)
-    row: dict = {"fit_rounds": len(by_size), "finding": UNTOLD}
+    row: dict = {"fit_rounds": len(by_size)}
     if by_size.shape[1] < 2 or by_size.empty:
         return row
     scale_ms = pairs.groupby("batch_size")["step_ms_native"].median().to_numpy(float)
     sizes = by_size.columns.to_numpy(float)
     terms = np.column_stack([np.ones_like(sizes), sizes]) / scale_ms[:, None]
     fixed, growth = np.linalg.pinv(terms) @ (by_size.to_numpy(float) / scale_ms).T
-    of_fixed, of_growth = (mean_interval(part.tolist(), (1 + confidence) / 2) for part in (fixed, 1e3 * growth))
-    shown = {FIXED: differs(of_fixed), GROWS: differs(of_growth)}
-    row["finding"] = BOTH if all(shown.values()) else next((name for name, one in shown.items() if one), UNTOLD)
-    return row | of_fixed.columns("fixed_ms") | of_growth.columns("growth_us_per_sample")
+    for name, values in (("fixed_ms", fixed), ("growth_us_per_sample", 1e3 * growth)):
+        row |= mean_interval(values.tolist(), confidence).columns(name)
+    return row | {"fixed_p": mean_p_value(fixed.tolist()), "growth_p": mean_p_value(growth.tolist())}
 
 
-def differs(estimate: Estimate) -> bool:
-    """Whether the interval shows that the mean is not 0."""
-    return estimate.low is not None and estimate.high is not None and not estimate.low <= 0 <= estimate.high
+def find(rows: Sequence[dict], parts: Mapping[str, str], confidence: float) -> None:
+    """Set `finding` of each row by which of its parts differ from 0: one, both joined by "and", or UNTOLD.
+
+    `parts`: part → its name in `finding`. A row has the p-value of each as `<part>_p`, which is taken out, where there
+    is one; `<part>_p_adjusted` is put in its place, adjusted (Holm) for all parts of all rows.
+    """
+    tested = [(row, part, p) for row in rows for part in parts if (p := row.pop(f"{part}_p", None)) is not None]
+    for (row, part, _), p_adjusted in zip(tested, holm([p for _, _, p in tested]), strict=True):
+        row[f"{part}_p_adjusted"] = p_adjusted
+    for row in rows:
+        shown = [name for part, name in parts.items() if row.get(f"{part}_p_adjusted", 1) < 1 - confidence]
+        row["finding"] = " and ".join(shown) or UNTOLD
 
 
 TABLE = Table("overhead", overhead, keys=BLOCK)

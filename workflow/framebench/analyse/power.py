@@ -1,33 +1,24 @@
-"""Number of rounds that find a difference of a given size.
-
-A difference is found where the interval of the ratio excludes 1 on the side where the true ratio is. The power, the
-probability of that, is exact for independent normal log ratios of mean d and standard deviation s: over n rounds,
-their mean divided by its standard error has the noncentral t distribution with n - 1 degrees of freedom and
-noncentrality d * sqrt(n) / s (Johnson and Welch, "Applications of the Non-Central t-Distribution", Biometrika 31,
-1940).
-"""
+"""Number of rounds that find a difference of a given size, by `statistics.power`."""
 
 import argparse
 import math
 import sys
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import stdev
 
-import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import nctdtr, stdtrit
 
 from framebench.analyse import markdown
 from framebench.analyse.comparisons import MOST_ROUNDS, paired_ratios, pairs
+from framebench.analyse.statistics import POWER, power
 from framebench.analyse.table import TableError, read_table
 from framebench.analyse.tables import Table
 from framebench.measure.protocol import MIN_ROUNDS
 from framebench.record import BLOCK, CELL_DTYPES
 
 DIFFERENCES = {"rounds_3": 0.03, "rounds_5": 0.05, "rounds_10": 0.1, "rounds_20": 0.2}
-TARGET = 0.8
 
 COLUMNS = CELL_DTYPES | {
     "reference": "str",
@@ -38,20 +29,12 @@ COLUMNS = CELL_DTYPES | {
 }
 
 
-def power(rounds: ArrayLike, log_ratio_sd: float, difference: float, confidence: float) -> NDArray[np.floating]:
-    """The probability that so many rounds find a true ratio of 1 + `difference`, where log ratios spread by so much."""
-    rounds = np.asarray(rounds)
-    if log_ratio_sd == 0:
-        return np.ones(rounds.shape)
-    critical = stdtrit(rounds - 1, (1 + confidence) / 2)
-    return 1 - nctdtr(rounds - 1, math.log1p(difference) * np.sqrt(rounds) / log_ratio_sd, critical)
-
-
 def rounds_to_find(log_ratio_sd: float, difference: float, confidence: float) -> int | None:
-    """The fewest rounds with a power of at least TARGET; None where that takes more than MOST_ROUNDS."""
-    rounds = np.arange(MIN_ROUNDS, MOST_ROUNDS + 1)
-    enough = rounds[power(rounds, log_ratio_sd, difference, confidence) >= TARGET]
-    return int(enough[0]) if enough.size else None
+    """The fewest rounds with a power of at least POWER; None where that takes more than MOST_ROUNDS."""
+    rounds = range(MIN_ROUNDS, MOST_ROUNDS + 1)
+    # The more rounds, the more power.
+    place = bisect_left(rounds, POWER, key=lambda number: power(number, log_ratio_sd, difference, confidence))
+    return rounds[place] if place < len(rounds) else None
 
 
 def power_table(measurements: pd.DataFrame, confidence: float, question: Sequence[str] | None = None) -> pd.DataFrame:
@@ -109,7 +92,7 @@ def report(table: pd.DataFrame, confidence: float, source: Path) -> str:
         rows.append([f"{row['device']}, {alone}", spread, *rounds])
     differences = [f"{100 * difference:g} %" for difference in DIFFERENCES.values()]
     said = (
-        f"From `{source}`: rounds that find a difference of this size with {100 * TARGET:g} % power at the level "
+        f"From `{source}`: rounds that find a difference of this size with {100 * POWER:g} % power at the level "
         f"{confidence:g} (`more` than {MOST_ROUNDS:,}). The spread of a round's log ratio, in %, is pooled over all "
         "pairs of the device; those of its quietest and its noisiest pair stand beside.\n\n"
     )

@@ -14,7 +14,7 @@ from typing import TypeVar
 import pandas as pd
 
 from framebench import files
-from framebench.analyse.power import MOST_ROUNDS
+from framebench.analyse.comparisons import MOST_ROUNDS, round_seconds
 from framebench.analyse.statistics import geometric_mean_interval, rounds_needed, rounds_to_decide
 from framebench.analyse.table import TableError, read_record, table
 from framebench.plan import matrix
@@ -200,11 +200,6 @@ def spent(needs: Mapping[Hashable, Need], budget_s: float) -> dict[Hashable, int
         block = max(affordable, key=lambda block: needs[block].gain(rounds[block]))
         rounds[block] += 1
         left_s -= needs[block].round_s
-
-
-def round_seconds(runs: pd.DataFrame) -> float:
-    """The wall time in s of the newest round among a block's runs: the first has its diagnosis too."""
-    return float(runs.sort_values("round")["round_s"].iloc[-1])
 
 
 def _pairs(runs: pd.DataFrame, question: tuple[str, ...] | None) -> Iterator[Pair]:

@@ -1,16 +1,18 @@
 """The mean of paired ratios over rounds, the interval in which the true ratio is expected, and its verdict."""
 
 import math
+import sys
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from statistics import covariance, mean, stdev, variance
 
-from scipy.special import stdtr, stdtrit
+from scipy.special import nctdtr, nctdtrinc, stdtr, stdtrit
 
 from framebench.measure.protocol import MIN_ROUNDS
 
+POWER = 0.8  # the customary share of true differences that a number of rounds is asked to show
 METHOD = "t interval on log ratios of rounds"
 RATIO_METHOD = "Fieller's interval of a ratio of means over rounds"
 
@@ -70,6 +72,18 @@ def mean_interval(values: Sequence[float], confidence: float) -> Estimate:
         return Estimate(middle, None, None, n)
     half_width = _quantile(confidence, n - 1) * stdev(values) / math.sqrt(n)
     return Estimate(middle, middle - half_width, middle + half_width, n)
+
+
+def mean_p_value(values: Sequence[float]) -> float | None:
+    """The two-sided p-value of a true mean of 0, by the t test whose interval `mean_interval` gives.
+
+    None where there is no interval. Raises ValueError without values.
+    """
+    if not len(values):
+        raise ValueError("there is no value to take the mean of")
+    if len(values) < MIN_ROUNDS:
+        return None
+    return _two_sided(abs(mean(values)), stdev(values) / math.sqrt(len(values)), len(values) - 1)
 
 
 def ratio_of_means(numerators: Sequence[float], denominators: Sequence[float], confidence: float) -> Estimate:
@@ -243,6 +257,30 @@ def rounds_to_decide(
 
     rounds = at_least + bisect_left(range(at_least, at_most + 1), True, key=decided)
     return rounds if rounds <= at_most else None
+
+
+def power(rounds: int, deviation: float, difference: float, confidence: float) -> float:
+    """The probability that so many rounds show a true ratio of 1 + `difference`: its interval excludes 1 on that side.
+
+    `deviation` is the standard deviation of a round's log ratio. Exact for independent normal log ratios: over n rounds
+    their mean divided by its standard error has the noncentral t distribution with n - 1 degrees of freedom and
+    noncentrality log(1 + difference) * sqrt(n) / deviation (Johnson and Welch, "Applications of the Non-Central
+    t-Distribution", Biometrika 31, 1940).
+    """
+    if deviation == 0:
+        return 1.0
+    noncentrality = math.log1p(difference) * math.sqrt(rounds) / deviation
+    return 1 - float(nctdtr(rounds - 1, noncentrality, _quantile(confidence, rounds - 1)))
+
+
+def smallest_difference(rounds: int, deviation: float, confidence: float, target: float = POWER) -> float:
+    """The smallest true difference, as a share such as 0.1 for 10 %, that so many rounds show with the power `target`.
+
+    The inverse of `power`, whose arguments the others are. 0 where the rounds do not scatter.
+    """
+    noncentrality = float(nctdtrinc(rounds - 1, 1 - target, _quantile(confidence, rounds - 1)))
+    logarithm = noncentrality * deviation / math.sqrt(rounds)
+    return math.expm1(logarithm) if logarithm < math.log(sys.float_info.max) else math.inf
 
 
 def _check_level(confidence: float) -> None:

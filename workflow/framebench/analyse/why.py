@@ -4,20 +4,21 @@ from itertools import combinations
 
 import pandas as pd
 
-from framebench.analyse.overhead import differs
-from framebench.analyse.statistics import mean_interval
+from framebench.analyse.overhead import find
+from framebench.analyse.statistics import mean_interval, mean_p_value
 from framebench.analyse.tables import Table
 from framebench.record import BLOCK, CELL, CELL_DTYPES
 
-PARTS = ["device_ms", "host_ms"]
+DEVICE, HOST, BOTH = "device", "host", "device and host"
+PARTS = {"device_ms": DEVICE, "host_ms": HOST}
 COLUMNS = (
     CELL_DTYPES
     | {"reference": "str"}
     | {f"{of}{what}": "float64" for what in ("step_ms", *PARTS) for of in ("", "reference_")}
     | {f"longer_{what}{end}": "float64" for what in ("ms", *PARTS) for end in ("", "_low", "_high")}
+    | {f"{part}_p_adjusted": "float64" for part in PARTS}
     | {"rounds": "Int64", "confidence": "float64", "finding": "str"}
 )
-DEVICE, HOST, BOTH, UNTOLD = "device", "host", "device and host", "not told apart"
 
 
 def split(runs: pd.DataFrame) -> pd.DataFrame:
@@ -38,10 +39,10 @@ def why(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """One row of COLUMNS per block and pair of frameworks, the one with the longer steps first.
 
     Of the rounds in which both have runs that are ok and that the profiler followed: means of each, and of the
-    differences of a round, with their t intervals at level `confidence`. `finding` says which of the PARTS differs,
-    by intervals that hold together at that level (Bonferroni): the `device`, as with other kernels; the `host`, as
-    with more Python; both, also where one gains what the other loses; or `not told apart`, as of too few rounds for an
-    interval: a profiler follows those of the first `protocol.diagnosed_rounds` alone.
+    differences of a round, with their t intervals at level `confidence`. `finding` says which of the PARTS differs, by
+    p-values adjusted (Holm) for all parts of all pairs of the table: the `device`, as with other kernels; the `host`,
+    as with more Python; both, also where one gains what the other loses; or `not told apart`, as of too few rounds for
+    a p-value: a profiler follows those of the first `protocol.diagnosed_rounds` alone.
     """
     ok = split(measurements[measurements["status"] == "ok"]).dropna(subset="device_ms")
     rows: list[dict] = []
@@ -53,6 +54,7 @@ def why(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
                 framework, reference = sorted(pair, key=lambda one: -steps[one].loc[shared, "step_ms"].mean())
                 names = dict(zip(BLOCK, block, strict=True)) | {"framework": framework, "reference": reference}
                 rows.append(names | _pair(steps[framework].loc[shared], steps[reference].loc[shared], confidence))
+    find(rows, PARTS, confidence)
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     return frame.sort_values([*CELL, "reference"], ignore_index=True)
 
@@ -62,13 +64,10 @@ def _pair(longer: pd.DataFrame, shorter: pd.DataFrame, confidence: float) -> dic
     row: dict = longer.mean().to_dict() | shorter.mean().add_prefix("reference_").to_dict()
     differences = longer - shorter
     row |= mean_interval(differences["step_ms"].tolist(), confidence).columns("longer_ms")
-    shown = {}
     for part in PARTS:
         row |= mean_interval(differences[part].tolist(), confidence).columns(f"longer_{part}")
-        shown[part] = differs(mean_interval(differences[part].tolist(), (1 + confidence) / 2))
-    alone = DEVICE if shown["device_ms"] else HOST if shown["host_ms"] else UNTOLD
-    finding = BOTH if all(shown.values()) else alone
-    return row | {"rounds": len(differences), "confidence": confidence, "finding": finding}
+        row[f"{part}_p"] = mean_p_value(differences[part].tolist())
+    return row | {"rounds": len(differences), "confidence": confidence}
 
 
 TABLE = Table("why", why, keys=BLOCK)

@@ -1,23 +1,9 @@
-"""Why a framework's tuned settings gain what they gain: the settings that were chosen, and what each removes."""
-
-import json
+"""Reasons why tuned settings gain what they gain: the settings that were chosen, and what each removes."""
 
 import pandas as pd
 
+from framebench.analyse.effects import TUNED, chosen  # noqa: F401
 from framebench.languages import Language
-from framebench.plan import catalogue
-
-# The effect, as effects.csv names it.
-TUNED = "tuned ÷ default"
-
-
-def chosen(runs: pd.DataFrame) -> dict[str, object] | None:
-    """The settings of one framework's tuned runs that differ from the default ones; None where none recorded any."""
-    tunings = runs.loc[runs["track"] == "tuned", "tuning"].dropna()
-    if tunings.empty:
-        return None
-    defaults = catalogue.adapter(runs["framework"].iloc[0]).defaults
-    return {name: value for name, value in json.loads(tunings.mode()[0]).items() if value != defaults[name]}
 
 
 def explained(runs: pd.DataFrame, language: Language) -> str:
@@ -26,7 +12,7 @@ def explained(runs: pd.DataFrame, language: Language) -> str:
     `runs` holds the runs of that cell and of the default cell beside it. Of what a setting removes, page faults
     are counted in the runs: they are told as the medians of both cells.
     """
-    settings = chosen(runs)
+    settings = chosen(runs[runs["track"] == "tuned"])
     if settings is None:
         return ""
     reasons = {name: language.setting(name).format(value=value) for name, value in settings.items()}

@@ -1,61 +1,41 @@
-"""The answer in words: Keras or PyTorch, for each workload on each device measured."""
+"""Sentences of the answer: all that the tables show about the question and its reasons, as a list."""
 
-import argparse
-import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from framebench import languages, workloads
-from framebench.analyse import agreement, given, machines, overhead, selection, why
+from framebench.analyse import agreement, machines, overhead, selection, why
 from framebench.analyse.comparisons import ACROSS, DECIDED, FASTER, MOST_ROUNDS, PAGE, QUESTION, SAME, SLOWER, UNDECIDED
-from framebench.analyse.table import TableError, flagged, one_line
+from framebench.analyse.effects import KEPT, NOT_SHOWN, TUNED
+from framebench.analyse.table import flagged
 from framebench.answer import gains
-from framebench.languages import Language
+from framebench.answer.asked import Asked, asked, cell, obstacle, of_pair, pairs, shown
+from framebench.languages import Language, numbers
 from framebench.plan import catalogue
-from framebench.record import BLOCK, CELL, STAND_IN
+from framebench.record import BLOCK, BUSY, CELL, STAND_IN
 
-# The order of the sentences: what one gets without tuning anything comes first.
-SPOKEN_OF = ["device", "track", "precision", "workload", "input"]
-
-BUSY = "busy_machine"
 # Verdicts of agreement.csv on two versions → what is said of them.
 VERSIONS = {agreement.SLOWER: "verdict_slower_since", agreement.FASTER: "verdict_faster_since"}
 # Findings of overhead.csv → what is said of them.
-COSTS = {overhead.FIXED: "cost_fixed", overhead.GROWS: "cost_grows", overhead.BOTH: "cost_both"}
-
+COSTS = {
+    overhead.FIXED: "cost_fixed",
+    overhead.GROWS: "cost_grows",
+    overhead.BOTH: "cost_both",
+    overhead.UNTOLD: "cost_untold",
+}
 # Findings of why.csv → what is said of them.
 REASONS = {why.DEVICE: "why_device", why.HOST: "why_host", why.BOTH: "why_both"}
 
 
-# The tables that the sentences are made of; of merged results agreement.csv too.
-NEEDS = ("measurements", "comparisons", "effects", "overhead", "why")
-SETTINGS = ("baseline", "question")
-
-
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence of the verdict, and the rows that it was made from: those of `table` with the values in `where`."""
+    """A sentence of the answer, and the rows that it was made from: those of `table` with the values in `where`."""
 
     text: str
     table: str
     where: Mapping[Any, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Two frameworks of one block, of which one may be the faster; `runs` holds the block's runs."""
-
-    runs: pd.DataFrame
-    framework: str
-    reference: str
-
-    @property
-    def block(self) -> pd.Series:
-        return self.runs.iloc[0][BLOCK]
 
 
 def sentences(
@@ -70,31 +50,34 @@ def sentences(
     labels: Mapping[str, str],
     baseline: str = "tensorflow",
     question: Sequence[str] | None = None,
-    results: Path = Path("results"),
     agreement: pd.DataFrame | None = None,
 ) -> list[Sentence]:
-    """The whole verdict, from the tables of those names, one sentence or two an item.
+    """The whole answer, from the tables of those names, one sentence or two an item.
 
-    First, whether any run was made without the card that it names. Per device, track, precision, workload, input
-    and pair: the answer at the article's batch size, and what the other sizes answer. Then what tuned settings gain,
-    what Keras itself costs, of merged results which version of a framework made it slower or faster, how many verdicts
-    are adjusted together, where runs failed, and where the machine was busy, with a command that deletes such
-    records in `results`.
-    `labels` gives the display name of each framework.
+    Per device, track, precision, workload, input and pair: the answer at the article's batch size, and what the other
+    sizes answer. Then what tuned settings change, what Keras itself costs and whether device or host makes a
+    difference, each only of pairs whose verdict shows a difference; of merged results which version of a framework made
+    it slower or faster; and how many verdicts are adjusted together. `labels` gives the display name of each framework.
     """
     at_size = selection.at_article_size(measurements, article_batch_sizes)
-    said = [Sentence(language["stand_in"], "measurements")] if flagged(measurements, STAND_IN).any() else []
-    for asked in _asked(at_size, baseline, question):
-        other = _other_sizes(asked, comparisons, language, labels)
-        text = " ".join(filter(None, [_answer(asked, comparisons, language, labels), other]))
-        said.append(Sentence(text, "comparisons", asked.block.to_dict()))
+    said = []
+    for one in asked(at_size, baseline, question):
+        other = _other_sizes(one, comparisons, language, labels)
+        text = " ".join(filter(None, [_answer(one, comparisons, language, labels), other]))
+        said.append(Sentence(text, "comparisons", one.block.to_dict()))
     said += _gains(measurements, effects, language, article_batch_sizes, labels)
-    said += _costs(measurements, overhead, language, article_batch_sizes, labels)
     for runs in _default_blocks(measurements, article_batch_sizes):
-        said += _why(runs, why, language, labels, pairs(runs["framework"].unique(), baseline, question))
+        said += _costs(runs, overhead, comparisons, language, labels)
+        spoken_of = pairs(runs["framework"].unique(), baseline, question)
+        said += _why(runs, why, comparisons, language, labels, spoken_of=spoken_of)
     if agreement is not None:
         said += _versions(agreement, language, labels)
-    said += [Sentence(text, "comparisons") for text in adjustment(comparisons, language)]
+    return said + [Sentence(text, "comparisons") for text in adjustment(comparisons, language)]
+
+
+def warnings(measurements: pd.DataFrame, comparisons: pd.DataFrame, language: Language) -> list[Sentence]:
+    """Facts that take away from the answer: stand-ins, two devices in one comparison, failures, a busy machine."""
+    said = [Sentence(language["stand_in"], "measurements")] if flagged(measurements, STAND_IN).any() else []
     apart = comparisons["method"].str.contains(ACROSS, regex=False).sum() // 2
     if apart:
         text = language["verdict_across_cards"].format(apart=apart, comparisons=len(comparisons) // 2)
@@ -105,12 +88,9 @@ def sentences(
         said.append(Sentence(text, "measurements"))
     busy = flagged(measurements, BUSY).sum()
     if busy:
-        delete = f"grep -rl --null {BUSY} {shlex.quote(str(results / 'runs'))} | xargs -0 rm"
         # Only where they were measured can they be measured again.
         merged = measurements["device"].map(machines.machine).any()
-        text = language["verdict_busy_merged" if merged else "verdict_busy"].format(
-            busy=busy, runs=len(measurements), flag=BUSY, delete=delete
-        )
+        text = language["verdict_busy_merged" if merged else "verdict_busy"].format(busy=busy, runs=len(measurements))
         said.append(Sentence(text, "measurements"))
     return said
 
@@ -124,19 +104,19 @@ def answers(
     baseline: str,
     question: Sequence[str] | None = None,
 ) -> list[str]:
-    """One sentence per pair, as `pairs` has them, in each block of `runs`.
+    """One sentence per pair, as `asked.pairs` has them, in each block of `runs`.
 
     The faster framework is the subject, so that a ratio said is at least 1.
     """
-    return [_answer(asked, comparisons, language, labels) for asked in _asked(runs, baseline, question)]
+    return [_answer(one, comparisons, language, labels) for one in asked(runs, baseline, question)]
 
 
 def adjustment(comparisons: pd.DataFrame, language: Language) -> list[str]:
     """How many verdicts are adjusted together, the question's and the others, where there is more than one."""
-    asked, others = (_number(comparisons, family) for family in (QUESTION, PAGE))
-    key = "verdict_adjusted_apart" if asked and others else "verdict_adjusted"
-    text = language[key].format(comparisons=asked or others, others=others)
-    return [text] if asked + others > 1 else []
+    of_question, others = (_number(comparisons, family) for family in (QUESTION, PAGE))
+    key = "verdict_adjusted_apart" if of_question and others else "verdict_adjusted"
+    text = language[key].format(comparisons=of_question or others, others=others)
+    return [text] if of_question + others > 1 else []
 
 
 def _number(comparisons: pd.DataFrame, family: str) -> int:
@@ -144,122 +124,50 @@ def _number(comparisons: pd.DataFrame, family: str) -> int:
     return comparisons.loc[comparisons["family"] == family, "p_adjusted"].notna().sum() // 2
 
 
-def pairs(frameworks: Collection[str], baseline: str, question: Sequence[str] | None = None) -> list[tuple[str, str]]:
-    """The pairs spoken of: that which the `question` names, where both are among the frameworks.
-
-    Else PyTorch with each Keras; where there is no such pair, every framework with `baseline`.
-    """
-    if question and set(question) <= set(frameworks):
-        first, second = question
-        return [(first, second)]
-    frameworks = sorted(frameworks)
-    keras = [framework for framework in frameworks if framework.startswith("keras-")]
-    if "pytorch" in frameworks and keras:
-        return [("pytorch", one) for one in keras]
-    return [(framework, baseline) for framework in frameworks if framework != baseline]
-
-
-def _asked(runs: pd.DataFrame, baseline: str, question: Sequence[str] | None) -> Iterator[Asked]:
-    """The pairs in each block of `runs`, in the order in which they are spoken of."""
-    spoken_of = pairs(runs["framework"].unique(), baseline, question)
-    # Not by the alphabet: every framework's own precision first.
-    keys = [runs["precision"] != "float32" if key == "precision" else key for key in SPOKEN_OF]
-    for _, of_block in runs.groupby([*keys, "precision", "batch_size"]):
-        for framework, reference in spoken_of:
-            yield Asked(of_block, framework, reference)
-
-
-def _answer(asked: Asked, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
-    key, values = _finding(asked, comparisons, language, labels)
-    device = selection.device_name(asked.runs, asked.block["device"])
-    return language[key].format(**values, device=device, cell=_cell(asked.block, language))
-
-
-def _cell(block: pd.Series, language: Language) -> str:
-    """Workload and batch size in words, and where they are not the usual, track, precision and input."""
-    conditions = []
-    if block["track"] != "default":
-        conditions.append(language[f"track_{block['track']}"])
-    if block["precision"] != "float32":
-        conditions.append(block["precision"])
-    if block["input"] != "device":
-        conditions.append(language[f"input_{block['input']}"])
-    key = "verdict_cell_unusual" if conditions else "verdict_cell"
-    doing = "training" if workloads.load(block["workload"]).trains else "inference"
-    values = {"doing": language[f"doing_{doing}"], "workload": block["workload"], "batch_size": block["batch_size"]}
-    return language[key].format(**values, **({"conditions": ", ".join(conditions)} if conditions else {}))
+def _answer(one: Asked, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
+    key, values = _finding(one, comparisons, language, labels)
+    device = selection.device_name(one.runs, one.block["device"])
+    return language[key].format(**values, device=device, cell=cell(one.block, language))
 
 
 def _finding(
-    asked: Asked, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]
+    one: Asked, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]
 ) -> tuple[str, dict[str, object]]:
     """Key of the sentence that answers what is asked, and its values."""
-    framework, reference = asked.framework, asked.reference
-    values: dict[str, object] = {"framework": labels[framework], "reference": labels[reference]}
-    sides = {side: asked.runs[asked.runs["framework"] == side] for side in (framework, reference)}
-    failures = [_side(runs, labels[side], language) for side, runs in sides.items() if selection.state(runs) != "ok"]
-    compared = _compared(asked, comparisons)
-    compared = compared[compared["batch_size"] == asked.block["batch_size"]]
-    if failures or compared.empty:
-        reason = ", ".join(failures) or language["status_not_measured"]
-        return "verdict_not_comparable", values | {"reason": reason}
-    row = compared.iloc[0]
-    if pd.notna(row["ratio"]) and pd.isna(row["ci_low"]):
+    sides = [labels[one.framework], labels[one.reference]]
+    row = one.row(comparisons)
+    values: dict[str, object] = dict(zip(("framework", "reference"), sides, strict=True))
+    if row and pd.notna(row["ratio"]) and pd.isna(row["ci_low"]):
         return "verdict_too_few_rounds", values | {"rounds": row["rounds"]}
-    if reason := selection.obstacle(row["verdict"]):
+    if (reason := obstacle(one, row, language, labels)) or not row:
         return "verdict_not_comparable", values | {"reason": reason}
-    values |= _ratios(ratio=row["ratio"], low=row["ci_low"], high=row["ci_high"])
+    ratio, low, high = row["ratio"], row["ci_low"], row["ci_high"]
+    if row["verdict"] == SLOWER:
+        values = dict(zip(("framework", "reference"), sides[::-1], strict=True))
+        ratio, low, high = 1 / ratio, 1 / high, 1 / low
+    values |= {"ratio": numbers.ratio(ratio), "interval": numbers.interval(low, high)}
     values |= {"confidence": 100 * row["confidence"], "rounds": row["rounds"]}
     values |= {"within": 100 * row["same_within"], "needed": row["rounds_to_decide"], "most": MOST_ROUNDS}
     if row["verdict"] == UNDECIDED:
         return "verdict_undecided" if pd.notna(row["rounds_to_decide"]) else "verdict_undecidable", values
     if row["verdict"] == SAME:
         return "verdict_same", values
-    if row["verdict"] == SLOWER:
-        values |= {"framework": labels[reference], "reference": labels[framework]}
-        values |= _ratios(ratio=1 / row["ratio"], low=1 / row["ci_high"], high=1 / row["ci_low"])
     within = row["p_same_adjusted"] < 1 - row["confidence"]
     return "verdict_faster_within" if within else "verdict_faster", values
 
 
-def _ratios(**ratios: float) -> dict[str, str]:
-    """Ratios as they are said: to two decimals, or to as many as show on which side of 1 one lies."""
-
-    def said(ratio: float) -> str:
-        texts = (f"{ratio:.{decimals}f}" for decimals in range(2, 17))
-        return next((text for text in texts if float(text) != 1), f"{ratio:.2f}")
-
-    return {name: said(ratio) for name, ratio in ratios.items()}
-
-
-def _compared(asked: Asked, comparisons: pd.DataFrame) -> pd.DataFrame:
-    """The comparisons of the asked pair at every batch size of its block, in their order."""
-    alike = (comparisons[selection.PANEL] == asked.block[selection.PANEL]).all(axis=1)
-    pair = (comparisons["framework"] == asked.framework) & (comparisons["reference"] == asked.reference)
-    return comparisons[alike & pair].sort_values("batch_size")
-
-
-def _side(runs: pd.DataFrame, label: str, language: Language) -> str:
-    """What became of a framework without a single run that counts, with the first reason recorded."""
-    status = language[f"status_{selection.state(runs)}"]
-    reasons = runs["reason"].dropna()
-    if reasons.empty:
-        return language["verdict_side"].format(framework=label, status=status)
-    return language["verdict_side_reason"].format(framework=label, status=status, reason=one_line(reasons.iloc[0], 120))
-
-
-def _other_sizes(asked: Asked, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
+def _other_sizes(one: Asked, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
     """What the other batch sizes of the asked block answer, in one sentence; empty where no size answers."""
-    compared = _compared(asked, comparisons)
-    winners = {FASTER: labels[asked.framework], SLOWER: labels[asked.reference]}
-    answers = compared["verdict"].where(compared["verdict"].isin([*DECIDED, UNDECIDED]), "")
-    if not answers.any():
+    compared = of_pair(comparisons, one)
+    winners = {FASTER: labels[one.framework], SLOWER: labels[one.reference]}
+    verdicts = compared["verdict"].where(compared["verdict"].isin([*DECIDED, UNDECIDED]), "")
+    if not verdicts.any():
         return ""
-    here = compared["batch_size"] == asked.block["batch_size"]
+    here = compared["batch_size"] == one.block["batch_size"]
     found: dict[tuple[str, str], list[str]] = {}
-    for batch_size, answer in zip(compared["batch_size"][~here], answers[~here], strict=True):
-        key = "verdict_size_faster" if answer in winners else f"verdict_size_{answer or 'none'}"
-        found.setdefault((key, winners.get(answer, "")), []).append(str(batch_size))
+    for batch_size, verdict in zip(compared["batch_size"][~here], verdicts[~here], strict=True):
+        key = "verdict_size_faster" if verdict in winners else f"verdict_size_{verdict or 'none'}"
+        found.setdefault((key, winners.get(verdict, "")), []).append(str(batch_size))
     findings = [
         language[key].format(batch_sizes=", ".join(batch_sizes), framework=winner)
         for (key, winner), batch_sizes in found.items()
@@ -275,7 +183,7 @@ def _gains(
     labels: Mapping[str, str],
 ) -> Iterator[Sentence]:
     """One sentence per device and workload: how much faster than by default each tuned framework is, and why."""
-    tuned = effects[(effects["effect"] == gains.TUNED) & effects["ratio"].notna()]
+    tuned = effects[(effects["effect"] == TUNED) & effects["ratio"].notna()]
     for _, runs in selection.both_tracks(measurements, article_batch_sizes).groupby(["device", "workload"]):
         by_default = runs.iloc[0][BLOCK]
         block = by_default.drop("track")
@@ -286,7 +194,7 @@ def _gains(
         if found:
             text = language["verdict_gains"].format(
                 device=selection.device_name(runs, by_default["device"]),
-                cell=_cell(by_default, language),
+                cell=cell(by_default, language),
                 confidence=100 * rows["confidence"].iloc[0],
                 gains="; ".join(found),
             )
@@ -295,18 +203,16 @@ def _gains(
 
 def _gain(row: Mapping[Any, Any], runs: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
     """What one framework gains, from its row of the effects and its runs of both tracks, and why if it does."""
-    values = {"framework": labels[row["framework"]]}
-    values |= _ratios(ratio=row["ratio"], low=row["ci_low"], high=row["ci_high"])
-    if gains.chosen(runs) == {}:
-        key = "verdict_gain_nothing"
-    elif pd.isna(row["ci_low"]):
-        key = "verdict_gain_no_interval"
-    elif row["ci_low"] <= 1 <= row["ci_high"]:
-        key = "verdict_gain_not_shown"
-    else:
-        key = "verdict_gain"
-    why = gains.explained(runs, language) if key == "verdict_gain" and row["ratio"] > 1 else ""
-    return ": ".join(filter(None, [language[key].format(**values), why]))
+    values = {"framework": labels[row["framework"]], "ratio": numbers.ratio(row["ratio"])}
+    if row["verdict"] == KEPT:
+        return language["verdict_gain_nothing"].format(**values)
+    if pd.isna(row["ci_low"]):
+        return language["verdict_gain_no_interval"].format(**values)
+    values["interval"] = numbers.interval(row["ci_low"], row["ci_high"])
+    if row["verdict"] == NOT_SHOWN:
+        return language["verdict_gain_not_shown"].format(**values)
+    why = gains.explained(runs, language) if row["verdict"] == FASTER else ""
+    return ": ".join(filter(None, [language["verdict_gain"].format(**values), why]))
 
 
 def _default_blocks(measurements: pd.DataFrame, article_batch_sizes: Mapping[str, int]) -> Iterator[pd.DataFrame]:
@@ -317,59 +223,72 @@ def _default_blocks(measurements: pd.DataFrame, article_batch_sizes: Mapping[str
 
 
 def _costs(
-    measurements: pd.DataFrame,
+    runs: pd.DataFrame,
     overheads: pd.DataFrame,
+    comparisons: pd.DataFrame,
     language: Language,
-    article_batch_sizes: Mapping[str, int],
     labels: Mapping[str, str],
 ) -> Iterator[Sentence]:
-    """One sentence per device and workload: what Keras itself costs on each framework that computes under it."""
-    for runs in _default_blocks(measurements, article_batch_sizes):
-        block = runs.iloc[0][BLOCK]
-        rows = overheads[(overheads[BLOCK] == block).all(axis=1)].dropna(subset="extra_ms_low")
-        if len(rows):
-            text = language["verdict_costs"].format(
-                device=selection.device_name(runs, block["device"]),
-                cell=_cell(block, language),
-                confidence=100 * rows["confidence"].iloc[0],
-                costs="; ".join(_cost(row, language, labels) for row in rows.to_dict("records")),
-            )
-            yield Sentence(text, "overhead", block.to_dict())
+    """A sentence on a block: what Keras itself costs on each framework beneath it that is shown to differ."""
+    block = runs.iloc[0][BLOCK]
+    rows = overheads[(overheads[BLOCK] == block).all(axis=1)].dropna(subset="extra_ms_low").to_dict("records")
+    rows = [row for row in rows if shown(comparisons, block, row["framework"], row["native"])]
+    if rows:
+        text = language["verdict_costs"].format(
+            device=selection.device_name(runs, block["device"]),
+            cell=cell(block, language),
+            confidence=100 * rows[0]["confidence"],
+            costs="; ".join(_cost(row, language, labels) for row in rows),
+        )
+        yield Sentence(text, "overhead", block.to_dict())
 
 
 def _cost(row: Mapping[Any, Any], language: Language, labels: Mapping[str, str]) -> str:
     """What Keras costs on one framework, from its row of the overheads, and what that is a cost of."""
-    key = COSTS.get(row["finding"])
-    if key is None:
-        key = "cost_none" if row["extra_ms_low"] <= 0 <= row["extra_ms_high"] else "cost_untold"
-    return language[key].format(**{**row, "native": labels[row["native"]]})
+    values = {"native": labels[row["native"]]}
+    for name, decimals in (("extra_ms", 2), ("fixed_ms", 2), ("growth_us_per_sample", 1)):
+        values |= _with_interval(row, name, decimals)
+    return language[COSTS[row["finding"]]].format(**values)
+
+
+def _with_interval(row: Mapping[Any, Any], name: str, decimals: int) -> dict[str, str]:
+    """A number of a table and its interval, as text under its name and `<name>_interval`."""
+    return {
+        name: numbers.signed(row[name], decimals),
+        f"{name}_interval": numbers.between(row[f"{name}_low"], row[f"{name}_high"], decimals),
+    }
 
 
 def _why(
     runs: pd.DataFrame,
     whys: pd.DataFrame,
+    comparisons: pd.DataFrame,
     language: Language,
     labels: Mapping[str, str],
-    asked: Sequence[tuple[str, str]],
+    *,
+    spoken_of: Sequence[tuple[str, str]],
 ) -> Iterator[Sentence]:
     """A sentence on a block, of its `runs`: where it shows, whether device or host makes the difference of a pair.
 
-    Of the pairs that are `asked` about, and of each Keras with what computes under it.
+    Of the pairs `spoken_of`, and of each Keras with what computes under it, where their verdict shows a difference.
     """
     block, frameworks = runs.iloc[0][BLOCK], runs["framework"].unique()
     natives = [(one, native) for one in frameworks if (native := catalogue.beneath(one, frameworks))]
-    spoken_of = {frozenset(pair) for pair in [*asked, *natives]}
+    these = {frozenset(pair) for pair in [*spoken_of, *natives]}
     rows = whys[(whys[BLOCK] == block).all(axis=1) & whys["finding"].isin(REASONS)].to_dict("records")
     told = []
     for row in rows:
         framework, reference = row["framework"], row["reference"]
-        if {framework, reference} in spoken_of:
-            row |= {"framework": labels[framework], "reference": labels[reference]}
-            told.append(language["why_pair"].format_map(row | {"shown": language[REASONS[row["finding"]]]}))
+        if {framework, reference} in these and shown(comparisons, block, framework, reference):
+            values = {"framework": labels[framework], "reference": labels[reference]}
+            values |= {"longer_ms": numbers.signed(row["longer_ms"], 2), "shown": language[REASONS[row["finding"]]]}
+            for part in why.PARTS:
+                values |= _with_interval(row, f"longer_{part}", 2)
+            told.append(language["why_pair"].format(**values))
     if told:
         text = language["verdict_whys"].format(
             device=selection.device_name(runs, block["device"]),
-            cell=_cell(block, language),
+            cell=cell(block, language),
             confidence=100 * rows[0]["confidence"],
             whys="; ".join(told),
         )
@@ -387,8 +306,9 @@ def _versions(agreements: pd.DataFrame, language: Language, labels: Mapping[str,
             device=row["device_name"],
             framework=labels[row["framework"]],
             since=row["since"],
-            cell=_cell(pd.Series(row), language),
-            **_ratios(ratio=row["ratio"], low=row["ci_low"], high=row["ci_high"]),
+            cell=cell(row, language),
+            ratio=numbers.ratio(row["ratio"]),
+            interval=numbers.interval(row["ci_low"], row["ci_high"]),
             before=row["reference_version"],
             confidence=100 * row["confidence"],
             runs=row["runs"],
@@ -398,27 +318,3 @@ def _versions(agreements: pd.DataFrame, language: Language, labels: Mapping[str,
     silent = (~of_versions["verdict"].isin(VERSIONS)).sum()
     if silent:
         yield Sentence(language["verdict_versions_alike"].format(cells=silent, all=len(of_versions)), "agreement")
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the sentences, one a line; one line of error and exit status 1 where that cannot be."""
-    parser = argparse.ArgumentParser(prog="python -m framebench verdict", description=__doc__)
-    parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
-    given.add_options(parser, NEEDS, SETTINGS)
-    parser.add_argument("--agreement", nargs=1, type=Path, metavar="FILE", help="agreement.csv, of merged results")
-    parser.add_argument("--output", required=True, type=Path, metavar="TXT", help="text file to write, UTF-8")
-    options = parser.parse_args(arguments)
-    try:
-        merged = ["agreement"] if options.agreement else []
-        values = given.read(options, [*NEEDS, *merged], SETTINGS, typed=False)
-        workloads_of, frameworks = (set(values["measurements"][column]) for column in ("workload", "framework"))
-        said = sentences(
-            **values,
-            article_batch_sizes={name: workloads.load(name).article_batch_size for name in workloads_of},
-            language=languages.load(options.language),
-            labels={name: catalogue.framework_label(name) for name in {*frameworks, options.baseline}},
-            results=options.measurements[0].parent,
-        )
-    except (ValueError, OSError, ModuleNotFoundError, catalogue.AdapterError, TableError) as error:
-        raise SystemExit(f"error: {error}") from error
-    options.output.write_text("".join(f"{sentence.text}\n" for sentence in said), encoding="utf-8")

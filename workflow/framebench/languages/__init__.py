@@ -59,6 +59,14 @@ class Language:
         """Title of a workload; its name where the language has no title for it."""
         return self.texts["workloads"].get(name, name)
 
+    def workload_in_short(self, name: str) -> str:
+        """Words for a workload where there is little room; its name where the language has none."""
+        return self.texts["workloads_in_short"].get(name, name)
+
+    def setting_in_short(self, name: str) -> str:
+        """Words for a tuned setting, with the placeholder {value}; name and value where the language has none."""
+        return self.texts["settings_in_short"].get(name, f"{name}={{value}}")
+
     def setting(self, name: str) -> str:
         """What a tuned setting removes, with the placeholder {value}; name and value where there is no text for it."""
         return self.texts["settings"].get(name, f"{name}={{value}}")

@@ -12,7 +12,7 @@ from framebench import record
 from framebench.measure import command, progress
 from framebench.measure import round as of_block
 from framebench.measure.request import Request
-from framebench.measure.supervisor import BUSY, SHARED, Member, wait_for_others
+from framebench.measure.supervisor import SHARED, Member, wait_for_others
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def peak_before(output: Path) -> float | None:
 
 def say_of_machine(runs: list[dict]) -> None:
     """Say on stderr what else computed meanwhile, where it did."""
-    if any(BUSY in run["flags"] for run in runs):
+    if any(record.BUSY in run["flags"] for run in runs):
         during, before = (runs[0][name] or 0.0 for name in ("others_cpu_cores", "busy_at_start_cores"))
         cores = f"other processes kept {during:.2f} cores busy during these runs and {before:.2f} just before them"
         print(f"    busy machine: {cores}", file=sys.stderr, flush=True)

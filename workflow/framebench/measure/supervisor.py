@@ -22,7 +22,6 @@ from framebench.measure.request import Request
 from framebench.measure.turns import BUILT
 
 SHARED = "other_process_on_gpu"  # flag of a run before or after which another process computed on its card
-BUSY = "busy_machine"  # flag of a run beside which the machine had more to do than cpu.BUSY_CORES
 OTHERS_EVERY_S = 1.0  # how often the processes of a card are asked for while they are waited for
 # What is written before a process is aborted in which memory ran out and no one caught that: by the C++ library; and by
 # TensorFlow where a thread gets no stack. The second may have other causes, and counts where memory was limited: by the
@@ -174,7 +173,7 @@ class Run:
         if self.request.uuid:
             self._flags += stand_in()
         if cpu.is_busy(observed.get("busy_at_start_cores"), observed.get("others_cpu_cores")):
-            self._flags.append(BUSY)
+            self._flags.append(record.BUSY)
         observed["flags"] = list(dict.fromkeys([*self._observed.get("flags", []), *self._flags]))
         built_ns, modules = observed.pop("built_ns", None), observed.pop("loaded_modules", None)
         if modules and observed.get("slurm_allocation"):

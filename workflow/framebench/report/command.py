@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--citation", required=True, type=Path, metavar="CFF", help="CITATION.cff")
     parser.add_argument("--config", type=json.loads, metavar="JSON", help="the configuration of the campaign")
     parser.add_argument("--command", required=True, help="what a reader runs to make the page anew")
+    parser.add_argument("--again", help="command that measures a block again, with the place {block}")
     parser.add_argument("--baseline", default="tensorflow", help="what others are compared with (default: %(default)s)")
     parser.add_argument("--question", nargs=2, metavar="FRAMEWORK", help="the two that the question is about")
     parser.add_argument("--archive", metavar="ZIP", help="file beside the page that the links to certificates lead to")
@@ -45,6 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
             command=options.command,
             published=pd.read_csv(options.published, dtype=str, keep_default_na=False),
             citation=yaml.safe_load(options.citation.read_text(encoding="utf-8")),
+            again=options.again,
             archive=options.archive,
         )
         html = page(document(read(options.results, options.language), language, making), language)

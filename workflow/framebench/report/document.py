@@ -1,24 +1,27 @@
 """All that the page says, as one document of plain values: the template only lays it out."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from math import log
 from typing import Any
 
 import pandas as pd
 import yaml
 
 from framebench import workloads
-from framebench.analyse import agreement, machines, overhead, why
+from framebench.analyse import agreement, machines, overhead, rerun, why
 from framebench.analyse.selection import PANEL, device_name
 from framebench.analyse.table import flagged
-from framebench.answer import verdict
+from framebench.answer import flips, verdict
+from framebench.answer.screen import Made, Screen, screen
 from framebench.certify.page import CIRCUMSTANCES, nearest
 from framebench.figures import campaign, drawing, registry
-from framebench.languages import Language
+from framebench.languages import Language, numbers
 from framebench.plan import catalogue
 from framebench.record import BLOCK, STAND_IN
-from framebench.report import flips, gaps, illustrations, rows, surroundings
+from framebench.report import gaps, illustrations, rows, surroundings
 from framebench.report.quantities import QUANTITIES, Measured, Quantity, Value, cells, in_words
 from framebench.report.results import Results
 
@@ -46,6 +49,7 @@ class Making:
     command: str
     published: pd.DataFrame  # rosetta-2018.csv, as text
     citation: Mapping[str, Any]  # CITATION.cff
+    again: str | None = None  # command that measures a block again, with the place {block}
     archive: str | None = None  # file beside the page that holds the certificates, where they are not there themselves
 
 
@@ -69,20 +73,26 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         ]
         for section, drawn in illustrations.illustrations(scope, results.figures, language, devices).items()
     }
+    words: dict[str, Any] = {
+        "article_batch_sizes": {
+            name: workloads.load(name).article_batch_size for name in set(measurements["workload"])
+        },
+        "language": language,
+        "labels": labels,
+        "baseline": making.baseline,
+        "question": making.question,
+    }
+    effects = results.tables["effects"]
     sentences = verdict.sentences(
         measurements,
         comparisons,
-        results.tables["effects"],
+        effects,
         results.tables.get("overhead", pd.DataFrame(columns=list(overhead.COLUMNS))),
         results.tables.get("why", pd.DataFrame(columns=list(why.COLUMNS))),
-        article_batch_sizes={name: workloads.load(name).article_batch_size for name in set(measurements["workload"])},
-        language=language,
-        labels=labels,
-        baseline=making.baseline,
-        question=making.question,
-        results=results.folder,
         agreement=results.tables.get("agreement"),
+        **words,
     )
+    first = screen(Made(measurements, comparisons, effects, **words))
     warning = language["stand_in"] if flagged(measurements, STAND_IN).any() else ""
     confidence = drawing.confidence_of(comparisons)
     certified = {
@@ -92,13 +102,19 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         "languages": making.languages,
         "warning": warning,
         "devices": devices,
-        "provenance": drawing.provenance(measurements, language, labels).split("\n"),
-        "answers": [_said(one, tables) for one in sentences if one.where],
-        "caveats": [_said(one, tables) for one in sentences if not one.where and one.text != warning],
+        "provenance": " · ".join(
+            line for line in drawing.provenance(measurements, language, labels).split("\n") if line != warning
+        ),
+        "screen": asdict(first) | {"warnings": [one for one in first.warnings if one != warning]},
+        "bars": _bars(first, tables, making),
+        "answers": [_said(one, tables) for one in sentences],
         "pictures": pictures,
         "explorer": _explorer(measured, results, tables, speaker, making)
         | {
-            "start": next(({key: str(value) for key, value in one.where.items()} for one in sentences if one.where), {})
+            "start": next(
+                ({key: str(value) for key, value in row.where.items()} for group in first.groups for row in group.rows),
+                {},
+            )
         },
         "flips": [
             _flip(pair, tables, speaker)
@@ -152,6 +168,40 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
 def _said(sentence: verdict.Sentence, tables: Mapping[str, rows.Table]) -> dict[str, str]:
     href = rows.link(tables, sentence.table, sentence.where)
     return {"text": sentence.text, "href": href, "table": sentence.table}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A row's interval on the axis that all rows share, in percent of its width; 50 is a ratio of 1."""
+
+    low: float
+    width: float
+    ratio: float
+    colour: str | None  # of the framework that is shown to be the faster
+
+
+def _bars(first: Screen, tables: Mapping[str, rows.Table], making: Making) -> list[list[dict[str, Any]]]:
+    """By group and row: the bar of an interval, the place of its rows, and the command that measures it again."""
+    told = [row for group in first.groups for row in group.rows if row.low and row.high]
+    # No narrower than a fifth, so that what is nearly 1 looks like it.
+    most = max([log(1.2), *(abs(log(end)) for row in told for end in (row.low, row.high) if end)])
+    found: list[list[dict[str, Any]]] = []
+    for group in first.groups:
+        found.append([])
+        for row in group.rows:
+            bar = None
+            if row.low and row.ratio and row.high:
+                low, ratio, high = (50 + 49 * log(end) / most for end in (row.low, row.ratio, row.high))
+                colour = catalogue.adapter(row.winner).colour if row.winner else None
+                bar = Bar(round(low, 2), round(max(high - low, 0.4), 2), round(ratio, 2), colour)
+            found[-1].append(
+                {
+                    "bar": bar and asdict(bar),
+                    "href": rows.link(tables, "comparisons", row.where),
+                    "again": making.again and making.again.format(block=shlex.quote(rerun.name(row.where))),
+                }
+            )
+    return found
 
 
 @dataclass(frozen=True)
@@ -247,7 +297,7 @@ def _explorer(
                 "label": language[f"page_{key}"],
                 "options": [
                     {"value": value, "label": speaker.value(key, value)}
-                    for value in dict.fromkeys(where(cell)[key] for cell in measured)
+                    for value in dict.fromkeys(where(cell)[key] for cell in _by_size(measured, key))
                 ],
             }
             for key in (["machine", *BLOCK] if several else BLOCK)
@@ -264,10 +314,15 @@ def _explorer(
         "blocks": list(blocks.values()),
         "words": {
             name: language[f"page_{name}"]
-            for name in ("framework", "batch_size", "at_size", "over_sizes", "shown_cells")
+            for name in ("framework", "batch_size", "at_size", "over_sizes", "shown_cells", "not_measured_choice")
         }
         | {"comparisons": language.table("comparisons")},
     }
+
+
+def _by_size(measured: Sequence[Measured], key: str) -> Sequence[Measured]:
+    """The cells in an order in which the values of a key are offered: batch sizes by their number."""
+    return sorted(measured, key=lambda cell: cell.where["batch_size"]) if key == "batch_size" else measured
 
 
 def _value(quantity: Quantity, cell: Measured, tables: Mapping[str, rows.Table], speaker: _Speaker) -> dict[str, Any]:
@@ -349,7 +404,7 @@ def _flip(pair: flips.Pair, tables: Mapping[str, rows.Table], speaker: _Speaker)
         "sizes": [
             {
                 "batch_size": row["batch_size"],
-                "text": _ratio(row, language),
+                "text": _ratio(row),
                 "says": in_words(row["verdict"], language),
                 "href": rows.link(tables, "comparisons", row),
             }
@@ -358,11 +413,11 @@ def _flip(pair: flips.Pair, tables: Mapping[str, rows.Table], speaker: _Speaker)
     }
 
 
-def _ratio(row: Mapping[str, Any], language: Language) -> str:
+def _ratio(row: Mapping[str, Any]) -> str:
     if pd.isna(row["ratio"]):
         return "–"
-    key = "ratio" if pd.isna(row["ci_low"]) else "ratio_interval"
-    return language[key].format(ratio=row["ratio"], low=row["ci_low"], high=row["ci_high"])
+    ratio = numbers.ratio(row["ratio"])
+    return ratio if pd.isna(row["ci_low"]) else f"{ratio} [{numbers.interval(row['ci_low'], row['ci_high'])}]"
 
 
 def _certificate(
@@ -434,7 +489,7 @@ def _agreement(results: Results, tables: Mapping[str, rows.Table], speaker: _Spe
             "reference": row["reference"],
             "speed": f"{row['images_per_s']:,.0f}",
             "reference_speed": f"{row['reference_images_per_s']:,.0f}",
-            "ratio": _ratio(row, language),
+            "ratio": _ratio(row),
             "sort": row["ratio"],
             "apart": row["verdict"] in DIFFERENT,
             "verdict": language[f"page_agreement_{row['verdict'].replace(' ', '_')}"].format(**row),

@@ -12,31 +12,46 @@
 
   // What is chosen
 
+  let chosen = false; // by the reader
+
   const selects = [...document.querySelectorAll("select[data-facet]")];
   const quantitySelect = document.getElementById("quantity");
   const chosenWhere = () => Object.fromEntries(selects.map((select) => [select.dataset.facet, select.value]));
 
-  // Not every combination was measured: of those that were, the one that has the last choice and most of the others.
-  function nearestBlock(wanted, fixed) {
-    const agreeing = (block) => Object.keys(wanted).filter((facet) => block.where[facet] === wanted[facet]).length;
-    const allowed = data.blocks.filter((block) => !fixed || block.where[fixed] === wanted[fixed]);
-    return allowed.reduce((best, block) => (agreeing(block) > agreeing(best) ? block : best));
+  const agreeing = (block, wanted) => Object.keys(wanted).filter((facet) => block.where[facet] === wanted[facet]).length;
+  const nearestBlock = (wanted) => data.blocks.reduce((best, block) =>
+    (agreeing(block, wanted) > agreeing(best, wanted) ? block : best));
+
+  // Not every combination was measured. A choice is never changed by another: the page says so, and offers the nearest.
+  function choose() {
+    const wanted = chosenWhere();
+    const block = nearestBlock(wanted);
+    const measured = agreeing(block, wanted) === selects.length;
+    const place = document.getElementById("unmeasured-choice");
+    place.hidden = measured;
+    for (const part of document.querySelectorAll("#explorer .result")) part.hidden = !measured;
+    if (measured) return show(block);
+    const nearest = element("button", { type: "button", textContent: selects.filter((select) =>
+      block.where[select.dataset.facet] !== select.value).map((select) =>
+      [...select.options].find((option) => option.value === block.where[select.dataset.facet]).textContent).join(", ") });
+    nearest.addEventListener("click", () => { select(block); choose(); });
+    place.replaceChildren(`${words.not_measured_choice} `, nearest);
   }
 
-  function choose(fixed) {
-    show(nearestBlock(chosenWhere(), fixed));
+  function select(block) {
+    for (const one of selects) one.value = block.where[one.dataset.facet];
   }
 
   function show(block) {
-    for (const select of selects) select.value = block.where[select.dataset.facet];
     const quantity = data.quantities.find((one) => one.name === quantitySelect.value);
     document.getElementById("answers").replaceChildren(...block.answers.map(({ text, href }) =>
       element("p", {}, `${text} `, element("a", { className: "source", href, textContent: words.comparisons }))));
     document.getElementById("meaning").textContent = `${quantity.title}: ${quantity.meaning}`;
     document.querySelector("#chosen tbody").replaceChildren(...block.cells.map(chosenRow));
-    // The page in another language opens with the same choice.
+    // The address has the choice, and so has that of the page in another language.
     const choice = new URLSearchParams({ ...block.where, quantity: quantity.name });
     for (const link of document.querySelectorAll("a[hreflang]")) link.search = choice;
+    if (chosen) history.replaceState(null, "", `?${choice}${location.hash}`);
     drawCharts(block, quantity);
   }
 
@@ -146,8 +161,11 @@
 
   function drawCharts(block, quantity) {
     const nothing = !points(block, quantity).length;
+    const why = document.getElementById("nothing");
+    why.hidden = !nothing;
+    why.textContent = `${quantity.title}: ${[...new Set(block.cells.map((cell) => cell.values[quantity.name].text))].join("; ")}`;
     draw("at-size", nothing ? null : chartAtSize(block, quantity));
-    draw("over-sizes", chartOverSizes(block, quantity));
+    draw("over-sizes", nothing ? null : chartOverSizes(block, quantity));
   }
 
   // Tables
@@ -207,16 +225,21 @@
     target.scrollIntoView();
   }
 
+  // On paper nothing is folded but the rows of the tables, which are in files beside the page.
+  addEventListener("beforeprint", () => {
+    for (const folded of document.querySelectorAll("main > section:not(#rows) details")) folded.open = true;
+  });
+
   for (const table of document.querySelectorAll("table.sortable")) makeSortable(table);
   makeFilter();
   if (data.blocks.length) {
     document.getElementById("explorer").hidden = false;
     document.getElementById("static").open = false;
-    for (const select of selects) select.addEventListener("change", () => choose(select.dataset.facet));
-    quantitySelect.addEventListener("change", () => choose());
+    for (const one of [...selects, quantitySelect]) one.addEventListener("change", () => { chosen = true; choose(); });
     const { quantity, ...asked } = Object.fromEntries(new URLSearchParams(location.search));
     if (data.quantities.some((one) => one.name === quantity)) quantitySelect.value = quantity;
-    show(nearestBlock({ ...data.start, ...asked }));
+    select(nearestBlock({ ...data.start, ...asked }));
+    choose();
   }
   addEventListener("hashchange", unfold);
   unfold();

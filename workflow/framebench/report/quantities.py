@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from framebench.analyse import selection, why
+from framebench.analyse import costs, selection, why
 from framebench.analyse.table import one_line
 from framebench.figures import drawing, over_batch_size
 from framebench.languages import Language
@@ -75,13 +75,12 @@ def cells(results: Results, baseline: str, language: Language) -> list[Measured]
             state = selection.state(runs)
             reasons = [one_line(reason, 300) for reason in runs["reason"].dropna().unique()]
             if state == "ok":
-                memory = "gpu_peak_delta_mib" if runs["device_uuid"].notna().any() else "host_rss_peak_mib"
                 values = {
                     "throughput": _of_summary(speeds.loc[key], language["page_not_recorded"]),
                     "ratio": _ratio(where, comparisons, baseline, language),
-                    "memory": _of_runs(runs, memory, language),
+                    "memory": _of_runs(runs, costs.memory_mib(runs), language),
                     "energy": _of_summary(energies.loc[key], _no_energy(runs, language)),
-                    "first_step": _of_runs(runs, "time_to_first_step_s", language),
+                    "first_step": _of_runs(runs, costs.start_s(runs), language),
                     "host_wait": _host_wait(runs, language),
                     "share_of_peak": _share_of_peak(where, results.tables.get("limits"), language),
                 }
@@ -100,9 +99,9 @@ def _of_summary(summary: pd.Series, untold: str) -> Value:
     return Value(summary["mean"], *_bounds(summary["low"], summary["high"]))
 
 
-def _of_runs(runs: pd.DataFrame, column: str, language: Language) -> Value:
+def _of_runs(runs: pd.DataFrame, values: pd.Series, language: Language) -> Value:
     """The median over the runs that are ok and tell it, between the least and the most; of one it stands alone."""
-    told = runs.loc[runs["status"] == "ok", column].dropna()
+    told = values[runs["status"] == "ok"].dropna()
     if told.empty:
         return Value(None, remark=language["page_not_recorded"])
     return Value(told.median(), *((told.min(), told.max()) if len(told) > 1 else ()))
@@ -110,7 +109,7 @@ def _of_runs(runs: pd.DataFrame, column: str, language: Language) -> Value:
 
 def _host_wait(runs: pd.DataFrame, language: Language) -> Value:
     """As `_of_runs`, of the part of a step in which the device waits for the host; else what the profiler says."""
-    value = _of_runs(why.split(runs), "host_ms", language)
+    value = _of_runs(runs, why.split(runs)["host_ms"], language)
     reasons = runs["profile_reason"].dropna()
     if value.number is None and len(reasons):
         return Value(None, remark=one_line(reasons.iloc[0], 300))

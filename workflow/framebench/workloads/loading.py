@@ -39,8 +39,11 @@ class Siblings(importlib.abc.MetaPathFinder):
 
 
 @contextmanager
-def at_home(folder: Path) -> Iterator[None]:
-    """Within, files and modules of a user's folder are found; afterwards its modules are forgotten."""
+def at_home(folder: Path, *, forget: bool = True) -> Iterator[None]:
+    """Within, files and modules of a user's folder are found; afterwards its modules are forgotten, or kept.
+
+    A compiler may import the module of a model again by its name when the model is first called.
+    """
     before, finder = Path.cwd(), Siblings(folder)
     os.chdir(folder)
     sys.meta_path.append(finder)
@@ -49,7 +52,7 @@ def at_home(folder: Path) -> Iterator[None]:
     finally:
         os.chdir(before)
         sys.meta_path.remove(finder)
-        for name, module in list(sys.modules.items()):
+        for name, module in list(sys.modules.items()) if forget else ():
             if str(getattr(module, "__file__", None) or "").startswith(f"{folder}/"):
                 del sys.modules[name]
 

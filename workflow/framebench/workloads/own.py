@@ -103,7 +103,7 @@ class Own(Workload):
     def build(self, style: str) -> Any:
         """The model of the file of this style, `keras` or `pytorch`."""
         file = self.asked[style]
-        with loading.at_home(self.folder):
+        with loading.at_home(self.folder, forget=False):
             return loading.model(self.folder / file["file"], file["function"])
 
 

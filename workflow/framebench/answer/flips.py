@@ -9,7 +9,7 @@ import pandas as pd
 
 from framebench.analyse.comparisons import FASTER, SLOWER
 from framebench.analyse.selection import PANEL
-from framebench.answer import verdict
+from framebench.answer import asked
 
 WINNER = {FASTER: "framework", SLOWER: "reference"}
 
@@ -44,9 +44,9 @@ def pairs(
 ) -> list[Pair]:
     """The pairs that the verdict speaks of, in every panel that compares them."""
     found = []
-    for framework, reference in verdict.pairs(frameworks, baseline, question):
-        asked = (comparisons["framework"] == framework) & (comparisons["reference"] == reference)
-        for panel, of_panel in comparisons[asked].groupby(PANEL):
+    for framework, reference in asked.pairs(frameworks, baseline, question):
+        these = (comparisons["framework"] == framework) & (comparisons["reference"] == reference)
+        for panel, of_panel in comparisons[these].groupby(PANEL):
             rows: list[dict] = of_panel.sort_values("batch_size").to_dict("records")
             turns = [
                 Turn(one["batch_size"], other["batch_size"], winner)

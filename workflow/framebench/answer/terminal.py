@@ -1,0 +1,53 @@
+"""The answer's screen on a terminal, as wide as it is and in the frameworks' own colours; in a file without colours."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from framebench.plan import catalogue
+
+FILE_WIDTH = 100
+
+
+def show(screen: Mapping[str, Any], console: Console) -> None:
+    """Print a screen, of the values that `dataclasses.asdict` makes of it. Whatever it says is text, never markup."""
+    console.print(Text(screen["question"]))
+    for sentence in screen["headline"]:
+        console.print(Text(sentence, style="bold"))
+    console.print()
+    console.print(Text(screen["ratio"], style="dim"))
+    console.print(_table(screen))
+    if screen["left_out"]:
+        console.print(Text(screen["left_out"], style="dim"))
+    console.print()
+    for note in screen["notes"]:
+        console.print(Text.assemble((note["title"], "bold"), " ", note["text"]))
+    for warning in screen["warnings"]:
+        console.print(Text(warning, style="yellow"))
+
+
+def listed(sentences: Sequence[str], console: Console) -> None:
+    """Print sentences one below the other, the lines of each indented beneath its mark."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column()
+    table.add_column(overflow="fold")
+    for sentence in sentences:
+        table.add_row("-", Text(sentence, overflow="fold"))
+    console.print(table)
+
+
+def _table(screen: Mapping[str, Any]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for title, justify in (("", "left"), ("", "right"), (screen["interval"], "right"), ("", "left")):
+        table.add_column(Text(title), justify=justify, overflow="fold")
+    for group in screen["groups"]:
+        table.add_row(Text(group["title"], style="dim"))
+        for row in group["rows"]:
+            style = f"bold {catalogue.adapter(row['winner']).colour}" if row["winner"] else ""
+            ratio, interval = row["numbers"]
+            words = Text(row["says"], style=style)
+            table.add_row(Text(f"  {row['name']}"), Text(ratio, style="bold"), Text(interval), words)
+    return table
