@@ -64,6 +64,32 @@ def test_what_has_no_words_is_shown_as_it_is():
     assert [language.value(True), language.value("cpu")] == ["예", "CPU"]
 
 
+# Of two words for one concept, the one that the glossary in ko.yaml does not have.
+OTHER_WORDS = (
+    *(
+        "셀",
+        "장비",
+        "인증서",
+        "흩어",
+        "뒤집",
+        "카드",
+        "웜업",
+        "반복",
+        "신뢰 구간",
+        "안내서",
+        "상대 속도",
+        "처리량의 비",
+    ),
+    *("} 쪽이", " ~ ", "장치 입력", "호스트 입력", "원본 행", "거르기", "동일", "튜닝한 설정"),
+)
+
+
+@pytest.mark.parametrize("word", OTHER_WORDS)
+def test_korean_has_one_word_for_a_concept(word):
+    found = [key for key, text in texts("ko").items() if word in str(text)]
+    assert not found
+
+
 def test_a_workload_without_a_title_is_shown_by_its_name():
     assert languages.load("ko").workload("no-such-workload") == "no-such-workload"
 
