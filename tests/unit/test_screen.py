@@ -161,7 +161,7 @@ def test_korean_has_all_of_it(tables):
     comparisons = answered(tables, b32="slower", b128="undecided", b512="same")
     english, korean = (made(tables, comparisons=comparisons, language=name) for name in ("en", "ko"))
     assert len(korean.notes) == len(english.notes) and len(korean.headline) == len(english.headline)
-    assert korean.headline == ["문서에 나온 설정: 3가지 경우 중 1가지에서 Keras가 빠르고, PyTorch가 빠른 경우는 없음."]
+    assert korean.headline == ["문서에 나온 설정: 비교 3건 중 1건에서 Keras가 빠르고, PyTorch가 빠른 경우는 없음."]
 
 
 def test_the_command_writes_the_screen_and_the_sentences_for_people_and_for_the_end_of_a_campaign(tmp_path, tables):

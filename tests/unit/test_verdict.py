@@ -304,7 +304,7 @@ def test_where_no_batch_size_has_a_verdict_there_is_nothing_to_say_of_the_others
         (0, "en", "their number (Holm–Shaffer, 4 comparisons)"),
         (0, "ko", "비교 4건"),
         (3, "en", "4 on the question together, and apart from them 3 on other pairs"),
-        (3, "ko", "질문에 대한 비교 4건을 함께 보정했고, 나머지 비교 3건은 따로"),
+        (3, "ko", "질문에 대한 비교 4건과 나머지 비교 3건을 따로"),
     ],
 )
 def test_it_says_how_many_verdicts_on_the_question_are_adjusted_together_and_how_many_others(others, language, words):
@@ -405,9 +405,9 @@ def test_korean_speaks_of_all_of_it_too():
     english, korean = said_of(tables), said_of(tables, "ko")
     assert len(korean) == len(english) == 4 + 1 + 1
     assert korean[0].endswith("다른 배치 크기: 배치 32, 512에서는 PyTorch가 빠름.")
-    assert "(배치 128, 튜닝 설정, 호스트 메모리에서 배치 공급) 속도는" in korean[3]
-    assert "배율(95% 신뢰구간): Keras (TensorFlow) 변화 없음" in korean[4]
-    assert "비교 8건을 함께 보정했고, 나머지 비교 16건은" in korean[5]
+    assert "(배치 128, 튜닝 설정, 호스트에서 공급하는 데이터)은" in korean[3]
+    assert "속도비(기본 설정=1, 95% 신뢰구간): Keras (TensorFlow) 변화 없음" in korean[4]
+    assert "비교 8건과 나머지 비교 16건을 따로" in korean[5]
     assert "실행 120회 중 24회" in warned(tables.comparisons, tables.measurements, "ko")[0]
 
 
@@ -416,7 +416,7 @@ def test_korean_speaks_of_all_of_it_too():
     [
         (comparison(1.42, 1.36, 1.49, "faster"), "PyTorch가 Keras (TensorFlow)보다 1.42배 빠릅니다"),
         (comparison(1.01, 0.97, 1.06, "same"), "10% 이내로 같습니다(속도비 1.01"),
-        (comparison(1.05, 1.03, 1.07, "faster", same=0.01), "10% 이내임이 확인되었습니다."),
+        (comparison(1.05, 1.03, 1.07, "faster", same=0.01), "그 차이는 10% 이내로 확인되었습니다."),
         (comparison(1.1, 0.9, 1.3, "undecided", needed=40), "약 40라운드가 필요합니다"),
         (comparison(1.42, None, None, "undecided"), "비교할 수 없습니다"),
         (comparison(1.42, 1.36, 1.49, "not comparable: no certificate"), "비교할 수 없습니다"),
