@@ -14,7 +14,7 @@ from framebench.certify.page import CIRCUMSTANCES
 from framebench.figures import command
 from framebench.measure import checks, story, supervisor
 from framebench.plan import catalogue
-from framebench.record import STAND_IN
+from framebench.record import BUSY, STAND_IN
 from framebench.report import surroundings
 from framebench.report.results import OF_MERGE
 
@@ -54,7 +54,7 @@ def test_every_table_column_and_flag_that_the_page_shows_has_words():
     assert {*tables(), *OF_MERGE} <= shown["tables"].keys()
     columns = {*surroundings.OF_DEVICE, *surroundings.OF_FRAMEWORK, *surroundings.OF_CAMPAIGN, *CIRCUMSTANCES}
     assert columns == shown["columns"].keys()
-    flags = {supervisor.BUSY, supervisor.SHARED, story.NOT_TOLD, checks.LOOP, STAND_IN, "warmup_not_converged"}
+    flags = {BUSY, supervisor.SHARED, story.NOT_TOLD, checks.LOOP, STAND_IN, "warmup_not_converged"}
     assert flags <= shown["values"].keys()
 
 
