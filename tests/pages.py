@@ -94,6 +94,7 @@ def making(**changes: Any) -> Making:
             "question": simulated.QUESTION,
             "languages": [(name, languages.load(name)["language"], f"report.{name}.html") for name in EVERY],
             "config": {"results": "results", "frameworks": ["tensorflow", "pytorch"]},
+            "again": "make rerun BLOCK={block}",
             "command": "snakemake --cores all report",
             "published": pd.read_csv(
                 catalogue.ROOT / "workflow/resources/rosetta-2018.csv", dtype=str, keep_default_na=False

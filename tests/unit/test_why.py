@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from framebench.analyse import command
+from framebench.analyse.overhead import UNTOLD
 from framebench.analyse.table import table, write_table
-from framebench.analyse.why import BOTH, COLUMNS, DEVICE, HOST, UNTOLD, split, why
+from framebench.analyse.why import BOTH, COLUMNS, DEVICE, HOST, split, why
 from runs import run
 
 pytestmark = pytest.mark.check

@@ -41,8 +41,8 @@ def listed(sentences: Sequence[str], console: Console) -> None:
 
 def _table(screen: Mapping[str, Any]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for title, justify in (("", "left"), ("", "right"), (screen["interval"], "right"), ("", "left")):
-        table.add_column(Text(title), justify=justify, overflow="fold")
+    for title in ("", "", screen["interval"], ""):
+        table.add_column(Text(title), overflow="fold")
     for group in screen["groups"]:
         table.add_row(Text(group["title"], style="dim"))
         for row in group["rows"]:

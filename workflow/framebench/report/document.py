@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from framebench import workloads
-from framebench.analyse import agreement, machines, overhead, rerun, why
+from framebench.analyse import agreement, machines, overhead, rerun, selection, why
 from framebench.analyse.selection import PANEL, device_name
 from framebench.analyse.table import flagged
 from framebench.answer import flips, verdict
@@ -74,9 +74,7 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         for section, drawn in illustrations.illustrations(scope, results.figures, language, devices).items()
     }
     words: dict[str, Any] = {
-        "article_batch_sizes": {
-            name: workloads.load(name).article_batch_size for name in set(measurements["workload"])
-        },
+        "article_batch_sizes": _article_batch_sizes(measurements),
         "language": language,
         "labels": labels,
         "baseline": making.baseline,
@@ -109,13 +107,7 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         "bars": _bars(first, tables, making),
         "answers": [_said(one, tables) for one in sentences],
         "pictures": pictures,
-        "explorer": _explorer(measured, results, tables, speaker, making)
-        | {
-            "start": next(
-                ({key: str(value) for key, value in row.where.items()} for group in first.groups for row in group.rows),
-                {},
-            )
-        },
+        "explorer": _explorer(measured, results, tables, speaker, making),
         "flips": [
             _flip(pair, tables, speaker)
             for pair in flips.pairs(
@@ -163,6 +155,10 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         "tables": [asdict(table) for table in tables.values()],
         "beside": [name for name in text_of if name not in tables],
     }
+
+
+def _article_batch_sizes(measurements: pd.DataFrame) -> dict[str, int]:
+    return {name: workloads.load(name).article_batch_size for name in set(measurements["workload"])}
 
 
 def _said(sentence: verdict.Sentence, tables: Mapping[str, rows.Table]) -> dict[str, str]:
@@ -252,16 +248,18 @@ class _Speaker:
 def _explorer(
     measured: Sequence[Measured], results: Results, tables: Mapping[str, rows.Table], speaker: _Speaker, making: Making
 ) -> dict[str, Any]:
-    """What the charts that a reader chooses are drawn of: a block for every combination that was measured."""
+    """Data of the charts that a reader chooses: a block for every combination that was measured."""
     language, measurements, comparisons = speaker.language, results.measurements, results.tables["comparisons"]
     styles = drawing.framework_styles(measurements["framework"])
+    at_size = selection.at_article_size(measurements, _article_batch_sizes(measurements))
     blocks: dict[tuple[str, ...], dict[str, Any]] = {}
     several = any(machines.machine(str(cell.where["device"])) for cell in measured)
 
-    def where(cell: Measured) -> dict[str, str]:
-        """What is chosen by: of many machines, first one of them."""
-        machine = {"machine": machines.machine(str(cell.where["device"]))} if several else {}
-        return machine | {name: str(cell.where[name]) for name in BLOCK}
+    def where(keys: Mapping[Any, Any] | pd.Series) -> dict[str, str]:
+        """The choices that lead to a block: of many machines, first one of them, and then its device."""
+        device = str(keys["device"])
+        machine = {"machine": machines.machine(device), "device": machines.alone(device)} if several else {}
+        return {name: str(keys[name]) for name in BLOCK} | machine
 
     for cell in measured:
         key = tuple(str(cell.where[name]) for name in BLOCK)
@@ -277,7 +275,7 @@ def _explorer(
             )
             href = rows.link(tables, "comparisons", dict(zip(BLOCK, key, strict=True)))
             blocks[key] = {
-                "where": where(cell),
+                "where": where(cell.where),
                 "answers": [{"text": text, "href": href} for text in said],
                 "cells": [],
             }
@@ -297,7 +295,7 @@ def _explorer(
                 "label": language[f"page_{key}"],
                 "options": [
                     {"value": value, "label": speaker.value(key, value)}
-                    for value in dict.fromkeys(where(cell)[key] for cell in _by_size(measured, key))
+                    for value in dict.fromkeys(where(cell.where)[key] for cell in _by_size(measured, key))
                 ],
             }
             for key in (["machine", *BLOCK] if several else BLOCK)
@@ -312,6 +310,7 @@ def _explorer(
             for quantity in QUANTITIES
         ],
         "blocks": list(blocks.values()),
+        "start": next((where(one.iloc[0]) for _, one in at_size.groupby(BLOCK)), {}),
         "words": {
             name: language[f"page_{name}"]
             for name in ("framework", "batch_size", "at_size", "over_sizes", "shown_cells", "not_measured_choice")

@@ -19,13 +19,16 @@
   const chosenWhere = () => Object.fromEntries(selects.map((select) => [select.dataset.facet, select.value]));
 
   const agreeing = (block, wanted) => Object.keys(wanted).filter((facet) => block.where[facet] === wanted[facet]).length;
-  const nearestBlock = (wanted) => data.blocks.reduce((best, block) =>
-    (agreeing(block, wanted) > agreeing(best, wanted) ? block : best));
+  // Of those that were measured, the one that has the last choice and most of the others.
+  function nearestBlock(wanted, last) {
+    const closeness = (block) => agreeing(block, wanted) + (block.where[last] === wanted[last] ? 0.5 : 0);
+    return data.blocks.reduce((best, block) => (closeness(block) > closeness(best) ? block : best));
+  }
 
   // Not every combination was measured. A choice is never changed by another: the page says so, and offers the nearest.
-  function choose() {
+  function choose(last) {
     const wanted = chosenWhere();
-    const block = nearestBlock(wanted);
+    const block = nearestBlock(wanted, last);
     const measured = agreeing(block, wanted) === selects.length;
     const place = document.getElementById("unmeasured-choice");
     place.hidden = measured;
@@ -235,7 +238,7 @@
   if (data.blocks.length) {
     document.getElementById("explorer").hidden = false;
     document.getElementById("static").open = false;
-    for (const one of [...selects, quantitySelect]) one.addEventListener("change", () => { chosen = true; choose(); });
+    for (const one of [...selects, quantitySelect]) one.addEventListener("change", () => { chosen = true; choose(one.dataset.facet); });
     const { quantity, ...asked } = Object.fromEntries(new URLSearchParams(location.search));
     if (data.quantities.some((one) => one.name === quantity)) quantitySelect.value = quantity;
     select(nearestBlock({ ...data.start, ...asked }));
