@@ -548,7 +548,8 @@ SITUATIONS = {
 
 def figures(tables, language):
     """Every figure of measurements, by its name."""
-    values = tables.by_name() | {"rosetta_2018": pd.read_csv(PUBLISHED), "confidence": 0.95, "baseline": "tensorflow"}
+    published = {name: pd.read_csv(catalogue.ROOT / given.resource(name)) for name in ("rosetta_2018", "papers_2018")}
+    values = tables.by_name() | published | {"confidence": 0.95, "baseline": "tensorflow"}
     values["question"] = simulated.QUESTION
     scope = registry.scope_of(tables.measurements.to_dict("records"))
     return {name: command.draw(name, values, language) for name in registry.names(scope)}
