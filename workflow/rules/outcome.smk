@@ -57,7 +57,7 @@ def print_answer(failed):
             *proofs(),
             f"Page: {folder}/report.{CONFIG.languages[0]}.html   Details: {answer}.txt   Figures: {folder}/figures/",
         ]:
-            console.print(Text(line))
+            console.print(Text(line), soft_wrap=True)  # paths are copied
 
 
 def end_on_answer(failed=False):
