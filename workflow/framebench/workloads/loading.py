@@ -72,9 +72,11 @@ def raised(call: Callable[[], Any], doing: str, path: Path) -> Any:
     """The result of a user's code; UserError with the traceback from their file on where it raises."""
     try:
         return call()
-    except (Exception, SystemExit) as error:
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # SystemExit too
         frames = traceback.extract_tb(error.__traceback__)
-        first = next((i for i, frame in enumerate(frames) if Path(frame.filename) == path), 0)
+        first = next((i for i, frame in enumerate(frames) if Path(frame.filename) == path), len(frames))
         told = "".join([*traceback.format_list(frames[first:]), *traceback.format_exception_only(error)])
         message = str(error).strip().splitlines() or [""]
         raise UserError(f"{doing} raised {type(error).__name__}: {message[0]}", told) from None
