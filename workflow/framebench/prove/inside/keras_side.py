@@ -63,7 +63,7 @@ class KerasSide(Side):
             try:
                 self._run(inputs, training=False)
             except Exception as error:  # whatever a user's layers raise
-                raise _unfit(self.file, self.model, inputs, error) from None
+                raise _unfit(path, self.model, inputs, error) from None
         if not self.model.weights:
             raise UserError(f"{self.file}: the model has no weights")
         if not self.model.trainable_weights:
@@ -121,7 +121,8 @@ class KerasSide(Side):
                 variable._dtype = precision
 
 
-def _unfit(file: str, model: keras.Model, inputs: torch.Tensor, error: Exception) -> UserError:
+def _unfit(path: Path, model: keras.Model, inputs: torch.Tensor, error: Exception) -> UserError:
+    file = path.name
     shape = tuple(inputs.shape[1:])
     wanted = None
     with suppress(Exception):
@@ -129,10 +130,10 @@ def _unfit(file: str, model: keras.Model, inputs: torch.Tensor, error: Exception
     sizes = zip(shape, wanted or (), strict=False)
     if wanted and (len(wanted) != len(shape) or any(b is not None and a != b for a, b in sizes)):
         return UserError(f"{file}: the model takes {wanted}, but problem.yaml: input.shape is {list(shape)}")
-    first = str(error).strip().splitlines()[0] if str(error).strip() else ""
     return UserError(
         f"{file}: the model does not run on a batch of problem.yaml: input.shape {list(shape)}:"
-        f" {type(error).__name__}: {first}"
+        f" {loading.in_a_line(error)}",
+        loading.told(error, path),
     )
 
 

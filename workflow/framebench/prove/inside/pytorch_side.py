@@ -72,10 +72,10 @@ class PyTorchSide(Side):
             with torch.no_grad():
                 self._run(inputs, training=False)
         except Exception as error:  # whatever a user's module raises
-            first = str(error).strip().splitlines()[0] if str(error).strip() else ""
             raise UserError(
                 f"{self.file}: the module does not run on a batch of shape {list(inputs.shape)}, from problem.yaml:"
-                f" input.shape (images channels first): {type(error).__name__}: {first}"
+                f" input.shape (images channels first): {loading.in_a_line(error)}",
+                loading.told(error, path),
             ) from None
 
     def _take(self, module: nn.Module) -> None:
