@@ -15,9 +15,10 @@ import torch
 
 from framebench.prove.inside import checks, differences, drawing, given, matching
 from framebench.prove.inside.answering import answer_requests
+from framebench.prove.inside.causes import lone_role
 from framebench.prove.inside.differences import Difference
 from framebench.prove.inside.keras_side import KerasSide
-from framebench.prove.inside.locate import Place, lacking, locate, lone_role
+from framebench.prove.inside.locate import Place, lacking, locate
 from framebench.prove.inside.matching import Match, Pair, first_bad
 from framebench.prove.inside.pytorch_side import PyTorchSide
 from framebench.prove.inside.side import Side, kept
