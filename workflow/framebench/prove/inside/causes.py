@@ -139,6 +139,8 @@ def lone_role(pair: Pair, trained: bool = False) -> str | None:
     for role, word in (words | {"mean": "running statistics of the norm"}).items():
         # A bare weight has the name that its user gave it.
         if pair.keras.kind == pair.pytorch.kind != "bare" and (role in ours) != (role in theirs):
+            if pair.keras.config.get("norm") != pair.pytorch.config.get("norm"):
+                return f"kind of norm: {pair.keras.config['norm']} in Keras, {pair.pytorch.config['norm']} in PyTorch"
             has, lacks = ("Keras", "PyTorch") if role in ours else ("PyTorch", "Keras")
             return f"{word}: {has} has one, {lacks} has none" if role in words else f"{word}: only {has} has them"
     return None
@@ -479,6 +481,17 @@ def _source(parting: Parting) -> str | None:
     return ANOTHER_INPUT
 
 
+def _position(parting: Parting) -> str | None:
+    """One step or token that only one side takes here."""
+    nodes = parting.ours, parting.theirs
+    taken = [_numbers(node)[-1] if node and node.operation == "select" else None for node in nodes]
+    if (taken[0] is None) == (taken[1] is None):
+        return None
+    one, other = ("Keras", "PyTorch") if taken[0] is not None else ("PyTorch", "Keras")
+    place = taken[0] if taken[0] is not None else taken[1]
+    return f"position (step or token): {one} takes {place} here, {other} another one, or all"
+
+
 def _chosen(trace: Trace, node: Node) -> float | None:
     """The position that a view chose of a series."""
     while node.operation in VIEWS and node.parents:
@@ -522,7 +535,7 @@ def _order(parting: Parting) -> str | None:
         here, there = (_live(trace, node) for trace, node in zip(parting.traces, (ours, theirs), strict=True))
         if here and there and not _near(here[0].moments, there[0].moments, SAME):
             return None
-        grid = any(True for _ in orders(pair, parting.found.keras))
+        grid = pair.keras.main.tensor.ndim == 2 and any(True for _ in orders(pair, parting.found.keras))
         what = "order of a flatten" if grid else "order of the inputs (concatenation, reshape or transpose)"
         return f"{what}: the same numbers reach the layer in another order"
     if theirs and ours.operation == theirs.operation:
@@ -573,5 +586,5 @@ def _operation(parting: Parting) -> str | None:
 # The first that answers gives the cause.
 RULES: tuple[Callable[[Parting], str | None], ...] = (
     *(_dropout, _noise, _computed, _bias, _convolution, _batch_axis, _cell, _activation, _pool, _upsampling, _softmax),
-    *(_attention, _heads, _gates, _sum, _norm, _times, _source, _order, _operation),
+    *(_attention, _heads, _gates, _sum, _position, _norm, _times, _source, _order, _operation),
 )

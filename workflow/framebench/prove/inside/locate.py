@@ -1,10 +1,10 @@
 """Names the layer from which two models compute different things, and the likely cause."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from framebench.prove.inside.causes import ACTIVATIONS, RULES, Parting, at_every_step, made, runs
 from framebench.prove.inside.matching import Match, Pair, first_bad
-from framebench.prove.inside.trace import Trace, within
+from framebench.prove.inside.trace import Known, Trace, within
 from framebench.prove.inside.units import Unit, squeezed
 
 
@@ -22,7 +22,8 @@ def locate(found: Match) -> Place:
     assert found.bad is not None
     back = first_bad(found.pytorch, found.keras)
     theirs = None if back is None else found.pytorch.nodes[back]
-    parting = Parting(found.keras.nodes[found.bad], theirs, found)
+    parting = _of_one_layer(Parting(found.keras.nodes[found.bad], theirs, found))
+    theirs = parting.theirs
     if place := _unmatched(parting) or _unused(parting):
         return place
     cause = next(filter(None, (rule(parting) for rule in RULES)), None)
@@ -31,6 +32,20 @@ def locate(found: Match) -> Place:
         return Place(pair.keras.layer, pair.pytorch.layer, cause)
     other = None if theirs is None else layer_of(found.pytorch, found.pytorch.nodes.index(theirs))
     return Place(layer_of(found.keras, found.bad), other, cause)
+
+
+def _of_one_layer(parting: Parting) -> Parting:
+    """Where two branches part, the operations of one layer on both sides: their order differs between the sides."""
+    pair = parting.pair(parting.ours, "keras")
+    if parting.same_pair or not pair or not parting.pair(parting.theirs, "pytorch"):
+        return parting
+    known = Known(parting.found.keras)
+    for node in parting.found.pytorch.nodes:
+        if node.live and id(pair.pytorch.main.tensor) in node.uses:
+            fed = [parting.found.pytorch.nodes[parent] for parent in node.parents]
+            parts = not known.find(node.moments) and all(known.find(one.moments) for one in fed if one.live)
+            return replace(parting, theirs=node) if parts else parting
+    return parting
 
 
 def _owner_pair(parting: Parting) -> Pair | None:

@@ -110,6 +110,8 @@ def _surplus(units: list[Unit], others: list[Unit]) -> Counter:
 def _gated(units: list[Unit], others: list[Unit]) -> list[Unit]:
     """Recurrent layers as dense ones for each gate, where the other side has a cell of its own."""
     over = _surplus(units, others)
+    if not any(signature[0] == "plain" for signature in _surplus(others, units)):
+        return units  # one more layer of its kind
     return [
         part
         for unit in units
