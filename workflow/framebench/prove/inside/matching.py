@@ -110,6 +110,8 @@ def _surplus(units: list[Unit], others: list[Unit]) -> Counter:
 def _gated(units: list[Unit], others: list[Unit]) -> list[Unit]:
     """Recurrent layers as dense ones for each gate, where the other side has a cell of its own."""
     over = _surplus(units, others)
+    if not any(signature[0] == "plain" for signature in _surplus(others, units)):
+        return units  # one more layer of its kind
     return [
         part
         for unit in units
@@ -368,7 +370,7 @@ def _regrouped(found: Match, pairs: list[Pair], before: list[Pair]) -> Iterator[
     """Every order of the nearest groups of layers that look alike and take the same tensor."""
     groups = 0
     for i, pair in enumerate(before):
-        later = [one for one in pairs if one not in before]
+        later = [one for one in pairs if not any(one is other for other in before)]
         group = [one for one in [*before[i:], *later] if alike(pair, one) and _twins(pair, one, found.keras)]
         if len(group) > 1 and groups < MOST_GROUPS:
             groups += 1
@@ -430,7 +432,7 @@ def orders(pair: Pair, trace: Trace, outputs: bool = False) -> Iterator[Pair]:
         words = (
             f"{'outputs' if outputs else 'inputs'} of {' × '.join(map(str, dims))} counted channels first by PyTorch"
         )
-        if not outputs or "bias" not in pair.keras.slots:
+        if not outputs or not all("bias" in unit.slots for unit in (pair.keras, pair.pytorch)):
             yield replace(pair, views=(ours, theirs), order=words)
         else:
             yield replace(
