@@ -200,7 +200,12 @@ def _convolution(parting: Parting) -> str | None:
         return words
     inside = parting.found.keras.inputs_of(pair.keras.layer)
     shape = parting.found.keras.nodes[inside[0]].shape if inside else ()
+    if theirs["padding"] in ("same", ours["padding"]):
+        return None
     pads = _same_padding(shape[1:-1], ours) if ours["padding"] == "same" else ours["padding"]
+    each = theirs["padding"]
+    if (pads == "valid" and not any(each)) or pads == f"'same' ({_sides(each, each)})":
+        return None
     strided = " of a strided convolution" if max(ours["stride"]) > 1 else " of the convolution"
     return f"padding{strided}: {pads} in Keras, {theirs['padding']} on each side in PyTorch"
 
@@ -210,8 +215,13 @@ def _same_padding(sizes: Sequence[int], config: Any) -> str:
     pads = []
     for n, k, s, d in zip(sizes, config["kernel size"], config["stride"], config["dilation"], strict=False):
         total = max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
-        pads.append(f"{total // 2} before and {total - total // 2} after")
-    return f"'same' ({', '.join(dict.fromkeys(pads))})"
+        pads.append((total // 2, total - total // 2))
+    return f"'same' ({_sides(*zip(*pads, strict=True))})" if pads else "'same'"
+
+
+def _sides(before: Sequence[int], after: Sequence[int]) -> str:
+    pads = (f"{one} before and {other} after" for one, other in zip(before, after, strict=True))
+    return ", ".join(dict.fromkeys(pads))
 
 
 def _activation(parting: Parting) -> str | None:
