@@ -3,7 +3,7 @@
 See `framebench.prove.inside.answering`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -52,7 +52,7 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
     if all(kinds):
         raise UserError(f"{ours.file} and {theirs.file}: the models give {probabilities(kinds[0], request)}")
     gelus = list(differences.gelus(theirs, ours.trace(inputs[0]), theirs.trace(inputs[1])))
-    found = matching.match(ours, theirs, inputs, request["weights"], partial(differences.give_norms, side=theirs))
+    found = matched(ours, theirs, inputs, request["weights"])
     listed = [*gelus, *differences.norm_differences(found.pairs)]
     answer = {
         "settled": settled(ours, request),
@@ -105,6 +105,18 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
         return answer | different(where(ours, theirs, found, place, failed), listed, ours, theirs)
     outcome = {"outcome": "equal_but" if listed else "equal", "first_different": None, "cause": None}
     return answer | outcome | {"differences": named(listed, ours, theirs)}
+
+
+def matched(
+    ours: KerasSide, theirs: PyTorchSide, inputs: tuple[torch.Tensor, torch.Tensor], told: Mapping[str, str]
+) -> Match:
+    """The match of both sides, with constants of float64 or, where that alone brings them together, of float32."""
+    prepare = partial(differences.give_norms, side=theirs)
+    found = matching.match(ours, theirs, inputs, told, prepare)
+    if found.bad is not None and theirs.round_constants():
+        again = matching.match(ours, theirs, inputs, told, prepare)
+        found = again if again.bad is None else found
+    return found
 
 
 def different(place: Place, listed: Sequence[Difference], ours: KerasSide, theirs: PyTorchSide) -> dict[str, Any]:

@@ -52,7 +52,8 @@ class PyTorchSide(Side):
         # Constants that a module computes when it is built should have the precision of the proof.
         torch.set_default_dtype(self.dtype)
         try:
-            module = loading.model(path, function)
+            with Cast(self.dtype):
+                module = loading.model(path, function)
         finally:
             torch.set_default_dtype(default)
         if not isinstance(module, nn.Module):
@@ -68,7 +69,7 @@ class PyTorchSide(Side):
             first = str(error).strip().splitlines()[0] if str(error).strip() else ""
             raise UserError(
                 f"{self.file}: the module does not run on a batch of shape {list(inputs.shape)}, from problem.yaml:"
-                f" input.shape (images channels first): {type(error).__name__}: {first}"
+                f" input.shape (images channels first, sequences as they are): {type(error).__name__}: {first}"
             ) from None
 
     def _take(self, module: nn.Module) -> None:
@@ -89,6 +90,20 @@ class PyTorchSide(Side):
                 return self.module(inputs)
         finally:
             torch.set_default_dtype(default)
+
+    def round_constants(self) -> bool:
+        """Give constants that are kept as buffers the values of float32, which the user's file computes with.
+
+        True where that changes any. Keras's file may hold them in float32, as a NumPy array of this type does.
+        """
+        weights = {id(slot.tensor) for unit in self.units for slot in unit.slots.values()}
+        changed = False
+        for one in self.module.buffers():
+            if one.is_floating_point() and id(one) not in weights:
+                exact = one.clone()
+                one.copy_(one.float())
+                changed |= not torch.equal(one, exact)
+        return changed
 
     @property
     def known(self) -> list[torch.Tensor]:
