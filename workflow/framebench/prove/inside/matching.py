@@ -9,7 +9,7 @@ can therefore only make a proof fail. It cannot make one pass.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice, permutations
+from itertools import islice, permutations, product
 from math import prod
 from typing import Any
 
@@ -18,13 +18,30 @@ import torch
 from framebench.prove.inside.keras_side import KerasSide
 from framebench.prove.inside.pytorch_side import PyTorchSide
 from framebench.prove.inside.trace import VIEWS, Known, Trace
-from framebench.prove.inside.units import Unit, View, gates, same, singles, split, squeezed, transposed
+from framebench.prove.inside.units import (
+    Unit,
+    View,
+    gates,
+    same,
+    singles,
+    split,
+    split_inputs,
+    squeezed,
+    stacked,
+)
 from framebench.workloads.loading import UserError
 
 MOST_TRIALS = 80  # runs of a model; a pair of 50 layers in another order takes fewer than 20
 RADII = (4, 2, 1, 0)  # layers on each side of a layer that must be alike, the widest first
 MOST_GROUPS = 3  # of such layers, the nearest, before a place where the models part
 MOST_OF_A_GROUP = 4  # interchangeable layers that are tried in every order: 24
+MOST_AXES = 3  # of a grid of outputs, whose every order is tried
+# Operations that keep the channels of a tensor apart and in their order.
+CHANNELWISE = (
+    *("relu", "relu_", "silu", "gelu", "elu", "leaky_relu", "sigmoid", "tanh", "native_batch_norm", "mean"),
+    *("max_pool2d_with_indices", "avg_pool2d", "_adaptive_avg_pool2d", "constant_pad_nd", "native_dropout", "mul"),
+    *("upsample_nearest2d", "upsample_bilinear2d", "cudnn_batch_norm", "_native_batch_norm_legit_no_training"),
+)
 
 
 @dataclass(frozen=True)
@@ -118,20 +135,59 @@ def _gated(units: list[Unit], others: list[Unit]) -> list[Unit]:
 
 
 def _unfused(units: list[Unit], others: list[Unit]) -> list[Unit]:
-    wanted, over, result = _surplus(others, units), _surplus(units, others), []
+    """Fused layers and stacks of parameters as the parts that the other side has left."""
+    wanted, over = _surplus(others, units), _surplus(units, others)
+    sizes: dict[str, int] = {}  # of the stacks of a layer
+    result = []
     for unit in units:
-        kind, shape = unit.signature[0], unit.signature[-1]
         done = [unit]
-        if kind == "plain" and len(shape) == 2 and over[unit.signature]:
-            for parts in (3, 2, 4):
-                signature = (kind, (shape[0], shape[1] // parts))
-                if shape[1] % parts == 0 and wanted[signature] >= parts:
-                    wanted[signature] -= parts
+        if unit.signature[0] == "plain" and over[unit.signature]:
+            for parts in _pieces(unit, wanted):
+                needed = Counter(one.signature for one in parts)
+                if needed <= wanted:
+                    wanted -= needed
                     over[unit.signature] -= 1
-                    done = split(unit, parts)
+                    done = parts
                     break
-        result += done
-    return result
+        if done[0].place is not None:
+            sizes[unit.layer] = len(done)
+        result.append(done)
+    # A stack of biases has no layer of its own on the other side; it is cut as the kernels of its layer are.
+    return [
+        part
+        for done in result
+        for unit in done
+        for part in (
+            stacked(unit)
+            if unit.kind == "bare" and unit.place is None and sizes.get(unit.layer) == unit.main.shape[0]
+            else [unit]
+        )
+    ]
+
+
+def _pieces(unit: Unit, wanted: Counter) -> Iterator[list[Unit]]:
+    """Ways to cut a layer: outputs in equal parts or in those wanted, inputs in two, both, or slices of a stack."""
+    inside, outside = (1, 1, *unit.main.shape)[-2:]
+    shapes = [signature[-1] for signature in wanted if wanted[signature] > 0 and signature[0] == "plain"]
+    for parts in (3, 2, 4):
+        if outside % parts == 0:
+            yield split(unit, [outside // parts] * parts)
+    fitting = [shape[-1] for shape in shapes if shape and shape[:-1] == squeezed(unit.main.shape[:-1])]
+    for parts in (2, 3):
+        for sizes in product(fitting, repeat=parts):
+            if sum(sizes) == outside:
+                yield split(unit, sizes)
+    if unit.kind == "bare" and len(unit.main.shape) > 1 and unit.main.shape[0] > 1:
+        yield stacked(unit)
+    if unit.kind == "kernel":
+        # A cell of one's own may have its state beside its input, and all gates as one layer.
+        for parts in (1, 4, 3, 2):
+            rows = {
+                shape[-2] if len(shape) == len(squeezed(unit.main.shape)) else 1 for shape in shapes if len(shape) > 1
+            }
+            for size in sorted(rows & set(range(1, inside))) if outside % parts == 0 else ():
+                columns = split(unit, [outside // parts] * parts)
+                yield [part for column in columns for part in split_inputs(column, (size, inside - size))]
 
 
 def _bared(units: list[Unit], others: list[Unit]) -> list[Unit]:
@@ -201,6 +257,14 @@ def guess(
         pairs += map(paired, left, right)
     ours = [unit for unit in ours if unit.layer not in told]
     theirs = [unit for unit in theirs if unit.layer not in told.values()]
+    # Slices of a stack are alike all around, and stand in the order of the layers that the other side has.
+    for left, right in ((ours, theirs), (theirs, ours)):
+        for unit in [unit for unit in left if unit.place is not None]:
+            partner = next((one for one in right if one.signature == unit.signature), None)
+            if partner:
+                pairs.append(paired(unit, partner) if left is ours else paired(partner, unit))
+                left.remove(unit)
+                right.remove(partner)
     for here, there in zip(around, around_theirs, strict=True):
         common = list(_common([here[id(unit)] for unit in ours], [there[id(unit)] for unit in theirs]))
         pairs += [paired(ours[i], theirs[j]) for i, j in common]
@@ -228,22 +292,69 @@ def _with_biases(found: Match) -> Match:
                 if unit.layer == here.layer and squeezed(unit.main.shape) == squeezed(bias.shape)
             ]
             if fits:
-                left.remove(fits[0])
-                with_bias = replace(here, slots={**here.slots, "bias": fits[0].main.through(torch.squeeze)})
+                fit = next((unit for unit in fits if unit.place == here.place), fits[0])
+                left.remove(fit)
+                with_bias = replace(here, slots={**here.slots, "bias": fit.main.through(torch.squeeze)})
                 found.pairs[i] = replace(pair, **{side: with_bias})
     return found
 
 
 def _alike(one: Unit, other: Unit) -> bool:
-    """Equal signature, up to the two orders that a bare matrix may have and the shape of a kernel over patches."""
+    """Equal signature, up to the order of the axes of a bare array and the shape of a kernel over patches."""
     if one.signature == other.signature:
         return True
     if one.signature[0] != other.signature[0] or one.signature[0] != "plain":
         return False
     here, there = one.signature[-1], other.signature[-1]
-    if len(here) != len(there) and min(len(here), len(there)) == 2:
-        return here[-1] == there[-1] and prod(here) == prod(there)
-    return "bare" in (one.kind, other.kind) and len(here) == 2 and here == there[::-1]
+    if len(here) != len(there) and min(len(here), len(there)) == 2 and here[-1] == there[-1]:
+        return prod(here) == prod(there)
+    return any(True for _ in layouts(one, other))
+
+
+def layouts(one: Unit, other: Unit) -> Iterator[Pair]:
+    """The pairs of a bare array with one that has the same axes in another order, or some of them as one."""
+    here, there = squeezed(one.main.shape), squeezed(other.main.shape)
+    if "bare" not in (one.kind, other.kind):
+        return
+    if sorted(here) == sorted(there):
+        axes = range(len(here))
+        # PyTorch's functions of weights take them with the outputs first, as its layers have them.
+        usual = [(*axes[2:], *axes[1::-1]), tuple(reversed(axes))] if len(here) > 1 else []
+        for order in dict.fromkeys([tuple(axes), *usual, *permutations(axes)]):
+            if tuple(there[i] for i in order) == here:
+                words = "" if order == tuple(axes) else f"axes {', '.join(str(i + 1) for i in order)} of PyTorch's"
+                yield Pair(one, other, (torch.squeeze, _axes(order)), words)
+    elif sizes := merged(here, there):
+        yield Pair(one, other, (torch.squeeze, _apart(sizes)), "axes of PyTorch's that are one apart")
+    elif sizes := merged(there, here):
+        yield Pair(one, other, (_apart(sizes), torch.squeeze), "axes of Keras's that are one apart")
+
+
+def _axes(order: tuple[int, ...]) -> View:
+    return lambda array: array.squeeze().permute(order)
+
+
+def merged(longer: tuple[int, ...], shorter: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The axes of `longer` that each axis of `shorter` is the product of; none where it is not."""
+    found, left = [], list(longer)
+    for size in shorter:
+        taken: list[int] = []
+        while left and prod(taken) < size:
+            taken.append(left.pop(0))
+        found.append(tuple(taken))
+        if prod(taken) != size:
+            return []
+    return [] if left else found
+
+
+def _apart(sizes: list[tuple[int, ...]]) -> View:
+    def viewed(array: torch.Tensor) -> torch.Tensor:
+        array = array.squeeze()
+        for axis in reversed(range(len(sizes))):
+            array = array.unflatten(axis, sizes[axis])
+        return array
+
+    return viewed
 
 
 def _common(a: Sequence[Any], b: Sequence[Any]) -> Iterator[tuple[int, int]]:
@@ -271,13 +382,13 @@ def paired(one: Unit, other: Unit) -> Pair:
         return Pair(one, other)
     if squeezed(here) == squeezed(there):
         return Pair(one, other, (torch.squeeze, torch.squeeze))
-    if len(squeezed(here)) > len(squeezed(there)) == 2:
+    if found := next(layouts(one, other), None):
+        return found
+    if len(squeezed(here)) > len(squeezed(there)):
         dims = here[:-1]
         return Pair(one, other, (same, lambda kernel: kernel.unflatten(0, dims)))
-    if len(squeezed(there)) > len(squeezed(here)) == 2:
-        dims = there[:-1]
-        return Pair(one, other, (lambda kernel: kernel.unflatten(0, dims), same))
-    return Pair(one, other, (same, transposed), "transposed")
+    dims = there[:-1]
+    return Pair(one, other, (lambda kernel: kernel.unflatten(0, dims), same))
 
 
 def copy_weights(pairs: Iterable[Pair]) -> None:
@@ -349,11 +460,15 @@ def proposals(found: Match, fixed: set[str]) -> Iterator[list[Pair]]:
     for pair in here:
         for changed in orders(pair, found.keras):
             yield [changed if one is pair else one for one in found.pairs]
+    for pair in here:
+        for changed in _rejoined(pair, found):
+            yield [changed if one is pair else one for one in found.pairs]
     known = Known(found.pytorch)
     for pair in here:
         for other in pairs:
             if other is not pair and alike(pair, other) and _reached(pair, other, found, known):
                 yield swapped(found.pairs, pair, other)
+    yield from _recut(found, before)
     yield from _regrouped(found, pairs, before)
     for pair in before[:3]:
         for changed in orders(pair, found.keras, outputs=True):
@@ -362,6 +477,103 @@ def proposals(found: Match, fixed: set[str]) -> Iterator[list[Pair]]:
         for other in pairs:
             if other is not pair and alike(pair, other):
                 yield swapped(found.pairs, pair, other)
+
+
+def _rejoined(pair: Pair, found: Match) -> Iterator[Pair]:
+    """The pair with its inputs in the order in which PyTorch puts the same tensors side by side."""
+    for place in taken(pair.keras, found.keras):
+        ours = _joined(found.keras, place)
+        if ours is None or pair.order:
+            continue
+        sizes = [size for _, size in ours]
+        for other in taken(pair.pytorch, found.pytorch):
+            theirs = _joined(found.pytorch, other)
+            order = theirs and _same_parts(found, [part for part, _ in ours], [part for part, _ in theirs])
+            if not order or order == list(range(len(order))):
+                continue
+            words = f"inputs of {' + '.join(map(str, sizes))} in another order in PyTorch"
+            if pair.keras.kind == "norm" and pair.keras.main.shape[-1] == sum(sizes):
+                view = _blocks(sizes, order, -1)
+                slots = {role: slot.through(view) for role, slot in pair.keras.slots.items()}
+                yield replace(pair, keras=replace(pair.keras, slots=slots), order=words)
+            elif pair.keras.kind == "kernel" and pair.keras.main.shape[-2] == sum(sizes) and pair.views == (same, same):
+                yield replace(pair, views=(_blocks(sizes, order, -2), same), order=words)
+
+
+def _same_parts(found: Match, ours: list[int], theirs: list[int]) -> list[int] | None:
+    """For each part of PyTorch's, the place of the same tensor among those of Keras; None where one has none."""
+    left, order = list(range(len(ours))), []
+    for part in theirs:
+        known = set(Known(found.pytorch).find(found.pytorch.nodes[part].moments))
+        for i in left:
+            if known & set(Known(found.pytorch).find(found.keras.nodes[ours[i]].moments)):
+                order.append(i)
+                left.remove(i)
+                break
+    return order if len(order) == len(ours) == len(theirs) else None
+
+
+def _blocks(sizes: list[int], order: list[int], axis: int) -> View:
+    """Blocks of an axis in another order: a copy, and therefore of Keras's side, which is only read."""
+    return lambda array: torch.cat([array.split(sizes, axis)[i] for i in order], axis)
+
+
+def _joined(trace: Trace, place: int) -> list[tuple[int, int]] | None:
+    """The tensors that were put side by side before a tensor, and how many channels each has."""
+    node = trace.nodes[place]
+    while node.operation != "cat":
+        live = [parent for parent in node.parents if trace.nodes[parent].live]
+        if node.operation not in (*VIEWS, *CHANNELWISE) or not live:
+            return None
+        node = trace.nodes[live[0]]
+    found = []
+    for parent in node.parents:
+        one = trace.nodes[parent]
+        axis = next((i for i, sizes in enumerate(zip(node.shape, one.shape, strict=True)) if len(set(sizes)) > 1), None)
+        if axis is None:
+            return None
+        inner = _joined(trace, parent) if one.operation in ("cat", *VIEWS) else None
+        whole = inner and sum(size for _, size in inner) == one.shape[axis]
+        found += inner if inner and whole else [(parent, one.shape[axis])]
+    return found
+
+
+def _recut(found: Match, before: list[Pair]) -> Iterator[list[Pair]]:
+    """The parts of a fused projection cut in another order: by heads first, or interleaved."""
+    seen: set[int] = set()
+    for pair in before:
+        for side, other, trace in (("pytorch", "keras", found.keras), ("keras", "pytorch", found.pytorch)):
+            unit = getattr(pair, side)
+            if unit.fused is None or unit.weights <= seen or len(seen) >= MOST_GROUPS:
+                continue
+            seen |= unit.weights
+            group = [one for one in found.pairs if getattr(one, side).weights & unit.weights]
+            if any(getattr(one, side).fused is None or one.order for one in group) or len(group) != unit.fused[2]:
+                continue
+            size = unit.main.shape[-1]
+            partner = getattr(pair, other)
+            for dims in dict.fromkeys(dims for dims in _grids(_after(partner, trace), trace, size) if len(dims) == 2):
+                for order in islice(permutations(range(3)), 1, None):
+                    cut = {id(one): _cut_again(one, side, other, dims, order) for one in group}
+                    yield [cut.get(id(one), one) for one in found.pairs]
+
+
+def _cut_again(pair: Pair, side: str, other: str, dims: tuple[int, ...], order: tuple[int, ...]) -> Pair:
+    """The pair whose fused unit counts its outputs by part, head and place in `order`, the other by head and place."""
+    whole, place, parts = getattr(pair, side).fused
+    axes = (parts, *dims)
+    back = [order.index(i) for i in range(3)]
+    cut = _last_axes([axes[i] for i in order], back)
+    here = replace(
+        getattr(pair, side),
+        slots={role: slot.through(lambda array: cut(array).select(-3, place)) for role, slot in whole.slots.items()},
+    )
+    there = getattr(pair, other)
+    bias = {"bias": there.slots["bias"].through(_last_axes(dims, (0, 1)))} if "bias" in there.slots else {}
+    there = replace(there, slots={**there.slots, **bias})
+    views = {side: same, other: _last_axes(dims, (0, 1))}
+    words = f"outputs cut from {_product(axes[i] for i in order)}"
+    return replace(pair, **{side: here, other: there}, views=(views["keras"], views["pytorch"]), order=words)
 
 
 def _regrouped(found: Match, pairs: list[Pair], before: list[Pair]) -> Iterator[list[Pair]]:
@@ -406,40 +618,64 @@ def _twins(one: Pair, other: Pair, trace: Trace) -> bool:
 
 
 def orders(pair: Pair, trace: Trace, outputs: bool = False) -> Iterator[Pair]:
-    """The pair with its kernel's inputs, or outputs, counted channels first by PyTorch and channels last by Keras."""
+    """The pair with its kernel's inputs, or outputs, counted in another order of the axes that they are seen in."""
+    if not outputs:
+        yield from (one for one in layouts(pair.keras, pair.pytorch) if one.order != pair.order)
     if pair.order:
         return
-    if not outputs and pair.views != (same, same):
-        yield from _patch_orders(pair)
-    if len(squeezed(pair.keras.main.shape)) != 2:
+    shape = pair.keras.main.shape
+    if outputs:
+        for dims in dict.fromkeys(_grids(_after(pair.keras, trace), trace, shape[-1])):
+            for order in _other_orders(len(dims)):
+                yield _reordered(pair, dims, order)
         return
-    inside, outside = squeezed(pair.keras.main.shape)
-    size = outside if outputs else inside
-    sources = _after(pair.keras, trace) if outputs else taken(pair.keras, trace)
-    for dims in dict.fromkeys(_grids(sources, trace, size)):
+    if pair.views != (same, same):
+        yield from _patch_orders(pair)
+    if len(squeezed(shape)) != 2:
+        return
+    inside, outside = squeezed(shape)
+    for dims in dict.fromkeys(_grids(taken(pair.keras, trace), trace, inside)):
         *spatial, channels = dims
         rank = len(dims)
-        front = 0 if not outputs else 1
-        there = (*range(front + 1, front + rank), front)
-        if outputs:
-            ours = _grid(inside, (*spatial, channels), None)
-            theirs = _grid(inside, (channels, *spatial), (0, *there))
-        else:
-            ours = _grid(None, (*spatial, channels), None, outside)
-            theirs = _grid(None, (channels, *spatial), (*there, rank), outside)
-        words = (
-            f"{'outputs' if outputs else 'inputs'} of {' × '.join(map(str, dims))} counted channels first by PyTorch"
-        )
-        if not outputs or "bias" not in pair.keras.slots:
-            yield replace(pair, views=(ours, theirs), order=words)
-        else:
-            yield replace(
-                pair,
-                keras=_with_bias(pair.keras, (*spatial, channels), None),
-                pytorch=_with_bias(pair.pytorch, (channels, *spatial), (*range(1, rank), 0)),
-                views=(ours, theirs),
-                order=words,
-            )
+        ours = _grid((*spatial, channels), None, outside)
+        theirs = _grid((channels, *spatial), (*range(1, rank), 0, rank), outside)
+        words = f"inputs of {_product(dims)} counted channels first by PyTorch"
+        yield replace(pair, views=(ours, theirs), order=words)
+
+
+def _product(dims: Iterable[int]) -> str:
+    return " × ".join(map(str, dims))
+
+
+def _other_orders(rank: int) -> list[tuple[int, ...]]:
+    """Orders of axes, the likeliest first: channels first. Of many axes, it alone."""
+    first = (rank - 1, *range(rank - 1))
+    return list(dict.fromkeys([first, *permutations(range(rank))] if rank <= MOST_AXES else [first]))[:5]
+
+
+def _reordered(pair: Pair, dims: tuple[int, ...], order: tuple[int, ...]) -> Pair:
+    """The pair with outputs that are a grid of `dims` in Keras, whose axes stand in `order` in PyTorch."""
+    there = tuple(dims[i] for i in order)
+    ours, theirs = _last_axes(dims, range(len(dims))), _last_axes(there, [order.index(i) for i in range(len(dims))])
+    units = []
+    for unit, view in ((pair.keras, ours), (pair.pytorch, theirs)):
+        bias = {"bias": unit.slots["bias"].through(view)} if "bias" in unit.slots else {}
+        units.append(replace(unit, slots={**unit.slots, **bias}))
+    before, after = pair.views
+    views = (lambda kernel: ours(before(kernel)), lambda kernel: theirs(after(kernel)))
+    words = f"outputs of {_product(dims)} counted as {_product(there)} by PyTorch"
+    return replace(pair, keras=units[0], pytorch=units[1], views=views, order=words)
+
+
+def _last_axes(dims: Sequence[int], order: Sequence[int]) -> View:
+    """The last axis as several, in another order."""
+
+    def viewed(array: torch.Tensor) -> torch.Tensor:
+        apart = array.unflatten(-1, tuple(dims))
+        lead = apart.ndim - len(dims)
+        return apart.permute(*range(lead), *(lead + i for i in order))
+
+    return viewed
 
 
 def _patch_orders(pair: Pair) -> Iterator[Pair]:
@@ -457,22 +693,13 @@ def _patch_orders(pair: Pair) -> Iterator[Pair]:
         yield replace(pair, views=(view, same), order="patches counted channels first by Keras")
 
 
-def _grid(before: int | None, dims: tuple[int, ...], order: tuple[int, ...] | None, after: int | None = None) -> View:
-    shape = (*([before] if before else []), *dims, *([after] if after else []))
-
+def _grid(dims: tuple[int, ...], order: tuple[int, ...] | None, after: int) -> View:
     def viewed(kernel: torch.Tensor) -> torch.Tensor:
-        squeezed = kernel.squeeze() if kernel.ndim != 2 else kernel
         # Splitting an axis is always a view, of a transposed kernel too.
-        axis = 1 if before else 0
-        split = squeezed.unflatten(axis, dims)
-        return split.permute(order) if order else split.reshape(shape) if split.is_contiguous() else split
+        split = (kernel.squeeze() if kernel.ndim != 2 else kernel).unflatten(0, dims)
+        return split.permute(order) if order else split
 
     return viewed
-
-
-def _with_bias(unit: Unit, dims: tuple[int, ...], order: tuple[int, ...] | None) -> Unit:
-    bias = unit.slots["bias"].through(lambda b: b.unflatten(0, dims).permute(order or tuple(range(len(dims)))))
-    return replace(unit, slots={**unit.slots, "bias": bias})
 
 
 def _grids(places: Iterable[int], trace: Trace, size: int) -> Iterator[tuple[int, ...]]:
