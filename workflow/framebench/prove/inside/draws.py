@@ -18,7 +18,7 @@ from framebench.prove.inside.trace import moments
 
 # Values are rounded to this before they are hashed: far above float64 noise, far below what tells elements apart.
 GRAIN = 1e-6
-RANDOM = ("rand", "rand_like", "uniform_", "randn", "randn_like", "normal_", "bernoulli", "bernoulli_")
+RANDOM = ("rand", "rand_like", "uniform_", "randn", "randn_like", "normal", "normal_", "bernoulli", "bernoulli_")
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,15 @@ class Shared(TorchDispatchMode):
         self.draws.others += 1
         generator = torch.Generator().manual_seed(self.draws.others)
         numbers = torch.rand(result.shape, generator=generator, dtype=torch.float64)
-        if name in ("randn", "normal_", "randn_like"):
-            return result.copy_(torch.special.ndtri(numbers.clamp(1e-9, 1 - 1e-9)))
         if "bernoulli" in name:
             probability = args[0] if name == "bernoulli" else args[1] if len(args) > 1 else 0.5
             return result.copy_(numbers >= 1 - probability)
-        return result.copy_(numbers)
+        # Mean and deviation, or least and most, where they are asked for; defaults are not handed on.
+        asked = args[:2] if name == "normal" else args[1:3] if name in ("normal_", "uniform_") else ()
+        first, second = (*asked, *(0.0, 1.0)[len(asked) :])
+        if "norm" in name or "randn" in name:
+            return result.copy_(first + second * torch.special.ndtri(numbers.clamp(1e-9, 1 - 1e-9)))
+        return result.copy_(first + (second - first) * numbers)
 
 
 class Cast(TorchFunctionMode):
@@ -134,6 +137,9 @@ def shared(rates: Mapping[int, float], owner: Callable[[], str] = str, own: bool
         if noise_shape is None:
             return F.dropout(inputs, rate)
         dims = tuple(i for i, size in enumerate(noise_shape) if size == 1 and inputs.shape[i] != 1)
+        if dims == tuple(range(1, inputs.ndim)):
+            # Stochastic depth, which PyTorch's users write by hand: a random number for each sample, as `_drawn` has it.
+            return inputs * (torch.rand_like(inputs[(slice(None), *(slice(1),) * len(dims))]) >= rate) / (1 - rate)
         return _by_sums(inputs, rate, dims, draws)
 
     originals = [(backend.random, "dropout", backend.random.dropout)]
