@@ -156,7 +156,8 @@ def _tied(unit: Unit, found: Match, ours: bool) -> Pair | None:
     shape = squeezed(unit.main.shape)
     for pair in found.pairs:
         other = getattr(pair, side)
-        operations = {node.operation for node in trace.nodes if node.uses & other.weights} - set(VIEWS)
+        weight = id(other.main.tensor)
+        operations = {node.operation for node in trace.nodes if weight in node.uses} - set(VIEWS)
         if squeezed(other.main.shape) in (shape, shape[::-1]) and len(operations) > 1:
             return pair
     return None
