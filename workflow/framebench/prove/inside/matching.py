@@ -19,6 +19,7 @@ from framebench.prove.inside.keras_side import KerasSide
 from framebench.prove.inside.pytorch_side import PyTorchSide
 from framebench.prove.inside.trace import VIEWS, Known, Trace
 from framebench.prove.inside.units import (
+    Slot,
     Unit,
     View,
     gates,
@@ -39,12 +40,13 @@ MOST_AXES = 3  # of a grid of outputs, whose every order is tried
 # Operations that keep the channels of a tensor apart and in their order.
 CHANNELWISE = (
     *("relu", "relu_", "silu", "gelu", "elu", "leaky_relu", "sigmoid", "tanh", "native_batch_norm", "mean"),
-    *("max_pool2d_with_indices", "avg_pool2d", "_adaptive_avg_pool2d", "constant_pad_nd", "native_dropout", "mul"),
+    *("max_pool2d_with_indices", "avg_pool2d", "_adaptive_avg_pool2d", "constant_pad_nd", "native_dropout"),
+    *("add", "add_", "sub", "mul", "mul_", "div"),
     *("upsample_nearest2d", "upsample_bilinear2d", "cudnn_batch_norm", "_native_batch_norm_legit_no_training"),
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pair:
     """Two units that are the same; `views` bring the main weight of each into an order that both have."""
 
@@ -52,6 +54,18 @@ class Pair:
     pytorch: Unit
     views: tuple[View, View] = (same, same)
     order: str = ""  # in words, where it is not the plain one
+    plain: "Pair | None" = None  # the pair as it was before its fused layer was cut otherwise
+
+    def main(self, role: str) -> bool:
+        """A role is that of the main weight, which has a name of its own on each side; those of norms have one name."""
+        norms = self.keras.kind == self.pytorch.kind == "norm"
+        return not norms and role in (next(iter(self.keras.slots)), next(iter(self.pytorch.slots)))
+
+    def slots(self, role: str) -> tuple[Slot, Slot]:
+        """The arrays of a role on both sides."""
+        if self.main(role):
+            return self.keras.main, self.pytorch.main
+        return self.keras.slots[role], self.pytorch.slots[role]
 
 
 @dataclass
@@ -211,6 +225,21 @@ def neighbourhoods(units: Sequence[Unit], trace: Trace) -> list[dict[int, Any]]:
     A unit is labelled with its own signature and the labels of the units before and after it, again and again
     (Weisfeiler and Lehman's refinement): branches of equal shapes are told apart by where they lead.
     """
+    before = sources(units, trace)
+    after: list[set[int]] = [{j for j in range(len(units)) if i in before[j]} for i in range(len(units))]
+    labels = [hash(unit.signature) for unit in units]
+    found = {0: labels}
+    for radius in range(1, max(RADII) + 1):
+        labels = [
+            hash((labels[i], *sorted(labels[j] for j in before[i]), None, *sorted(labels[j] for j in after[i])))
+            for i in range(len(units))
+        ]
+        found[radius] = labels
+    return [{id(unit): label for unit, label in zip(units, found[radius], strict=True)} for radius in RADII]
+
+
+def sources(units: Sequence[Unit], trace: Trace) -> list[set[int]]:
+    """For each unit, the places of the units that what reaches it comes from."""
     takes: dict[int, list[int]] = {}
     for i, unit in enumerate(units):
         for weight in unit.weights:
@@ -223,16 +252,7 @@ def neighbourhoods(units: Sequence[Unit], trace: Trace) -> list[dict[int, Any]]:
         for i in using:
             before[i] |= came - using
         reach.append(using or came)
-    after: list[set[int]] = [{j for j in range(len(units)) if i in before[j]} for i in range(len(units))]
-    labels = [hash(unit.signature) for unit in units]
-    found = {0: labels}
-    for radius in range(1, max(RADII) + 1):
-        labels = [
-            hash((labels[i], *sorted(labels[j] for j in before[i]), None, *sorted(labels[j] for j in after[i])))
-            for i in range(len(units))
-        ]
-        found[radius] = labels
-    return [{id(unit): label for unit, label in zip(units, found[radius], strict=True)} for radius in RADII]
+    return before
 
 
 def guess(
@@ -257,14 +277,10 @@ def guess(
         pairs += map(paired, left, right)
     ours = [unit for unit in ours if unit.layer not in told]
     theirs = [unit for unit in theirs if unit.layer not in told.values()]
-    # Slices of a stack are alike all around, and stand in the order of the layers that the other side has.
-    for left, right in ((ours, theirs), (theirs, ours)):
-        for unit in [unit for unit in left if unit.place is not None]:
-            partner = next((one for one in right if one.signature == unit.signature), None)
-            if partner:
-                pairs.append(paired(unit, partner) if left is ours else paired(partner, unit))
-                left.remove(unit)
-                right.remove(partner)
+    sliced = _slices(ours, theirs)
+    pairs += sliced
+    ours, aside = _without(ours, [pair.keras for pair in sliced])
+    theirs, aside_theirs = _without(theirs, [pair.pytorch for pair in sliced])
     for here, there in zip(around, around_theirs, strict=True):
         common = list(_common([here[id(unit)] for unit in ours], [there[id(unit)] for unit in theirs]))
         pairs += [paired(ours[i], theirs[j]) for i, j in common]
@@ -276,11 +292,32 @@ def guess(
             pairs.append(paired(unit, partner))
             ours.remove(unit)
             theirs.remove(partner)
-    return _with_biases(Match(pairs, ours, theirs))
+    return _with_biases(Match(pairs, ours + aside, theirs + aside_theirs))
+
+
+def _slices(ours: list[Unit], theirs: list[Unit]) -> list[Pair]:
+    """The slices of stacks, and gates, with the layers of the other side, in the order of both.
+
+    They are alike all around.
+    """
+    pairs, left, right = [], list(ours), list(theirs)
+    for side, others in ((left, right), (right, left)):
+        for unit in [unit for unit in side if unit.place is not None or unit.gate]:
+            partner = next((one for one in others if one.signature == unit.signature and len(one.main.shape) > 1), None)
+            if partner and len(unit.main.shape) > 1:
+                pairs.append(paired(unit, partner) if side is left else paired(partner, unit))
+                others.remove(partner)
+    return pairs
+
+
+def _without(units: list[Unit], taken: list[Unit]) -> tuple[list[Unit], list[Unit]]:
+    """The units that are not taken, and the slices among them, which may be biases, apart."""
+    left = [unit for unit in units if unit not in taken]
+    return [unit for unit in left if unit.place is None], [unit for unit in left if unit.place is not None]
 
 
 def _with_biases(found: Match) -> Match:
-    """Bare parameters without a partner as the biases that the layers of their module lack."""
+    """Bare parameters without a partner as the biases that layers, or other parameters, of their module lack."""
     for side, other, left in (("keras", "pytorch", found.only_keras), ("pytorch", "keras", found.only_pytorch)):
         for i, pair in enumerate(found.pairs):
             here, there = getattr(pair, side), getattr(pair, other)
@@ -289,14 +326,19 @@ def _with_biases(found: Match) -> Match:
                 unit
                 for unit in left
                 if bias and unit.kind == "bare" and "bias" not in here.slots
-                if unit.layer == here.layer and squeezed(unit.main.shape) == squeezed(bias.shape)
+                if _parent(unit) == _parent(here) or unit.layer == here.layer
+                if squeezed(unit.main.shape) == squeezed(bias.shape)
             ]
             if fits:
-                fit = next((unit for unit in fits if unit.place == here.place), fits[0])
+                fit = min(fits, key=lambda unit: (unit.layer != here.layer, unit.place != here.place))
                 left.remove(fit)
                 with_bias = replace(here, slots={**here.slots, "bias": fit.main.through(torch.squeeze)})
                 found.pairs[i] = replace(pair, **{side: with_bias})
     return found
+
+
+def _parent(unit: Unit) -> str:
+    return unit.layer.rpartition("/")[0]
 
 
 def _alike(one: Unit, other: Unit) -> bool:
@@ -396,7 +438,7 @@ def copy_weights(pairs: Iterable[Pair]) -> None:
     with torch.no_grad():
         for pair in pairs:
             for role, slot in pair.pytorch.slots.items():
-                if role in pair.keras.slots or role == next(iter(pair.pytorch.slots)):
+                if role in pair.keras.slots or pair.main(role):
                     here, there = arrays(pair, role)
                     there.copy_(here)
                 elif role.startswith("recurrent bias"):
@@ -405,10 +447,8 @@ def copy_weights(pairs: Iterable[Pair]) -> None:
 
 def arrays(pair: Pair, role: str, of: str = "value") -> tuple[torch.Tensor, torch.Tensor]:
     """The arrays of a role on both sides, in one layout: the weights, or their gradients (`grad`)."""
-    first = role in (next(iter(pair.pytorch.slots)), next(iter(pair.keras.slots)))
-    result = []
-    for unit, view in ((pair.keras, pair.views[0]), (pair.pytorch, pair.views[1])):
-        slot = unit.main if first else unit.slots[role]
+    first, result = pair.main(role), []
+    for slot, view in zip(pair.slots(role), pair.views, strict=True):
         tensor = slot.tensor.detach() if of == "value" else slot.tensor.grad
         if tensor is None:
             tensor = torch.zeros_like(slot.tensor)
@@ -420,8 +460,9 @@ def arrays(pair: Pair, role: str, of: str = "value") -> tuple[torch.Tensor, torc
 def shared_roles(pair: Pair) -> list[str]:
     """The roles that both units have, the main one by Keras's name for it."""
     main, other = next(iter(pair.keras.slots)), next(iter(pair.pytorch.slots))
-    rest = [role for role in pair.keras.slots if role in pair.pytorch.slots and role not in (main, other)]
-    return [main, *rest]
+    if not pair.main(main):
+        return [role for role in pair.keras.slots if role in pair.pytorch.slots]
+    return [main, *(role for role in pair.keras.slots if role in pair.pytorch.slots and role not in (main, other))]
 
 
 def first_bad(ours: Trace, theirs: Trace) -> int | None:
@@ -469,6 +510,7 @@ def proposals(found: Match, fixed: set[str]) -> Iterator[list[Pair]]:
             if other is not pair and alike(pair, other) and _reached(pair, other, found, known):
                 yield swapped(found.pairs, pair, other)
     yield from _recut(found, before)
+    yield from _regated(found, before)
     yield from _regrouped(found, pairs, before)
     for pair in before[:3]:
         for changed in orders(pair, found.keras, outputs=True):
@@ -538,23 +580,48 @@ def _joined(trace: Trace, place: int) -> list[tuple[int, int]] | None:
     return found
 
 
+def _regated(found: Match, before: list[Pair]) -> Iterator[list[Pair]]:
+    """The gates of a recurrent layer in every order, of its input and of its state alike."""
+    for side in ("keras", "pytorch"):
+        layers = dict.fromkeys(getattr(pair, side).layer for pair in before if getattr(pair, side).gate)
+        for layer in layers:
+            group = {
+                getattr(pair, side).gate: pair
+                for pair in found.pairs
+                if getattr(pair, side).layer == layer and getattr(pair, side).gate
+            }
+            gates = list(dict.fromkeys(gate for gate, _ in group))
+            for order in islice(permutations(gates), 1, None):
+                other = dict(zip(gates, order, strict=True))
+                if all((other[gate], prefix) in group for gate, prefix in group):
+                    moved = {
+                        id(pair): replace(pair, pytorch=group[other[gate], prefix].pytorch, plain=None)
+                        for (gate, prefix), pair in group.items()
+                    }
+                    yield [moved.get(id(one), one) for one in found.pairs]
+
+
 def _recut(found: Match, before: list[Pair]) -> Iterator[list[Pair]]:
     """The parts of a fused projection cut in another order: by heads first, or interleaved."""
     seen: set[int] = set()
     for pair in before:
         for side, other, trace in (("pytorch", "keras", found.keras), ("keras", "pytorch", found.pytorch)):
-            unit = getattr(pair, side)
+            unit = getattr(pair.plain or pair, side)
             if unit.fused is None or unit.weights <= seen or len(seen) >= MOST_GROUPS:
                 continue
             seen |= unit.weights
-            group = [one for one in found.pairs if getattr(one, side).weights & unit.weights]
+            now = [one for one in found.pairs if getattr(one, side).weights & unit.weights]
+            group = [one.plain or one for one in now]
             if any(getattr(one, side).fused is None or one.order for one in group) or len(group) != unit.fused[2]:
                 continue
             size = unit.main.shape[-1]
-            partner = getattr(pair, other)
+            partner = getattr(pair.plain or pair, other)
             for dims in dict.fromkeys(dims for dims in _grids(_after(partner, trace), trace, size) if len(dims) == 2):
                 for order in islice(permutations(range(3)), 1, None):
-                    cut = {id(one): _cut_again(one, side, other, dims, order) for one in group}
+                    cut = {
+                        id(one): _cut_again(plain, side, other, dims, order)
+                        for one, plain in zip(now, group, strict=True)
+                    }
                     yield [cut.get(id(one), one) for one in found.pairs]
 
 
@@ -573,7 +640,9 @@ def _cut_again(pair: Pair, side: str, other: str, dims: tuple[int, ...], order: 
     there = replace(there, slots={**there.slots, **bias})
     views = {side: same, other: _last_axes(dims, (0, 1))}
     words = f"outputs cut from {_product(axes[i] for i in order)}"
-    return replace(pair, **{side: here, other: there}, views=(views["keras"], views["pytorch"]), order=words)
+    return replace(
+        pair, **{side: here, other: there}, views=(views["keras"], views["pytorch"]), order=words, plain=pair
+    )
 
 
 def _regrouped(found: Match, pairs: list[Pair], before: list[Pair]) -> Iterator[list[Pair]]:
@@ -584,9 +653,28 @@ def _regrouped(found: Match, pairs: list[Pair], before: list[Pair]) -> Iterator[
         group = [one for one in [*before[i:], *later] if alike(pair, one) and _twins(pair, one, found.keras)]
         if len(group) > 1 and groups < MOST_GROUPS:
             groups += 1
-            for order in islice(permutations(group[:MOST_OF_A_GROUP]), 1, None):
-                moved = {id(one): replace(one, pytorch=two.pytorch) for one, two in zip(group, order, strict=False)}
-                yield [moved.get(id(one), one) for one in found.pairs]
+            chains = _chains(group[:MOST_OF_A_GROUP], pairs, found.keras)
+            for branches in dict.fromkeys([tuple((one,) for one in group[:MOST_OF_A_GROUP]), chains]):
+                for order in islice(permutations(branches), 1, None):
+                    moved = {
+                        id(one): replace(one, pytorch=two.pytorch, plain=None)
+                        for branch, other in zip(branches, order, strict=True)
+                        for one, two in zip(branch, other, strict=True)
+                    }
+                    yield [moved.get(id(one), one) for one in found.pairs]
+
+
+def _chains(group: list[Pair], pairs: list[Pair], trace: Trace) -> tuple[tuple[Pair, ...], ...]:
+    """Each pair of a group with those that only it leads to, as far as these are alike in all branches."""
+    before = sources([pair.keras for pair in pairs], trace)
+    chains = [[pairs.index(pair)] for pair in group]
+    while True:
+        following = [[j for j, came in enumerate(before) if came and came <= {chain[-1]}] for chain in chains]
+        nearest = [pairs[places[0]] for places in following if places]
+        if len(nearest) < len(chains) or not all(alike(nearest[0], one) for one in nearest[1:]):
+            return tuple(tuple(pairs[i] for i in chain) for chain in chains)
+        for chain, places in zip(chains, following, strict=True):
+            chain.append(places[0])
 
 
 def alike(one: Pair, other: Pair) -> bool:
@@ -596,7 +684,10 @@ def alike(one: Pair, other: Pair) -> bool:
 
 
 def swapped(pairs: list[Pair], one: Pair, other: Pair) -> list[Pair]:
-    changed = {id(one): replace(one, pytorch=other.pytorch), id(other): replace(other, pytorch=one.pytorch)}
+    changed = {
+        id(one): replace(one, pytorch=other.pytorch, plain=None),
+        id(other): replace(other, pytorch=one.pytorch, plain=None),
+    }
     return [changed.get(id(pair), pair) for pair in pairs]
 
 
@@ -624,8 +715,9 @@ def orders(pair: Pair, trace: Trace, outputs: bool = False) -> Iterator[Pair]:
     if pair.order:
         return
     shape = pair.keras.main.shape
-    if outputs:
-        for dims in dict.fromkeys(_grids(_after(pair.keras, trace), trace, shape[-1])):
+    if outputs or pair.keras.kind == pair.pytorch.kind == "norm":
+        places = _after(pair.keras, trace) if outputs else taken(pair.keras, trace)
+        for dims in dict.fromkeys(_grids(places, trace, shape[-1])):
             for order in _other_orders(len(dims)):
                 yield _reordered(pair, dims, order)
         return
@@ -659,8 +751,8 @@ def _reordered(pair: Pair, dims: tuple[int, ...], order: tuple[int, ...]) -> Pai
     ours, theirs = _last_axes(dims, range(len(dims))), _last_axes(there, [order.index(i) for i in range(len(dims))])
     units = []
     for unit, view in ((pair.keras, ours), (pair.pytorch, theirs)):
-        bias = {"bias": unit.slots["bias"].through(view)} if "bias" in unit.slots else {}
-        units.append(replace(unit, slots={**unit.slots, **bias}))
+        rest = [role for role in unit.slots if unit.kind == "norm" or role == "bias"]
+        units.append(replace(unit, slots={**unit.slots, **{role: unit.slots[role].through(view) for role in rest}}))
     before, after = pair.views
     views = (lambda kernel: ours(before(kernel)), lambda kernel: theirs(after(kernel)))
     words = f"outputs of {_product(dims)} counted as {_product(there)} by PyTorch"
@@ -711,8 +803,10 @@ def _grids(places: Iterable[int], trace: Trace, size: int) -> Iterator[tuple[int
             for first in range(1, len(shape) - 1):
                 if torch.Size(shape[first:]).numel() == size:
                     yield shape[first:]
-            parents = trace.nodes[node].parents
-            node = parents[0] if trace.nodes[node].operation in VIEWS and parents else None
+            one = trace.nodes[node]
+            live = [parent for parent in one.parents if trace.nodes[parent].live]
+            kept = one.operation in CHANNELWISE and live and trace.nodes[live[0]].shape == shape
+            node = live[0] if live and (kept or one.operation in VIEWS) else None
 
 
 def _after(unit: Unit, trace: Trace) -> list[int]:

@@ -148,8 +148,7 @@ def frozen(found: Match, ours: KerasSide, theirs: PyTorchSide) -> Place | None:
     """A layer that only one side trains; UserError for one that neither does."""
     for pair in found.pairs:
         for role in matching.shared_roles(pair):
-            main = role == next(iter(pair.keras.slots))
-            slots = pair.keras.slots[role], pair.pytorch.main if main else pair.pytorch.slots[role]
+            slots = pair.slots(role)
             if role in checks.STATISTICS or all(slot.trained for slot in slots):
                 continue
             if not any(slot.trained for slot in slots):
@@ -282,8 +281,8 @@ def randomise(ours: KerasSide, theirs: PyTorchSide, seed: int) -> None:
     with torch.no_grad():
         for unit in [*ours.units, *theirs.units]:
             for role, slot in unit.slots.items():
-                # A second bias that a user froze stays as it is.
-                if slot.tensor.requires_grad or not role.startswith("recurrent bias"):
+                # What a user froze because the other side has none stays as it is: a second bias, a norm's scale.
+                if slot.trained or not role.startswith(("recurrent bias", "gamma", "beta")):
                     slot.value.copy_(torch.from_numpy(drawing.weight(role, slot.shape, generator)))
 
 

@@ -52,6 +52,7 @@ class Unit:
         None  # what this is a part of, the place of the part, and how many there are
     )
     place: int | None = None  # among the slices of a parameter
+    gate: tuple[str, str] | None = None  # of a recurrent layer, and "" for its input or "recurrent " for its state
 
     @property
     def weights(self) -> frozenset[int]:
@@ -143,7 +144,7 @@ def gates(unit: Unit) -> list[Unit]:
             slots = {"kernel": unit.slots[role]}
             if f"{prefix}bias {gate}" in unit.slots:
                 slots["bias"] = unit.slots[f"{prefix}bias {gate}"]
-            found.append(Unit(unit.layer, "kernel", slots, unit.config, whole=False))
+            found.append(Unit(unit.layer, "kernel", slots, unit.config, whole=False, gate=(gate, prefix)))
     return found
 
 
