@@ -96,8 +96,8 @@ class Shared(TorchDispatchMode):
             probability = args[0] if name == "bernoulli" else args[1] if len(args) > 1 else 0.5
             return result.copy_(numbers >= 1 - probability)
         # Mean and deviation, or least and most, where they are asked for; defaults are not handed on.
-        asked = args[:2] if name == "normal" else args[1:3] if name in ("normal_", "uniform_") else ()
-        first, second = (*asked, *(0.0, 1.0)[len(asked) :])
+        asked = list(args[:2] if name == "normal" else args[1:3] if name in ("normal_", "uniform_") else ())
+        first, second = asked + [0.0, 1.0][len(asked) :]
         if "norm" in name or "randn" in name:
             return result.copy_(first + second * torch.special.ndtri(numbers.clamp(1e-9, 1 - 1e-9)))
         return result.copy_(first + (second - first) * numbers)
@@ -138,7 +138,7 @@ def shared(rates: Mapping[int, float], owner: Callable[[], str] = str, own: bool
             return F.dropout(inputs, rate)
         dims = tuple(i for i, size in enumerate(noise_shape) if size == 1 and inputs.shape[i] != 1)
         if dims == tuple(range(1, inputs.ndim)):
-            # Stochastic depth, which PyTorch's users write by hand: a random number for each sample, as `_drawn` has it.
+            # Stochastic depth, which PyTorch's users write by hand: a number for each sample, as `_drawn` has it.
             return inputs * (torch.rand_like(inputs[(slice(None), *(slice(1),) * len(dims))]) >= rate) / (1 - rate)
         return _by_sums(inputs, rate, dims, draws)
 
