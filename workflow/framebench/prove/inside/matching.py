@@ -9,7 +9,7 @@ can therefore only make a proof fail. It cannot make one pass.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice, permutations, product
+from itertools import chain, islice, permutations, product
 from math import prod
 from typing import Any
 
@@ -117,9 +117,25 @@ def match(
                 break
         else:
             break
+    if found.bad is None and not _in_place(found.keras, found.pytorch):
+        # The right numbers in other places, as of a product of two layers that stand the other way round.
+        last = sorted(found.pairs, key=lambda pair: -trace.first_use(pair.keras.weights))
+        free = [pair for pair in last if pair.keras.layer not in fixed]
+        for pairs in islice(_regrouped(found, free, free), MOST_TRIALS - found.trials):
+            there, bad = tried(pairs)
+            if bad is None and _in_place(trace, there):
+                found.pairs, found.pytorch = pairs, there
+                break
     copy_weights(found.pairs)
     prepare(found.pairs)
     return found
+
+
+def _in_place(ours: Trace, theirs: Trace) -> bool:
+    """The outputs are equal element by element, channels last or first."""
+    here, there = ours.result, theirs.result
+    layouts = [here, here.movedim(-1, 1)] if here.ndim > 2 else [here]
+    return any(one.shape == there.shape and torch.allclose(one, there, rtol=1e-6, atol=1e-9) for one in layouts)
 
 
 def in_order(units: Iterable[Unit], trace: Trace) -> list[Unit]:
@@ -364,12 +380,19 @@ def layouts(one: Unit, other: Unit) -> Iterator[Pair]:
         usual = [(*axes[2:], *axes[1::-1]), tuple(reversed(axes))] if len(here) > 1 else []
         for order in dict.fromkeys([tuple(axes), *usual, *permutations(axes)]):
             if tuple(there[i] for i in order) == here:
-                words = "" if order == tuple(axes) else f"axes {', '.join(str(i + 1) for i in order)} of PyTorch's"
+                words = "" if order == tuple(axes) else f"axes {_numbers(order)} of PyTorch's"
                 yield Pair(one, other, (torch.squeeze, _axes(order)), words)
-    elif sizes := merged(here, there):
-        yield Pair(one, other, (torch.squeeze, _apart(sizes)), "axes of PyTorch's that are one apart")
-    elif sizes := merged(there, here):
-        yield Pair(one, other, (_apart(sizes), torch.squeeze), "axes of Keras's that are one apart")
+        return
+    longer, shorter = (here, there) if len(here) > len(there) else (there, here)
+    for order in permutations(range(len(longer))):
+        if sizes := merged(tuple(longer[i] for i in order), shorter):
+            whose = "PyTorch's" if shorter == there else "Keras's"
+            views = (_axes(order), _apart(sizes)) if shorter == there else (_apart(sizes), _axes(order))
+            yield Pair(one, other, views, f"{_product(shorter)} of {whose} as axes {_numbers(order)} of the other's")
+
+
+def _numbers(order: Iterable[int]) -> str:
+    return ", ".join(str(i + 1) for i in order)
 
 
 def _axes(order: tuple[int, ...]) -> View:
@@ -499,16 +522,15 @@ def proposals(found: Match, fixed: set[str]) -> Iterator[list[Pair]]:
     before = sorted((pair for pair in pairs if places[id(pair)] <= found.bad), key=lambda pair: -places[id(pair)])
     here = here or before[:1]
     for pair in here:
-        for changed in orders(pair, found.keras):
-            yield [changed if one is pair else one for one in found.pairs]
-    for pair in here:
-        for changed in _rejoined(pair, found):
+        for changed in chain(orders(pair, found.keras), _rejoined(pair, found)):
             yield [changed if one is pair else one for one in found.pairs]
     known = Known(found.pytorch)
     for pair in here:
         for other in pairs:
             if other is not pair and alike(pair, other) and _reached(pair, other, found, known):
                 yield swapped(found.pairs, pair, other)
+    layers = {pair.keras.layer for pair in here}
+    yield from _other_biases([pair for pair in pairs if pair.keras.layer in layers], found)
     yield from _recut(found, before)
     yield from _regated(found, before)
     yield from _regrouped(found, pairs, before)
@@ -531,15 +553,16 @@ def _rejoined(pair: Pair, found: Match) -> Iterator[Pair]:
         for other in taken(pair.pytorch, found.pytorch):
             theirs = _joined(found.pytorch, other)
             order = theirs and _same_parts(found, [part for part, _ in ours], [part for part, _ in theirs])
-            if not order or order == list(range(len(order))):
+            grids = [next(_grids([part], found.keras, size), ()) for part, size in ours]
+            if not order or (order == sorted(order) and not any(grids)):
                 continue
             words = f"inputs of {' + '.join(map(str, sizes))} in another order in PyTorch"
             if pair.keras.kind == "norm" and pair.keras.main.shape[-1] == sum(sizes):
-                view = _blocks(sizes, order, -1)
+                view = _blocks(sizes, grids, order, -1)
                 slots = {role: slot.through(view) for role, slot in pair.keras.slots.items()}
                 yield replace(pair, keras=replace(pair.keras, slots=slots), order=words)
             elif pair.keras.kind == "kernel" and pair.keras.main.shape[-2] == sum(sizes) and pair.views == (same, same):
-                yield replace(pair, views=(_blocks(sizes, order, -2), same), order=words)
+                yield replace(pair, views=(_blocks(sizes, grids, order, -2), same), order=words)
 
 
 def _same_parts(found: Match, ours: list[int], theirs: list[int]) -> list[int] | None:
@@ -555,9 +578,22 @@ def _same_parts(found: Match, ours: list[int], theirs: list[int]) -> list[int] |
     return order if len(order) == len(ours) == len(theirs) else None
 
 
-def _blocks(sizes: list[int], order: list[int], axis: int) -> View:
-    """Blocks of an axis in another order: a copy, and therefore of Keras's side, which is only read."""
-    return lambda array: torch.cat([array.split(sizes, axis)[i] for i in order], axis)
+def _blocks(sizes: list[int], grids: list[tuple[int, ...]], order: list[int], axis: int) -> View:
+    """Blocks of an axis in another order, those that were grids with their channels first.
+
+    A copy, and therefore of Keras's side, which is only read.
+    """
+
+    def viewed(array: torch.Tensor) -> torch.Tensor:
+        parts = list(array.split(sizes, axis))
+        for i, dims in enumerate(grids):
+            if dims:
+                first = array.ndim + axis
+                parts[i] = parts[i].unflatten(axis, dims).movedim(first + len(dims) - 1, first)
+                parts[i] = parts[i].flatten(first, first + len(dims) - 1)
+        return torch.cat([parts[i] for i in order], axis)
+
+    return viewed
 
 
 def _joined(trace: Trace, place: int) -> list[tuple[int, int]] | None:
@@ -578,6 +614,27 @@ def _joined(trace: Trace, place: int) -> list[tuple[int, int]] | None:
         whole = inner and sum(size for _, size in inner) == one.shape[axis]
         found += inner if inner and whole else [(parent, one.shape[axis])]
     return found
+
+
+def _other_biases(near: list[Pair], found: Match) -> Iterator[list[Pair]]:
+    """The biases of layers of bare parameters exchanged with another parameter of their module and shape."""
+    for side in ("keras", "pytorch"):
+        for pair, other in permutations(near, 2):
+            unit, bare = getattr(pair, side), getattr(other, side)
+            if "bias" not in unit.slots or len(bare.slots) > 1 or (unit.kind, bare.kind) != ("bare", "bare"):
+                continue
+            if bare.layer == unit.layer and squeezed(bare.main.shape) == squeezed(unit.slots["bias"].shape):
+                bias, (name,) = bare.main.through(torch.squeeze), bare.slots
+                moved = {
+                    id(pair): replace(pair, **{side: replace(unit, slots={**unit.slots, "bias": bias})}),
+                    id(other): _paired_as(other, side, replace(bare, slots={name: unit.slots["bias"]})),
+                }
+                yield [moved.get(id(one), one) for one in found.pairs]
+
+
+def _paired_as(pair: Pair, side: str, unit: Unit) -> Pair:
+    """The pair with another unit on one side, in its plain order."""
+    return paired(unit, pair.pytorch) if side == "keras" else paired(pair.keras, unit)
 
 
 def _regated(found: Match, before: list[Pair]) -> Iterator[list[Pair]]:

@@ -222,6 +222,8 @@ def where(
         return place
     names = [one.layer for one in failed if one.quantity == first]
     pairs = [pair for pair in found.pairs if any(name.startswith(f"{pair.keras.layer} ") for name in names)]
+    if not pairs and first.startswith("evaluation"):
+        return Place(None, None, "order of the output (reshape or transpose): the same numbers stand in other places")
     if not pairs:
         return Place(None, None, f"in training only: {first}")
     # Gradients come from the loss: the last layer that differs is the first on their way.

@@ -45,6 +45,7 @@ class Trace:
 
     nodes: list[Node] = field(default_factory=list)
     output: int = -1
+    result: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     dropouts: list[Any] = field(default_factory=list)  # the calls of draws.Draws, of a pass in training mode
 
     def inputs_of(self, owner: str) -> list[int]:
