@@ -724,14 +724,14 @@ def _regrouped(found: Match, pairs: list[Pair], before: list[Pair]) -> Iterator[
 def _chains(group: list[Pair], pairs: list[Pair], trace: Trace) -> tuple[tuple[Pair, ...], ...]:
     """Each pair of a group with those that only it leads to, as far as these are alike in all branches."""
     before = sources([pair.keras for pair in pairs], trace)
-    chains = [[pairs.index(pair)] for pair in group]
+    lines = [[pairs.index(pair)] for pair in group]
     while True:
-        following = [[j for j, came in enumerate(before) if came and came <= {chain[-1]}] for chain in chains]
+        following = [[j for j, came in enumerate(before) if came and came <= {line[-1]}] for line in lines]
         nearest = [pairs[places[0]] for places in following if places]
-        if len(nearest) < len(chains) or not all(alike(nearest[0], one) for one in nearest[1:]):
-            return tuple(tuple(pairs[i] for i in chain) for chain in chains)
-        for chain, places in zip(chains, following, strict=True):
-            chain.append(places[0])
+        if len(nearest) < len(lines) or not all(alike(nearest[0], one) for one in nearest[1:]):
+            return tuple(tuple(pairs[i] for i in line) for line in lines)
+        for line, places in zip(lines, following, strict=True):
+            line.append(places[0])
 
 
 def alike(one: Pair, other: Pair) -> bool:
