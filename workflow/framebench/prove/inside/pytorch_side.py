@@ -188,9 +188,8 @@ def _of(module: nn.Module, path: str) -> Iterator[Unit]:
             config |= {"momentum": None if module.momentum is None else 1 - module.momentum}
         if slots:
             yield Unit(path, "norm", slots, config)
-    elif (
-        isinstance(module, (*CONVS, *TRANSPOSED, nn.Linear)) and "weight" in own
-    ):  # not made of others, as by weight_norm
+    # A weight that is made of others, as by weight_norm, is no parameter of the module.
+    elif isinstance(module, (*CONVS, *TRANSPOSED, nn.Linear)) and "weight" in own:
         kernel = Slot(own["weight"], _kernel_view(module))
         slots = {"kernel": kernel} | ({"bias": Slot(own["bias"], same)} if "bias" in own else {})
         yield Unit(path, "kernel", slots, _conv(module) if not isinstance(module, nn.Linear) else {})
