@@ -102,17 +102,15 @@ class Shared(TorchDispatchMode):
         self.draws.others += 1
         generator = torch.Generator().manual_seed(self.draws.others)
         numbers = torch.rand(result.shape, generator=generator, dtype=torch.float64)
-        # The numbers that the in-place ones take after their tensor, and `normal` alone.
-        first, second, *_ = [*(one for one in args if isinstance(one, int | float)), None, None]
-        if name in ("randn", "normal", "normal_", "randn_like"):
-            normal = torch.special.ndtri(numbers.clamp(1e-9, 1 - 1e-9))
-            return result.copy_(normal * (1.0 if second is None else second) + (first or 0.0))
-        if name == "uniform_" and first is not None and second is not None:
-            return result.copy_(numbers * (second - first) + first)
         if "bernoulli" in name:
             probability = args[0] if name == "bernoulli" else args[1] if len(args) > 1 else 0.5
             return result.copy_(numbers >= 1 - probability)
-        return result.copy_(numbers)
+        # Mean and deviation, or least and most, where they are asked for; defaults are not handed on.
+        asked = list(args[:2] if name == "normal" else args[1:3] if name in ("normal_", "uniform_") else ())
+        first, second = asked + [0.0, 1.0][len(asked) :]
+        if "norm" in name or "randn" in name:
+            return result.copy_(first + second * torch.special.ndtri(numbers.clamp(1e-9, 1 - 1e-9)))
+        return result.copy_(first + (second - first) * numbers)
 
 
 class Cast(TorchFunctionMode):
@@ -154,6 +152,9 @@ def shared(
         if noise_shape is None:
             return F.dropout(inputs, rate)
         dims = tuple(i for i, size in enumerate(noise_shape) if size == 1 and inputs.shape[i] != 1)
+        if dims == tuple(range(1, inputs.ndim)):
+            # Stochastic depth, which PyTorch's users write by hand: a number for each sample, as `_drawn` has it.
+            return inputs * (torch.rand_like(inputs[(slice(None), *(slice(1),) * len(dims))]) >= rate) / (1 - rate)
         return _by_sums(inputs, rate, dims, draws)
 
     originals = [(backend.random, "dropout", backend.random.dropout)]

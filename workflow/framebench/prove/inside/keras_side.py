@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import torch
 from keras import layers
+from keras.src.layers.rnn.conv_lstm import ConvLSTMCell
 from torch.overrides import TorchFunctionMode
 
 from framebench.prove.inside.deciding import decided
@@ -21,7 +22,7 @@ from framebench.prove.inside.units import Slot, Unit, View, part, same, shaped
 from framebench.workloads import loading
 from framebench.workloads.loading import UserError
 
-CELLS = {layers.LSTMCell: "ifco", layers.GRUCell: "zrh", layers.SimpleRNNCell: "h"}
+CELLS = {layers.LSTMCell: "ifco", layers.GRUCell: "zrh", layers.SimpleRNNCell: "h", ConvLSTMCell: "ifco"}
 NORMS = (layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization, layers.RMSNormalization)
 ROLES = {"moving_mean": "mean", "moving_variance": "variance", "scale": "gamma"}
 

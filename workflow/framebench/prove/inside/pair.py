@@ -3,7 +3,7 @@
 See `framebench.prove.inside.answering`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -53,7 +53,7 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
     if all(kinds):
         raise UserError(f"{ours.file} and {theirs.file}: the models give {probabilities(kinds[0], request)}")
     gelus = list(differences.gelus(theirs, ours.trace(inputs[0]), theirs.trace(inputs[1])))
-    found = matching.match(ours, theirs, inputs, request["weights"], partial(differences.give_norms, side=theirs))
+    found = matched(ours, theirs, inputs, request["weights"])
     listed = [*gelus, *differences.norm_differences(found.pairs)]
     answer = {
         "settled": settled(ours, request),
@@ -108,6 +108,18 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
     return answer | outcome | {"differences": named(listed, ours, theirs)}
 
 
+def matched(
+    ours: KerasSide, theirs: PyTorchSide, inputs: tuple[torch.Tensor, torch.Tensor], told: Mapping[str, str]
+) -> Match:
+    """The match of both sides, with constants of float64 or, where that alone brings them together, of float32."""
+    prepare = partial(differences.give_norms, side=theirs)
+    found = matching.match(ours, theirs, inputs, told, prepare)
+    if found.bad is not None and theirs.round_constants():
+        again = matching.match(ours, theirs, inputs, told, prepare)
+        found = again if again.bad is None else found
+    return found
+
+
 def different(place: Place, listed: Sequence[Difference], ours: KerasSide, theirs: PyTorchSide) -> dict[str, Any]:
     names = (
         (None if place.keras is None else ours.name(place.keras)),
@@ -137,8 +149,7 @@ def frozen(found: Match, ours: KerasSide, theirs: PyTorchSide) -> Place | None:
     """A layer that only one side trains; UserError for one that neither does."""
     for pair in found.pairs:
         for role in matching.shared_roles(pair):
-            main = role == next(iter(pair.keras.slots))
-            slots = pair.keras.slots[role], pair.pytorch.main if main else pair.pytorch.slots[role]
+            slots = pair.slots(role)
             if role in checks.STATISTICS or all(slot.trained for slot in slots):
                 continue
             if not any(slot.trained for slot in slots):
@@ -292,8 +303,8 @@ def randomise(ours: KerasSide, theirs: PyTorchSide, seed: int) -> None:
     with torch.no_grad():
         for unit in [*ours.units, *theirs.units]:
             for role, slot in unit.slots.items():
-                # A second bias that a user froze stays as it is.
-                if slot.tensor.requires_grad or not role.startswith("recurrent bias"):
+                # What a user froze because the other side has none stays as it is: a second bias, a norm's scale.
+                if slot.trained or not role.startswith(("recurrent bias", "gamma", "beta")):
                     slot.value.copy_(torch.from_numpy(drawing.weight(role, slot.shape, generator)))
 
 

@@ -53,7 +53,8 @@ class PyTorchSide(Side):
         # Constants that a module computes when it is built should have the precision of the proof.
         torch.set_default_dtype(self.dtype)
         try:
-            module = loading.model(path, function)
+            with Cast(self.dtype):
+                module = loading.model(path, function)
         finally:
             torch.set_default_dtype(default)
             torch.set_grad_enabled(True)  # a user's file may have turned gradients off
@@ -74,7 +75,7 @@ class PyTorchSide(Side):
         except Exception as error:  # whatever a user's module raises
             raise UserError(
                 f"{self.file}: the module does not run on a batch of shape {list(inputs.shape)}, from problem.yaml:"
-                f" input.shape (images channels first): {loading.in_a_line(error)}",
+                f" input.shape (images channels first, sequences as they are): {loading.in_a_line(error)}",
                 loading.told(error, path),
             ) from None
 
@@ -96,6 +97,20 @@ class PyTorchSide(Side):
                 return self.module(inputs.clone())  # a module may write into what it is given
         finally:
             torch.set_default_dtype(default)
+
+    def round_constants(self) -> bool:
+        """Give constants that are kept as buffers the values of float32, which the user's file computes with.
+
+        True where that changes any. Keras's file may hold them in float32, as a NumPy array of this type does.
+        """
+        weights = {id(slot.tensor) for unit in self.units for slot in unit.slots.values()}
+        changed = False
+        for one in self.module.buffers():
+            if one.is_floating_point() and id(one) not in weights:
+                exact = one.clone()
+                one.copy_(one.float())
+                changed |= not torch.equal(one, exact)
+        return changed
 
     @property
     def known(self) -> list[torch.Tensor]:
@@ -184,9 +199,8 @@ def _of(module: nn.Module, path: str) -> Iterator[Unit]:
             config |= {"momentum": None if module.momentum is None else 1 - module.momentum}
         if slots:
             yield Unit(path, "norm", slots, config)
-    elif (
-        isinstance(module, (*CONVS, *TRANSPOSED, nn.Linear)) and "weight" in own
-    ):  # not made of others, as by weight_norm
+    # A weight that is made of others, as by weight_norm, is no parameter of the module.
+    elif isinstance(module, (*CONVS, *TRANSPOSED, nn.Linear)) and "weight" in own:
         kernel = Slot(own["weight"], _kernel_view(module))
         slots = {"kernel": kernel} | ({"bias": Slot(own["bias"], same)} if "bias" in own else {})
         yield Unit(path, "kernel", slots, _conv(module) if not isinstance(module, nn.Linear) else {})

@@ -76,7 +76,7 @@ class Side(ABC):
             if training:
                 tracer.trace.dropouts = stack.enter_context(shared(self.rates, lambda: tracer.owners[-1])).calls
             output = self.run(inputs, training)
-        tracer.trace.output = tracer.place(output)
+        tracer.trace.output, tracer.trace.result = tracer.place(output), output
         return tracer.trace
 
     def state(self) -> list[torch.Tensor]:
