@@ -66,4 +66,4 @@ onsuccess:
 
 onerror:
     set_aside_failures()
-    end_on_answer()
+    end_on_answer(failed=True)

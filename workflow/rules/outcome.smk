@@ -1,6 +1,8 @@
 # What an invocation ends on.
 import atexit
 import json
+import time
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -9,6 +11,8 @@ from rich.text import Text
 from framebench.analyse import failures
 from framebench.answer import terminal
 from framebench.prove import words
+
+STARTED = time.time()
 
 
 def set_aside_failures():
@@ -33,21 +37,29 @@ def proofs():
             yield f"Proof of {name}: {outcome}   Page: {proof.with_suffix('.html')}"
 
 
-def print_answer():
-    """Show what the reader came for, and where the rest is."""
+def print_answer(failed):
+    """Show what the reader came for, and where the rest is; where a job failed, an answer of before is said to be that."""
     folder = MERGED if internals.asks_for(workflow, "merge") else RESULTS
     answer = Path(folder, f"verdict.{CONFIG.languages[0]}")
-    if answer.with_name(f"{answer.name}.json").exists():
+    screen = Path(f"{answer}.json")
+    if screen.exists():
         console = Console(stderr=True)
         console.print()
-        terminal.show(json.loads(Path(f"{answer}.json").read_text("utf-8")), console)
+        if failed and screen.stat().st_mtime < STARTED:
+            console.print(
+                Text(
+                    f"A job failed, so that this answer is an older one, of {datetime.fromtimestamp(screen.stat().st_mtime):%Y-%m-%d %H:%M}:",
+                    style="bold red",
+                )
+            )
+        terminal.show(json.loads(screen.read_text("utf-8")), console)
         for line in [
             *proofs(),
             f"Page: {folder}/report.{CONFIG.languages[0]}.html   Details: {answer}.txt   Figures: {folder}/figures/",
         ]:
-            console.print(Text(line))
+            console.print(Text(line), soft_wrap=True)  # paths are copied
 
 
-def end_on_answer():
+def end_on_answer(failed=False):
     """Print the answer when Snakemake has said its own last words."""
-    atexit.register(print_answer)
+    atexit.register(print_answer, failed)

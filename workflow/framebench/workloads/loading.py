@@ -4,6 +4,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal, in messages of Keras
 # Names of a user's model files that are names of packages too.
 RESERVED = ("keras", "pytorch", "tensorflow", "jax")
 
@@ -75,9 +77,22 @@ def raised(call: Callable[[], Any], doing: str, path: Path) -> Any:
     """The result of a user's code; UserError with the traceback from their file on where it raises."""
     try:
         return call()
-    except (Exception, SystemExit) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        first = next((i for i, frame in enumerate(frames) if Path(frame.filename) == path), 0)
-        told = "".join([*traceback.format_list(frames[first:]), *traceback.format_exception_only(error)])
-        message = str(error).strip().splitlines() or [""]
-        raise UserError(f"{doing} raised {type(error).__name__}: {message[0]}", told) from None
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # SystemExit too
+        raise UserError(f"{doing} raised {in_a_line(error)}", told(error, path)) from None
+
+
+def in_a_line(error: BaseException) -> str:
+    """An exception's type and the first line of its message that says something."""
+    lines = [line.strip() for line in COLOUR.sub("", str(error)).splitlines() if line.strip()]
+    # Keras puts a line of its own before what a user's layer raised.
+    said = lines[1:] if lines and lines[0].startswith("Exception encountered when calling") else lines
+    return f"{type(error).__name__}: {[*said, *lines, ''][0]}"
+
+
+def told(error: BaseException, path: Path) -> str:
+    """The traceback of an exception from the first line in a user's file on."""
+    frames = traceback.extract_tb(error.__traceback__)
+    first = next((i for i, frame in enumerate(frames) if Path(frame.filename) == path), len(frames))
+    return "".join([*traceback.format_list(frames[first:]), *traceback.format_exception_only(error)])

@@ -8,6 +8,7 @@ import numpy as np
 STEPS = (1, 3, 10)  # of the optimizer, after which the weights are compared
 # Few, so that a proof is quick; odd and no usual size of a layer, so that an axis taken for the batch shows.
 SAMPLES = 5
+PADDING = 0.1  # share of the tokens that are 0 beside those that happen to be
 
 
 def batches(request: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -16,12 +17,16 @@ def batches(request: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     samples = min(SAMPLES, request["batch_size"])
     asked, target = request["input"], request["target"]
 
+    def tokens(shape: tuple[int, ...]) -> np.ndarray:
+        # Token 0 often stands for padding, which one side may hide.
+        return np.where(generator.random(shape) < PADDING, 0, generator.integers(0, asked["below"], shape))
+
     def normal(shape: tuple[int, ...]) -> np.ndarray:
         return generator.standard_normal(shape).astype(np.float32).astype(np.float64)
 
     for _ in range(max(STEPS)):
         shape = (samples, *asked["shape"])
-        x = normal(shape) if asked["type"] == "float32" else generator.integers(0, asked["below"], shape)
+        x = normal(shape) if asked["type"] == "float32" else tokens(shape)
         shape = (samples, *target.get("shape", []))
         if "classes" in target:
             y: np.ndarray = generator.integers(0, target["classes"], shape)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from keras.src import backend
@@ -16,9 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from framebench.prove.inside.trace import moments
 
-# Values are rounded to this before they are hashed: far above float64 noise, far below what tells elements apart.
-GRAIN = 1e-6
-RANDOM = ("rand", "rand_like", "uniform_", "randn", "randn_like", "normal_", "bernoulli", "bernoulli_")
+# Values are rounded to this before they are hashed: so far above float64 noise that of a million elements hardly one
+# lies where it decides, and far below what tells elements apart.
+GRAIN = 1e-4
+RANDOM = ("rand", "rand_like", "uniform_", "randn", "randn_like", "normal", "normal_", "bernoulli", "bernoulli_")
 
 
 @dataclass(frozen=True)
@@ -40,29 +42,37 @@ class Call:
 class Draws:
     """The dropouts of a forward pass, in order.
 
-    `owner` tells which layer runs, `own` lets them be random, `rates` are in place of their own, by place.
+    `owner` tells which layer runs, `own` lets them be random, `rates` are in place of their own, by place. `masks` are
+    filled with what is kept; where they are there already, they are taken again.
     """
 
     owner: Callable[[], str]
     own: bool
     rates: Mapping[int, float]
+    masks: list[torch.Tensor] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     others: int = 0  # random tensors that are drawn beside dropout
 
     def mask(self, source: torch.Tensor, rate: float) -> torch.Tensor:
         """Factors for the next dropout of `source`: 0 for what is dropped, 1 / (1 − rate) for the rest."""
         rate = self.rates.get(len(self.calls), rate)
-        kept = (torch.rand_like(source) if self.own else uniform(source)) < 1 - rate
+        place = len(self.calls)
+        if place == len(self.masks):
+            self.masks.append((torch.rand_like(source) if self.own else uniform(source)) < 1 - rate)
+        kept = self.masks[place]
         dropped = float((~kept).double().mean())
         self.calls.append(Call(len(self.calls), rate, dropped, kept.numel(), self.owner(), moments(source)))
         return kept.to(source.dtype) / (1 - rate)
 
 
 def uniform(values: torch.Tensor) -> torch.Tensor:
-    """Numbers in [0, 1) that depend on the values alone; the usual sine hash, in float64."""
-    grains = torch.round(values.double() / GRAIN)
-    hashed = torch.sin(torch.remainder(grains, 1e6) * 12.9898 + 1.0) * 43758.5453
-    return hashed - torch.floor(hashed)
+    """Numbers in [0, 1) that depend on the values alone; the usual sine hash, in float64.
+
+    By NumPy, which no mode of PyTorch's dispatcher sees: displaced by rounding, a hash is another number.
+    """
+    grains = np.round(values.detach().double().numpy() / GRAIN)
+    hashed = np.sin(np.remainder(grains, 1e6) * 12.9898 + 1.0) * 43758.5453
+    return torch.from_numpy(np.asarray(hashed - np.floor(hashed)))
 
 
 class Shared(TorchDispatchMode):
@@ -92,12 +102,15 @@ class Shared(TorchDispatchMode):
         self.draws.others += 1
         generator = torch.Generator().manual_seed(self.draws.others)
         numbers = torch.rand(result.shape, generator=generator, dtype=torch.float64)
-        if name in ("randn", "normal_", "randn_like"):
-            return result.copy_(torch.special.ndtri(numbers.clamp(1e-9, 1 - 1e-9)))
         if "bernoulli" in name:
             probability = args[0] if name == "bernoulli" else args[1] if len(args) > 1 else 0.5
             return result.copy_(numbers >= 1 - probability)
-        return result.copy_(numbers)
+        # Mean and deviation, or least and most, where they are asked for; defaults are not handed on.
+        asked = list(args[:2] if name == "normal" else args[1:3] if name in ("normal_", "uniform_") else ())
+        first, second = asked + [0.0, 1.0][len(asked) :]
+        if "norm" in name or "randn" in name:
+            return result.copy_(first + second * torch.special.ndtri(numbers.clamp(1e-9, 1 - 1e-9)))
+        return result.copy_(first + (second - first) * numbers)
 
 
 class Cast(TorchFunctionMode):
@@ -118,9 +131,14 @@ class Cast(TorchFunctionMode):
 
 
 @contextmanager
-def shared(rates: Mapping[int, float], owner: Callable[[], str] = str, own: bool = False) -> Iterator[Draws]:
+def shared(
+    rates: Mapping[int, float],
+    owner: Callable[[], str] = str,
+    own: bool = False,
+    masks: list[torch.Tensor] | None = None,
+) -> Iterator[Draws]:
     """Within, dropout draws as `Shared` has it; yields the Draws. Whole channels are dropped by their sums."""
-    draws = Draws(owner, own, rates)
+    draws = Draws(owner, own, rates, [] if masks is None else masks)
 
     def over(dims: Callable[[torch.Tensor], tuple[int, ...]]) -> Callable:
         def dropout(x: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
@@ -134,6 +152,9 @@ def shared(rates: Mapping[int, float], owner: Callable[[], str] = str, own: bool
         if noise_shape is None:
             return F.dropout(inputs, rate)
         dims = tuple(i for i, size in enumerate(noise_shape) if size == 1 and inputs.shape[i] != 1)
+        if dims == tuple(range(1, inputs.ndim)):
+            # Stochastic depth, which PyTorch's users write by hand: a number for each sample, as `_drawn` has it.
+            return inputs * (torch.rand_like(inputs[(slice(None), *(slice(1),) * len(dims))]) >= rate) / (1 - rate)
         return _by_sums(inputs, rate, dims, draws)
 
     originals = [(backend.random, "dropout", backend.random.dropout)]

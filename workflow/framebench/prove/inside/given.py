@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.flop_counter import FlopCounterMode
 
-from framebench.prove.inside.locate import SOFTMAX
+from framebench.prove.inside.causes import SOFTMAX
 from framebench.prove.inside.training import Batch, KerasTraining, PyTorchTraining
 
 

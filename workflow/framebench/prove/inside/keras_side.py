@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import torch
 from keras import layers
+from keras.src.layers.rnn.conv_lstm import ConvLSTMCell
 from torch.overrides import TorchFunctionMode
 
 from framebench.prove.inside.deciding import decided
@@ -21,7 +22,7 @@ from framebench.prove.inside.units import Slot, Unit, View, part, same, shaped
 from framebench.workloads import loading
 from framebench.workloads.loading import UserError
 
-CELLS = {layers.LSTMCell: "ifco", layers.GRUCell: "zrh", layers.SimpleRNNCell: "h"}
+CELLS = {layers.LSTMCell: "ifco", layers.GRUCell: "zrh", layers.SimpleRNNCell: "h", ConvLSTMCell: "ifco"}
 NORMS = (layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization, layers.RMSNormalization)
 ROLES = {"moving_mean": "mean", "moving_variance": "variance", "scale": "gamma"}
 
@@ -49,27 +50,30 @@ class KerasSide(Side):
     """The model of `keras.py`, in one precision; UserError where it is none that can be proved."""
 
     def __init__(self, path: Path, function: str, precision: str, inputs: torch.Tensor) -> None:
-        self.file = path.name
+        self.file, self.path = path.name, path
         self.rates = {}
         self.dtype = getattr(torch, precision)
         keras.utils.clear_session()
         self.overruled: list[str] = []
         with decided(precision, self.overruled):
             self.model = loading.model(path, function)
+            torch.set_grad_enabled(True)  # a user's file may have turned gradients off
             if not isinstance(self.model, keras.Model):
                 kind = type(self.model).__name__
                 raise UserError(f"{self.file}: {function}() returned {kind}; it must return a keras.Model")
             try:
-                self.run(inputs)
+                self._run(inputs, training=False)
             except Exception as error:  # whatever a user's layers raise
-                raise _unfit(self.file, self.model, inputs, error) from None
+                raise _unfit(path, self.model, inputs, error) from None
         if not self.model.weights:
             raise UserError(f"{self.file}: the model has no weights")
+        if not self.model.trainable_weights:
+            raise UserError(f"{self.file}: every layer is frozen (trainable = False); a proof trains the model")
         self.paths = dict(_paths(self.model))
         self._convert(precision)
         self.units = list(_units(self.paths))
 
-    def run(self, inputs: torch.Tensor, training: bool = False) -> torch.Tensor:
+    def _run(self, inputs: torch.Tensor, training: bool) -> torch.Tensor:
         with Contiguous(), Cast(self.dtype):
             return self.model(inputs, training=training)
 
@@ -118,7 +122,8 @@ class KerasSide(Side):
                 variable._dtype = precision
 
 
-def _unfit(file: str, model: keras.Model, inputs: torch.Tensor, error: Exception) -> UserError:
+def _unfit(path: Path, model: keras.Model, inputs: torch.Tensor, error: Exception) -> UserError:
+    file = path.name
     shape = tuple(inputs.shape[1:])
     wanted = None
     with suppress(Exception):
@@ -126,10 +131,10 @@ def _unfit(file: str, model: keras.Model, inputs: torch.Tensor, error: Exception
     sizes = zip(shape, wanted or (), strict=False)
     if wanted and (len(wanted) != len(shape) or any(b is not None and a != b for a, b in sizes)):
         return UserError(f"{file}: the model takes {wanted}, but problem.yaml: input.shape is {list(shape)}")
-    first = str(error).strip().splitlines()[0] if str(error).strip() else ""
     return UserError(
         f"{file}: the model does not run on a batch of problem.yaml: input.shape {list(shape)}:"
-        f" {type(error).__name__}: {first}"
+        f" {loading.in_a_line(error)}",
+        loading.told(error, path),
     )
 
 
@@ -194,13 +199,20 @@ def _plain(path: str, one: layers.Layer) -> Iterator[Unit]:
         return
     match one:
         case layers.SeparableConv1D() | layers.SeparableConv2D():
-            yield Unit(path, "kernel", {"kernel": Slot(own.pop("depthwise_kernel"), _depthwise)}, _conv(one), False)
+            depthwise = own.pop("depthwise_kernel")
+            config = _conv(one) | {"groups": depthwise.shape[-2]}
+            yield Unit(path, "kernel", {"kernel": Slot(depthwise, _depthwise)}, config, False)
             yield Unit(path, "kernel", _with_bias(Slot(own["pointwise_kernel"], same), own), {}, False)
         case layers.DepthwiseConv1D() | layers.DepthwiseConv2D():
-            yield Unit(path, "kernel", _with_bias(Slot(own["kernel"], _depthwise), own), _conv(one))
+            yield Unit(
+                path,
+                "kernel",
+                _with_bias(Slot(own["kernel"], _depthwise), own),
+                _conv(one) | {"groups": own["kernel"].shape[-2]},
+            )
         case layers.Conv1DTranspose() | layers.Conv2DTranspose() | layers.Conv3DTranspose():
             kernel = Slot(own["kernel"], lambda kernel: kernel.transpose(-1, -2))
-            yield Unit(path, "kernel", _with_bias(kernel, own), _conv(one))
+            yield Unit(path, "kernel", _with_bias(kernel, own), _conv(one) | {"transposed": True})
         case layers.EinsumDense():
             terms, kernel_axes = one.equation.split("->")[0].split(",")
             shape = own["kernel"].shape
@@ -215,7 +227,8 @@ def _plain(path: str, one: layers.Layer) -> Iterator[Unit]:
         case _ if hasattr(one, "kernel_size") and "kernel" in own:
             yield Unit(path, "kernel", _with_bias(Slot(own["kernel"], same), own), _conv(one))
         case _ if isinstance(one, NORMS):
-            config = {"epsilon": one.epsilon}
+            kind = type(one).__name__.removesuffix("Normalization").lower()
+            config = {"epsilon": one.epsilon, "norm": "instance" if getattr(one, "groups", 0) == -1 else kind}
             if isinstance(one, layers.BatchNormalization):
                 config |= {"momentum": one.momentum}
             slots = {ROLES.get(name, name): Slot(value, shaped(-1)) for name, value in own.items()}

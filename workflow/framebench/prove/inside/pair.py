@@ -3,7 +3,7 @@
 See `framebench.prove.inside.answering`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 
 from framebench.prove.inside import checks, differences, drawing, given, matching
 from framebench.prove.inside.answering import answer_requests
+from framebench.prove.inside.causes import lone_role
 from framebench.prove.inside.differences import Difference
 from framebench.prove.inside.keras_side import KerasSide
 from framebench.prove.inside.locate import Place, lacking, locate
@@ -52,7 +53,7 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
     if all(kinds):
         raise UserError(f"{ours.file} and {theirs.file}: the models give {probabilities(kinds[0], request)}")
     gelus = list(differences.gelus(theirs, ours.trace(inputs[0]), theirs.trace(inputs[1])))
-    found = matching.match(ours, theirs, inputs, request["weights"], partial(differences.give_norms, side=theirs))
+    found = matched(ours, theirs, inputs, request["weights"])
     listed = [*gelus, *differences.norm_differences(found.pairs)]
     answer = {
         "settled": settled(ours, request),
@@ -80,7 +81,7 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
         file, kind = (ours.file, kinds[0]) if kinds[0] else (theirs.file, kinds[1])
         cause = f"{file} gives {probabilities(kind, request)}"
         return answer | different(Place(last.keras.layer, last.pytorch.layer, cause), listed, ours, theirs)
-    if place := parted(found) or frozen(found, ours, theirs) or wide(ours, theirs, found, inputs):
+    if place := parted(found) or frozen(found, ours, theirs) or lone(found) or wide(ours, theirs, found, inputs):
         return answer | different(place, listed, ours, theirs)
     with kept(ours, theirs):
         ours.restore(built[0])
@@ -105,6 +106,18 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
         return answer | different(where(ours, theirs, found, place, failed), listed, ours, theirs)
     outcome = {"outcome": "equal_but" if listed else "equal", "first_different": None, "cause": None}
     return answer | outcome | {"differences": named(listed, ours, theirs)}
+
+
+def matched(
+    ours: KerasSide, theirs: PyTorchSide, inputs: tuple[torch.Tensor, torch.Tensor], told: Mapping[str, str]
+) -> Match:
+    """The match of both sides, with constants of float64 or, where that alone brings them together, of float32."""
+    prepare = partial(differences.give_norms, side=theirs)
+    found = matching.match(ours, theirs, inputs, told, prepare)
+    if found.bad is not None and theirs.round_constants():
+        again = matching.match(ours, theirs, inputs, told, prepare)
+        found = again if again.bad is None else found
+    return found
 
 
 def different(place: Place, listed: Sequence[Difference], ours: KerasSide, theirs: PyTorchSide) -> dict[str, Any]:
@@ -136,8 +149,7 @@ def frozen(found: Match, ours: KerasSide, theirs: PyTorchSide) -> Place | None:
     """A layer that only one side trains; UserError for one that neither does."""
     for pair in found.pairs:
         for role in matching.shared_roles(pair):
-            main = role == next(iter(pair.keras.slots))
-            slots = pair.keras.slots[role], pair.pytorch.main if main else pair.pytorch.slots[role]
+            slots = pair.slots(role)
             if role in checks.STATISTICS or all(slot.trained for slot in slots):
                 continue
             if not any(slot.trained for slot in slots):
@@ -188,6 +200,14 @@ def parted(found: Match) -> Place | None:
     return None
 
 
+def lone(found: Match) -> Place | None:
+    """A bias that only one side trains and that changes nothing, as one of attention's keys."""
+    for pair in found.pairs:
+        if cause := lone_role(pair, trained=True):
+            return Place(pair.keras.layer, pair.pytorch.layer, cause)
+    return None
+
+
 def in_training(
     ours: KerasSide, theirs: PyTorchSide, found: Match, inputs: tuple[torch.Tensor, torch.Tensor]
 ) -> Place | None:
@@ -207,7 +227,11 @@ def where(
     first = failed[0].quantity
     if failed[0].precision == "float32":
         return Place(None, None, f"in float32 only: {first} of {failed[0].layer}")
-    if first == "training logits" and place:
+    if first == "evaluation logits":
+        last = max(found.pairs, key=lambda one: found.keras.first_use(one.keras.weights))
+        cause = "order of the outputs: the same numbers stand in another order"
+        return Place(last.keras.layer, last.pytorch.layer, cause)
+    if first.startswith("training logits") and place:
         return place
     names = [one.layer for one in failed if one.quantity == first]
     pairs = [pair for pair in found.pairs if any(name.startswith(f"{pair.keras.layer} ") for name in names)]
@@ -218,6 +242,10 @@ def where(
     layer = ours.at(last.keras.layer)
     constraint = next((name for name in CONSTRAINTS if getattr(layer, name, None) is not None), None)
     cause = f"{constraint} of Keras" if constraint else f"{first} differs"
+    row = getattr(theirs.at(last.pytorch.layer), "padding_idx", None)
+    if not constraint and row is not None:
+        cause = f"in training only: padding_idx of PyTorch: row {row} is not trained"
+        return Place(last.keras.layer, last.pytorch.layer, cause)
     if first == "gradient":
         cause += ", as where a gradient is stopped (detach, no_grad, stop_gradient)"
     return Place(last.keras.layer, last.pytorch.layer, f"in training only: {cause}")
@@ -254,9 +282,14 @@ def settled(side: KerasSide, request: dict[str, Any]) -> list[str]:
 
 def drawn(request: dict[str, Any]) -> Iterator[Batch]:
     """The batches in the layout of each framework."""
-    for inputs, targets in drawing.batches(request):
-        x, y = torch.from_numpy(inputs), torch.from_numpy(targets)
-        yield Batch((x, channels_first(x)), (y, y if "classes" in request["target"] else channels_first(y)))
+    try:
+        for inputs, targets in drawing.batches(request):
+            x, y = torch.from_numpy(inputs), torch.from_numpy(targets)
+            yield Batch((x, channels_first(x)), (y, y if "classes" in request["target"] else channels_first(y)))
+    except MemoryError:
+        raise UserError(
+            "problem.yaml: input.shape, target.shape: samples of this size do not fit into memory"
+        ) from None
 
 
 def channels_first(tensor: torch.Tensor) -> torch.Tensor:
@@ -270,8 +303,8 @@ def randomise(ours: KerasSide, theirs: PyTorchSide, seed: int) -> None:
     with torch.no_grad():
         for unit in [*ours.units, *theirs.units]:
             for role, slot in unit.slots.items():
-                # A second bias that a user froze stays as it is.
-                if slot.tensor.requires_grad or not role.startswith("recurrent bias"):
+                # What a user froze because the other side has none stays as it is: a second bias, a norm's scale.
+                if slot.trained or not role.startswith(("recurrent bias", "gamma", "beta")):
                     slot.value.copy_(torch.from_numpy(drawing.weight(role, slot.shape, generator)))
 
 
@@ -280,8 +313,9 @@ def check_output(side: Side, inputs: torch.Tensor, request: dict[str, Any]) -> s
 
     UserError for an output that cannot be trained on: of another shape, not finite, or random.
     """
+    output = side.run(inputs)
     with torch.no_grad():
-        output, again = side.run(inputs), side.run(inputs)
+        again = side.run(inputs)
     if not isinstance(output, torch.Tensor):
         raise UserError(f"{side.file}: the model returns a {type(output).__name__}; it must return one tensor")
     target, loss = request["target"], request["loss"]
@@ -300,6 +334,9 @@ def check_output(side: Side, inputs: torch.Tensor, request: dict[str, Any]) -> s
         )
     if not torch.isfinite(output).all():
         raise UserError(f"{side.file}: the model gives NaN or infinity at random weights and inputs")
+    if not output.requires_grad:
+        raise UserError(f"{side.file}: no gradient reaches the weights from the output (detach, no_grad, a constant)")
+    output = output.detach()
     if not torch.allclose(output, again, rtol=1e-9, atol=0):
         raise UserError(
             f"{side.file}: two evaluation passes over one batch differ; dropout and noise must be off in evaluation"

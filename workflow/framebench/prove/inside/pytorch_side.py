@@ -20,7 +20,8 @@ from framebench.workloads.loading import UserError
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-NORMS = (*BATCH_NORMS, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+NORMS = (*BATCH_NORMS, *INSTANCE_NORMS, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 GATES = {nn.LSTM: "ifco", nn.LSTMCell: "ifco", nn.GRU: "rzh", nn.GRUCell: "rzh", nn.RNN: "h", nn.RNNCell: "h"}
 COUNTER = "num_batches_tracked"  # of a batch norm: no weight
 ROLES = {"weight": "gamma", "bias": "beta", "running_mean": "mean", "running_var": "variance"}
@@ -44,7 +45,7 @@ class PyTorchSide(Side):
     """The module of `pytorch.py`, in one precision; UserError where it is none that can be proved."""
 
     def __init__(self, path: Path, function: str, precision: str, inputs: torch.Tensor) -> None:
-        self.file = path.name
+        self.file, self.path = path.name, path
         self.rates = {}
         self.gelus: list[str] = []  # the approximation that each GELU is given, in order of execution
         self.dtype = getattr(torch, precision)
@@ -52,9 +53,16 @@ class PyTorchSide(Side):
         # Constants that a module computes when it is built should have the precision of the proof.
         torch.set_default_dtype(self.dtype)
         try:
-            module = loading.model(path, function)
+            with Cast(self.dtype):
+                module = loading.model(path, function)
         finally:
             torch.set_default_dtype(default)
+            torch.set_grad_enabled(True)  # a user's file may have turned gradients off
+        module = getattr(module, "_orig_mod", module)  # of torch.compile: compiled, no layer could be seen
+        if isinstance(module, torch.jit.ScriptModule):
+            raise UserError(
+                f"{self.file}: {function}() returned a TorchScript module; it must return the module itself"
+            )
         if not isinstance(module, nn.Module):
             raise UserError(
                 f"{self.file}: {function}() returned {type(module).__name__}; it must return a torch.nn.Module"
@@ -63,12 +71,12 @@ class PyTorchSide(Side):
         self._take(module.to(self.dtype))
         try:
             with torch.no_grad():
-                self.run(inputs)
+                self._run(inputs, training=False)
         except Exception as error:  # whatever a user's module raises
-            first = str(error).strip().splitlines()[0] if str(error).strip() else ""
             raise UserError(
                 f"{self.file}: the module does not run on a batch of shape {list(inputs.shape)}, from problem.yaml:"
-                f" input.shape (images channels first): {type(error).__name__}: {first}"
+                f" input.shape (images channels first, sequences as they are): {loading.in_a_line(error)}",
+                loading.told(error, path),
             ) from None
 
     def _take(self, module: nn.Module) -> None:
@@ -80,15 +88,29 @@ class PyTorchSide(Side):
     def parameters(self) -> list[nn.Parameter]:
         return [one for one in self.module.parameters() if one.requires_grad]
 
-    def run(self, inputs: torch.Tensor, training: bool = False) -> torch.Tensor:
+    def _run(self, inputs: torch.Tensor, training: bool) -> torch.Tensor:
         self.module.train(training)
         default = torch.get_default_dtype()
         torch.set_default_dtype(self.dtype)
         try:
             with Gelus(self.gelus), Cast(self.dtype):
-                return self.module(inputs)
+                return self.module(inputs.clone())  # a module may write into what it is given
         finally:
             torch.set_default_dtype(default)
+
+    def round_constants(self) -> bool:
+        """Give constants that are kept as buffers the values of float32, which the user's file computes with.
+
+        True where that changes any. Keras's file may hold them in float32, as a NumPy array of this type does.
+        """
+        weights = {id(slot.tensor) for unit in self.units for slot in unit.slots.values()}
+        changed = False
+        for one in self.module.buffers():
+            if one.is_floating_point() and id(one) not in weights:
+                exact = one.clone()
+                one.copy_(one.float())
+                changed |= not torch.equal(one, exact)
+        return changed
 
     @property
     def known(self) -> list[torch.Tensor]:
@@ -120,6 +142,10 @@ class PyTorchSide(Side):
     def _check(self, module: nn.Module) -> None:
         if not any(True for _ in module.parameters()):
             raise UserError(f"{self.file}: the module has no parameters")
+        if not any(one.requires_grad for one in module.parameters()):
+            raise UserError(
+                f"{self.file}: every parameter is frozen (requires_grad = False); a proof trains the module"
+            )
         for name, parameter in module.named_parameters():
             if isinstance(parameter, nn.parameter.UninitializedParameter):
                 raise UserError(f"{self.file}: parameter {name!r} has no shape yet; run a lazy module once in build()")
@@ -168,18 +194,20 @@ def _of(module: nn.Module, path: str) -> Iterator[Unit]:
     elif isinstance(module, NORMS):
         buffers = {name: one for name, one in module.named_buffers(recurse=False) if name in ROLES}
         slots = {ROLES[name]: Slot(one, lambda t: t.reshape(-1)) for name, one in {**own, **buffers}.items()}
-        config = {"epsilon": module.eps}
+        config = {"epsilon": module.eps, "norm": type(module).__name__.partition("Norm")[0].lower()}
         if isinstance(module, BATCH_NORMS):
             config |= {"momentum": None if module.momentum is None else 1 - module.momentum}
         if slots:
             yield Unit(path, "norm", slots, config)
-    elif isinstance(module, (*CONVS, *TRANSPOSED, nn.Linear)):
+    # A weight that is made of others, as by weight_norm, is no parameter of the module.
+    elif isinstance(module, (*CONVS, *TRANSPOSED, nn.Linear)) and "weight" in own:
         kernel = Slot(own["weight"], _kernel_view(module))
         slots = {"kernel": kernel} | ({"bias": Slot(own["bias"], same)} if "bias" in own else {})
         yield Unit(path, "kernel", slots, _conv(module) if not isinstance(module, nn.Linear) else {})
     else:
         whole = len(own) == 1
-        yield from (Unit(path, "bare", {name: Slot(one, same)}, {}, whole) for name, one in own.items())
+        config = {"made": "weight_norm, spectral_norm or pruning"} if isinstance(module, (*CONVS, nn.Linear)) else {}
+        yield from (Unit(path, "bare", {name: Slot(one, same)}, config, whole) for name, one in own.items())
 
 
 def _kernel_view(module: nn.Module) -> Any:
@@ -197,6 +225,8 @@ def _conv(module: Any) -> dict[str, Any]:
         "dilation": tuple(module.dilation),
         "groups": module.groups,
         "padding": module.padding if isinstance(module.padding, str) else tuple(module.padding),
+        "filled with": module.padding_mode,
+        **({"output padding": module.output_padding, "transposed": True} if isinstance(module, TRANSPOSED) else {}),
     }
 
 
@@ -210,7 +240,8 @@ def _attention(module: nn.MultiheadAttention, path: str) -> Iterator[Unit]:
         slots = {"kernel": kernel}
         if module.in_proj_bias is not None:
             slots["bias"] = Slot(module.in_proj_bias, part(i, 3, -1))
-        yield Unit(path, "kernel", slots, {"projection": name}, whole=False)
+        config = {"projection": name, "batch first": module.batch_first}
+        yield Unit(path, "kernel", slots, config, whole=False)
     for name in ("bias_k", "bias_v"):
         if getattr(module, name) is not None:
             yield Unit(path, "bare", {name: Slot(getattr(module, name), same)}, whole=False)
@@ -236,5 +267,9 @@ def _recurrent(module: Any, path: str) -> Iterator[Unit]:
                 slots[f"bias {gate}"] = Slot(getattr(module, f"bias_ih{ending}"), part(i, count, -1))
                 slots[f"recurrent bias {gate}"] = Slot(getattr(module, f"bias_hh{ending}"), part(i, count, -1))
         config = {"cell": type(module).__name__.removesuffix("Cell") + "Cell", "backwards": ending.endswith("reverse")}
+        if hasattr(module, "nonlinearity"):
+            config |= {"activation": module.nonlinearity}
+        if hasattr(module, "batch_first"):
+            config |= {"batch first": module.batch_first}
         first = ending.startswith("_l0") or not ending
         yield Unit(path, "recurrent", slots, config, whole=first)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,12 +11,14 @@ import torch
 from framebench.prove.inside.draws import shared
 from framebench.prove.inside.trace import Trace, Tracer
 from framebench.prove.inside.units import Unit
+from framebench.workloads.loading import raised
 
 
 class Side(ABC):
     """The model of one file in one precision; `paths` are its layers with their paths, the model's own is empty."""
 
     file: str
+    path: Path
     dtype: torch.dtype
     paths: dict[Any, str]
     units: list[Unit]
@@ -41,8 +44,13 @@ class Side(ABC):
     def named(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Weights and statistics under the names by which they are measured (see `framebench.workloads.own`)."""
 
-    @abstractmethod
     def run(self, inputs: torch.Tensor, training: bool = False) -> torch.Tensor:
+        """The output for a batch; UserError where a user's code raises in a pass after the first."""
+        mode = f"{'training' if training else 'evaluation'} mode in {str(self.dtype).removeprefix('torch.')}"
+        return raised(lambda: self._run(inputs, training), f"{self.file}: a pass in {mode}", self.path)
+
+    @abstractmethod
+    def _run(self, inputs: torch.Tensor, training: bool) -> torch.Tensor:
         """The output for a batch."""
 
     @abstractmethod
@@ -68,7 +76,7 @@ class Side(ABC):
             if training:
                 tracer.trace.dropouts = stack.enter_context(shared(self.rates, lambda: tracer.owners[-1])).calls
             output = self.run(inputs, training)
-        tracer.trace.output = tracer.place(output)
+        tracer.trace.output, tracer.trace.result = tracer.place(output), output
         return tracer.trace
 
     def state(self) -> list[torch.Tensor]:

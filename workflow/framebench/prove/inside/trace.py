@@ -31,7 +31,7 @@ class Node:
     operation: str
     owner: str  # path of the innermost layer that ran it
     parents: tuple[int, ...]  # the nodes that it was computed from
-    live: bool  # depends on the input
+    live: bool  # depends on the input, or on two weights that meet
     made_of: frozenset[int]  # ids of weights, where it is these in another layout
     uses: frozenset[int]  # ids of weights that the operation itself took
     moments: tuple[float, ...]  # sum, sum of magnitudes, of squares, of cubes
@@ -45,6 +45,7 @@ class Trace:
 
     nodes: list[Node] = field(default_factory=list)
     output: int = -1
+    result: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     dropouts: list[Any] = field(default_factory=list)  # the calls of draws.Draws, of a pass in training mode
 
     def inputs_of(self, owner: str) -> list[int]:
@@ -135,8 +136,10 @@ class Tracer(TorchDispatchMode):
         parents = tuple(self._place[id(one)] for one in tensors if id(one) in self._place)
         taken = frozenset({id(one) for one in tensors if id(one) in self._weights})
         taken |= frozenset().union(*(self.trace.nodes[parent].made_of for parent in parents))
-        live = any(self.trace.nodes[parent].live for parent in parents)
         name = func.overloadpacket.__name__
+        # Two weights that meet compute something, though no input reaches them, as queries that are learned.
+        met = len(taken) > 1 and name not in (*VIEWS, "cat", "stack")
+        live = met or any(self.trace.nodes[parent].live for parent in parents)
         # A product or sum of weights with a constant is another layout of them as far as matching goes.
         made_of = frozenset() if live else taken
         for one in _flat([result]):

@@ -231,11 +231,13 @@ def trajectory(
     batches: Sequence[Batch],
     read: Callable[[str], Iterator[tuple[str, torch.Tensor]]],
     displaced: Displaced | None = None,
+    masks: list[torch.Tensor] | None = None,
 ) -> Arrays:
     """Every quantity that is compared, by name, with the draws of dropout shared.
 
     `read` gives the arrays of a side by layer and role: of `value` and of `grad`. The side keeps the weights that it
-    has after the last step.
+    has after the last step. `masks` are those of the first step's dropouts, which a displaced side takes from the exact
+    one: displaced, it would drop an element or two otherwise, and no bound would be left.
     """
     found: Arrays = {}
     with displaced or nullcontext():
@@ -245,7 +247,7 @@ def trajectory(
         before = {name: array.clone() for name, array in read("value")}
         losses = []
         for step, batch in enumerate(batches, 1):
-            with shared(training.side.rates):
+            with shared(training.side.rates, masks=masks if step == 1 else None):
                 logits, loss = training.learn(batch)
             losses.append(loss)
             if step == 1:

@@ -4,17 +4,19 @@ Canonical layouts: kernels (spatial…, in, out), embeddings (rows, width), recu
 A view writes through, so copying weights, and comparing their gradients and updates, is one function for all layers.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
+from operator import itemgetter
 from typing import Any
 
 import torch
 
+# Slots and units are compared by identity: equal numbers do not make two weights one.
 View = Callable[[torch.Tensor], torch.Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Slot:
     """One array of a layer: `view` gives it in the canonical layout, of the weight or of its gradient."""
 
@@ -37,7 +39,7 @@ class Slot:
         return Slot(self.tensor, lambda tensor: view(self.view(tensor)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Unit:
     """The weights that one layer, or one part of a fused layer, has; `config` are the settings that can differ."""
 
@@ -46,6 +48,11 @@ class Unit:
     slots: Mapping[str, Slot]
     config: Mapping[str, Any] = field(default_factory=dict)
     whole: bool = True  # everything that the layer has: what reaches the layer reaches the unit
+    fused: tuple["Unit", int, int] | None = (
+        None  # what this is a part of, the place of the part, and how many there are
+    )
+    place: int | None = None  # among the slices of a parameter
+    gate: tuple[str, str] | None = None  # of a recurrent layer, and "" for its input or "recurrent " for its state
 
     @property
     def weights(self) -> frozenset[int]:
@@ -92,18 +99,40 @@ def shaped(*shape: int) -> View:
     return lambda tensor: tensor.reshape(shape)
 
 
-def split(unit: Unit, parts: int) -> list[Unit]:
-    """A fused projection as its equal parts, which another model has as layers of their own."""
+def split(unit: Unit, sizes: Sequence[int]) -> list[Unit]:
+    """A fused layer as parts with so many outputs each, which another model has as layers of their own."""
+    found: list[Unit] = []
+    first = 0
+    for size in sizes:
+        cut = _cut(-1, first, size)
+        slots = {role: slot.through(cut) for role, slot in unit.slots.items()}
+        found.append(replace(unit, slots=slots, whole=False, fused=(unit, len(found), len(sizes))))
+        first += size
+    return found
+
+
+def split_inputs(unit: Unit, sizes: Sequence[int]) -> list[Unit]:
+    """A layer of several tensors side by side as one layer for each, of which the first has the bias."""
+    found, first = [], 0
+    for size in sizes:
+        slots = {"kernel": unit.main.through(_cut(-2, first, size))}
+        if not first and "bias" in unit.slots:
+            slots["bias"] = unit.slots["bias"]
+        found.append(replace(unit, slots=slots, whole=False))
+        first += size
+    return found
+
+
+def stacked(unit: Unit) -> list[Unit]:
+    """A bare parameter as its slices, which another model has as layers of their own, as experts are."""
     return [
-        Unit(
-            unit.layer,
-            unit.kind,
-            {role: slot.through(part(i, parts, -1)) for role, slot in unit.slots.items()},
-            unit.config,
-            whole=False,
-        )
-        for i in range(parts)
+        replace(unit, slots={"value": unit.main.through(itemgetter(i))}, whole=False, place=i)
+        for i in range(unit.main.shape[0])
     ]
+
+
+def _cut(axis: int, first: int, size: int) -> View:
+    return lambda tensor: tensor.narrow(axis, first, size)
 
 
 def gates(unit: Unit) -> list[Unit]:
@@ -115,7 +144,7 @@ def gates(unit: Unit) -> list[Unit]:
             slots = {"kernel": unit.slots[role]}
             if f"{prefix}bias {gate}" in unit.slots:
                 slots["bias"] = unit.slots[f"{prefix}bias {gate}"]
-            found.append(Unit(unit.layer, "kernel", slots, unit.config, whole=False))
+            found.append(Unit(unit.layer, "kernel", slots, unit.config, whole=False, gate=(gate, prefix)))
     return found
 
 
