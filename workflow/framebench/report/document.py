@@ -15,7 +15,7 @@ from framebench.analyse.table import flagged
 from framebench.answer import verdict
 from framebench.certify.page import CIRCUMSTANCES, nearest
 from framebench.figures import campaign, drawing, registry
-from framebench.languages import Language
+from framebench.languages import Language, numbers
 from framebench.plan import catalogue
 from framebench.record import BLOCK, STAND_IN
 from framebench.report import flips, gaps, illustrations, rows, surroundings
@@ -67,7 +67,9 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         section: [
             asdict(one) | {"sources": [(table, rows.link(tables, table, {})) for table in one.sources]} for one in drawn
         ]
-        for section, drawn in illustrations.illustrations(scope, results.figures, language, devices).items()
+        for section, drawn in illustrations.illustrations(
+            scope, results.figures, results.captions, language, devices
+        ).items()
     }
     sentences = verdict.sentences(
         measurements,
@@ -92,7 +94,7 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         "languages": making.languages,
         "warning": warning,
         "devices": devices,
-        "provenance": drawing.provenance(measurements, language, labels).split("\n"),
+        "provenance": drawing.provenance(measurements, language, labels).split("\n\n")[-1].split("\n"),
         "answers": [_said(one, tables) for one in sentences if one.where],
         "caveats": [_said(one, tables) for one in sentences if not one.where and one.text != warning],
         "pictures": pictures,
@@ -190,10 +192,13 @@ class _Speaker:
         """The number with its bounds, or why there is none."""
         if value.number is None:
             return value.remark
-        said, low, high = (
-            "" if one is None else f"{one:,.{quantity.decimals}f}" for one in (value.number, value.low, value.high)
-        )
-        return self.language["page_bounded"].format(value=said, low=low, high=high) if low else said
+
+        def said(number: float) -> str:
+            if quantity.reference:
+                return numbers.ratio(number)
+            return numbers.number(number, f",.{quantity.decimals}f")
+
+        return numbers.bounded(value.number, value.low, value.high, said)
 
 
 def _explorer(
@@ -345,7 +350,7 @@ def _flip(pair: flips.Pair, tables: Mapping[str, rows.Table], speaker: _Speaker)
         "sizes": [
             {
                 "batch_size": row["batch_size"],
-                "text": _ratio(row, language),
+                "text": _ratio(row),
                 "says": in_words(row["verdict"], language),
                 "href": rows.link(tables, "comparisons", row),
             }
@@ -354,11 +359,10 @@ def _flip(pair: flips.Pair, tables: Mapping[str, rows.Table], speaker: _Speaker)
     }
 
 
-def _ratio(row: Mapping[str, Any], language: Language) -> str:
+def _ratio(row: Mapping[str, Any]) -> str:
     if pd.isna(row["ratio"]):
         return "–"
-    key = "ratio" if pd.isna(row["ci_low"]) else "ratio_interval"
-    return language[key].format(ratio=row["ratio"], low=row["ci_low"], high=row["ci_high"])
+    return numbers.bounded(row["ratio"], row["ci_low"], row["ci_high"])
 
 
 def _certificate(certificate: Mapping[str, Any], framework: str, label: str, archive: str | None) -> dict[str, Any]:
@@ -424,7 +428,7 @@ def _agreement(results: Results, tables: Mapping[str, rows.Table], speaker: _Spe
             "reference": row["reference"],
             "speed": f"{row['images_per_s']:,.0f}",
             "reference_speed": f"{row['reference_images_per_s']:,.0f}",
-            "ratio": _ratio(row, language),
+            "ratio": _ratio(row),
             "sort": row["ratio"],
             "apart": row["verdict"] in DIFFERENT,
             "verdict": language[f"page_agreement_{row['verdict'].replace(' ', '_')}"].format(**row),
