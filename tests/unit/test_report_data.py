@@ -373,7 +373,8 @@ def test_hostile_text_is_text_everywhere(tmp_path):
 def test_a_figure_is_made_smaller_and_stays_a_picture():
     scope = registry.scope_of(simulated.campaign(rounds=1).measurements.to_dict("records"))
     figures = {"ratio": pages.FIGURE, "other": ""}
-    sections = illustrations.illustrations(scope, figures, languages.load("en"), {})
+    captions = {"ratio": "Lines: an interval.\nHollow: undecided.\n"}
+    sections = illustrations.illustrations(scope, figures, captions, languages.load("en"), {})
     (one,) = sections.pop("static")
     assert not any(sections.values())
     assert one.sources == ("measurements", "comparisons")
@@ -381,6 +382,19 @@ def test_a_figure_is_made_smaller_and_stays_a_picture():
     assert "%230072b2" in one.url
     assert "#" not in one.url
     assert "1.234567" not in one.url
+    assert (one.width, one.height) == ("70", "40")
+    assert one.caption == ("Lines: an interval.", "Hollow: undecided.")
+
+
+def test_what_is_read_under_a_figure_stands_in_its_page_as_text(folder):
+    beside = folder / "figures/en/ratio.txt"
+    assert "figcaption><p>" not in page(pages.document_of(folder), ENGLISH)
+    beside.write_text("Lines: <b>an interval</b>.\nHollow: undecided.\n")
+    try:
+        html = page(pages.document_of(folder), ENGLISH)
+    finally:
+        beside.unlink()
+    assert "<figcaption><p>Lines: &lt;b&gt;an interval&lt;/b&gt;.</p><p>Hollow: undecided.</p>" in html
 
 
 def test_numbers_that_are_none_never_reach_the_page(document):

@@ -160,7 +160,8 @@ def panels(
     legend_title: str = "",
 ) -> tuple[Captioned, list[Axes]]:
     """A figure of axes one above the other, of these heights and `titles`, and over them a legend of `handles`."""
-    titles = [wrapped(one, fontweight="bold") for one in titles] or [""] * len(sizes_in)
+    bold: dict[str, Any] = {"fontweight": "bold"}
+    titles = [wrapped(wrapped(one, separator=" · ", **bold), **bold) for one in titles] or [""] * len(sizes_in)
     legend = [legend_height_in(handles) + (0.2 if legend_title else 0)] if handles else []
     around = [AXIS_IN + (TITLE_IN * (one.count("\n") + 1) if one else 0) for one in titles]
     figure = new_figure(sum([*sizes_in, *around, *legend, LABEL_IN]), title, footer, caption)
