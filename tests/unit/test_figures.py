@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 import warnings
 from dataclasses import replace
 from itertools import pairwise
@@ -887,8 +888,10 @@ def test_the_articles_charts_draw_without_a_warning(gpu, name, tmp_path):
         figure = article_2018.draw(pd.read_csv(PUBLISHED), gpu, language)
         save(figure, tmp_path, "a", language)
     assert (tmp_path / "a.png").stat().st_size > 10_000
-    said = ElementTree.fromstring((tmp_path / "a.svg").read_text(encoding="utf-8")).itertext()
-    assert language[f"problem_{next(iter(rosetta.WORKLOADS))}"] in set(said)
+    svg = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert language[f"problem_{next(iter(rosetta.WORKLOADS))}"] in set(ElementTree.fromstring(svg).itertext())
+    families = set(re.findall(r"font-family: ([^;\"]+)", svg))
+    assert families == {", ".join([*(f"'{font}'" for font in language.fonts), "sans-serif"])}
     assert (tmp_path / "a.txt").read_text(encoding="utf-8").splitlines()[0] == language["slips"].split("\n")[0]
 
 

@@ -25,23 +25,9 @@ def residuals(measurements: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(minutes=minutes, percent=100 * (runs["images_per_s"] / median - 1))
 
 
-def draw(
-    measurements: pd.DataFrame,
-    order: pd.DataFrame,
-    *,
-    confidence: float,
-    language: Language,
-    labels: Mapping[str, str],
-) -> drawing.Captioned:
-    """One panel per device, one marker per run; `order` is order.csv, which the caption tells in words.
-
-    An effect of drift or order is called shown where its p-value is below 1 - `confidence`.
-    """
+def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> drawing.Captioned:
+    """One panel per device, one marker per run."""
     runs = residuals(measurements)
-    caption = [language["note_campaign"]]
-    for row in order.to_dict("records"):
-        device = f"{selection.device_name(measurements, row['device'])}: " if len(order) > 1 else ""
-        caption.append(device + in_words(row, 1 - confidence, language))
     busy = runs["flags"].notna() & (runs["flags"] != "")
     handles = drawing.framework_handles(measurements["framework"], labels, linestyle="none")
     if busy.any():
@@ -53,7 +39,7 @@ def draw(
         [2.3] * len(devices),
         language["title_campaign"],
         drawing.provenance(measurements, language, labels),
-        caption,
+        [language["note_campaign"]],
         titles=[selection.device_name(measurements, device) for device in devices if len(devices) > 1],
         handles=handles,
     )

@@ -62,6 +62,8 @@ COLUMN_SPACING = 1.2  # of a legend, in heights of its text
 INTERVAL = so.Range({"capstyle": "butt"}, linewidth=1.5)
 # Words may reach beyond the axes, and the layout makes room for them.
 WORDS: dict[str, Any] = {"clip_on": False}
+# Figures are laid out in it as far as they can be, and drawn in the language's own: a reader's system may have others.
+WIDEST = "DejaVu Sans"
 
 
 class GlyphError(ValueError):
@@ -104,7 +106,7 @@ def style(language: Language) -> Iterator[None]:
         name: TEXT_PT for name in settings if name.endswith(("font.size", "labelsize", "titlesize", "fontsize"))
     }
     settings |= {
-        "font.family": language.fonts,
+        "font.family": sorted(language.fonts, key=lambda font: font != WIDEST),
         "lines.markersize": 5,
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -503,10 +505,11 @@ def save(figure: Figure, svg: Path, png: Path, caption: Path, language: Language
     figure.set_layout_engine("none")
     for axes in figure.axes:
         axes.set_position(np.round(axes.get_position().bounds, 6))
+    for text in figure.findobj(Text):
+        text.set_fontfamily(language.fonts)
     figure.savefig(png)
     vectors = StringIO()
     figure.savefig(vectors, format="svg", metadata={"Date": None})
-    # A reader who has none of the fonts gets the system's own, which is hardly wider than these.
     fonts = ", ".join(f"'{font}'" for font in language.fonts)
     svg.write_text(vectors.getvalue().replace(fonts, f"{fonts}, sans-serif"), encoding="utf-8")
     caption.write_text("".join(f"{line}\n" for line in getattr(figure, "caption", "").splitlines()), encoding="utf-8")
