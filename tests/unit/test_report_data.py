@@ -111,7 +111,7 @@ def test_a_framework_that_was_not_measured_in_a_block_stands_there_as_a_gap(tmp_
 
 def test_a_quantity_that_no_cell_has_is_said_with_its_reason_instead_of_a_column(document):
     untold = {one["title"]: one["why"] for one in document["cells"]["untold"]}
-    assert "not measured on a CPU" in untold["Images or reviews per joule"]
+    assert "not measured on a CPU" in untold["Samples per joule"]
 
 
 def test_energy_and_memory_of_a_gpu_are_shown(tmp_path):

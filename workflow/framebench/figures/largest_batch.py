@@ -48,7 +48,7 @@ def _bars(found: pd.DataFrame, language: Language, labels: Mapping[str, str]) ->
 
 
 def _notes(searches: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> Iterator[str]:
-    """The small print: how it was found, in how much memory, and why not."""
+    """The caption: how it was found, in how much memory, and why not."""
     yield language["note_largest_batch"]
     for device, rows in searches.groupby("device"):
         for column, text in {
