@@ -51,7 +51,7 @@ def test_a_new_table_and_a_new_figure_are_one_file_each(workspace):
     plan = workspace.plan()
     assert {"results/counts.csv", "results/figures/en/run-counts.svg"} <= plan.outputs
     (workspace.folder / "counts.csv").write_text("framework,runs\npytorch,3\ntensorflow,2\n")
-    words = "--language ko --counts counts.csv --output-svg a.svg --output-png a.png"
+    words = "--language ko --counts counts.csv --output-svg a.svg --output-png a.png --output-caption a.txt"
     drawn = workspace.run(
         "env", "PYTHONPATH=workflow", sys.executable, "-m", "framebench", "figure", "run-counts", *words.split()
     )

@@ -129,8 +129,8 @@ def test_every_figure_is_drawn_in_both_languages(campaign):
     figures = workspace.folder / "results" / "figures"
     names = sorted(FIGURES)
     for language in ("en", "ko"):
-        assert sorted(path.stem for path in (figures / language).glob("*.svg")) == names
-        assert sorted(path.stem for path in (figures / language).glob("*.png")) == names
+        for kind in ("svg", "png", "txt"):
+            assert sorted(path.stem for path in (figures / language).glob(f"*.{kind}")) == names
     for name in names:
         assert (figures / "en" / f"{name}.svg").read_bytes() != (figures / "ko" / f"{name}.svg").read_bytes()
 
@@ -146,6 +146,8 @@ def test_snakemakes_own_report_has_figures_tables_and_certificates(campaign, tmp
         assert name in names
     for category in ("Figures", "Tables", "Certificates"):
         assert category in page
+    caption = (workspace.folder / "results/figures/en/campaign.txt").read_text().splitlines()[0]
+    assert caption.partition("(")[0] in page
 
 
 def test_a_page_in_each_language_has_the_figures_and_says_how_to_make_it_anew(campaign):

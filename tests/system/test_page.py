@@ -116,7 +116,7 @@ def test_a_reader_chooses_and_sees_another_answer_and_other_charts(context, fold
     assert page.get_by_role("combobox", name="Batch size").input_value() == "128"
     assert page.locator("#chosen").is_visible() and page.locator("#unmeasured-choice").is_hidden()
     assert page.locator("#over-sizes").is_hidden()
-    page.get_by_role("combobox", name="Quantity").select_option("Images or reviews per joule")
+    page.get_by_role("combobox", name="Quantity").select_option("Samples per joule")
     assert page.locator("#at-size").is_hidden()
     assert "not measured on a CPU" in page.locator("#nothing").inner_text()
     assert found.complaints == []

@@ -2,9 +2,12 @@
 
 import csv
 import math
+import re
 import warnings
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -27,6 +30,7 @@ from framebench.figures import (
     effects,
     first_step,
     fonts,
+    forest,
     largest_batch,
     memory,
     over_batch_size,
@@ -34,9 +38,11 @@ from framebench.figures import (
     registry,
     stacked,
     then_and_now,
+    warmup,
 )
 from framebench.plan import catalogue, config, matrix
 from framebench.plan.bindings import Gpu
+from framebench.record import RUN
 
 pytestmark = pytest.mark.check
 
@@ -51,6 +57,7 @@ LABELS = {
 }
 SIZES = {"article-cnn": 128, "resnet50-features": 32, "vgg-cnn": 64}
 WITH_GRU = SIZES | {"gru-imdb": 64}
+PHONE_PX = 328  # of a picture in the page, where the screen has 360
 HOSTILE = r"Tesla_$P$100 {x}^2 \frac% & <b> " + "and so on " * 20
 
 
@@ -145,15 +152,82 @@ def test_the_article_form_is_sorted_by_the_gru_where_there_is_one():
     assert list(speeds["framework"].unique()) == ["keras-tensorflow", "pytorch", "tensorflow"]
 
 
-def test_a_problem_of_the_article_has_its_place_and_colour_in_every_chart_of_that_form():
+def test_a_problem_of_the_article_has_its_place_in_every_chart_of_that_form():
     sizes = {**WITH_GRU, "vgg-cnn": 64, "resnet50-features": 32}
     tables = simulated.campaign(blocks=[(workload, "device", size) for workload, size in sizes.items()])
     drawn = list(of_article(tables, sizes=sizes)["workload"].unique())
     assert drawn == ["article-cnn", "vgg-cnn", "gru-imdb", "resnet50-features"]
-    colours = dict(zip(drawn, article.colours(drawn), strict=True))
-    assert [colours[workload] for workload in rosetta.WORKLOADS.values()] == list(drawing.PROBLEMS[:3])
-    assert len(set(colours.values())) == 4
-    assert article.colours(["article-cnn", "resnet50-features"])[1] == drawing.PROBLEMS[2]
+
+
+def test_no_problem_has_the_colour_of_a_framework():
+    for colour, _ in drawing.framework_styles([*LABELS, "mxnet", "tinygrad"]).values():
+        near = [math.dist(to_rgba(colour), to_rgba(problem)) for problem in drawing.PROBLEMS]
+        assert min(near) > 0.25, colour
+
+
+def bars(axes):
+    """Framework by its colour, and height of every bar, from left to right."""
+    names = {to_rgba(colour): name for name, (colour, _) in drawing.framework_styles(LABELS).items()}
+    drawn = sorted(axes.patches, key=lambda bar: bar.get_x())
+    return [(names.get(bar.get_facecolor()), pytest.approx(bar.get_height())) for bar in drawn]
+
+
+def article_of(tables, **changes):
+    language = languages.load("en")
+    values = {"device": "cpu", "baseline": "tensorflow", "question": simulated.QUESTION} | changes
+    with drawing.style(language):
+        figure = article.draw(
+            tables.measurements,
+            tables.comparisons,
+            article_batch_sizes=SIZES,
+            language=language,
+            labels=LABELS,
+            **values,
+        )
+        figure.draw_without_rendering()
+    return figure
+
+
+def test_the_answer_is_drawn_as_the_ratio_that_is_asked_for_default_and_tuned_in_one_chart():
+    both = simulated.campaign(tracks=["default", "tuned"])
+    figure = article_of(both)
+    axes = figure.axes[-1]
+    assert axes.get_title("left") == "Relative speed (Keras (TensorFlow)=1)"
+    gains = simulated.GAINS
+    tuned = [1.5 * gains["pytorch"], 1, gains["tensorflow"] / 2]
+    frameworks = ["pytorch", "keras-tensorflow", "tensorflow"]
+    assert bars(axes) == list(zip(frameworks * 2, [1.5, 1, 0.5, *tuned], strict=True))
+    groups = [tick.get_text().split("\n") for tick in axes.get_xticklabels()]
+    assert [group[-1] for group in groups] == ["default settings", "tuned settings"]
+    assert {"1.50", "0.50", "2.85"} <= set(texts(figure))
+
+
+def test_without_a_question_or_one_of_its_two_speeds_are_relative_to_the_baseline():
+    for tables, question in (
+        (simulated.campaign(), None),
+        (simulated.campaign(frameworks=["pytorch", "tensorflow"]), simulated.QUESTION),
+    ):
+        axes = article_of(tables, question=question).axes[-1]
+        assert axes.get_title("left") == "Relative speed (TensorFlow=1)"
+        assert ("tensorflow", 1) in bars(axes)
+
+
+def test_bars_that_find_no_room_beside_one_another_stand_in_charts_of_their_own():
+    sizes = {"article-cnn": 128, "gru-imdb": 64, "resnet50-features": 32, "vgg-cnn": 64}
+    tables = simulated.campaign(blocks=[(workload, "device", size) for workload, size in sizes.items()])
+    language = languages.load("en")
+    with drawing.style(language):
+        drawn = figures(tables, language)["article-cpu"]
+    groups = [[tick.get_text().split("\n")[0] for tick in axes.get_xticklabels()] for axes in drawn.axes[1:]]
+    assert groups == [["article-cnn", "vgg-cnn", "gru-imdb"], ["resnet50-features"]]
+
+
+def test_a_speed_that_is_not_comparable_is_a_hollow_bar_with_its_reason_in_the_caption():
+    figure = article_of(simulated.campaign(uncertified=["pytorch"]))
+    hollow = [bar for bar in figure.axes[-1].patches if bar.get_facecolor()[3] == 0]
+    assert len(hollow) == 1
+    assert "Hollow, not comparable: " in figure.caption
+    assert "Hollow" not in article_of(simulated.campaign()).caption
 
 
 def test_the_article_form_keeps_failed_and_missing_cells():
@@ -186,22 +260,21 @@ def then_and_now_of(tables, name="en"):
 OF_THE_ARTICLE = [("vgg-cnn", "device", 64), ("gru-imdb", "device", 64), ("gru-imdb", "device", 256)]
 
 
-def test_then_and_now_has_the_problems_of_the_article_alone_on_one_scale_and_names_what_is_not_measured():
+def test_then_and_now_has_the_measured_problems_of_the_article_alone_on_one_scale():
     figure = then_and_now_of(simulated.campaign(blocks=[*simulated.OF_ARTICLE, *OF_THE_ARTICLE]))
     _, then, now = figure.axes
     assert then.get_title(loc="left") == "2018: Tesla P100 (TensorFlow=1)"
-    assert now.get_title(loc="left") == "Now (TensorFlow=1)"
+    assert now.get_title(loc="left") == "Now: A CPU (TensorFlow=1)"
     assert then.get_ylim() == now.get_ylim()
     assert [tick.get_text() for tick in then.get_xticklabels()] == ORIGINAL["P100"]
-    colours = [to_rgba(colour) for colour in drawing.PROBLEMS[:2]]
-    assert [bar.get_facecolor() for bar in now.patches] == colours * 3
-    assert [bar.get_height() for bar in now.patches] == pytest.approx([3, 3, 2, 2, 1, 1])
-    assert {bar.get_facecolor() for bar in then.patches} == {to_rgba(colour) for colour in drawing.PROBLEMS[:3]}
-    said = texts(figure)
-    assert said.count("not measured") == 3
-    assert "ResNet-50 - Feature Extraction; now: resnet50-features, not measured" in said
-    assert "RNN (GRU) on IMDB - Sentiment Analysis; now: gru-imdb, batch 64, on device" in said
-    assert not any("article-cnn" in text for text in said)
+    frameworks = ["pytorch", "keras-tensorflow", "tensorflow"]
+    assert bars(now) == [(name, speed) for name, speed in zip(frameworks, (3, 2, 1), strict=True) for _ in range(2)]
+    named = [None, None, "pytorch", "pytorch", "tensorflow", "tensorflow", *[None] * 4, *["keras-tensorflow"] * 2]
+    assert [name for name, _ in bars(then)] == [*named, None, None]
+    assert len({bar.get_hatch() for bar in then.patches}) == 2
+    said = [*texts(figure), figure.caption]
+    assert not any("not measured" in text or "ResNet-50 -" in text or "article-cnn" in text for text in said)
+    assert "gru-imdb, batch 64 repeats the problem of 2018 “RNN (GRU) on IMDB" in figure.caption
 
 
 def test_then_and_now_is_sorted_as_the_article_and_keeps_a_failed_cell():
@@ -296,8 +369,8 @@ def stars(blocks, gpu="Tesla P100-PCIE-16GB"):
             language=language,
             labels=LABELS,
         )
-        said = texts(figure)
-    lines = [[line for line in axes.lines if line.get_marker() == "*"] for axes in figure.axes]
+        said = [*texts(figure), figure.caption]
+    lines = [[line for line in axes.lines if line.get_marker() == "*"] for axes in figure.axes[1:]]
     return [
         [(line.get_xdata()[0], line.get_ydata()[0]) for line in of_panel if len(line.get_xdata())] for of_panel in lines
     ], said
@@ -309,7 +382,7 @@ def test_what_others_published_stands_as_stars_beside_the_runs_of_that_card_and_
         + [("article-cnn", "host", 128), ("vgg-cnn", "device", 64)]
     )
     assert sorted(y for _, y in of_default) == [800, 6000]
-    assert [x for x, _ in of_default] == pytest.approx([64, 64], rel=0.05)
+    assert [x for x, _ in of_default] == pytest.approx([64, 64], rel=0.3)  # beside one another
     assert not of_host and not any(others)
     assert "(article-cnn 2018: PyTorch, TensorFlow)" in " ".join(" ".join(said).split())
 
@@ -326,17 +399,6 @@ def test_two_rounds_have_a_mean_but_no_interval():
     summary = over_batch_size.summary(simulated.campaign(rounds=2).measurements, 0.95)
     assert summary["mean"].notna().all()
     assert summary[["low", "high"]].isna().all(axis=None)
-
-
-@pytest.mark.parametrize("wanted", [[1.0], [5.0, 1.0, 1.1], [0.0, 0.0, 0.0, 0.0], [1, 1.9, 2.8, 3.7]])
-def test_labels_stand_apart_in_their_order(wanted):
-    places = np.array(over_batch_size.spread(wanted, 1.0))
-    order = np.argsort(wanted, kind="stable")
-    assert np.all(np.diff(places[order]) >= 1 - 1e-9)
-
-
-def test_labels_that_have_room_stay_where_they_are():
-    assert over_batch_size.spread([7.0, 1.0, 3.0], 1.0) == [7.0, 1.0, 3.0]
 
 
 def test_the_ratios_begin_with_the_question_and_have_every_pair_once():
@@ -388,17 +450,16 @@ def test_each_run_of_the_campaign_stands_against_the_median_of_its_own_cell():
 @pytest.mark.parametrize(
     ("p", "said"),
     [
-        ((0.01, 0.4), "Speed drifts by +1.2 % per hour (p = 0.01). The place inside a round explains nothing beyond"),
-        (
-            (0.6, 0.0005),
-            "A drift of +1.2 % per hour is no more than chance gives (p = 0.6). Speed depends on",
-        ),
+        ((0.01, 0.4), "Speed drifts by −1.2 % per hour (p = 0.01). The place inside a round explains nothing beyond"),
+        ((0.6, 0.0005), "A drift of −1.2 % per hour is no more than chance gives (p = 0.6). Speed depends on"),
         ((math.nan, math.nan), "There are too few runs to tell a drift. There are too few runs to tell whether"),
     ],
 )
 def test_the_campaign_says_whether_clock_and_order_explain_anything(p, said):
-    row = {"drift_per_hour": 0.012, "drift_p": p[0], "order_p": p[1]}
-    assert campaign.in_words(row, 0.05, languages.load("en")).startswith(said)
+    row = {"drift_per_hour": -0.012, "drift_p": p[0], "order_p": p[1]}
+    words = campaign.in_words(row, 0.05, languages.load("en"))
+    assert words.replace("\N{NO-BREAK SPACE}", " ").startswith(said)
+    assert "p =" not in words  # nor broken there
 
 
 def tuned_runs(framework, **changes):
@@ -425,10 +486,84 @@ def test_a_search_that_keeps_the_defaults_is_said_to_have_found_nothing():
 def test_of_a_gain_that_is_not_shown_no_cause_is_told():
     tables = simulated.campaign(tracks=["default", "tuned"], blocks=[("article-cnn", "device", 128)])
     widened = tables.effects.copy()
-    widened.loc[widened["framework"] == "pytorch", "ci_low"] = 0.9
+    widened.loc[widened["framework"] == "pytorch", "verdict"] = "not shown"  # though its own interval excludes 1
     said = effects.reasons(tables.measurements, widened, SIZES, languages.load("en"), LABELS)
     assert "PyTorch, article-cnn: no gain shown" in said
     assert any(sentence.startswith("TensorFlow, article-cnn: tbbmalloc saves") for sentence in said)
+
+
+def test_a_loss_that_is_shown_is_called_one():
+    tables = simulated.campaign(tracks=["default", "tuned"], blocks=[("article-cnn", "device", 128)])
+    slower = tables.effects.copy()
+    slower.loc[slower["framework"] == "pytorch", ["ci_low", "ratio", "ci_high", "verdict"]] = [
+        0.77,
+        0.87,
+        0.99,
+        "slower",
+    ]
+    said = effects.reasons(tables.measurements, slower, SIZES, languages.load("en"), LABELS)
+    assert "PyTorch, article-cnn: slower than by default" in said
+
+
+def test_a_framework_whose_search_kept_the_defaults_has_no_effect_that_is_drawn():
+    tables = simulated.campaign(tracks=["default", "tuned"])
+    language = languages.load("en")
+    with drawing.style(language):
+        tuned, host = figures(tables, language)["effects"].axes
+        # The search of keras-tensorflow finds nothing; its input is an effect all the same.
+        names = [{text.get_text() for text in axes.findobj(Text)} & set(LABELS.values()) for axes in (tuned, host)]
+    assert names == [{"PyTorch", "TensorFlow"}, {LABELS[name] for name in simulated.THREE}]
+
+
+def test_effects_of_nothing_say_so():
+    blocks = [("article-cnn", "device", 128)]
+    tables = simulated.campaign(frameworks=["keras-tensorflow"], tracks=["default", "tuned"], blocks=blocks)
+    language = languages.load("en")
+    with drawing.style(language):
+        figure = effects.draw(
+            tables.measurements,
+            tables.effects,
+            tables.payback,
+            article_batch_sizes=SIZES,
+            language=language,
+            labels=LABELS,
+        )
+        assert language["nothing_tuned"] in texts(figure)
+
+
+def test_warm_up_ends_where_steps_are_first_as_fast_as_those_at_its_end():
+    steps = {"pytorch": [100, 10, 13, 10, 10], "tensorflow": [900, 40, 30, 10.5, 10], "jax": [10, 10, 10, 10, 10]}
+    rows = [
+        dict.fromkeys(RUN, "x") | {"framework": name, "round": 1, "interval": i, "t_s": i + 0.5, "step_ms": step}
+        for name, of_run in steps.items()
+        for i, step in enumerate(of_run)
+    ]
+    found = warmup.fast_after(pd.DataFrame(rows)).set_index("framework")["value"]
+    assert found.to_dict() == {"pytorch": 0.5, "tensorflow": 2.5, "jax": 0}
+
+
+def test_warm_up_has_a_dot_per_framework_and_tells_what_did_not_settle():
+    tables = simulated.campaign(blocks=[("article-cnn", "device", 128)])
+    tables.measurements["warmup_converged"] = tables.measurements["round"] > 1
+    language = languages.load("en")
+    with drawing.style(language):
+        drawn = figures(tables, language)["warmup"]
+    (axes,) = drawn.axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["Keras (TensorFlow)", "PyTorch", "TensorFlow"]
+    assert "In 3 of 15 runs step times had not settled" in drawn.caption
+
+
+@pytest.mark.parametrize("span", [(0.98, 1.03), (0.2, 1.1), (0.5, 3), (0.01, 40), (1e-6, 1e7), (0.9, 2.6)])
+def test_ticks_of_a_ratio_do_not_overlap(span):
+    line = dict(zip(forest.COLUMNS, ["", "article-cnn, batch 128", "0.62 (0.57–0.67)"], strict=False))
+    line |= {"ratio": 1.0, "ci_low": span[0], "ci_high": span[1], "colour": "#000000", "marker": "o"}
+    with drawing.style(languages.load("en")):
+        figure, (axes,) = drawing.panels([0.5], "", "")
+        forest.draw(axes, pd.DataFrame([line | {"shown": True, "barred": False}]))
+        figure.draw_without_rendering()
+        ticks = [tick.get_window_extent() for tick in axes.get_xticklabels()]
+    assert 1 <= len(ticks) <= forest.MOST_TICKS
+    assert all(one.x1 < other.x0 for one, other in pairwise(ticks))
 
 
 def test_workloads_of_which_the_same_is_to_be_said_share_a_sentence():
@@ -474,21 +609,20 @@ def configured(*entries):
 
 
 @pytest.mark.parametrize(
-    ("entries", "tuned", "effects"),
+    ("entries", "effects"),
     [
-        ([(["default"], ["device"], [32, 128])], False, False),
-        ([(["default"], ["device"], [32]), (["default"], ["host"], [128])], False, False),
-        ([(["default"], ["device"], [32, 128]), (["default"], ["host"], [128])], False, True),
-        ([(["default"], ["device"], [32]), (["tuned"], ["device"], [32])], True, True),
-        ([(["default"], ["device"], [32]), (["tuned"], ["device"], [128])], True, False),
+        ([(["default"], ["device"], [32, 128])], False),
+        ([(["default"], ["device"], [32]), (["default"], ["host"], [128])], False),
+        ([(["default"], ["device"], [32, 128]), (["default"], ["host"], [128])], True),
+        ([(["default"], ["device"], [32]), (["tuned"], ["device"], [32])], True),
+        ([(["default"], ["device"], [32]), (["tuned"], ["device"], [128])], False),
     ],
 )
-def test_a_campaign_has_the_figures_that_it_has_something_for(entries, tuned, effects):
+def test_a_campaign_has_the_figures_that_it_has_something_for(entries, effects):
     found = of_campaign(configured(*entries))
     assert {"article-cpu", "article-h200", "throughput", "ratio", "memory", "warmup", "first-step", "campaign"} <= {
         *found
     }
-    assert ("article-cpu-tuned" in found) == ("article-h200-tuned" in found) == tuned
     assert ("effects" in found) == effects
     assert {"gpu-memory", "energy", "devices"} <= set(found)
 
@@ -498,19 +632,25 @@ def test_a_campaign_on_the_cpu_alone_has_no_figures_of_gpus_or_of_several_device
     assert not {"gpu-memory", "energy", "devices"} & set(of_campaign(alone))
 
 
+def save(figure, folder, name, language):
+    drawing.save(figure, folder / f"{name}.svg", folder / f"{name}.png", folder / f"{name}.txt", language)
+
+
 def texts(figure):
     figure.draw_without_rendering()
-    return [text.get_text() for text in figure.findobj(Text)]
+    return [text.get_text() for text in figure.findobj(Text) if text.get_visible()]
 
 
 def check_extent(figure):
-    """Every character has a glyph, and no text sticks out at the right."""
+    """Every character has a glyph, no text is smaller than 9 pixels on a phone, and none sticks out at the sides."""
     before = texts(figure)
     fonts.replace_glyphs(figure, languages.load("ko"))
     assert texts(figure) == before
     beside_the_axis = {tick for axes in figure.axes for tick in axes.get_xticklabels()}
     for text in set(figure.findobj(Text)) - beside_the_axis:
         if text.get_text():
+            assert text.get_fontsize() * PHONE_PX / (72 * drawing.WIDTH_IN) >= 9, text
+            assert text.get_window_extent().x0 >= -1, text
             assert text.get_window_extent().x1 <= figure.bbox.x1, text
 
 
@@ -582,7 +722,7 @@ def test_the_tracks_stand_in_panels_of_their_own():
     language = languages.load("en")
     with drawing.style(language):
         drawn = figures(tables, language)
-    titles = {name: [axes.get_title(loc="left") for axes in drawn[name].axes] for name in drawn}
+    titles = {name: [" ".join(axes.get_title(loc="left").split()) for axes in drawn[name].axes] for name in drawn}
     assert list(filter(None, titles["ratio"])) == ["default settings", "tuned settings"]
     for name in ("throughput", "memory", "warmup", "first-step"):
         assert [("tuned settings" in title) for title in titles[name] if title] == [False, True] * 2, name
@@ -668,26 +808,25 @@ def test_the_largest_batch_draws_without_a_warning_and_nothing_sticks_out(table,
 def of_largest_batch(table):
     language = languages.load("en")
     with drawing.style(language):
-        return texts(largest_batch.draw(table, language=language, labels=LABELS))
+        figure = largest_batch.draw(table, language=language, labels=LABELS)
+        return [*texts(figure), *figure.caption.split("\n")]
 
 
-def test_the_largest_batch_stands_at_each_bar_and_devices_stand_side_by_side():
+def test_the_largest_batch_stands_at_each_bar_under_its_device_on_one_scale():
     table = searches()
     table.loc[table["device"] == "l4", "largest"] /= 4
-    said = of_largest_batch(table)
     # The other numbers stand on the axes too.
+    said = of_largest_batch(table)
     of_each_device = len(SIZES) * len(("float32", "bfloat16"))
     assert (said.count("2,000"), said.count("250")) == (of_each_device, of_each_device)
-    assert "article-cnn · float32 · h200" in said
+    assert "article-cnn · float32" in said
     language = languages.load("en")
     with drawing.style(language):
-        figure = largest_batch.draw(table, language=language, labels=LABELS)
-    first, second = figure.axes[:2]
-    assert [axes.get_title(loc="left").split(" · ")[-1] for axes in (first, second)] == ["h200", "l4"]
+        first, second, *_ = largest_batch.draw(table, language=language, labels=LABELS).axes
+    headings = [text.get_text() for text in first.texts]
+    assert headings == ["h200", "l4"]
     assert first.get_xlim() == second.get_xlim()
-    colours = [bar.get_facecolor() for bar in first.patches]
-    styles = drawing.framework_styles(["pytorch", "tensorflow"])
-    assert colours == [to_rgba(colour) for colour, _ in styles.values()]
+    assert [name for name, _ in bars(first)].count("pytorch") == 2
 
 
 def test_a_largest_batch_beyond_which_none_was_tried_is_shown_as_such():
@@ -707,7 +846,7 @@ def test_a_search_that_found_none_is_a_gap_with_its_reason():
 def test_under_the_largest_batch_stand_the_memory_it_has_and_what_disturbed_the_search():
     said = "\n".join(of_largest_batch(searches()))
     assert "h200: 143,000 MiB of GPU memory" in said
-    assert "Searched 2023-11-14 (UTC)" in said
+    assert "Searched 2023-11-14 (UTC)" in " ".join(said.split())
     assert "stand-in" not in said and "Another process" not in said
     said = " ".join("\n".join(of_largest_batch(searches(flags="other_process_on_gpu;stand_in"))).split())
     assert "made with a stand-in for the NVIDIA driver" in said
@@ -735,17 +874,17 @@ def test_a_value_that_no_run_has_leaves_a_gap_and_no_error():
         assert texts(drawn["memory"]).count("not measured") == 9
 
 
-def test_the_answer_stands_under_the_charts_that_show_it():
+def test_a_footer_has_two_lines_and_in_full_stands_in_the_caption_where_they_are_too_few():
     language = languages.load("en")
     with drawing.style(language):
         drawn = figures(simulated.campaign(), language)
-    for name in ("article-cpu", "ratio"):
-        words = " ".join(" ".join(texts(drawn[name])).split())
-        assert (
-            "On A CPU, PyTorch is 1.50 times as fast as Keras (TensorFlow) in training article-cnn at batch 128"
-            in words
-        )
-        assert "3 on the question together, and apart from them 6 on other pairs" in words
+        long = figures(simulated.campaign(device_name=HOSTILE), language)
+    for name, figure in drawn.items():
+        assert len(figure.get_supxlabel().split("\n")) <= 2, name
+    assert "TensorFlow\N{NO-BREAK SPACE}1.0" in drawn["memory"].get_supxlabel()
+    assert "TensorFlow\N{NO-BREAK SPACE}1.0" not in drawn["memory"].caption
+    assert long["memory"].get_supxlabel().count("\n") == 1 and long["memory"].get_supxlabel().endswith(" …")
+    assert HOSTILE.strip() in long["memory"].caption
 
 
 @pytest.mark.parametrize("name", languages.languages())
@@ -755,8 +894,13 @@ def test_the_articles_charts_draw_without_a_warning(gpu, name, tmp_path):
     with warnings.catch_warnings(), drawing.style(language):
         warnings.simplefilter("error")
         figure = article_2018.draw(pd.read_csv(PUBLISHED), gpu, language)
-        drawing.save(figure, tmp_path / "a.svg", tmp_path / "a.png", language)
+        save(figure, tmp_path, "a", language)
     assert (tmp_path / "a.png").stat().st_size > 10_000
+    svg = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert language[f"problem_{next(iter(rosetta.WORKLOADS))}"] in set(ElementTree.fromstring(svg).itertext())
+    families = set(re.findall(r"font-family: ([^;\"]+)", svg))
+    assert families == {", ".join([*(f"'{font}'" for font in language.fonts), "sans-serif"])}
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8").splitlines()[0] == language["slips"].split("\n")[0]
 
 
 def test_the_same_figure_gives_the_same_bytes(tmp_path):
@@ -765,7 +909,7 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path):
     for i in (1, 2):
         with drawing.style(language):
             figure = memory.draw(tables.measurements, language=language, labels=LABELS)
-            drawing.save(figure, tmp_path / f"{i}.svg", tmp_path / f"{i}.png", language)
+            save(figure, tmp_path, str(i), language)
     assert (tmp_path / "1.svg").read_bytes() == (tmp_path / "2.svg").read_bytes()
     assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
 
@@ -777,8 +921,8 @@ def test_a_glyph_that_no_font_has_is_replaced_where_a_record_has_it_and_an_error
         figure = memory.draw(measurements, language=language, labels=LABELS)
         own = replace(language, texts={**language.texts, "fonts_note": "\U00013000"})
         with pytest.raises(fonts.FontError, match=r"have no glyph for \U00013000; .*`fc-list :charset=13000` lists"):
-            drawing.save(figure, tmp_path / "a.svg", tmp_path / "a.png", own)
-        drawing.save(figure, tmp_path / "a.svg", tmp_path / "a.png", language)
+            save(figure, tmp_path, "a", own)
+        save(figure, tmp_path, "a", language)
         assert any(text.startswith("CPU ?") for text in texts(figure))
 
 
@@ -799,14 +943,14 @@ def test_the_date_is_the_records_and_in_utc():
     measurements = simulated.campaign(device_name="CPU").measurements
     text = drawing.provenance(measurements, languages.load("en"), LABELS)
     assert text == (
-        "CPU; CPU threads: 2\nKeras (TensorFlow) 2.0, PyTorch 3.0, TensorFlow 1.0\n"
-        "Measured 2023-11-14 / 2023-11-15 (UTC); rounds: 5"
+        "CPU; CPU threads: 2\n2023-11-14 / 2023-11-15 (UTC); rounds: 5\n"
+        "Keras\N{NO-BREAK SPACE}2.0, PyTorch\N{NO-BREAK SPACE}3.0, TensorFlow\N{NO-BREAK SPACE}1.0"
     )
 
 
 def run(monkeypatch, tmp_path, arguments):
     monkeypatch.chdir(tmp_path)
-    outputs = ["--output-svg", "a.svg", "--output-png", "a.png"]
+    outputs = ["--output-svg", "a.svg", "--output-png", "a.png", "--output-caption", "a.txt"]
     command.main([*arguments.split(), *outputs])
 
 
@@ -828,7 +972,7 @@ def options_of(name):
 
 
 # One of each kind of what figures are drawn from.
-@pytest.mark.parametrize("name", ["article-cpu-tuned", "then-and-now-cpu", "throughput", "effects", "warmup", "energy"])
+@pytest.mark.parametrize("name", ["article-cpu", "then-and-now-cpu", "throughput", "effects", "warmup", "energy"])
 def test_the_command_draws_a_figure_of_measurements(name, monkeypatch, tmp_path):
     gpus = {"l4": "NVIDIA L4"} if name in ("energy", "gpu-memory") else None
     blocks = OF_THE_ARTICLE if name == "then-and-now-cpu" else simulated.OF_ARTICLE
@@ -863,7 +1007,6 @@ OF_PAIRS = "--measurements measurements.csv --comparisons comparisons.csv --base
         ("article-2018-v100 --language en", "nothing was published of 'V100'; there is: P100, K80$"),
         ("memory --language tlh --measurements measurements.csv", "unknown language 'tlh'; there is: en, ko$"),
         ("article-2018-k80 --language en --rosetta-2018 none.csv", "none.csv"),
-        (f"article-cpu-tuned --language en {OF_PAIRS}", "device 'cpu' has no measurements of track tuned in float32"),
         (
             "energy --language en --measurements measurements.csv --confidence 0.95",
             "this figure shows GPUs, and none was measured$",
@@ -894,7 +1037,11 @@ def test_what_was_made_with_the_stand_in_says_so_under_every_figure():
     language = languages.load("en")
     assert "stand-in" not in drawing.provenance(measurements, language, LABELS)
     measurements.loc[3, "flags"] = "busy_machine;stand_in"
-    assert drawing.provenance(measurements, language, LABELS).startswith(language["stand_in"])
+    said = drawing.provenance(measurements, language, LABELS)
+    assert said.startswith(language["stand_in"])
+    with drawing.style(language):
+        footer = drawing.new_figure(1, "", said).get_supxlabel()
+    assert " ".join(footer.split()).startswith(language["stand_in"])  # whole, above the two lines
 
 
 def test_the_footer_tells_the_rounds_of_cells_that_differ_in_them():

@@ -119,7 +119,7 @@ def test_a_framework_that_was_not_measured_in_a_block_stands_there_as_a_gap(tmp_
 
 def test_a_quantity_that_no_cell_has_is_said_with_its_reason_instead_of_a_column(document):
     untold = {one["title"]: one["why"] for one in document["cells"]["untold"]}
-    assert "not measured on a CPU" in untold["Images or reviews per joule"]
+    assert "not measured on a CPU" in untold["Samples per joule"]
 
 
 def test_energy_and_memory_of_a_gpu_are_shown(tmp_path):
@@ -381,7 +381,8 @@ def test_hostile_text_is_text_everywhere(tmp_path):
 def test_a_figure_is_made_smaller_and_stays_a_picture():
     scope = registry.scope_of(simulated.campaign(rounds=1).measurements.to_dict("records"))
     figures = {"ratio": pages.FIGURE, "other": ""}
-    sections = illustrations.illustrations(scope, figures, languages.load("en"), {})
+    captions = {"ratio": "Lines: an interval.\nHollow: undecided.\n"}
+    sections = illustrations.illustrations(scope, figures, captions, languages.load("en"), {})
     (one,) = sections.pop("static")
     assert not any(sections.values())
     assert one.sources == ("measurements", "comparisons")
@@ -389,6 +390,19 @@ def test_a_figure_is_made_smaller_and_stays_a_picture():
     assert "%230072b2" in one.url
     assert "#" not in one.url
     assert "1.234567" not in one.url
+    assert (one.width, one.height) == ("70", "40")
+    assert one.caption == ("Lines: an interval.", "Hollow: undecided.")
+
+
+def test_what_is_read_under_a_figure_stands_in_its_page_as_text(folder):
+    beside = folder / "figures/en/ratio.txt"
+    assert "figcaption><p>" not in page(pages.document_of(folder), ENGLISH)
+    beside.write_text("Lines: <b>an interval</b>.\nHollow: undecided.\n")
+    try:
+        html = page(pages.document_of(folder), ENGLISH)
+    finally:
+        beside.unlink()
+    assert "<figcaption><p>Lines: &lt;b&gt;an interval&lt;/b&gt;.</p><p>Hollow: undecided.</p>" in html
 
 
 def test_numbers_that_are_none_never_reach_the_page(document):

@@ -104,7 +104,7 @@ def test_the_command_finds_the_samples_beside_the_record(tmp_path, monkeypatch):
         timeline, "draw", lambda run, columns, **words: seen.append(columns) or draw(run, columns, **words)
     )
     monkeypatch.chdir(tmp_path)
-    options = ["--language", "en", "--output-svg", "a.svg", "--output-png", "a.png"]
+    options = ["--language", "en", "--output-svg", "a.svg", "--output-png", "a.png", "--output-caption", "a.txt"]
     command.main(["timeline-h200", "--record", str(path), *options])
     np.testing.assert_array_equal(seen[0]["sm_mhz"], told["sm_mhz"])
     assert (tmp_path / "a.png").exists()
@@ -113,7 +113,7 @@ def test_the_command_finds_the_samples_beside_the_record(tmp_path, monkeypatch):
 def test_the_command_refuses_in_one_line(tmp_path, monkeypatch):
     (tmp_path / "bad.json").write_text(json.dumps({"device": "h200"}))
     monkeypatch.chdir(tmp_path)
-    outputs = ["--language", "en", "--output-svg", "a.svg", "--output-png", "a.png"]
+    outputs = ["--language", "en", "--output-svg", "a.svg", "--output-png", "a.png", "--output-caption", "a.txt"]
     with pytest.raises(SystemExit, match=r"bad\.json: .* delete it"):
         command.main(["timeline-h200", "--record", "bad.json", *outputs])
 

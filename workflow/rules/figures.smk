@@ -17,6 +17,7 @@ rule figure:
             labels={"figure": "{figure}"},
         ),
         png="{folder}/figures/{language}/{figure}.png",
+        caption="{folder}/figures/{language}/{figure}.txt",
     log:
         "{folder}/logs/figures/{language}-{figure}.log",
     wildcard_constraints:
@@ -31,7 +32,7 @@ rule figure:
         ),
     shell:
         "python -P -m framebench figure {wildcards.figure} --language {wildcards.language} {params.options:q}"
-        " --output-svg {output.svg} --output-png {output.png} 2>&1 | tee {log:q} >&2"
+        " --output-svg {output.svg} --output-png {output.png} --output-caption {output.caption} 2>&1 | tee {log:q} >&2"
 
 
 rule figures:

@@ -42,7 +42,7 @@ rule page:
             wildcards.folder,
             registry.names(scope_of(wildcards.folder)),
             [wildcards.language],
-            ["svg"],
+            ["svg", "txt"],
         ),
         lambda wildcards: (
             rules.merged_records.output if wildcards.folder == MERGED else []

@@ -103,7 +103,9 @@ def scope_of(folder):
     )
 
 
-def pictures(folder, figures, languages=CONFIG.languages, formats=("svg", "png")):
+def pictures(
+    folder, figures, languages=CONFIG.languages, formats=("svg", "png", "txt")
+):
     """The files of figures by their names."""
     return expand(
         f"{folder}/figures/{{language}}/{{figure}}.{{format}}",

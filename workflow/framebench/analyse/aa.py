@@ -17,6 +17,7 @@ from framebench.analyse.comparisons import COLUMNS, SAME, SLOWER
 from framebench.analyse.power import power, power_table
 from framebench.analyse.table import TableError, read_table
 from framebench.frameworks.self_comparison import AGAIN, base, extra_step_every, side
+from framebench.languages import numbers
 from framebench.record import BLOCK
 
 EXPECTED = 0.95  # share of campaigns that lie in the range said to be expected
@@ -119,7 +120,7 @@ def _cell(row: dict) -> str:
 
 
 def _interval(row: dict) -> str:
-    return f"{row['ratio']:.3f} ({row['ci_low']:.3f}–{row['ci_high']:.3f})"
+    return numbers.bounded(row["ratio"], row["ci_low"], row["ci_high"], "{:.3f}".format)
 
 
 def main(arguments: list[str] | None = None) -> None:

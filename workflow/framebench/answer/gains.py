@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from framebench.analyse.effects import TUNED, chosen  # noqa: F401
+from framebench.analyse.effects import chosen
 from framebench.languages import Language
 
 

@@ -253,10 +253,12 @@ def _cost(row: Mapping[Any, Any], language: Language, labels: Mapping[str, str])
 
 def _with_interval(row: Mapping[Any, Any], name: str, decimals: int) -> dict[str, str]:
     """A number of a table and its interval, as text under its name and `<name>_interval`."""
-    return {
-        name: numbers.signed(row[name], decimals),
-        f"{name}_interval": numbers.between(row[f"{name}_low"], row[f"{name}_high"], decimals),
-    }
+
+    def said(number: float) -> str:
+        return numbers.number(number, f",.{decimals}f")
+
+    interval = numbers.interval(row[f"{name}_low"], row[f"{name}_high"], said)
+    return {name: said(row[name]), f"{name}_interval": interval}
 
 
 def _why(
@@ -281,7 +283,10 @@ def _why(
         framework, reference = row["framework"], row["reference"]
         if {framework, reference} in these and shown(comparisons, block, framework, reference):
             values = {"framework": labels[framework], "reference": labels[reference]}
-            values |= {"longer_ms": numbers.signed(row["longer_ms"], 2), "shown": language[REASONS[row["finding"]]]}
+            values |= {
+                "longer_ms": numbers.number(row["longer_ms"], ",.2f"),
+                "shown": language[REASONS[row["finding"]]],
+            }
             for part in why.PARTS:
                 values |= _with_interval(row, f"longer_{part}", 2)
             told.append(language["why_pair"].format(**values))

@@ -1,60 +1,51 @@
-"""The article's chart from our own measurements: speed relative to a baseline, with intervals."""
+"""The answer in the article's form: the speed of each framework relative to one, default and tuned, with intervals."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from framebench.analyse import rosetta, selection
-from framebench.answer import verdict
 from framebench.figures import drawing, registry
 from framebench.languages import Language
 from framebench.record import BLOCK
 
+TRACKS = ("default", "tuned")
+BARS_ACROSS = 14  # with a number over each, and a gap between groups of the width of one
+COLUMNS = ["framework", "workload", "track", "input", "batch_size", "ratio", "ci_low", "ci_high", "obstacle", "state"]
 
-def relative_speeds(runs: pd.DataFrame, comparisons: pd.DataFrame, baseline: str) -> pd.DataFrame:
+
+def relative_speeds(runs: pd.DataFrame, comparisons: pd.DataFrame, reference: str) -> pd.DataFrame:
     """The chart's bars, one row per framework × workload of `runs`, which hold one block per workload.
 
     In the order drawn: workloads by name, those of the article's charts last and in their order; frameworks by the bar
     of the first workload whose name begins with "gru", else of the first workload, descending, without a ratio last,
     ties by name.
-    Columns: framework, workload, input, batch_size; ratio, ci_low, ci_high (NaN where there is none; the
-    baseline is 1); obstacle (why a ratio is not comparable, else empty); state (`ok`, a failed status, or
-    `not_measured`).
+    In COLUMNS: ratio, ci_low, ci_high are NaN where there is none, the reference is 1; obstacle says why a ratio is not
+    comparable, else it is empty; state is `ok`, a failed status, or `not_measured`.
     """
     of_article = list(rosetta.WORKLOADS.values())
     blocks = {str(workload): of_workload for workload, of_workload in runs.groupby("workload")}
-    against_baseline = comparisons[comparisons["reference"] == baseline]
+    against = comparisons[comparisons["reference"] == reference]
     bars = []
     for of_workload in [blocks[one] for one in [*sorted(set(blocks) - set(of_article)), *of_article] if one in blocks]:
         block = of_workload.iloc[0][BLOCK]
-        in_block = against_baseline[(against_baseline[BLOCK] == block).all(axis=1)]
+        in_block = against[(against[BLOCK] == block).all(axis=1)]
         for framework in sorted(set(runs["framework"])):
             compared = in_block[in_block["framework"] == framework]
             state = selection.state(of_workload[of_workload["framework"] == framework])
             bar: dict[str, Any] = {"framework": framework, "state": state, "obstacle": ""}
-            bar |= {key: block[key] for key in ("workload", "input", "batch_size")}
-            if framework == baseline and state == "ok":
+            bar |= {key: block[key] for key in ("workload", "track", "input", "batch_size")}
+            if framework == reference and state == "ok":
                 bar["ratio"] = 1.0
             elif len(compared):
                 bar |= {key: compared.iloc[0][key] for key in ("ratio", "ci_low", "ci_high")}
                 bar["obstacle"] = selection.obstacle(compared.iloc[0]["verdict"])
             bars.append(bar)
-    columns = [
-        "framework",
-        "workload",
-        "input",
-        "batch_size",
-        "ratio",
-        "ci_low",
-        "ci_high",
-        "obstacle",
-        "state",
-    ]
-    table = pd.DataFrame(bars, columns=columns)
+    table = pd.DataFrame(bars, columns=COLUMNS).astype(dict.fromkeys(["ratio", "ci_low", "ci_high"], float))
     workloads = list(table["workload"].unique())
     sorted_by = next((workload for workload in workloads if workload.startswith("gru")), workloads[0])
     speed = table[table["workload"] == sorted_by].set_index("framework")["ratio"].fillna(-1)
@@ -67,78 +58,80 @@ def draw(
     comparisons: pd.DataFrame,
     *,
     device: str,
-    track: str,
     baseline: str,
     question: Sequence[str] | None = None,
     article_batch_sizes: Mapping[str, int],
     language: Language,
     labels: Mapping[str, str],
-) -> Figure:
-    """The chart for `device` and `track`; `labels` gives the display name of each framework.
+) -> drawing.Captioned:
+    """The chart for `device`: a group of bars for each problem and track, in it a bar for each framework.
 
-    The answer in words opens the small print. ValueError where the device has no measurements of that form.
+    The two of the `question` stand first, and speeds are relative to the second of them, where both were measured;
+    else relative to `baseline`. ValueError where the device has no measurements of that form.
     """
     drawing.check_measured(measurements, device=device, framework=baseline)
-    runs = selection.article_form(measurements[measurements["device"] == device], track, article_batch_sizes)
-    if runs.empty:
-        raise ValueError(f"device '{device}' has no measurements of track {track} in float32 to draw")
-    speeds = relative_speeds(runs, comparisons, baseline)
-    footer = verdict.answers(comparisons, runs, language, labels, baseline=baseline, question=question)
-    footer += verdict.adjustment(comparisons, language)
-    footer += caption(speeds, comparisons, language)
-    footer.append(drawing.provenance(runs, language, labels))
-    figure = drawing.new_figure(
-        body_in=4.2,
-        title=language[f"title_article_{track}"].format(device=selection.device_name(measurements, device)),
-        footer="\n".join(footer),
+    here = measurements[measurements["device"] == device]
+    asked = list(question or []) if set(question or []) <= set(here["framework"]) else []
+    reference = asked[-1] if asked else baseline
+    runs = [selection.article_form(here, track, article_batch_sizes) for track in TRACKS]
+    speeds = pd.concat([relative_speeds(one, comparisons, reference) for one in runs if len(one)] or [pd.DataFrame()])
+    if speeds.empty:
+        raise ValueError(f"device '{device}' has no measurements in float32 to draw")
+    frameworks = list(dict.fromkeys([*asked, *sorted(here["framework"].unique())]))
+    workloads = list(speeds["workload"].unique())
+    speeds = speeds.sort_values(
+        ["workload", "track", "framework"],
+        key=lambda column: column.map((workloads + list(TRACKS) + frameworks).index),
+        ignore_index=True,
     )
-    problems = [
-        ", ".join(
-            [
-                language.workload(bars["workload"]),
-                language["batch"].format(batch_size=bars["batch_size"]),
-                language[f"input_{bars['input']}"],
-            ]
-        )
-        for bars in speeds.drop_duplicates("workload").to_dict("records")
-    ]
-    axes = figure.subplots()
-    axes.set_ylabel(language["axis_relative_speed"].format(baseline=labels[baseline]))
-    draw_bars(axes, speeds, language, labels)
-    drawing.problem_legend(axes, problems, language, colours(speeds["workload"].unique()))
-    axes.set_ylim(0, top(speeds))
+    across = max(1, BARS_ACROSS // (len(frameworks) + 1))
+    rows = _in_rows(speeds, across)
+    styles = drawing.framework_styles(frameworks)
+    figure, all_axes = drawing.panels(
+        [2.0] * len(rows),
+        language["title_article"].format(device=selection.device_name(measurements, device)),
+        drawing.provenance(pd.concat(runs), language, labels),
+        caption(speeds, comparisons, language),
+        titles=[language["axis_relative_speed"].format(baseline=labels[reference]), *[""] * (len(rows) - 1)],
+        handles=[Patch(color=styles[name][0], label=labels[name]) for name in frameworks],
+    )
+    for axes, row in zip(all_axes, rows, strict=True):
+        groups = list(row["group"].unique())
+        axes.set_xlim(-0.5, (across if len(rows) > 1 else max(2, len(groups))) - 0.5)
+        bars = drawing.grouped(row, "group", "framework")
+        bars = bars.assign(colour=[styles[name][0] for name in bars["framework"]], hatch="")
+        draw_bars(axes, bars, language, written=True)
+        axes.set_xticks(range(len(groups)), [_named(row[row["group"] == group].iloc[0], language) for group in groups])
+        axes.tick_params(axis="x", length=0)
+        axes.set_ylim(0, top(speeds) * 1.08)
     return figure
 
 
-def draw_bars(axes: Axes, speeds: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> None:
-    """The bars of `relative_speeds` with their intervals, in axes of the article's form; a gap says why it is one."""
-    workloads = speeds["workload"].unique()
-    states = speeds["state"].map(lambda state: language["not_comparable" if state == "ok" else f"status_{state}"])
-    bars = speeds.assign(
-        framework=speeds["framework"].map(labels),
-        hatched=speeds["obstacle"] != "",
-        gap=states.where(speeds["ratio"].isna(), ""),
-    )
-    drawing.relative_speeds(axes, bars, dict(zip(workloads, colours(workloads), strict=True)))
+def _in_rows(speeds: pd.DataFrame, groups_across: int) -> list[pd.DataFrame]:
+    """The bars in charts one above the other, each of that many groups at most."""
+    group = speeds.groupby(["workload", "track"], sort=False).ngroup()
+    return [row for _, row in speeds.assign(group=group).groupby(group // groups_across)]
 
 
-def colours(workloads: Iterable[str]) -> list[str]:
-    """One for each, of drawing.PROBLEMS: those of the article's charts have the same here as there."""
-    of_article = list(rosetta.WORKLOADS.values())
-    others = iter(drawing.PROBLEMS[len(of_article) :])
-    return [
-        drawing.PROBLEMS[of_article.index(workload)] if workload in of_article else next(others)
-        for workload in workloads
-    ]
+def _named(bar: pd.Series, language: Language) -> str:
+    """What a group is: its problem, batch size and track."""
+    words = [bar["workload"], language["batch"].format(batch_size=bar["batch_size"]), language[f"track_{bar['track']}"]]
+    return "\n".join([*words, *([language["input_host_short"]] if bar["input"] == "host" else [])])
+
+
+def draw_bars(axes: Axes, bars: pd.DataFrame, language: Language, *, written: bool = False) -> None:
+    """The bars of `relative_speeds`, in colours and places, with their intervals; a gap says why it is one."""
+    states = bars["state"].map(lambda state: language["not_comparable" if state == "ok" else f"status_{state}"])
+    gaps = states.where(bars["ratio"].isna(), "")
+    drawing.relative_speeds(axes, bars.assign(hollow=bars["obstacle"] != "", gap=gaps), written=written)
 
 
 def caption(speeds: pd.DataFrame, comparisons: pd.DataFrame, language: Language) -> list[str]:
-    """What whiskers and hatching mean."""
+    """What whiskers and hollow bars mean."""
     said = [language["whiskers"].format(confidence=100 * drawing.confidence_of(comparisons))]
-    hatched = speeds["ratio"].notna() & (speeds["obstacle"] != "")
-    if hatched.any():
-        reasons = "; ".join(speeds.loc[hatched, "obstacle"].unique())
-        said.append(language["note_hatched"].format(reasons=reasons))
+    hollow = speeds["ratio"].notna() & (speeds["obstacle"] != "")
+    if hollow.any():
+        said.append(language["note_hollow"].format(reasons="; ".join(speeds.loc[hollow, "obstacle"].unique())))
     return said
 
 
@@ -147,17 +140,10 @@ def top(speeds: pd.DataFrame) -> float:
     return 1.08 * float(np.nanmax([1, speeds[["ratio", "ci_high"]].max().max()]))
 
 
-def _in_float32(track: str) -> Callable[[registry.Scope], list[registry.Fields]]:
-    """Each device that measures a cell of this track in the precision of the article."""
-
-    def devices(scope: registry.Scope) -> list[registry.Fields]:
-        found = {cell.device for cell in scope.cells if (cell.track, cell.precision) == (track, "float32")}
-        return [{"device": device} for device in sorted(found)]
-
-    return devices
+def _in_float32(scope: registry.Scope) -> list[registry.Fields]:
+    """Each device that measures a cell in the precision of the article."""
+    devices = {cell.device for cell in scope.cells if cell.precision == "float32"}
+    return [{"device": device} for device in sorted(devices)]
 
 
-FIGURES = [
-    registry.Figure(name, draw, "today", place, _in_float32(track), f"title_article_{track}", {"track": track})
-    for place, (name, track) in enumerate([("article-{device}", "default"), ("article-{device}-tuned", "tuned")])
-]
+FIGURE = registry.Figure("article-{device}", draw, "today", 0, _in_float32, "title_article")

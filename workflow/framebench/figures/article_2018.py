@@ -2,8 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from framebench.analyse import rosetta
 from framebench.figures import drawing, registry
@@ -40,34 +39,36 @@ def relative_speeds(published: pd.DataFrame, gpu: str) -> pd.DataFrame:
     return speeds.sort_index().sort_values(SORTED_BY, ascending=False, kind="stable")
 
 
-def draw(rosetta_2018: pd.DataFrame, gpu: str, language: Language) -> Figure:
+def draw(rosetta_2018: pd.DataFrame, gpu: str, language: Language) -> drawing.Captioned:
     """The chart for `gpu`, one of rosetta.GPUS in any case."""
     gpu = gpu.upper()
     if gpu not in rosetta.GPUS:
         raise ValueError(f"nothing was published of '{gpu}'; there is: {', '.join(rosetta.GPUS)}")
     speeds = relative_speeds(rosetta_2018, gpu)
-    figure = drawing.new_figure(
-        body_in=4.5,
-        title=language["title_article_2018"].format(gpu=gpu),
-        footer="\n".join(caption(gpu, language)),
+    credit, *slips = attribution(gpu, language)
+    colours = dict(zip(PROBLEMS, drawing.PROBLEMS, strict=True))
+    figure, (axes,) = drawing.panels(
+        [3.4],
+        language["title_article_2018"].format(gpu=gpu),
+        credit,
+        slips,
+        handles=[Patch(color=colour, label=language[f"problem_{problem}"]) for problem, colour in colours.items()],
+        legend_title=language["legend_problem"],
     )
-    axes = figure.subplots()
     axes.set_ylabel(language["axis_relative_speed"].format(baseline=BASELINE))
-    draw_bars(axes, speeds)
-    drawing.problem_legend(axes, [language[f"problem_{problem}"] for problem in PROBLEMS], language)
+    bars = speeds.rename_axis("framework").reset_index().melt("framework", var_name="problem", value_name="ratio")
+    bars = drawing.grouped(bars, "framework", "problem")
+    bars = bars.assign(ci_low=np.nan, ci_high=np.nan, hollow=False, gap="", hatch="")
+    drawing.relative_speeds(axes, bars.assign(colour=bars["problem"].map(colours)))
+    axes.set_xticks(range(len(speeds)), speeds.index)
+    axes.set_xlim(-0.5, len(speeds) - 0.5)
+    drawing.slant(axes)
     return figure
 
 
-def draw_bars(axes: Axes, speeds: pd.DataFrame) -> None:
-    """The bars of `relative_speeds`, in axes of the article's form."""
-    bars = speeds.rename_axis("framework").reset_index().melt("framework", var_name="workload", value_name="ratio")
-    bars = bars.assign(ci_low=np.nan, ci_high=np.nan, hatched=False, gap="")
-    drawing.relative_speeds(axes, bars, dict(zip(PROBLEMS, drawing.PROBLEMS, strict=False)))
-
-
-def caption(gpu: str, language: Language) -> list[str]:
+def attribution(gpu: str, language: Language) -> list[str]:
     """Whose numbers these are, and what is known to be wrong with them."""
-    return [language["credit"], *(language[slip] for slip in SLIPS[gpu])]
+    return [language["credit"], *(line for slip in SLIPS[gpu] for line in language[slip].split("\n"))]
 
 
 FIGURE = registry.Figure(

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from framebench.analyse import selection
 from framebench.figures import drawing, over_batch_size, registry
@@ -20,32 +19,26 @@ def draw(
     article_batch_sizes: Mapping[str, int],
     language: Language,
     labels: Mapping[str, str],
-) -> Figure:
-    """One panel per workload, input, track and precision; a line per device and framework, device by device."""
+) -> drawing.Captioned:
+    """One panel per workload, input, track and precision; a line per framework under a heading per device."""
     chosen = selection.at_article_size(measurements, article_batch_sizes)
     rows = over_batch_size.summary(chosen, confidence).sort_values([*PANEL, "device", "framework"])
     panels = list(rows.groupby(PANEL))
-    sizes = [0.7 + 0.26 * len(of_panel) for _, of_panel in panels]
-    figure = drawing.new_figure(
-        body_in=sum(sizes),
-        title=language["title_devices"],
-        footer="\n".join(
-            [
-                language["note_runs"],
-                language["whiskers"].format(confidence=100 * confidence),
-                drawing.provenance(chosen, language, labels),
-            ]
-        ),
+    headings = [list(of_panel["device"]) for _, of_panel in panels]
+    blocks = [of_panel.iloc[0][[*PANEL, "batch_size"]].to_dict() for _, of_panel in panels]
+    figure, all_axes = drawing.panels(
+        [drawing.rows_in(drawing.places(of_panel)) + 0.25 for of_panel in headings],
+        language["title_devices"],
+        drawing.provenance(chosen, language, labels),
+        [language["note_runs"], language["whiskers"].format(confidence=100 * confidence)],
+        titles=[drawing.panel_title(block, language, several_devices=False) for block in blocks],
     )
-    all_axes = figure.subplots(len(panels), squeeze=False, height_ratios=sizes)[:, 0]
-    for axes, (key, of_panel) in zip(all_axes, panels, strict=True):
-        block = dict(zip(PANEL, key, strict=True)) | {"batch_size": of_panel["batch_size"].iloc[0]}
-        axes.set_title(drawing.row_title(block, language, several_devices=False))
-        runs = chosen[(chosen[PANEL] == pd.Series(dict(zip(PANEL, key, strict=True)))).all(axis=1)]
+    for axes, of_devices, block, (key, of_panel) in zip(all_axes, headings, blocks, panels, strict=True):
+        runs = chosen[(chosen[PANEL] == pd.Series(key, PANEL)).all(axis=1)]
         runs = runs[runs["status"] == "ok"].rename(columns={"images_per_s": "value"})
-        names = [f"{row['device']}: {labels[row['framework']]}" for row in of_panel.to_dict("records")]
-        over_batch_size.one_batch_size(axes, of_panel, runs, language, names)
-        axes.set_xlabel(language["axis_throughput"])
+        names = [labels[name] for name in of_panel["framework"]]
+        over_batch_size.one_batch_size(axes, of_panel, runs, language, names, headings=of_devices)
+        axes.set_xlabel(language["axis_throughput"].format(samples=drawing.samples([block["workload"]], language)))
     return figure
 
 

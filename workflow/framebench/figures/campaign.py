@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from framebench.analyse import selection
 from framebench.figures import drawing, registry
-from framebench.languages import Language
+from framebench.languages import Language, numbers
 from framebench.record import CELL
 
 FLAGGED: dict[str, Any] = {"marker": "x", "markersize": 6, "markeredgewidth": 1.5}
@@ -26,45 +25,31 @@ def residuals(measurements: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(minutes=minutes, percent=100 * (runs["images_per_s"] / median - 1))
 
 
-def draw(
-    measurements: pd.DataFrame,
-    order: pd.DataFrame,
-    *,
-    confidence: float,
-    language: Language,
-    labels: Mapping[str, str],
-) -> Figure:
-    """One panel per device, one marker per run; `order` is order.csv, which the small print tells in words.
-
-    An effect of drift or order is called shown where its p-value is below 1 - `confidence`.
-    """
+def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> drawing.Captioned:
+    """One panel per device, one marker per run."""
     runs = residuals(measurements)
-    footer = [language["note_campaign"]]
-    for row in order.to_dict("records"):
-        device = f"{selection.device_name(measurements, row['device'])}: " if len(order) > 1 else ""
-        footer.append(device + in_words(row, 1 - confidence, language))
-    footer.append(drawing.provenance(measurements, language, labels))
-
-    flagged = runs["flags"].notna() & (runs["flags"] != "")
+    busy = runs["flags"].notna() & (runs["flags"] != "")
     handles = drawing.framework_handles(measurements["framework"], labels, linestyle="none")
-    if flagged.any():
+    if busy.any():
         handles.append(
             Line2D([], [], color=drawing.INK, linestyle="none", label=language["campaign_flagged"], **FLAGGED)
         )
     devices = sorted(measurements["device"].unique())
-    sizes = [drawing.legend_height_in(handles), *(3.2 for _ in devices)]
-    figure = drawing.new_figure(body_in=sum(sizes), title=language["title_campaign"], footer="\n".join(footer))
-    legend, *all_axes = figure.subplots(len(sizes), height_ratios=sizes)
-    drawing.legend_across(figure, legend, handles)
+    figure, all_axes = drawing.panels(
+        [2.3] * len(devices),
+        language["title_campaign"],
+        drawing.provenance(measurements, language, labels),
+        [language["note_campaign"]],
+        titles=[selection.device_name(measurements, device) for device in devices if len(devices) > 1],
+        handles=handles,
+    )
     styles = drawing.framework_styles(measurements["framework"])
     for axes, device in zip(all_axes, devices, strict=True):
-        if len(devices) > 1:
-            axes.set_title(selection.device_name(measurements, device))
         of_device = runs[runs["device"] == device]
         for start in of_device.groupby("round")["minutes"].min():
             axes.axvline(start, color="#D0D0D0", linewidth=0.8)
         axes.axhline(0, color=drawing.INK, linewidth=0.8)
-        for (framework, is_flagged), drawn in of_device.groupby(["framework", flagged]):
+        for (framework, is_flagged), drawn in of_device.groupby(["framework", busy]):
             colour, marker = styles[framework]
             look = FLAGGED if is_flagged else {"marker": marker, "markersize": 4.5}
             axes.plot(drawn["minutes"], drawn["percent"], color=colour, linestyle="none", alpha=0.85, **look)
@@ -76,7 +61,7 @@ def draw(
 
 
 def _signed(value: float) -> str:
-    return f"{value:+g}" if value else "0"
+    return numbers.number(value, "+g") if value else "0"
 
 
 def in_words(row: Mapping[Any, Any], level: float, language: Language) -> str:
@@ -86,9 +71,8 @@ def in_words(row: Mapping[Any, Any], level: float, language: Language) -> str:
     """
     drift = language[f"drift_{_known(row['drift_p'], level)}"]
     order = language[f"order_{_known(row['order_p'], level)}"]
-    return f"{drift} {order}".format(
-        percent=100 * row["drift_per_hour"], drift_p=row["drift_p"], order_p=row["order_p"]
-    )
+    percent = numbers.number(100 * row["drift_per_hour"], "+.1f")
+    return f"{drift} {order}".format(percent=percent, drift_p=row["drift_p"], order_p=row["order_p"])
 
 
 def _known(p: float, level: float) -> str:

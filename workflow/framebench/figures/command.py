@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         values = given.read(options, figure.needs, figure.settings, typed=False)
         language = languages.load(options.language)
         with drawing.style(language):
-            drawing.save(draw(asked.name, values, language), options.output_svg, options.output_png, language)
+            drawn = draw(asked.name, values, language)
+            drawing.save(drawn, options.output_svg, options.output_png, options.output_caption, language)
     except (ValueError, OSError, ModuleNotFoundError, catalogue.AdapterError, TableError) as error:
         raise SystemExit(f"error: {error}") from error
 
@@ -56,4 +57,5 @@ def _options(name: str, figure: registry.Figure) -> argparse.ArgumentParser:
     given.add_options(parser, figure.needs, figure.settings)
     parser.add_argument("--output-svg", required=True, type=Path, metavar="SVG", help="vector image to write")
     parser.add_argument("--output-png", required=True, type=Path, metavar="PNG", help="pixel image to write")
+    parser.add_argument("--output-caption", required=True, type=Path, metavar="TXT", help="what is read under it")
     return parser

@@ -1,9 +1,10 @@
-"""What all figures share: colours, the theme, provenance, files that come out the same."""
+"""Shared by all figures: colours, the theme, rows, provenance, files that come out the same."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import StringIO
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -17,35 +18,54 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.text import Text
 from matplotlib.transforms import blended_transform_factory
 
+from framebench import workloads
 from framebench.analyse import selection
 from framebench.analyse.table import flagged
 from framebench.figures import fonts
-from framebench.languages import Language
+from framebench.languages import Language, numbers
 from framebench.plan import catalogue
 from framebench.record import CELL, STAND_IN
 
-WIDTH_IN = 7.0
-DPI = 200
-SMALL_PT = 7.5
+# On a phone of 360 pixels the page shows a figure 328 pixels wide, and this text in 9 of them.
+WIDTH_IN = 5.0
+TEXT_PT = 10
+DPI = 300
+ROW_IN = 0.22
+AXIS_IN = 0.42  # the numbers under axes, and the space to the next
+TITLE_IN = 0.21  # a line of the title over axes
+LABEL_IN = 0.26  # what an axis is, under the last
 INK = "#222222"
 PALE = "#999999"
-LEGEND_COLUMNS = 4
 
 # For a framework that is not here, as in merged results, or is compared with itself; the others' adapters say theirs,
 # Okabe and Ito's colours, which colour-blind readers tell apart.
 OTHERS = [("#000000", "X"), ("#999999", "*"), ("#8C510A", "<"), ("#5E3C99", ">")]
 
-# The article's blue, orange and green in shades that colour-blind readers tell apart; then others.
-PROBLEMS: Sequence[str] = seaborn.color_palette("colorblind").as_hex()
+# The article's blue, orange and green, in its own charts alone: shades that no framework has, of a scheme of Paul
+# Tol's which colour-blind readers tell apart.
+PROBLEMS: Sequence[str] = ("#332288", "#999933", "#117733")
+# Where colours are frameworks, problems are told apart by these.
+HATCHES: Sequence[str] = ("", "////", "....", "xxxx")
+COLUMN_SPACING = 1.2  # of a legend, in heights of its text
 
 # A line ends where its interval does, not half its width later.
 INTERVAL = so.Range({"capstyle": "butt"}, linewidth=1.5)
 # Words may reach beyond the axes, and the layout makes room for them.
 WORDS: dict[str, Any] = {"clip_on": False}
+# Figures are laid out in it as far as they can be, and drawn in the language's own: a reader's system may have others.
+WIDEST = "DejaVu Sans"
+
+
+class Captioned(Figure):
+    """A figure, with what is to be read under it: a paragraph a line."""
+
+    caption: str = ""
 
 
 def framework_styles(frameworks: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -61,19 +81,24 @@ def framework_styles(frameworks: Iterable[str]) -> dict[str, tuple[str, str]]:
 def style(language: Language) -> Iterator[None]:
     """The theme: settings under which a figure in `language` must be both drawn and saved."""
     fonts.make_known(language)
-    settings: dict[Any, Any] = seaborn.axes_style("ticks") | seaborn.plotting_context("paper", font_scale=0.97)
+    settings: dict[Any, Any] = seaborn.axes_style("ticks") | seaborn.plotting_context("paper")
     settings |= {
-        "font.family": language.fonts,
+        name: TEXT_PT for name in settings if name.endswith(("font.size", "labelsize", "titlesize", "fontsize"))
+    }
+    settings |= {
+        "font.family": sorted(language.fonts, key=lambda font: font != WIDEST),
+        "lines.markersize": 5,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.titlelocation": "left",
+        "axes.titleweight": "bold",
         "figure.constrained_layout.h_pad": 0.08,
         "grid.color": "#E5E5E5",
-        "hatch.linewidth": 0.6,
+        "hatch.linewidth": 0.8,
         "legend.frameon": False,
         # Names of devices and reasons of failures are data, not formulas.
         "text.parse_math": False,
-        "svg.fonttype": "path",
+        "svg.fonttype": "none",
         "svg.hashsalt": "framebench",
     }
     with matplotlib.rc_context(settings), warnings.catch_warnings():
@@ -82,26 +107,66 @@ def style(language: Language) -> Iterator[None]:
         yield
 
 
-def new_figure(body_in: float, title: str, footer: str) -> Figure:
-    """An empty figure, `WIDTH_IN` wide, with `body_in` of height between title and small print."""
-    figure = Figure(figsize=(WIDTH_IN, body_in), dpi=DPI, layout="constrained")
-    large: dict[str, Any] = {"fontsize": 11.5, "fontweight": "bold"}
-    small: dict[str, Any] = {"fontsize": SMALL_PT, "color": "#555555", "linespacing": 1.4}
-    title, footer = wrapped(title, **large), wrapped(footer, **small)
-    figure.set_size_inches(WIDTH_IN, body_in + 0.25 * len(title.split("\n")) + 0.15 * len(footer.split("\n")))
+def new_figure(body_in: float, title: str, footer: str, caption: Iterable[str] = ()) -> Captioned:
+    """An empty figure, `WIDTH_IN` wide, with `body_in` of height between its title and its two lines of `footer`.
+
+    A longer footer is shortened, and stands in full at the end of the caption.
+    """
+    figure = Captioned(figsize=(WIDTH_IN, body_in), dpi=DPI, layout="constrained")
+    large: dict[str, Any] = {"fontsize": 12, "fontweight": "bold"}
+    small: dict[str, Any] = {"fontsize": TEXT_PT, "color": "#555555", "linespacing": 1.3}
+    title, shown = wrapped(title, **large), _two_lines(footer, **small)
+    figure.set_size_inches(WIDTH_IN, body_in + 0.24 * len(title.split("\n")) + 0.19 * len(shown.split("\n")))
     figure.suptitle(title, x=0.01, ha="left", **large)
-    figure.supxlabel(footer, x=0.01, ha="left", **small)
+    figure.supxlabel(shown, x=0.01, ha="left", **small)
+    figure.caption = "\n".join([*caption, *([footer] if "…" in shown else [])])
     return figure
+
+
+def _two_lines(footer: str, **properties: Any) -> str:
+    """The lines of `footer` in two; what a blank line parts from them, a warning, stands above, whole."""
+    warning, apart, lines = footer.rpartition("\n\n")
+    joined = lines.replace("\n", " · ")
+    by_parts = wrapped(joined, separator=" · ", **properties)
+    by_words = wrapped(by_parts if by_parts.count("\n") < 2 else joined, 0.94 * WIDTH_IN, **properties).split("\n")
+    shown = by_words if len(by_words) < 3 else [by_words[0], f"{by_words[1]} …"]
+    return "\n".join([*([wrapped(warning, **properties)] if apart else []), *shown])
+
+
+def panels(
+    sizes_in: Sequence[float],
+    title: str,
+    footer: str,
+    caption: Iterable[str] = (),
+    *,
+    titles: Sequence[str] = (),
+    handles: Sequence[Artist | tuple[Artist, ...]] = (),
+    legend_title: str = "",
+) -> tuple[Captioned, list[Axes]]:
+    """A figure of axes one above the other, of these heights and `titles`, and over them a legend of `handles`."""
+    bold: dict[str, Any] = {"fontweight": "bold"}
+    titles = [wrapped(wrapped(one, separator=" · ", **bold), **bold) for one in titles] or [""] * len(sizes_in)
+    legend = [legend_height_in(handles) + (0.2 if legend_title else 0)] if handles else []
+    around = [AXIS_IN + (TITLE_IN * (one.count("\n") + 1) if one else 0) for one in titles]
+    figure = new_figure(sum([*sizes_in, *around, *legend, LABEL_IN]), title, footer, caption)
+    grid = figure.subplots(len(sizes_in) + len(legend), squeeze=False, height_ratios=[*legend, *sizes_in])
+    all_axes = list(grid[:, 0])
+    if handles:
+        legend_across(figure, all_axes.pop(0), handles, legend_title)
+    for axes, one in zip(all_axes, titles, strict=True):
+        _head(axes, one)
+    return figure, all_axes
+
+
+def _head(axes: Axes, title: str) -> None:
+    """The title of axes, over the names at their left too."""
+    text = axes.set_title(title, x=0.01)
+    text.set_transform(blended_transform_factory(axes.figure.transFigure, text.get_transform()))
 
 
 def wrapped(text: str, width_in: float = 0.97 * WIDTH_IN, separator: str = " ", **properties: Any) -> str:
     """`text` broken into lines of that width, at separators and where fonts.parts tells; matplotlib's own stick out."""
-    probe = Figure(dpi=DPI).text(0, 0, "", **properties)
-
-    def width(words: str) -> float:
-        probe.set_text(words)
-        return probe.get_window_extent().width / DPI
-
+    width = measure(**properties)
     lines = []
     for paragraph in text.split("\n"):
         words = paragraph.split(separator)
@@ -118,6 +183,17 @@ def wrapped(text: str, width_in: float = 0.97 * WIDTH_IN, separator: str = " ", 
                 line, taken_in = line + between + piece, taken_in + longer_in
         lines.append(line)
     return "\n".join(lines)
+
+
+def measure(**properties: Any) -> Callable[[str], float]:
+    """A function that gives the width of a text in inches."""
+    probe = Figure(dpi=DPI).text(0, 0, "", **properties)
+
+    def width(words: str) -> float:
+        probe.set_text(words)
+        return probe.get_window_extent().width / DPI
+
+    return width
 
 
 def styled(rows: pd.DataFrame, frameworks: Iterable[str]) -> pd.DataFrame:
@@ -148,85 +224,114 @@ def paint(axes: Axes, rows: pd.DataFrame, *layers: tuple, **variables: str) -> N
         warnings.filterwarnings("ignore", "The copy keyword is deprecated", DeprecationWarning)
         plot.on(axes).theme(theme).scale(**scales).label(**said).plot()
     axes.set(**logarithmic)
+    _head(axes, axes.get_title("left"))  # which seaborn made anew
 
 
-def relative_speeds(axes: Axes, bars: pd.DataFrame, colours: Mapping[str, str]) -> None:
-    """Bars in the article's form: a group per framework, in it a bar for each of `colours`, and a line at 1.
+def relative_speeds(axes: Axes, bars: pd.DataFrame, *, written: bool = False) -> None:
+    """Bars of the article's form, with their intervals and a line at 1; where `written`, with the ratio over each.
 
-    `bars` has framework (its name), workload (a key of `colours`), ratio, ci_low, ci_high, hatched, and gap: words in
-    the place of a bar.
+    `bars` has at (the place of each), width, ratio, ci_low, ci_high, colour, hatch, hollow, and gap: words in the place
+    of a bar.
     """
-    # Every workload keeps its place in a group, also where a layer has no bar of it.
-    colour = pd.Categorical(bars["workload"].map(colours), list(colours.values()))
-    bars = bars.assign(colour=colour, foot=0.0)
-    side = so.Dodge(by=["color"], gap=0.05)
-    paint(
-        axes,
-        bars,
-        (so.Bar(alpha=1, edgewidth=0), side, {"data": bars[~bars["hatched"]]}),
-        (so.Bar({"hatch": "///"}, fill=False, edgewidth=1), side, {"data": bars[bars["hatched"]]}),
-        (so.Range({"capstyle": "butt"}, color=INK), side, {"ymin": "ci_low", "ymax": "ci_high"}),
-        *((so.Dot(marker="_", color=INK, stroke=1.2), side, {"y": end}) for end in ("ci_low", "ci_high")),
-        (so.Text(WORDS | {"rotation": 90}, color=INK, valign="bottom", fontsize=8), side, {"y": "foot", "text": "gap"}),
-        x="framework",
-        y="ratio",
-        color="colour",
-    )
+    for bar in bars.to_dict("records"):
+        look = {"facecolor": bar["colour"], "edgecolor": "white", "hatch": bar["hatch"], "linewidth": 0}
+        if bar["hollow"]:
+            look |= {"facecolor": "none", "edgecolor": bar["colour"], "linewidth": 1}
+        axes.bar([bar["at"]], [bar["ratio"]], bar["width"], **look)
+        if bar["gap"]:
+            axes.text(bar["at"], 0.02, bar["gap"], rotation=90, ha="center", va="bottom")
+        elif written and pd.notna(bar["ratio"]):
+            said = numbers.ratio(bar["ratio"]) if bar["ratio"] != 1 else "1"
+            top = np.nanmax([bar["ratio"], bar["ci_high"]])
+            axes.annotate(said, (bar["at"], top), (0, 2), textcoords="offset points", ha="center", va="bottom")
+    known = bars.dropna(subset="ci_low")
+    reach = [known["ratio"] - known["ci_low"], known["ci_high"] - known["ratio"]]
+    axes.errorbar(known["at"], known["ratio"], reach, fmt="none", color=INK, elinewidth=1, capsize=2.5)
     axes.axhline(1, color=INK, linewidth=0.8, zorder=0.9)
     axes.grid(axis="y")
-    if bars["framework"].nunique() > 4:
-        slant(axes)
+    axes.set_axisbelow(True)
+
+
+def grouped(bars: pd.DataFrame, by: str, within: str) -> pd.DataFrame:
+    """`bars` with the place and width of each: a group for each of `by`, in it a bar for each of `within`, in order."""
+    inside = list(bars[within].unique())
+    width = 0.84 / len(inside)
+    place = bars[within].map(inside.index) - (len(inside) - 1) / 2
+    group = bars[by].map(list(bars[by].unique()).index)
+    return bars.assign(at=group + width * place, width=0.95 * width)
+
+
+def places(headings: Sequence[str]) -> np.ndarray:
+    """Where rows with these headings stand, counted in rows from the top: a heading is above those that share it."""
+    new = [bool(heading) and heading != before for heading, before in zip(headings, ["", *headings], strict=False)]
+    return np.arange(len(headings)) + 1.1 * np.cumsum(new)
+
+
+def rows_in(at: Iterable[float]) -> float:
+    """Inches that rows at these places need."""
+    return ROW_IN * (max(at, default=0) + 1.2)
+
+
+def name_rows(
+    axes: Axes,
+    at: Sequence[float] | np.ndarray | pd.Series,
+    names: Iterable[str],
+    words: Iterable[str] = (),
+    headings: Sequence[str] = (),
+) -> None:
+    """`names` at the left of rows, `words` at their right, bold `headings` above those that share one."""
+    heights = list(at)
+    axes.set_yticks(heights, list(names))
+    axes.set_ylim(max(heights, default=0) + 0.6, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+    if said := list(words):
+        right = axes.secondary_yaxis("right")
+        right.set_yticks(heights, said)
+        right.tick_params(axis="y", length=0)
+        right.spines["right"].set_visible(False)
+    across = blended_transform_factory(axes.figure.transFigure, axes.transData)
+    for height, heading, before in zip(heights, headings, ["", *headings], strict=False):
+        if heading and heading != before:
+            text = axes.text(0.01, height - 1, heading, transform=across, va="center", fontweight="bold")
+            text.set_in_layout(False)
 
 
 def bars_of_parts(axes: Axes, cells: pd.DataFrame, parts: Mapping[str, tuple[str, float]]) -> None:
     """A bar per row of `cells` at its `place`, of the lengths in the columns `parts` and in tints of its `colour`.
 
-    At the `end` of each stand its `words`, at its left its `name`. `parts`: column → text of the legend, opacity.
+    At its left stands its `name`, at its right its `words`. `parts`: column → text of the legend, opacity.
     """
     lengths = cells.melt(["place", "colour"], list(parts), "part", "length")
     tints = [tint(colour, parts[part][1]) for colour, part in zip(lengths["colour"], lengths["part"], strict=True)]
-    bar, text = so.Bar(alpha=1, edgewidth=0), so.Text(WORDS, halign="left", fontsize=8)
-    stack = (bar, so.Stack(), {"orient": "y"})
+    stack = (so.Bar(alpha=1, edgewidth=0), so.Stack(), {"orient": "y"})
     paint(axes, lengths.assign(tint=tints), stack, x="length", y="place", color="tint")
-    paint(axes, cells, (text, {"text": "words"}), x="end", y="place")
-    name_rows(axes, cells["place"], cells["name"])
+    name_rows(axes, cells["place"], cells["name"], cells["words"], list(cells["heading"]) if "heading" in cells else [])
 
 
-def name_rows(axes: Axes, places: Iterable[float], names: Iterable[str]) -> None:
-    """`names` at the left of the rows of `axes`, top down, and grid lines across them."""
-    heights = list(places)
-    axes.set_yticks(heights, list(names), fontsize=8)
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylim(max(heights) + 0.6, -0.6)
-    axes.grid(axis="x")
+def part_handles(
+    parts: Mapping[str, tuple[str, float]], frameworks: Iterable[str], language: Language
+) -> list[tuple[Artist, ...]]:
+    """Legend handles of the parts of `bars_of_parts`: of each the tints that it has in the bars."""
+    colours = [colour for colour, _ in framework_styles(frameworks).values()]
+    return [
+        tuple(Patch(color=tint(colour, opacity), label=language[text]) for colour in colours)
+        for text, opacity in parts.values()
+    ]
 
 
-def part_handles(parts: Mapping[str, tuple[str, float]], language: Language) -> list[Patch]:
-    """Legend handles of the parts of `bars_of_parts`."""
-    return [Patch(color=tint(INK, opacity), label=language[text]) for text, opacity in parts.values()]
+def nothing(axes: Axes, words: str) -> None:
+    """These words in the place of a chart that there is nothing for."""
+    axes.set_axis_off()
+    axes.text(0, 0.5, words, transform=axes.transAxes, va="center")
 
 
 def slant(axes: Axes) -> None:
     """Names under the axis that need more room than there is between them."""
-    axes.tick_params(axis="x", rotation=30)
+    axes.tick_params(axis="x", rotation=40)
     for label in axes.get_xticklabels():
         label.set(ha="right", rotation_mode="anchor")
-
-
-def problem_legend(axes: Axes, problems: Iterable[str], language: Language, colours: Iterable[str] = PROBLEMS) -> None:
-    """Which colour is which problem, above `axes`."""
-    axes.legend(
-        handles=problem_handles(problems, colours),
-        title=language["legend_problem"],
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        alignment="left",
-    )
-
-
-def problem_handles(problems: Iterable[str], colours: Iterable[str] = PROBLEMS) -> list[Patch]:
-    """Legend handles of the problems: the colour and the words of each."""
-    return [Patch(color=colour, label=problem) for colour, problem in zip(colours, problems, strict=False)]
 
 
 def tint(colour: str, opacity: float) -> str:
@@ -235,22 +340,44 @@ def tint(colour: str, opacity: float) -> str:
     return to_hex((red, green, blue))
 
 
-def legend_height_in(handles: Sequence[Artist], columns: int = LEGEND_COLUMNS) -> float:
-    """Inches that `legend_across` needs."""
-    return 0.1 + 0.2 * ceil(len(handles) / columns)
+def legend_height_in(handles: Sequence[Artist | tuple[Artist, ...]]) -> float:
+    """Inches that `legend_across` needs without a title."""
+    return 0.1 + 0.2 * ceil(len(handles) / _columns(handles))
 
 
-def legend_across(figure: Figure, axes: Axes, handles: Sequence[Artist], columns: int = LEGEND_COLUMNS) -> None:
+def legend_across(figure: Figure, axes: Axes, handles: Sequence[Artist | tuple[Artist, ...]], title: str = "") -> None:
     """A legend over the width of `figure`, in `axes` of that height that only keep its place."""
     axes.set_axis_off()
     axes.legend(
-        handles=handles,
+        handles=list(handles),
+        labels=_labels(handles),
+        title=title or None,
+        alignment="left",
+        handler_map={tuple: HandlerTuple(ndivide=None, pad=0)},
         loc="center left",
         bbox_to_anchor=(0.01, 0.5),
         bbox_transform=blended_transform_factory(figure.transFigure, axes.transAxes),
-        ncols=min(columns, len(handles)),
+        ncols=_columns(handles),
         borderpad=0,
+        borderaxespad=0,
+        columnspacing=COLUMN_SPACING,
     ).set_in_layout(False)  # wider than the axes
+
+
+def _labels(handles: Sequence[Artist | tuple[Artist, ...]]) -> list[str]:
+    return [str((one[0] if isinstance(one, tuple) else one).get_label()) for one in handles]
+
+
+def _columns(handles: Sequence[Artist | tuple[Artist, ...]]) -> int:
+    """As many as the width of a figure has room for, filled one after the other."""
+    width = measure(fontsize=TEXT_PT)
+    widths = [width(label) + TEXT_PT / 72 * (2.8 + COLUMN_SPACING) for label in _labels(handles)]
+    fitting = (
+        columns
+        for columns in range(len(widths), 1, -1)
+        if sum(column.max() for column in np.array_split(widths, columns)) < WIDTH_IN
+    )
+    return next(fitting, 1)
 
 
 def framework_handles(frameworks: Iterable[str], labels: Mapping[str, str], **line: Any) -> list[Line2D]:
@@ -262,32 +389,36 @@ def framework_handles(frameworks: Iterable[str], labels: Mapping[str, str], **li
 
 
 def panel_title(block: Mapping[Any, Any], language: Language, several_devices: bool) -> str:
-    """What a panel is about: workload and input, and where they are not the usual, the rest of the block.
-
-    In two lines where one would stick out of the figure.
-    """
-    words = [language.workload(str(block["workload"])), language[f"input_{block['input']}"]]
-    words += _unusual(block, language, several_devices)
+    """What a panel is about: the workload, its batch size, and where they are not the usual, the rest of the block."""
+    words = [language.workload(str(block["workload"]))]
     if "batch_size" in block:
         words.append(language["batch"].format(batch_size=block["batch_size"]))
-    return wrapped(" · ".join(words), 0.78 * WIDTH_IN, " · ")
+    words += _unusual(block, language, several_devices)
+    return " · ".join(words)
 
 
 def row_title(block: Mapping[Any, Any], language: Language, several_devices: bool) -> str:
-    """The same in a few words and with the batch size, for a line of a figure; without the input where it is null."""
+    """The same in a few words, for a line of a figure: with the name of the workload."""
     words = [str(block["workload"]), language["batch"].format(batch_size=block["batch_size"])]
-    if pd.notna(block["input"]):
-        words.append(language[f"input_{block['input']}_short"])
-    return ", ".join(words + _unusual(block, language, several_devices))
+    return wrapped(", ".join(words + _unusual(block, language, several_devices)), 0.4 * WIDTH_IN, ", ")
 
 
 def _unusual(block: Mapping[Any, Any], language: Language, several_devices: bool) -> list[str]:
     words = []
+    if block["input"] == "host":
+        words.append(language["input_host_short"])
     if pd.notna(block["track"]) and block["track"] != "default":
         words.append(language[f"track_{block['track']}"])
     if block["precision"] != "float32":
         words.append(block["precision"])
     return words + ([block["device"]] if several_devices else [])
+
+
+def samples(names: Iterable[str], language: Language) -> str:
+    """What these workloads count, in words: images, reviews, or where they differ or it is a user's own, samples."""
+    data = {workloads.load(name).data.removeprefix("large-") for name in names}
+    kind = data.pop() if len(data) == 1 else ""
+    return language[f"samples_{kind if kind in ('images', 'reviews') else 'any'}"]
 
 
 def on_gpus(measurements: pd.DataFrame) -> pd.DataFrame:
@@ -313,18 +444,16 @@ def confidence_of(comparisons: pd.DataFrame) -> float:
 
 
 def provenance(measurements: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
-    """Devices, threads, versions, UTC dates and rounds behind `measurements`, one line each.
+    """Devices and threads, UTC dates and rounds, and versions behind `measurements`, one line each.
 
     All from the records; what they do not say is left out, or "?" inside a line. Searches have no rounds. Above them
-    stands a warning where a run was made without a GPU, on the stand-in of the tests.
+    stands a warning, and a blank line, where a run was made without a GPU, on the stand-in of the tests.
     """
-    lines = [language["stand_in"]] if flagged(measurements, STAND_IN).any() else []
+    lines = []
     for device, rows in measurements.groupby("device"):
         threads = ", ".join(f"{threads:.0f}" for threads in sorted(rows["threads"].dropna().unique()))
         name = selection.device_name(measurements, str(device))
         lines.append(language["footer_device"].format(device=name, threads=threads or "?"))
-    versions = measurements[["framework", "framework_version"]].dropna().drop_duplicates().sort_values("framework")
-    lines.append(", ".join(f"{labels[framework]} {version}" for framework, version in versions.itertuples(index=False)))
     starts = measurements["started_unix_s"].dropna()
     dates = (
         sorted({f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d}" for start in (starts.min(), starts.max())})
@@ -335,7 +464,14 @@ def provenance(measurements: pd.DataFrame, language: Language, labels: Mapping[s
         lines.append(language["footer_measured"].format(date=" / ".join(dates), rounds=_rounds(measurements)))
     else:
         lines.append(language["footer_searched"].format(date=" / ".join(dates)))
-    return "\n".join(line for line in lines if line)
+    versions = measurements[["framework", "framework_version"]].dropna().sort_values("framework")
+    # Every Keras is one package, whatever is beneath it; a name and its version stay in one line.
+    packages = (
+        f"{labels[name].partition(' (')[0]}\N{NO-BREAK SPACE}{version}" for name, version in versions.to_numpy()
+    )
+    lines.append(", ".join(dict.fromkeys(packages)))
+    warning = f"{language['stand_in']}\n\n" if flagged(measurements, STAND_IN).any() else ""
+    return warning + "\n".join(line for line in lines if line)
 
 
 def _rounds(measurements: pd.DataFrame) -> str:
@@ -344,8 +480,8 @@ def _rounds(measurements: pd.DataFrame) -> str:
     return f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()}–{counts.max()}"
 
 
-def save(figure: Figure, svg: Path, png: Path, language: Language) -> None:
-    """Write `figure` as SVG (text as paths) and PNG; the same figure gives the same bytes.
+def save(figure: Figure, svg: Path, png: Path, caption: Path, language: Language) -> None:
+    """Write `figure` as SVG (text as text) and PNG, and its caption; the same figure gives the same bytes.
 
     FontError where a font lacks a glyph that the language needs.
     """
@@ -354,5 +490,11 @@ def save(figure: Figure, svg: Path, png: Path, language: Language) -> None:
     figure.set_layout_engine("none")
     for axes in figure.axes:
         axes.set_position(np.round(axes.get_position().bounds, 6))
-    figure.savefig(svg, metadata={"Date": None})
+    for text in figure.findobj(Text):
+        text.set_fontfamily(language.fonts)
     figure.savefig(png)
+    vectors = StringIO()
+    figure.savefig(vectors, format="svg", metadata={"Date": None})
+    families = ", ".join(f"'{font}'" for font in language.fonts)
+    svg.write_text(vectors.getvalue().replace(families, f"{families}, sans-serif"), encoding="utf-8")
+    caption.write_text("".join(f"{line}\n" for line in getattr(figure, "caption", "").splitlines()), encoding="utf-8")

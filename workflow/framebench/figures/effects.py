@@ -1,13 +1,11 @@
 """What settings and input change within one framework: tuned ÷ default, and host ÷ device."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.transforms import blended_transform_factory
 
 from framebench.analyse import selection
+from framebench.analyse.effects import FASTER, KEPT, NOT_SHOWN, SLOWER, TUNED
 from framebench.analyse.payback import AFTER, AT_ONCE, NEVER
 from framebench.answer import gains
 from framebench.figures import drawing, forest, registry
@@ -15,7 +13,7 @@ from framebench.languages import Language
 from framebench.record import BLOCK
 
 # Effects as effects.csv names them, in the order drawn → the text that heads their panel.
-EFFECTS = {gains.TUNED: "effect_tuned", "host ÷ device": "effect_host"}
+EFFECTS = {TUNED: "effect_tuned", "host ÷ device": "effect_host"}
 
 # Verdicts of payback.csv → what is said of them.
 PAYBACKS = {AFTER: "payback_after", AT_ONCE: "payback_at_once", NEVER: "payback_never"}
@@ -28,22 +26,19 @@ def reasons(
     language: Language,
     labels: Mapping[str, str],
 ) -> list[str]:
-    """Why each framework gains from tuning, or that no gain is shown, a sentence per device, workload and framework.
+    """Why each framework gains from tuning, or that it is shown not to or not shown to, a sentence for each.
 
     Of the cells at the article's batch size; workloads of which the same is to be said share a sentence.
     """
     both = selection.both_tracks(measurements, article_batch_sizes)
-    tuned = effects[effects["effect"] == gains.TUNED]
+    tuned = effects[(effects["effect"] == TUNED) & effects["ratio"].notna()]
+    said = {SLOWER: language["why_loss"], NOT_SHOWN: language["why_not_shown"]}
     workloads: dict[tuple[str, str], list[str]] = {}
     for key, runs in both.groupby(cell := ["device", "framework", "workload", "batch_size"]):
         _, framework, workload, _ = key
-        why = gains.explained(runs, language)
-        if (
-            gains.chosen(runs)
-            and not (tuned.loc[(tuned[cell] == pd.Series(key, cell)).all(axis=1), "ci_low"] > 1).any()
-        ):
-            why = language["why_not_shown"]
-        if why:
+        found = tuned[(tuned[cell] == pd.Series(key, cell)).all(axis=1)]
+        for verdict in found["verdict"]:
+            why = said.get(verdict) or gains.explained(runs, language)
             workloads.setdefault((str(framework), why), []).append(str(workload))
     return [
         language["why"].format(framework=labels[framework], workload=", ".join(names), why=why)
@@ -89,39 +84,27 @@ def draw(
     article_batch_sizes: Mapping[str, int],
     language: Language,
     labels: Mapping[str, str],
-) -> Figure:
-    """One panel per effect, one line per cell; under the tuned ones why each framework gains, and when that pays."""
-    rows = _lines(measurements, effects, language, labels)
+) -> drawing.Captioned:
+    """One panel per effect, one line per cell; the caption says why each framework gains, and when that pays."""
+    rows = _lines(measurements, effects[effects["verdict"] != KEPT], language, labels)
     panels = [(effect, rows[rows["effect"] == effect]) for effect in EFFECTS if effect in set(rows["effect"])]
-    small: dict[str, Any] = {"fontsize": drawing.SMALL_PT, "linespacing": 1.4}
-    said = reasons(measurements, effects, article_batch_sizes, language, labels)
-    said += paybacks(measurements, payback, article_batch_sizes, language, labels)
-    why = drawing.wrapped("\n".join(said), **small)
-    sizes = []
-    for effect, of_effect in panels:
-        sizes.append(forest.height_in(of_effect))
-        if effect == gains.TUNED and why:
-            sizes.append(0.15 * len(why.split("\n")))
-    footer = language["note_effects"].format(confidence=100 * drawing.confidence_of(effects))
-    figure = drawing.new_figure(
-        body_in=sum(sizes, start=0.3) + len(panels) * (forest.AROUND_IN + 0.1),
-        title=language["title_effects"],
-        footer=f"{footer}\n{drawing.provenance(measurements, language, labels)}",
+    figure, all_axes = drawing.panels(
+        [forest.size_in(of_effect) for _, of_effect in panels] or [1],
+        language["title_effects"],
+        drawing.provenance(measurements, language, labels),
+        [
+            language["note_effects"].format(confidence=100 * drawing.confidence_of(effects)),
+            *reasons(measurements, effects, article_batch_sizes, language, labels),
+            *paybacks(measurements, payback, article_batch_sizes, language, labels),
+        ],
+        titles=[language[EFFECTS[effect]] for effect, _ in panels],
     )
-    if not panels:
-        figure.text(0.01, 0.6, language["status_not_measured"])
-        return figure
-    all_axes = iter(figure.subplots(len(sizes), squeeze=False, height_ratios=sizes)[:, 0])
-    for effect, of_effect in panels:
-        axes = next(all_axes)
+    for axes, (_, of_effect) in zip(all_axes, panels, strict=False):
         forest.draw(axes, of_effect)
-        axes.set_title(drawing.wrapped(language[EFFECTS[effect]], 0.66 * drawing.WIDTH_IN), pad=8)
-        axes.set_xlabel(language["axis_effects"])
-        if effect == gains.TUNED and why:
-            below = next(all_axes)
-            below.set_axis_off()
-            across = blended_transform_factory(figure.transFigure, below.transAxes)
-            below.text(0.01, 1, why, transform=across, va="top", **small).set_in_layout(False)
+    if panels:
+        all_axes[-1].set_xlabel(language["axis_effects"])
+    else:
+        drawing.nothing(all_axes[0], language["nothing_tuned"])
     return figure
 
 
@@ -142,7 +125,7 @@ def _lines(
                 "words": forest.in_words(row, language),
                 "colour": colour,
                 "marker": marker,
-                "shown": row["ci_low"] > 1 or row["ci_high"] < 1,
+                "shown": row["verdict"] in (FASTER, SLOWER),
                 "barred": False,
             }
         )

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from framebench.figures import drawing, over_batch_size, registry
 from framebench.languages import Language
@@ -11,7 +10,9 @@ from framebench.languages import Language
 ENERGY = over_batch_size.Quantity("images_per_j", "energy")
 
 
-def draw(measurements: pd.DataFrame, *, confidence: float, language: Language, labels: Mapping[str, str]) -> Figure:
+def draw(
+    measurements: pd.DataFrame, *, confidence: float, language: Language, labels: Mapping[str, str]
+) -> drawing.Captioned:
     """Draw every run on a GPU and the mean of each cell."""
     on_gpus = drawing.on_gpus(measurements)
     return over_batch_size.draw(on_gpus, confidence, ENERGY, language=language, labels=labels)

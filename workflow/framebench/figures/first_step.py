@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from framebench.figures import registry, stacked
+from framebench.figures import drawing, registry, stacked
 from framebench.languages import Language
 
 STACK = stacked.Stack(
@@ -22,7 +21,7 @@ STACK = stacked.Stack(
 
 def draw(
     measurements: pd.DataFrame, *, article_batch_sizes: Mapping[str, int], language: Language, labels: Mapping[str, str]
-) -> Figure:
+) -> drawing.Captioned:
     """In seconds; the panels are those of `stacked`."""
     return stacked.draw(measurements, STACK, article_batch_sizes=article_batch_sizes, language=language, labels=labels)
 

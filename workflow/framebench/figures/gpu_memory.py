@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from framebench.analyse import selection
 from framebench.figures import drawing, registry
@@ -35,36 +35,40 @@ def numbers(measurements: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> Figure:
+def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> drawing.Captioned:
     """One panel per device, workload, input, track and precision; a line per batch size and framework."""
     measurements = drawing.on_gpus(measurements)
     rows = numbers(measurements)
     styles = drawing.framework_styles(measurements["framework"])
-    panels = list(rows.groupby(selection.PANEL))
-    several_devices = measurements["device"].nunique() > 1
-    sizes = [0.3] + [0.5 + 0.2 * len(of_panel) for _, of_panel in panels]
-    figure = drawing.new_figure(
-        body_in=0.3 + sum(sizes),
-        title=language["title_gpu_memory"],
-        footer=f"{language['note_gpu_memory']}\n{drawing.provenance(measurements, language, labels)}",
-    )
-    legend, *all_axes = figure.subplots(len(sizes), height_ratios=sizes)
-    handles = [
-        Line2D([], [], label=language[text], **_marker(name, drawing.INK)) for name, (text, *_) in NUMBERS.items()
+    panels = [
+        of_panel.assign(heading=[language["batch"].format(batch_size=size) for size in of_panel["batch_size"]])
+        for _, of_panel in rows.groupby(selection.PANEL)
     ]
-    drawing.legend_across(figure, legend, handles)
+    several_devices = measurements["device"].nunique() > 1
+    figure, all_axes = drawing.panels(
+        [drawing.rows_in(drawing.places(list(of_panel["heading"]))) for of_panel in panels],
+        language["title_gpu_memory"],
+        drawing.provenance(measurements, language, labels),
+        [language["note_gpu_memory"]],
+        titles=[
+            drawing.panel_title(of_panel.iloc[0][selection.PANEL].to_dict(), language, several_devices)
+            for of_panel in panels
+        ],
+        handles=[
+            Line2D([], [], label=language[text], **_marker(name, drawing.INK)) for name, (text, *_) in NUMBERS.items()
+        ],
+    )
     widest = 1.08 * max([1.0, *rows[list(NUMBERS)].max().dropna()])
-    for axes, (key, of_panel) in zip(all_axes, panels, strict=True):
-        axes.set_title(drawing.panel_title(dict(zip(selection.PANEL, key, strict=True)), language, several_devices))
-        names = []
-        for place, cell in enumerate(of_panel.to_dict("records")):
-            names.append(f"{labels[cell['framework']]}, {language['batch'].format(batch_size=cell['batch_size'])}")
+    for axes, of_panel in zip(all_axes, panels, strict=True):
+        at = drawing.places(list(of_panel["heading"]))
+        for place, cell in zip(at, of_panel.to_dict("records"), strict=True):
             if cell["state"] != "ok":
-                axes.text(0.01 * widest, place, language[f"status_{cell['state']}"], va="center", fontsize=8)
+                axes.text(0.01 * widest, place, language[f"status_{cell['state']}"], va="center")
             for name in NUMBERS:
                 axes.plot([cell[name]], [place], **_marker(name, styles[cell["framework"]][0]))
-        drawing.name_rows(axes, range(len(names)), names)
+        drawing.name_rows(axes, at, of_panel["framework"].map(labels), headings=list(of_panel["heading"]))
         axes.set_xlim(0, widest)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter("{x:,.0f}")
     all_axes[-1].set_xlabel(language["axis_gpu_memory_peak"])
     return figure

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from framebench.analyse import selection
 from framebench.figures import drawing, registry
@@ -32,43 +32,46 @@ def levels(measurements: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> Figure:
+def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> drawing.Captioned:
     """One panel per device, workload, input, track and precision; a bar per batch size and framework."""
     rows = levels(measurements)
     rows = drawing.styled(rows, rows["framework"])
-    panels = list(rows.groupby(selection.PANEL))
-    sizes = [0.3] + [0.5 + 0.23 * (len(cell_rows) + 0.5 * cell_rows["batch_size"].nunique()) for _, cell_rows in panels]
-    figure = drawing.new_figure(
-        body_in=0.2 + sum(sizes),
-        title=language["title_memory"],
-        footer=drawing.provenance(measurements, language, labels),
-    )
-    legend, *all_axes = figure.subplots(len(sizes), height_ratios=sizes)
-    drawing.legend_across(figure, legend, drawing.part_handles(LEVELS, language))
-    widest = 1.12 * np.nanmax([rows["host_rss_training_peak_mib"].max(), 1])
+    panels = [_rises(of_panel, language, labels) for _, of_panel in rows.groupby(selection.PANEL)]
     several_devices = measurements["device"].nunique() > 1
-    for axes, (key, cells) in zip(all_axes, panels, strict=True):
-        axes.set_title(drawing.panel_title(dict(zip(selection.PANEL, key, strict=True)), language, several_devices))
-        drawing.bars_of_parts(axes, _rises(cells, language, labels), LEVELS)
+    figure, all_axes = drawing.panels(
+        [drawing.rows_in(of_panel["place"]) for of_panel in panels],
+        language["title_memory"],
+        drawing.provenance(measurements, language, labels),
+        [language["note_memory"]],
+        titles=[
+            drawing.panel_title(of_panel.iloc[0][selection.PANEL].to_dict(), language, several_devices)
+            for of_panel in panels
+        ],
+        handles=drawing.part_handles(LEVELS, rows["framework"], language),
+    )
+    widest = 1.02 * np.nanmax([rows["host_rss_training_peak_mib"].max(), 1])
+    for axes, of_panel in zip(all_axes, panels, strict=True):
+        drawing.bars_of_parts(axes, of_panel, LEVELS)
         axes.set_xlim(0, widest)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter("{x:,.0f}")
     all_axes[-1].set_xlabel(language["axis_memory"])
     return figure
 
 
 def _rises(cells: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> pd.DataFrame:
-    """The bars of a panel: in each of LEVELS the rise to it; a gap between the batch sizes."""
+    """The bars of a panel: in each of LEVELS the rise to it, under a heading for each batch size."""
     peak = cells["host_rss_training_peak_mib"]
     known = cells[list(LEVELS)].where(peak.notna()).astype(float).ffill(axis=1).fillna(0)
     states = cells["state"].where(peak.isna() & (cells["state"] != "ok"), "not_measured")
-    batches = cells["batch_size"].map(lambda size: language["batch"].format(batch_size=size))
+    headings = [language["batch"].format(batch_size=size) for size in cells["batch_size"]]
     return cells.assign(
         **known.diff(axis=1).fillna(known),
-        place=np.arange(len(cells)) + 0.5 * cells.groupby("batch_size").ngroup(),
-        name=cells["framework"].map(labels) + ", " + batches,
-        end=peak.fillna(0),
+        heading=headings,
+        place=drawing.places(headings),
+        name=cells["framework"].map(labels),
         words=[
-            language[f"status_{state}"] if pd.isna(mib) else language["memory_total"].format(mib=mib)
+            language[f"status_{state}"] if pd.isna(mib) else f"{mib:,.0f}"
             for state, mib in zip(states, peak, strict=True)
         ],
     )

@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from framebench.analyse import selection
 from framebench.analyse.comparisons import DECIDED
-from framebench.answer import verdict
 from framebench.figures import drawing, forest, registry
 from framebench.languages import Language
 from framebench.record import BLOCK
@@ -33,11 +31,10 @@ def draw(
     *,
     baseline: str,
     question: Sequence[str] | None = None,
-    article_batch_sizes: Mapping[str, int],
     language: Language,
     labels: Mapping[str, str],
-) -> Figure:
-    """One panel per track, in it one line per block and pair; the answer in words opens the small print."""
+) -> drawing.Captioned:
+    """One panel per track, in it one line per block and pair."""
     rows = compared(comparisons, baseline, question)
     reasons = rows["verdict"].map(selection.obstacle)
     notes = {reason: i for i, reason in enumerate(filter(None, reasons.unique()), start=1)}
@@ -45,38 +42,33 @@ def draw(
     drawn = []
     for row in rows.to_dict("records"):
         reason = selection.obstacle(row["verdict"])
-        colour = drawing.PALE if reason else drawing.INK
+        pair = language["pair"].format(framework=labels[row["framework"]], reference=labels[row["reference"]])
         drawn.append(
             row
             | {
-                "heading": language["pair"].format(
-                    framework=labels[row["framework"]], reference=labels[row["reference"]]
-                ),
+                "heading": pair,
                 "label": drawing.row_title(row | {"track": "default"}, language, several_devices),
                 "words": forest.in_words(row, language) + (f" ({notes[reason]})" if reason else ""),
+                "colour": drawing.PALE if reason else drawing.INK,
+                "marker": "o",
                 "shown": row["verdict"] in DECIDED and pd.notna(row["ci_low"]),
                 "barred": bool(reason),
             }
-            | {"colour": colour, "marker": "o"}
         )
     lines = pd.DataFrame(drawn, columns=["track", *forest.COLUMNS])
     panels = list(lines.groupby("track")) or [("default", lines)]
-
-    chosen = selection.article_form(measurements, "default", article_batch_sizes)
-    footer = verdict.answers(comparisons, chosen, language, labels, baseline=baseline, question=question)
-    footer += verdict.adjustment(comparisons, language)
-    footer += [f"({i}) {language['not_comparable']}: {reason}" for reason, i in notes.items()]
-    footer.append(language["note_ratio"].format(confidence=100 * drawing.confidence_of(comparisons)))
-    footer.append(drawing.provenance(measurements, language, labels))
-    sizes = [forest.height_in(of_track) for _, of_track in panels]
-    body_in = sum(sizes) + len(sizes) * forest.AROUND_IN
-    figure = drawing.new_figure(body_in, language["title_ratio"], "\n".join(footer))
-    all_axes = figure.subplots(len(panels), squeeze=False, height_ratios=sizes)[:, 0]
-    for axes, (track, of_track) in zip(all_axes, panels, strict=True):
+    caption = [language["note_ratio"].format(confidence=100 * drawing.confidence_of(comparisons))]
+    caption += [f"({i}) {language['not_comparable']}: {reason}" for reason, i in notes.items()]
+    figure, all_axes = drawing.panels(
+        [forest.size_in(of_track) for _, of_track in panels],
+        language["title_ratio"],
+        drawing.provenance(measurements, language, labels),
+        caption,
+        titles=[language[f"track_{track}"] for track, _ in panels],
+    )
+    for axes, (_, of_track) in zip(all_axes, panels, strict=True):
         forest.draw(axes, of_track)
-        axes.set_xlabel(language["axis_ratio"])
-        if track != "default" or len(panels) > 1:
-            axes.set_title(language[f"track_{track}"], pad=8)
+    all_axes[-1].set_xlabel(language["axis_ratio"])
     return figure
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from framebench.analyse import why
-from framebench.figures import registry, stacked
+from framebench.figures import drawing, registry, stacked
 from framebench.languages import Language
 
 STACK = stacked.Stack(
@@ -19,7 +18,7 @@ STACK = stacked.Stack(
 
 def draw(
     measurements: pd.DataFrame, *, article_batch_sizes: Mapping[str, int], language: Language, labels: Mapping[str, str]
-) -> Figure:
+) -> drawing.Captioned:
     """In milliseconds; the panels are those of `stacked`, each with a scale of its own."""
     return stacked.draw(
         why.split(measurements), STACK, article_batch_sizes=article_batch_sizes, language=language, labels=labels

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 import seaborn.objects as so
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from framebench.analyse import selection
 from framebench.figures import drawing
@@ -48,26 +48,25 @@ def draw(
     article_batch_sizes: Mapping[str, int],
     language: Language,
     labels: Mapping[str, str],
-) -> Figure:
+) -> drawing.Captioned:
     """One panel per device, workload, input, track and precision; a bar per framework."""
     runs = selection.at_article_size(measurements, article_batch_sizes)
     rows = summed(runs, stack.parts)
     panels = list(rows.groupby(selection.PANEL))
     several_devices = runs["device"].nunique() > 1
-    titles = [drawing.panel_title(of_panel.iloc[0].to_dict(), language, several_devices) for _, of_panel in panels]
-    sizes = [0.3, *(0.22 * len(of_panel) for _, of_panel in panels)]
-    figure = drawing.new_figure(
-        body_in=0.3 + sum(sizes) + sum(0.35 + 0.16 * len(title.split("\n")) for title in titles),
-        title=language[f"title_{stack.name}"],
-        footer=f"{language[f'note_{stack.name}']}\n{drawing.provenance(runs, language, labels)}",
+    figure, all_axes = drawing.panels(
+        [drawing.rows_in(range(len(of_panel))) for _, of_panel in panels],
+        language[f"title_{stack.name}"],
+        drawing.provenance(runs, language, labels),
+        [language[f"note_{stack.name}"]],
+        titles=[drawing.panel_title(of_panel.iloc[0].to_dict(), language, several_devices) for _, of_panel in panels],
+        handles=drawing.part_handles(stack.parts, rows["framework"], language),
     )
-    legend, *all_axes = figure.subplots(len(sizes), height_ratios=sizes)
-    drawing.legend_across(figure, legend, drawing.part_handles(stack.parts, language))
-    for axes, title, (_, of_panel) in zip(all_axes, titles, panels, strict=True):
-        axes.set_title(title)
+    for axes, (_, of_panel) in zip(all_axes, panels, strict=True):
         _bars(axes, of_panel, stack, language, labels)
         sums = (rows if stack.one_scale else of_panel)["sums"].explode().dropna()
-        axes.set_xlim(0, 1.12 * max([1e-3, *sums]))
+        axes.set_xlim(0, 1.04 * max([1e-3, *sums]))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
     all_axes[-1].set_xlabel(language[f"axis_{stack.name}"])
     return figure
 
@@ -75,15 +74,17 @@ def draw(
 def _bars(axes: Axes, rows: pd.DataFrame, stack: Stack, language: Language, labels: Mapping[str, str]) -> None:
     """One stacked bar per row, top down, the whole of it in words at its right, and a dot for each of its sums."""
     parts = list(stack.parts)
-    words, ends = [], []
+    words = []
     cells: list[dict] = rows.to_dict("records")
     for cell in cells:
-        total = sum(cell[part] for part in parts)
         untold = stack.untold if cell["state"] == "ok" else f"status_{cell['state']}"
-        words.append(language[f"{stack.name}_total"].format(**cell, total=total) if cell["sums"] else language[untold])
-        ends.append(max([total, *cell["sums"]]) if cell["sums"] else 0)
+        total = sum(cell[part] for part in parts)
+        told = (
+            language[f"{stack.name}_total"].format_map({**cell, "total": total}) if cell["sums"] else language[untold]
+        )
+        words.append(told)
     names = rows["framework"].map(labels)
-    rows = drawing.styled(rows, rows["framework"]).assign(place=range(len(rows)), name=names, words=words, end=ends)
+    rows = drawing.styled(rows, rows["framework"]).assign(place=range(len(rows)), name=names, words=words)
     rows[parts] = rows[parts].where(rows["sums"].astype(bool))
     runs = rows.explode("sums", ignore_index=True).astype({"sums": float})
     dot = so.Dot({"zorder": 3}, color=drawing.INK, pointsize=2.5, edgewidth=0)

@@ -1,9 +1,10 @@
-"""The article's chart of 2018 beside the same chart measured here, on one scale."""
+"""The article's chart of 2018 above the same chart measured here, on one scale, of the problems that were measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from framebench.analyse import rosetta, selection
 from framebench.figures import article, article_2018, drawing, registry
@@ -17,16 +18,6 @@ def nearest(device_name: str) -> str:
     return next((gpu for gpu in rosetta.GPUS if gpu in device_name), rosetta.GPUS[0])
 
 
-def with_gaps(speeds: pd.DataFrame, workloads: Sequence[str]) -> pd.DataFrame:
-    """The bars of `article.relative_speeds` for each of `workloads` and no other, in that order in each framework.
-
-    Those that no framework was measured with are `not_measured`.
-    """
-    key = ["framework", "workload"]
-    every = pd.MultiIndex.from_product([speeds["framework"].unique(), workloads], names=key)
-    return speeds.set_index(key).reindex(every).fillna({"state": "not_measured", "obstacle": ""}).reset_index()
-
-
 def draw(
     measurements: pd.DataFrame,
     comparisons: pd.DataFrame,
@@ -37,11 +28,12 @@ def draw(
     article_batch_sizes: Mapping[str, int],
     language: Language,
     labels: Mapping[str, str],
-) -> Figure:
+) -> drawing.Captioned:
     """The chart for `device`, of the default track.
 
-    Speeds of 2018 are relative to TensorFlow then, those measured here to `baseline`. ValueError where the device has
-    no measurements of a problem of the article in that form.
+    Speeds of 2018 are relative to TensorFlow then, those measured here to `baseline`. A framework has its colour in
+    both, those of 2018 alone none; problems are hatched. ValueError where the device has no measurements of a problem
+    of the article in that form.
     """
     drawing.check_measured(measurements, device=device, framework=baseline)
     of_article = (measurements["device"] == device) & measurements["workload"].isin(WORKLOADS)
@@ -50,55 +42,66 @@ def draw(
         raise ValueError(f"device '{device}' has no measurements of {', '.join(WORKLOADS)} in float32 to draw")
     name = selection.device_name(measurements, device)
     gpu = nearest(name)
-    then = article_2018.relative_speeds(rosetta_2018, gpu)
-    now = with_gaps(article.relative_speeds(runs, comparisons, baseline), WORKLOADS)
-    handles = drawing.problem_handles(_problems(runs, language))
-    sizes = [drawing.legend_height_in(handles, columns=1), 3.6]
-    figure = drawing.new_figure(
-        body_in=sum(sizes),
-        title=language["title_then_and_now"].format(device=name),
-        footer="\n".join(
-            [
-                *article.caption(now, comparisons, language),
-                drawing.provenance(runs, language, labels),
-                language["note_then"].format(said="\n".join(article_2018.caption(gpu, language))),
-            ]
-        ),
+    now = article.relative_speeds(runs, comparisons, baseline).replace({"framework": dict(labels)})
+    then = _as_bars(article_2018.relative_speeds(rosetta_2018, gpu))
+    then = then[then["workload"].isin(now["workload"])]
+    problems = list(now["workload"].unique())
+    styles = drawing.framework_styles(runs["framework"])
+    colours = {labels[framework]: colour for framework, (colour, _) in styles.items()}
+    hatches = dict(zip(problems, drawing.HATCHES, strict=False))
+    said = {problem: _repeated(runs, problem, language) for problem in problems}
+    credit, *slips = article_2018.attribution(gpu, language)
+    figure, (above, below) = drawing.panels(
+        [2.2, 2.2],
+        language["title_then_and_now"].format(device=name),
+        drawing.provenance(runs, language, labels),
+        [
+            *said.values(),
+            *article.caption(now, comparisons, language),
+            language["note_then"].format(said=". ".join([credit, " ".join(slips)])),
+        ],
+        titles=[
+            language["then"].format(gpu=gpu, baseline=article_2018.BASELINE),
+            language["now"].format(device=name, baseline=labels[baseline]),
+        ],
+        handles=[
+            Patch(facecolor=drawing.PALE, edgecolor="white", hatch=hatches[problem], linewidth=0, label=problem)
+            for problem in problems
+        ],
     )
-    # Bars of one width in both charts, but of few frameworks room for the title.
-    widths = [len(then), max(4, now["framework"].nunique())]
-    axes = figure.subplot_mosaic([["legend", "legend"], ["then", "now"]], height_ratios=sizes, width_ratios=widths)
-    drawing.legend_across(figure, axes["legend"], handles, columns=1)
-    article_2018.draw_bars(axes["then"], then)
-    axes["then"].set_title(language["then"].format(gpu=gpu, baseline=article_2018.BASELINE))
-    axes["then"].set_ylabel(language["axis_then_and_now"])
-    article.draw_bars(axes["now"], now, language, labels)
-    drawing.slant(axes["now"])
-    axes["now"].set_title(language["now"].format(baseline=labels[baseline]))
-    axes["now"].sharey(axes["then"])
-    axes["now"].tick_params(labelleft=False)
-    axes["now"].set_ylim(0, max(article.top(now), 1.08 * then.to_numpy().max()))
+    for axes, bars in ((above, then), (below, now)):
+        placed = drawing.grouped(bars, "framework", "workload")
+        colour = placed["framework"].map(colours).fillna(drawing.PALE)
+        article.draw_bars(axes, placed.assign(colour=colour, hatch=placed["workload"].map(hatches)), language)
+        frameworks = list(bars["framework"].unique())
+        axes.set_xticks(range(len(frameworks)), frameworks)
+        drawing.slant(axes)
+        axes.set_xlim(-0.5, max(then["framework"].nunique(), len(frameworks)) - 0.5)
+        axes.set_ylim(0, max(article.top(now), article.top(then)))
+        axes.set_ylabel(language["axis_then_and_now"])
     return figure
 
 
-def _problems(runs: pd.DataFrame, language: Language) -> list[str]:
-    """Each problem as it was called in 2018, and which cells here repeat it."""
-    problems = []
-    for problem, workload in rosetta.WORKLOADS.items():
-        repeated = runs[runs["workload"] == workload]
-        here = f"{workload}, {language['status_not_measured']}"
-        if len(repeated):
-            here = drawing.row_title(repeated.iloc[0].to_dict(), language, several_devices=False)
-        problems.append(language["then_and_now"].format(then=language[f"problem_{problem}"], now=here))
-    return problems
+def _as_bars(speeds: pd.DataFrame) -> pd.DataFrame:
+    """The bars of `article_2018.relative_speeds` as those of `article.relative_speeds`."""
+    bars = speeds.rename(columns=rosetta.WORKLOADS).rename_axis("framework").reset_index()
+    bars = bars.melt("framework", var_name="workload", value_name="ratio")
+    return bars.assign(ci_low=np.nan, ci_high=np.nan, obstacle="", state="ok")
 
 
-def _repeated(scope: registry.Scope) -> list[registry.Fields]:
+def _repeated(runs: pd.DataFrame, workload: str, language: Language) -> str:
+    """The problem as it was called in 2018, and which cells here repeat it."""
+    problem = next(problem for problem, one in rosetta.WORKLOADS.items() if one == workload)
+    here = drawing.row_title(runs[runs["workload"] == workload].iloc[0].to_dict(), language, several_devices=False)
+    return language["then_and_now"].format(then=language[f"problem_{problem}"], now=here.replace("\n", ", "))
+
+
+def _of_article(scope: registry.Scope) -> list[registry.Fields]:
     """Each device that measures a problem of the article."""
     cells = [cell for cell in scope.cells if (cell.track, cell.precision) == ("default", "float32")]
     return [{"device": device} for device in sorted({cell.device for cell in cells if cell.workload in WORKLOADS})]
 
 
 FIGURE = registry.Figure(
-    "then-and-now-{device}", draw, section="published", place=10, each=_repeated, title="title_then_and_now"
+    "then-and-now-{device}", draw, section="published", place=10, each=_of_article, title="title_then_and_now"
 )

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from framebench.figures import over_batch_size, registry
+from framebench.figures import drawing, over_batch_size, registry
 from framebench.languages import Language
 
 
@@ -16,7 +15,7 @@ def draw(
     confidence: float,
     language: Language,
     labels: Mapping[str, str],
-) -> Figure:
+) -> drawing.Captioned:
     """Draw every run and the mean of each cell; the speeds of literature.csv are stars in their problem's panel."""
     quantity = over_batch_size.THROUGHPUT
     return over_batch_size.draw(

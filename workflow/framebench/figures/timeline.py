@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from framebench.analyse.table import read_record, table
@@ -31,24 +30,24 @@ def read_samples(path: Path) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-def draw(run: dict, columns: Mapping[str, np.ndarray], *, language: Language, labels: Mapping[str, str]) -> Figure:
+def draw(
+    run: dict, columns: Mapping[str, np.ndarray], *, language: Language, labels: Mapping[str, str]
+) -> drawing.Captioned:
     """One panel for each of PANELS; `run` is a record, `columns` what `read_samples` gives of it."""
     title = f"{drawing.panel_title(run, language, several_devices=False)}\n" + language["timeline_run"].format(
         framework=labels[run["framework"]], round=run["round"]
     )
-    figure = drawing.new_figure(
-        body_in=1.1 + 1.3 * len(PANELS),
-        title=language["title_timeline"].format(device=run["device_name"] or run["device"]),
-        footer="\n".join([language["note_timeline"], drawing.provenance(table([run]), language, labels)]),
-    )
-    legend, *all_axes = figure.subplots(1 + len(PANELS), height_ratios=[0.3] + [1.3] * len(PANELS))
-    drawing.legend_across(
-        figure, legend, [Patch(color=colour, label=language[text]) for text, colour in SHADES.items()]
+    figure, all_axes = drawing.panels(
+        [1.3] * len(PANELS),
+        language["title_timeline"].format(device=run["device_name"] or run["device"]),
+        drawing.provenance(table([run]), language, labels),
+        [language["note_timeline"]],
+        titles=[title, *[""] * (len(PANELS) - 1)],
+        handles=[Patch(color=colour, label=language[text]) for text, colour in SHADES.items()],
     )
     intervals = [run["warmup_intervals"], run["blocks"]]
     start_ns = run["blocks"][0]["t0_ns"] if run["blocks"] else next(iter(columns["t_ns"]), 0)
     seconds = (columns["t_ns"] - start_ns) / 1e9
-    all_axes[0].set_title(title)
     for axes, (text, names) in zip(all_axes, PANELS.items(), strict=True):
         for colour, stretch in zip(SHADES.values(), intervals, strict=True):
             if stretch:
@@ -71,7 +70,7 @@ def draw(run: dict, columns: Mapping[str, np.ndarray], *, language: Language, la
     return figure
 
 
-def draw_file(record: Path, device: str, *, language: Language, labels: Mapping[str, str]) -> Figure:
+def draw_file(record: Path, device: str, *, language: Language, labels: Mapping[str, str]) -> drawing.Captioned:
     """Draw the run whose record is in this file, with the samples beside it."""
     return draw(read_record(record), read_samples(samples_path(record)), language=language, labels=labels)
 

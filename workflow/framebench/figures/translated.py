@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def draw(language: languages.Language, results: Path) -> list[Path]:
-    """The PNG and SVG of each figure that needs no measurements, where Snakemake writes them too.
+    """The PNG, the SVG and the caption of each figure that needs no measurements, where Snakemake writes them too.
 
     FontError for the characters that are missing in all of them together.
     """
@@ -40,7 +40,7 @@ def draw(language: languages.Language, results: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         files = []
         for name, figure in figures.items():
-            svg, png = folder / f"{name}.svg", folder / f"{name}.png"
-            drawing.save(figure, svg, png, language)
-            files += [png, svg]
+            png, svg, caption = (folder / f"{name}.{kind}" for kind in ("png", "svg", "txt"))
+            drawing.save(figure, svg, png, caption, language)
+            files += [png, svg, caption]
     return files

@@ -1,16 +1,27 @@
-"""Warm-up as it was: the step time over the first seconds of training, until measuring began."""
+"""How long until it is fast: from the start of training to the first step as fast as those that follow."""
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from framebench.analyse import selection
-from framebench.figures import drawing, registry
+from framebench.figures import drawing, over_batch_size, registry
 from framebench.languages import Language
 from framebench.record import RUN
+
+STEADY = 3  # intervals at the end of a warm-up, whose median is how fast its steps are
+NEAR = 1.1  # times as long as those, a step is fast
+
+
+def fast_after(warmup: pd.DataFrame) -> pd.DataFrame:
+    """One row per run of warmup.csv: RUN, and as `value` the seconds before its first interval of fast steps."""
+    rows = []
+    for run, intervals in warmup.sort_values("interval").groupby(RUN):
+        steady = intervals["step_ms"].iloc[-STEADY:].median()
+        first = int(np.argmax(intervals["step_ms"].to_numpy() <= NEAR * steady))
+        rows.append([*run, float(intervals["t_s"].iloc[first - 1]) if first else 0.0])
+    return pd.DataFrame(rows, columns=[*RUN, "value"])
 
 
 def draw(
@@ -20,52 +31,34 @@ def draw(
     article_batch_sizes: Mapping[str, int],
     language: Language,
     labels: Mapping[str, str],
-) -> Figure:
-    """One panel per device, workload, input, track and precision, one line per run.
-
-    `warmup` is warmup.csv: its interval 0 is the first step, or the first call of several.
-    """
+) -> drawing.Captioned:
+    """One panel per device, workload, input, track and precision; in it a dot per framework, the median of its runs."""
     runs = selection.at_article_size(measurements, article_batch_sizes)
-    shown = warmup.merge(runs[[*RUN, "warmup_converged"]], on=RUN).sort_values([*RUN, "interval"])
-    panels = list(shown.groupby(selection.PANEL))
+    shown = fast_after(warmup).merge(runs[[*RUN, "warmup_converged"]], on=RUN)
+    key = [*selection.PANEL, "batch_size", "framework"]
+    rows = shown.groupby(key)["value"].median().rename("mean").reset_index()
+    rows = rows.assign(low=np.nan, high=np.nan, state="ok")
+    panels = list(rows.groupby(selection.PANEL))
+    caption = [language["note_warmup"].format(near=100 * (NEAR - 1))]
+    if unsettled := int(shown["warmup_converged"].eq(False).sum()):
+        caption.append(language["note_not_converged"].format(unsettled=unsettled, runs=len(shown)))
     several_devices = runs["device"].nunique() > 1
-    titles = [drawing.panel_title(rows.iloc[0].to_dict(), language, several_devices) for _, rows in panels]
-    handles = drawing.framework_handles(shown["framework"], labels)
-    sizes = [drawing.legend_height_in(handles), *(1.9 + 0.16 * len(title.split("\n")) for title in titles)]
-    footer = [language["note_warmup"]]
-    if shown["warmup_converged"].eq(False).any():
-        footer.append(language["note_not_converged"])
-    footer.append(drawing.provenance(runs, language, labels))
-    figure = drawing.new_figure(body_in=0.5 + sum(sizes), title=language["title_warmup"], footer="\n".join(footer))
-    if not panels:
-        figure.text(0.01, 0.6, language["status_not_measured"])
-        return figure
-    legend, *all_axes = figure.subplots(len(sizes), height_ratios=sizes)
-    drawing.legend_across(figure, legend, handles)
-    for axes, title, (_, rows) in zip(all_axes, titles, panels, strict=True):
-        axes.set_title(title)
-        _lines(axes, rows)
-        axes.set_xlim(0, 1.03 * rows["t_s"].max())
-        axes.set_ylabel(language["axis_step_ms"])
-    all_axes[-1].set_xlabel(language["axis_warmup_time"])
+    figure, all_axes = drawing.panels(
+        [drawing.rows_in(range(len(of_panel))) for _, of_panel in panels] or [1],
+        language["title_warmup"],
+        drawing.provenance(runs, language, labels),
+        caption,
+        titles=[drawing.panel_title(of_panel.iloc[0].to_dict(), language, several_devices) for _, of_panel in panels],
+    )
+    for axes, (panel, of_panel) in zip(all_axes, panels, strict=False):
+        of_runs = shown[(shown[selection.PANEL] == pd.Series(panel, selection.PANEL)).all(axis=1)]
+        names = [labels[name] for name in of_panel["framework"]]
+        over_batch_size.one_batch_size(axes, of_panel, of_runs, language, names, said="{:.2f}".format)
+    if panels:
+        all_axes[-1].set_xlabel(language["axis_warmup_time"])
+    else:
+        drawing.nothing(all_axes[0], language["status_not_measured"])
     return figure
-
-
-def _lines(axes: Axes, intervals: pd.DataFrame) -> None:
-    """The step time of each interval, from the end of the one before to its own."""
-    styles = drawing.framework_styles(intervals["framework"])
-    for (framework, _), run in intervals.groupby(["framework", "round"]):
-        colour, marker = styles[str(framework)]
-        at, step_ms = [0, *run["t_s"]], [run["step_ms"].iloc[0], *run["step_ms"]]
-        axes.plot(at, step_ms, color=colour, linewidth=1, alpha=0.7, drawstyle="steps-pre")
-        axes.plot(at[1], step_ms[1], marker, color=colour, markersize=5)
-        if run["warmup_converged"].eq(False).any():
-            axes.plot(at[-1], step_ms[-1], "x", color=colour, markersize=6, markeredgewidth=1.5)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    axes.grid(axis="y")
 
 
 FIGURE = registry.Figure("warmup", draw, section="steadiness", place=41)

@@ -1,25 +1,33 @@
-"""Ratios and intervals as text, alike on terminal, page and figures."""
+"""Numbers as they are said wherever a reader meets them: ratios, intervals, and a minus sign."""
 
-MINUS = "−"
+from collections.abc import Callable
+from math import floor, isnan, log10
+
+
+def number(value: float, form: str) -> str:
+    """`value` in one of Python's forms, `+.1f`, with a minus sign."""
+    return format(value, form).replace("-", "−")
+
+
+def significant(value: float) -> str:
+    """To three digits that count, or to all before the point: `9.32`, `350`, `5,987`."""
+    decimals = 2 - floor(log10(abs(value))) if value else 0
+    return number(value, f",.{max(0, decimals)}f")
 
 
 def ratio(value: float) -> str:
-    """A ratio to two decimals, or to as many as show on which side of 1 it lies: 0.93, 0.997, 1.00."""
+    """To two decimals, or to as many as show on which side of 1 it lies and that it is not 0."""
     texts = (f"{value:.{decimals}f}" for decimals in range(2, 17))
-    return next((text for text in texts if float(text) != 1), f"{value:.2f}")
+    return next((text for text in texts if float(text) not in (0, 1)), f"{value:.2f}")
 
 
-def interval(low: float, high: float) -> str:
-    """The bounds of an interval of a ratio: 0.79–1.09."""
-    return f"{ratio(low)}–{ratio(high)}"
+def interval(low: float, high: float, said: Callable[[float], str] = ratio) -> str:
+    """Both ends and a dash, spaced where an end has a sign; `said` says an end."""
+    return (" – " if min(low, high) < 0 else "–").join([said(low), said(high)])
 
 
-def signed(value: float, decimals: int) -> str:
-    """A number of any sign, with a minus that is as wide as a digit: −15.17."""
-    return f"{value:,.{decimals}f}".replace("-", MINUS)
-
-
-def between(low: float, high: float, decimals: int) -> str:
-    """The bounds of an interval of any signs: 0.39–1.48, and −15.17 – 6.64 where a minus would run into the dash."""
-    dash = " – " if low < 0 else "–"
-    return f"{signed(low, decimals)}{dash}{signed(high, decimals)}"
+def bounded(value: float, low: float | None, high: float | None, said: Callable[[float], str] = ratio) -> str:
+    """A value with its interval, where it has one: `0.62 (0.57–0.67)`."""
+    if low is None or high is None or isnan(low):
+        return said(value)
+    return f"{said(value)} ({interval(low, high, said)})"

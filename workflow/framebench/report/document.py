@@ -71,7 +71,9 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         section: [
             asdict(one) | {"sources": [(table, rows.link(tables, table, {})) for table in one.sources]} for one in drawn
         ]
-        for section, drawn in illustrations.illustrations(scope, results.figures, language, devices).items()
+        for section, drawn in illustrations.illustrations(
+            scope, results.figures, results.captions, language, devices
+        ).items()
     }
     words: dict[str, Any] = {
         "article_batch_sizes": _article_batch_sizes(measurements),
@@ -100,9 +102,7 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         "languages": making.languages,
         "warning": warning,
         "devices": devices,
-        "provenance": " · ".join(
-            line for line in drawing.provenance(measurements, language, labels).split("\n") if line != warning
-        ),
+        "provenance": " · ".join(drawing.provenance(measurements, language, labels).split("\n\n")[-1].split("\n")),
         "screen": asdict(first) | {"warnings": [one for one in first.warnings if one != warning]},
         "bars": _bars(first, tables, making),
         "answers": [_said(one, tables) for one in sentences],
@@ -239,10 +239,13 @@ class _Speaker:
         """The number with its bounds, or why there is none."""
         if value.number is None:
             return value.remark
-        said, low, high = (
-            "" if one is None else f"{one:,.{quantity.decimals}f}" for one in (value.number, value.low, value.high)
-        )
-        return self.language["page_bounded"].format(value=said, low=low, high=high) if low else said
+
+        def said(number: float) -> str:
+            if quantity.reference:
+                return numbers.ratio(number)
+            return numbers.number(number, f",.{quantity.decimals}f")
+
+        return numbers.bounded(value.number, value.low, value.high, said)
 
 
 def _explorer(
@@ -415,8 +418,7 @@ def _flip(pair: flips.Pair, tables: Mapping[str, rows.Table], speaker: _Speaker)
 def _ratio(row: Mapping[str, Any]) -> str:
     if pd.isna(row["ratio"]):
         return "–"
-    ratio = numbers.ratio(row["ratio"])
-    return ratio if pd.isna(row["ci_low"]) else f"{ratio} [{numbers.interval(row['ci_low'], row['ci_high'])}]"
+    return numbers.bounded(row["ratio"], row["ci_low"], row["ci_high"])
 
 
 def _certificate(

@@ -1,5 +1,6 @@
 """The figures in the page: their sections, titles and pictures, and the tables that they were drawn of."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -19,15 +20,22 @@ class Illustration:
     name: str
     title: str
     url: str  # holds the picture itself
+    width: str
+    height: str
+    caption: tuple[str, ...]  # paragraphs
     sources: tuple[str, ...]  # tables
 
 
 def illustrations(
-    scope: registry.Scope, figures: Mapping[str, str], language: Language, devices: Mapping[str, str]
+    scope: registry.Scope,
+    figures: Mapping[str, str],
+    captions: Mapping[str, str],
+    language: Language,
+    devices: Mapping[str, str],
 ) -> dict[str, list[Illustration]]:
     """The figures that were drawn, by their section of the page, each section in order.
 
-    `figures` has their SVG by name, `devices` each device as a reader calls it.
+    `figures` has their SVG by name, `captions` what is read under each, `devices` each device as a reader calls it.
     """
     sections: dict[str, list[Illustration]] = {figure.section: [] for figure in registry.figures() if figure.section}
     for name in registry.names(scope):
@@ -38,13 +46,27 @@ def illustrations(
             url = f"data:image/svg+xml,{quote(smaller(figures[name]), safe=UNQUOTED)}"
             sources = tuple(given.table_of(need) for need in figure.needs if need != "record")
             sections[figure.section].append(
-                Illustration(name, figure.title_in(language, fields, devices), url, sources or ("measurements",))
+                Illustration(
+                    name,
+                    figure.title_in(language, fields, devices),
+                    url,
+                    *_size(figures[name]),
+                    tuple(captions.get(name, "").splitlines()),
+                    sources or ("measurements",),
+                )
             )
     return sections
 
 
+def _size(svg: str) -> tuple[str, str]:
+    """Width and height, which keep a picture's place in the page before it is drawn."""
+    found = [re.search(rf'<svg[^>]*\s{name}="([\d.]+)', svg) for name in ("width", "height")]
+    width, height = (one[1].partition(".")[0] if one else "" for one in found)
+    return width, height
+
+
 def smaller(svg: str) -> str:
-    """The same picture in about half as many characters: Korean letters are drawn, and in every figure anew."""
+    """The same picture in fewer characters."""
     options = scour.sanitizeOptions()
     options.strip_comments = options.strip_xml_prolog = options.shorten_ids = True
     options.strip_ids = options.remove_descriptive_elements = True

@@ -30,6 +30,7 @@ class Results:
     rows: Mapping[str, pd.DataFrame]
     certificates: Mapping[tuple[str, str, str], dict]  # by workload, framework and name of the file
     figures: Mapping[str, str]  # SVG by name, in the language of the page
+    captions: Mapping[str, str]  # what is read under each; of figures of an earlier version there is none
 
     @property
     def measurements(self) -> pd.DataFrame:
@@ -66,8 +67,11 @@ def read(folder: Path, language: str) -> Results:
         of, name = folder / "certificates" / workload, self_comparison.base(framework)
         for path in [*of.glob(f"{name}.json"), *of.glob(f"{name}{machines.AT}*.json")]:
             certificates[workload, framework, path.stem] = _certificate(path)
-    drawn = sorted((folder / "figures" / language).glob("*.svg"))
-    return Results(folder, typed, text, certificates, {path.stem: path.read_text(encoding="utf-8") for path in drawn})
+    drawn, captions = (
+        {path.stem: path.read_text(encoding="utf-8") for path in sorted((folder / "figures" / language).glob(kind))}
+        for kind in ("*.svg", "*.txt")
+    )
+    return Results(folder, typed, text, certificates, drawn, captions)
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
