@@ -236,4 +236,5 @@ def test_whatever_text_of_the_real_file_is_spoilt_its_key_is_told(place, how):
 def test_a_command_says_it_in_a_line(folder, monkeypatch):
     write(folder, "xx", changed(title="Speed"))
     with pytest.raises(SystemExit, match=r"^error: languages/xx\.yaml has in 'title' no placeholder {device}"):
-        command.main(["article-2018-k80", "--language", "xx", "--output-svg", "a.svg", "--output-png", "a.png"])
+        outputs = [f"--output-{kind}=a" for kind in ("svg", "png", "caption")]
+        command.main(["article-2018-k80", "--language=xx", *outputs])

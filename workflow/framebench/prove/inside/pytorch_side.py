@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.overrides import TorchFunctionMode
 
 from framebench.prove.inside.draws import Cast
@@ -81,7 +82,9 @@ class PyTorchSide(Side):
 
     def _take(self, module: nn.Module) -> None:
         self.module = module
-        self.paths = {one: name.replace(".", "/") for name, one in module.named_modules()}
+        # A weight that is made of others, as by weight_norm, is its layer's: the modules that make it have no name.
+        names = ((one, name.partition(".parametrizations.")[0]) for name, one in module.named_modules())
+        self.paths = {one: name.replace(".", "/") for one, name in names}
         self.units = list(_units(self.paths))
 
     @property
@@ -206,7 +209,9 @@ def _of(module: nn.Module, path: str) -> Iterator[Unit]:
         yield Unit(path, "kernel", slots, _conv(module) if not isinstance(module, nn.Linear) else {})
     else:
         whole = len(own) == 1
-        config = {"made": "weight_norm, spectral_norm or pruning"} if isinstance(module, (*CONVS, nn.Linear)) else {}
+        makes = isinstance(module, (*CONVS, nn.Linear, ParametrizationList))
+        config = {"made": "weight_norm, spectral_norm or pruning"} if makes else {}
+        path = path.partition(".parametrizations.")[0]
         yield from (Unit(path, "bare", {name: Slot(one, same)}, config, whole) for name, one in own.items())
 
 
