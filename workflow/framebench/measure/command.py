@@ -1,4 +1,4 @@
-"""The common part of the commands that measure: the options of all, and how each begins."""
+"""Options and start-up shared by the commands that measure."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ from framebench.record import TYPES, Cell
 
 
 def parser(module: str, description: str | None, decided: Container[str] = ()) -> argparse.ArgumentParser:
-    """A parser of what every such command is told; of a cell all but the fields that are `decided` by this one."""
+    """A parser with the options of every measuring command; of the cell fields, those not `decided` by this one."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     for name, type in TYPES.items():
         if name not in decided:
@@ -47,7 +47,7 @@ def add_interpreter(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def leased(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The values of such arguments, with the device that was allocated, while that device is leased."""
+    """The parsed arguments, with the allocated device, while that device is leased."""
     die_with(arguments.parent)
     interrupts.end_in_a_line()
     told = vars(arguments)
@@ -58,7 +58,7 @@ def leased(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def request(told: Mapping[str, Any], **decided: Any) -> Request:
-    """The request that these values make with what the command has `decided`; others are not looked at."""
+    """The request for a run, from these arguments and the values that the command has `decided`."""
     told = {**told, **decided}
     of_request = {field.name: told[field.name] for field in fields(Request) if field.name in told}
     return Request(cell=Cell.of(told), **of_request)
