@@ -17,7 +17,7 @@ ARCHIVES = {"cifar-10": "images", "imdb": "reviews"}
 
 
 def write(path: Path, samples: np.ndarray, labels: np.ndarray) -> None:
-    """Write both arrays to an uncompressed .npz, whole or not at all. Raises DataError where it cannot."""
+    """Write both arrays to an uncompressed .npz, atomically. Raises DataError where that fails."""
     try:
         with files.whole(path, "wb") as file:
             np.savez(file, samples=samples, labels=labels)
@@ -29,7 +29,7 @@ def write(path: Path, samples: np.ndarray, labels: np.ndarray) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Make or read the samples and write them; ends the process with one line on stderr where it cannot."""
+    """Make or read the samples and write them; ends the process with one line on stderr where that fails."""
     parser = argparse.ArgumentParser(
         prog="python -m framebench data",
         description="Write images (uint8, n x 32 x 32 x 3, or n x 224 x 224 x 3) or reviews (int32 tokens, n x 150) "

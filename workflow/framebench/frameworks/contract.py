@@ -1,22 +1,22 @@
-"""The two contracts of a framework: an adapter, by which it is measured, and an inspector, by which it is proved.
+"""The two contracts of a framework: an adapter to measure it, and an inspector to prove it.
 
 A framework is a folder, `frameworks/<name>/`:
-    adapter.py    all that measuring needs: see `Adapter` and `Trainer`
-    inspector.py  all that the certificate and the diagnosis after a run need: see `Inspecting` and `Inspector`. A
+    adapter.py    everything for measuring: see `Adapter` and `Trainer`
+    inspector.py  everything for the certificate and the diagnosis after a run: see `Inspecting` and `Inspector`. A
                   framework without it is measured, its diagnosis is null, and its certificate is refused
-    faults.py, samples.py  what the tests plant in it and show to it; no measured code imports them
+    faults.py, samples.py  faults and samples for the tests; measured code does not import them
 
-A precision is the same thing in every framework:
+A precision means the same in every framework:
     float32   weights, images and every computation in float32, TF32 switched off
     tf32      the same, but convolutions and matrix products may round their factors to TF32's 11 bits wherever the
               GPU's libraries have such a kernel
     bfloat16, float16
-              mixed precision: weights, optimizer and loss in float32; convolutions and matrix products, forwards and
-              backwards, in the lower precision, and so is what stands between them (ReLU, pooling, dropout);
-              float16 with the framework's own loss scaling
+              mixed precision: weights, optimizer and loss in float32; convolutions and matrix products, forward and
+              backward, in the lower precision, with the layers between them (ReLU, pooling, dropout); float16 with the
+              framework's own loss scaling
     float64   for the certificate alone
-The numbers of a batch norm stay in float32 in mixed precision, and so does what is computed with them.
-The precision in effect is seen in numbers after every run: `framebench.measure.footprint`.
+In mixed precision, the numbers of a batch norm and all computations with them stay in float32.
+Every run is tested for its precision afterwards: `framebench.measure.footprint`.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -230,12 +230,12 @@ class Framework(NamedTuple):
 def kernels(
     workload: Workload, execution: str, operations: Collection[str], cudnn: str, fused: Collection[str]
 ) -> dict[str, str]:
-    """The ways that a framework takes where there are several, told by the names of its operations.
+    """The implementations that a framework chose where it has several, by the names of its operations.
 
     execution   `eager`, `graph` or `compiled`
-    recurrent   of a net with a GRU: `cudnn` where its kernel is among the framework's `operations`, or `loop`
-    batch_norm  of a net with one: `fused` where a kernel of its own is, or `elementwise`
-    attention   of a net with it: the fused kernel that is among them, or `products`, as they are written out
+    recurrent   for a net with a GRU: `cudnn` if its kernel is among the framework's `operations`, or `loop`
+    batch_norm  for a net with a batch norm: `fused` if it has a kernel of its own, or `elementwise`
+    attention   for a net with attention: the fused kernel among the operations, or `products`, written out
     """
     found = {"execution": execution}
     if workload.recurrent:
