@@ -12,7 +12,7 @@ The three constants are literals, as they are read without importing the framewo
 from collections.abc import Callable
 from types import ModuleType
 
-Patch = tuple[object, str, object]  # of an object, the attribute, its replacement
+Patch = tuple[object, str, object]  # object, attribute, replacement
 Fault = tuple[str, str, list[Patch]]  # workload, name of the fault, patches
 
 EPSILON = "epsilon 1e-3 of a batch norm"  # Keras's own
