@@ -50,7 +50,7 @@ class Problem:
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """What `read_problem` reads."""
+        """The content of a problem file, from `read_problem`."""
         weights = {f"{WEIGHTS}{name}": array for name, array in self.weights.items()}
         return weights | {"images": self.images, "labels": self.labels}
 

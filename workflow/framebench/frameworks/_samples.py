@@ -12,8 +12,8 @@ The constants are literals, as they are read without importing the framework.
 
 from collections.abc import Callable
 
-# A trace as XLA's profiler writes it of a GPU: a kernel and a copy that overlap, a stretch over both and what lies
-# between, and an operator of the host. By their lines' clocks, in ns: 3000 to 6000 and 5000 to 9000.
+# A GPU trace in the format of XLA's profiler: a kernel and a copy that overlap, an annotation over both and the time
+# between, and an operator of the host. Times in ns, by the lines' clocks: 3000 to 6000 and 5000 to 9000.
 GPU_TRACE = """
 planes {
   name: "/device:GPU:0"

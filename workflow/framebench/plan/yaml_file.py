@@ -1,4 +1,4 @@
-"""A YAML file that holds keys, read strictly: a key that stands there twice is refused."""
+"""A YAML file of keys, read strictly: a key that occurs twice is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from framebench.plan.refusals import ConfigError, shown
 
 
 def readable(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML file; ConfigError where there is none or a key stands twice."""
+    """The mapping in a YAML file; ConfigError where there is none or a key occurs twice."""
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
     except OSError as error:
@@ -28,7 +28,7 @@ def readable(path: str | Path) -> dict[str, Any]:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys without a word; this refuses the second."""
+    """PyYAML silently keeps the last of two equal keys; this refuses the second."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()

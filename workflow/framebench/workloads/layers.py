@@ -208,7 +208,7 @@ class Workload:
 
     @property
     def parameters(self) -> int | None:
-        """How many there are; None where it depends on the framework."""
+        """Number of trainable parameters; None where it depends on the framework."""
         return parameters(self.weight_shapes)
 
     @property

@@ -70,7 +70,7 @@ class KerasTrainer(ABC):
         with keras.device(self.place):
             self.model = self._build()
             if not workload.trains and self.computed != self.stored:
-                # As for the last layer in keras.io/guides/mixed_precision. Otherwise half as many bytes would be copied
+                # The rule for the last layer in keras.io/guides/mixed_precision. Otherwise half as many bytes would be copied
                 # into the host's memory as in the other frameworks.
                 output = keras.layers.Activation("linear", dtype=self.stored)(self.model.output)
                 self.model = keras.Model(self.model.inputs, output)

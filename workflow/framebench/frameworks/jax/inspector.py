@@ -140,7 +140,7 @@ def _primitives(jaxpr: Any) -> Iterator[str]:
 
 @contextmanager
 def traced(device: str) -> Iterator[list[Span]]:
-    """As in the contract: docs.jax.dev/en/latest/profiling.html"""
+    """See the contract: docs.jax.dev/en/latest/profiling.html"""
     options = jax.profiler.ProfileOptions()
     options.python_tracer_level = 0
     # On a GPU, only the GPU is followed: following the host slows it.
@@ -202,14 +202,14 @@ def _of_convolution(equation: Any) -> int:
 
 
 def product(place: jax.Device, computed: str, size: int) -> Callable[[int], None]:
-    """As in the contract, on this device."""
+    """See the contract, on this device."""
     a, b = (jax.device_put(jax.random.uniform(jax.random.key(0), (size, size), computed), place) for _ in range(2))
     multiplied = jax.jit(jnp.matmul)
     return _repeated(lambda: multiplied(a, b))
 
 
 def copy(place: jax.Device, mib: int) -> Callable[[int], None]:
-    """As in the contract, on this device."""
+    """See the contract, on this device."""
     source = jax.device_put(jax.random.uniform(jax.random.key(0), (mib * 2**18,), "float32"), place)
     # New memory each time, whose page faults belong to the copy on a CPU; the ceiling is from the framework that copies
     # fastest.

@@ -136,7 +136,7 @@ class Trainer:
         return loss
 
     def _mixed_step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """As in docs.pytorch.org/tutorials/recipes/recipes/amp_recipe."""
+        """The context of docs.pytorch.org/tutorials/recipes/recipes/amp_recipe."""
         loss = self._loss(self._logits(self.net, x), y)
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimizer)
@@ -295,7 +295,7 @@ class Trainer:
 class ToGpu:
     """A loader's batches, copied from pinned memory while the GPU is at work.
 
-    As docs.pytorch.org/docs/stable/notes/cuda.html shows, "Use pinned memory buffers".
+    See docs.pytorch.org/docs/stable/notes/cuda.html, "Use pinned memory buffers".
     """
 
     def __init__(self, loader: DataLoader) -> None:
@@ -340,7 +340,7 @@ def _optimizer(optimizer: SGD | Adam | AdamW, model: nn.Module, fused: bool) -> 
 
 
 def start(threads: int, precision: str, device: str) -> str:
-    """As in the contract; returns PyTorch's own name for the device, which is the contract's."""
+    """See the contract; returns PyTorch's own name for the device, which is the contract's."""
     torch.set_num_threads(threads)
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError(

@@ -81,7 +81,7 @@ class Inspector:
             trainer.net = measured
 
     def kernels(self, images: np.ndarray) -> dict[str, str]:
-        # As it is measured, so that nothing is compiled again.
+        # The measured net, so that nothing is compiled again.
         x = self.trainer._channels_first(images).to(self.trainer.device)
         self.trainer.model.train(self.trainer.workload.trains)
         with nullcontext() if self.trainer.workload.trains else torch.inference_mode():
@@ -125,14 +125,14 @@ def _repeated(work: Callable[[], object], device: str) -> Callable[[int], None]:
 
 
 def product(device: str, computed: str, size: int) -> Callable[[int], None]:
-    """As in the contract, on the device with this name in PyTorch."""
+    """See the contract, on the device with this name in PyTorch."""
     a, b = (torch.rand(size, size, device=device).to(getattr(torch, computed)) for _ in range(2))
     result = torch.empty_like(a)
     return _repeated(lambda: torch.matmul(a, b, out=result), device)
 
 
 def copy(device: str, mib: int) -> Callable[[int], None]:
-    """As in the contract, on the device with this name in PyTorch."""
+    """See the contract, on the device with this name in PyTorch."""
     source = torch.rand(mib * 2**18, device=device)
     copied = torch.empty_like(source)
     return _repeated(lambda: copied.copy_(source), device)
@@ -147,7 +147,7 @@ def operations(compute: Callable[[], object]) -> set[str]:
 
 @contextmanager
 def traced(device: str) -> Iterator[list[Span]]:
-    """As in the contract: docs.pytorch.org/docs/stable/profiler.html"""
+    """See the contract: docs.pytorch.org/docs/stable/profiler.html"""
     on_gpu, activities = device == "cuda", torch.profiler.ProfilerActivity
     spans: list[Span] = []
     # On a GPU no operator of the host is followed, as that would slow it.

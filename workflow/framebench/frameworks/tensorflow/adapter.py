@@ -139,7 +139,7 @@ class Trainer:
         return loss
 
     def _scaled_step(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        """As for a custom loop in tensorflow.org/guide/mixed_precision, under "Loss scaling"."""
+        """The custom loop of tensorflow.org/guide/mixed_precision, "Loss scaling"."""
         scale = self.loss_scale()
         with tf.GradientTape() as tape:
             loss = _mean_loss(self._logits(x, training=True), y)
@@ -160,7 +160,7 @@ class Trainer:
     def _logits(self, x: tf.Tensor, training: bool) -> tf.Tensor:
         """Computes in one type and returns the type of the weights; a cast from a type to itself does nothing.
 
-        As in tensorflow.org/guide/mixed_precision, whose layers cast their inputs and weights, the last its output.
+        See tensorflow.org/guide/mixed_precision, whose layers cast their inputs and weights, the last its output.
         """
         x = x if x.dtype.is_integer else tf.cast(x, self.computed)
         return tf.cast(self.net(x, training=training), self.stored)

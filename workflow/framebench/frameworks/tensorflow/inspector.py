@@ -131,7 +131,7 @@ def operations(net: Callable, images: np.ndarray) -> set[str]:
 
 @contextmanager
 def traced(device: str) -> Iterator[list[Span]]:
-    """As in the contract: tensorflow.org/guide/profiler, "Profiling APIs"."""
+    """See the contract: tensorflow.org/guide/profiler, "Profiling APIs"."""
     # Imported here, so that training does not wait for it.
     from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace  # noqa: PLC0415
 
@@ -221,14 +221,14 @@ def _multiply_adds(operation: tf.Operation) -> int:
 
 
 def product(place: str, computed: str, size: int) -> Callable[[int], None]:
-    """As in the contract, on the device `place` in TensorFlow's notation."""
+    """See the contract, on the device `place` in TensorFlow's notation."""
     with tf.device(place):
         a, b = (tf.random.uniform((size, size), dtype=computed) for _ in range(2))
     return _repeated(lambda: tf.matmul(a, b), place)
 
 
 def copy(place: str, mib: int) -> Callable[[int], None]:
-    """As in the contract, on the device `place` in TensorFlow's notation."""
+    """See the contract, on the device `place` in TensorFlow's notation."""
     with tf.device(place):
         source = tf.random.uniform((mib * 2**18,))
     # tf.identity gives the same memory under another name. DeepCopy allocates each time, whose page faults belong to
