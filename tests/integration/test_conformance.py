@@ -286,12 +286,12 @@ def test_a_precision_that_is_not_in_effect_fails_the_run(conformance):
     if saw["planted"] is None:
         pytest.skip("it does not offer bfloat16 on a CPU")
     assert saw["planted"]["status"] == "failed"
-    assert saw["planted"]["reason"] == "precision bfloat16 was asked for, but the numbers are those of float32"
+    assert saw["planted"]["reason"] == "precision bfloat16 was requested, but the numbers are those of float32"
 
 
 def test_without_a_gpu_there_is_an_error_and_no_run_on_the_cpu(of_framework):
     _, saw = of_framework
-    assert saw["no_gpu"].startswith("a GPU is asked for, but ")
+    assert saw["no_gpu"].startswith("a GPU was requested, but ")
     assert " sees none " in saw["no_gpu"]
 
 

@@ -113,5 +113,5 @@ def test_a_search_with_the_stand_in_tells_the_card_and_that_it_was_none(workspac
     assert (row["device_name"], row["gpu_memory_total_mib"], row["flags"]) == ("NVIDIA H200", "143360.0", "stand_in")
     # The card is none, so that the framework sees no GPU: no result, and no word of memory.
     assert (row["status"], row["largest"], row["trials"]) == ("failed", "", "1")
-    assert row["reason"].startswith("batch 1024: ValueError: a GPU is asked for, but PyTorch")
+    assert row["reason"].startswith("batch 1024: ValueError: a GPU was requested, but PyTorch")
     assert (workspace.folder / "results/figures/en/largest-batch.png").exists()

@@ -30,7 +30,7 @@ def test_a_dry_run_tells_how_many_jobs_it_would_submit_for_how_many_runs(cluster
 def test_a_device_of_a_cluster_is_not_measured_here(cluster_workspace):
     result = cluster_workspace.snakemake("results/measurements.csv")
     assert result.returncode != 0
-    assert "devices: 'p100' is asked of a Slurm cluster, and this would measure here: " in result.stderr
+    assert "devices: 'p100' is requested from a Slurm cluster, and this would measure here: " in result.stderr
     assert not (cluster_workspace.folder / "results" / "data").exists()
 
 

@@ -226,8 +226,8 @@ def test_a_job_that_did_not_get_what_was_asked_for_fails_its_run_and_says_why(cl
     assert result.returncode == 0, result.stdout + result.stderr
     of = {record["device"]: record for record in found(workspace)}
     assert of["v100"]["status"] == of["p100"]["status"] == "failed"
-    assert f"on node node02 has {CARDS['node02'][0]} (Tesla K80), and V100 was asked for" in of["v100"]["reason"]
-    assert "on node node01 has no GPU, and p100 was asked for: libnvidia-ml.so.1 cannot be" in of["p100"]["reason"]
+    assert f"on node node02 has {CARDS['node02'][0]} (Tesla K80), and V100 was requested" in of["v100"]["reason"]
+    assert "on node node01 has no GPU, and p100 was requested: libnvidia-ml.so.1 cannot be" in of["p100"]["reason"]
     node = of["node"]
     assert (node["status"], node["slurm_node"], node["device_uuid"]) == ("ok", "node03", None)
     assert node["device_name"] == node["cpu_model"]

@@ -101,7 +101,7 @@ def test_an_md5_in_capitals_is_the_same(tmp_path):
 def test_more_images_than_there_are_is_refused_with_both_numbers(tmp_path):
     archive = pack(tmp_path / "a.tar.gz", members())
     message = refusal(command(archive, tmp_path / "o.npz", samples=21), tmp_path / "o.npz")
-    assert message.startswith(f"config.yaml: data.samples: 21 images are asked for, but {archive} holds 20")
+    assert message.startswith(f"config.yaml: data.samples: 21 images were requested, but {archive} holds 20")
 
 
 def test_another_md5_is_refused_with_both(tmp_path):

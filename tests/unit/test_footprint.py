@@ -152,14 +152,14 @@ def test_another_precision_than_the_one_asked_for_contradicts_it(asked, seen):
     if seen == asked:
         assert told is None
     else:
-        assert told == f"precision {asked} was asked for, but the numbers are those of {seen}"
+        assert told == f"precision {asked} was requested, but the numbers are those of {seen}"
 
 
 def test_tf32_may_leave_layers_in_float32_but_not_all_and_nothing_else_may_be_mixed():
     mixed = {"conv1": "tf32", "dense1": "float32"}
     assert footprint.contradiction("tf32", mixed) is None
     assert footprint.contradiction("float32", mixed) == (
-        "precision float32 was asked for, but the numbers are those of conv1 tf32, dense1 float32"
+        "precision float32 was requested, but the numbers are those of conv1 tf32, dense1 float32"
     )
     assert footprint.contradiction("tf32", {"conv1": "tf32", "dense1": "bfloat16"})
     assert footprint.contradiction("bfloat16", {"conv1": "bfloat16", "dense1": "float32"})

@@ -140,7 +140,7 @@ def test_a_file_that_stands_there_twice_is_refused(file):
     with zipfile.ZipFile(content, "w") as made, pytest.warns(UserWarning, match="Duplicate"):
         made.writestr("a.json", b"1")
         made.writestr("a.json", b"2")
-    assert refusal(file, content.getvalue()) == "'a.json': stands there twice"
+    assert refusal(file, content.getvalue()) == "'a.json': occurs twice"
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(file, monkeypatch):

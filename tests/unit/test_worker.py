@@ -72,8 +72,8 @@ class Trained:
     [
         ({"conv1": "float32"}, 1.0, None, None),
         ({"conv1": "float32"}, 2.3, "invalid", "the loss did not move: 2.3 before, 2.3 after"),
-        ({"conv1": "tf32"}, 1.0, "failed", "precision float32 was asked for, but the numbers are those of tf32"),
-        ({"conv1": "tf32"}, 2.3, "failed", "precision float32 was asked for, but the numbers are those of tf32"),
+        ({"conv1": "tf32"}, 1.0, "failed", "precision float32 was requested, but the numbers are those of tf32"),
+        ({"conv1": "tf32"}, 2.3, "failed", "precision float32 was requested, but the numbers are those of tf32"),
     ],
 )
 def test_a_run_must_have_trained_and_in_the_precision_that_was_asked_for(found, last, status, reason, monkeypatch):
@@ -167,14 +167,14 @@ def test_a_gpu_that_does_not_use_the_kernel_for_recurrent_layers_is_flagged(devi
     ("output", "precisions", "status", "reason"),
     [
         ([[1.0, 2.0], [2.0, 1.0]], {"conv1": "float32"}, None, None),
-        ([[1.0, 2.0], [1.0, 2.0]], {"conv1": "float32"}, "invalid", "the same came out of every sample"),
-        ([[1.0, 2.0], [2.0, np.inf]], {"conv1": "float32"}, "invalid", "what came out is not finite"),
+        ([[1.0, 2.0], [1.0, 2.0]], {"conv1": "float32"}, "invalid", "every sample has the same output"),
+        ([[1.0, 2.0], [2.0, np.inf]], {"conv1": "float32"}, "invalid", "the output is not finite"),
         ([[1.0, 2.0]], {"conv1": "float32"}, None, None),
         (
             [[1.0, 2.0], [1.0, 2.0]],
             {"conv1": "tf32"},
             "failed",
-            "precision float32 was asked for, but the numbers are those of tf32",
+            "precision float32 was requested, but the numbers are those of tf32",
         ),
     ],
 )

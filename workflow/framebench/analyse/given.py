@@ -87,7 +87,7 @@ def add_options(parser: argparse.ArgumentParser, needs: Iterable[str], settings:
             told = "margin by the kind of device, as JSON: " + '{"cpu": 0.1, "gpu": 0.03}'
             parser.add_argument(_option(name), type=json.loads, required=True, metavar="JSON", help=told)
         else:
-            parser.add_argument(_option(name), required=True, help="framework that others are compared with")
+            parser.add_argument(_option(name), required=True, help="framework to compare the others with")
 
 
 def words(values: Mapping[str, Any]) -> list[str]:

@@ -244,7 +244,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m framebench rounds", description=__doc__)
     parser.add_argument("--config", required=True, type=json.loads, help="the configuration as JSON")
     parser.add_argument("--output", required=True, type=Path, metavar="rounds.json")
-    parser.add_argument("--planned", type=Path, metavar="planned.json", help="also write which records this makes")
+    parser.add_argument("--planned", type=Path, metavar="planned.json", help="also write the list of records to make")
     options = parser.parse_args(arguments)
     config = load(options.config, "--config")
     try:

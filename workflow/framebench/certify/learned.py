@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m framebench.certify.learned", description=__doc__)
     parser.add_argument("--workload", required=True)
     parser.add_argument("--data", type=Path, required=True, help="npz of images to learn from")
-    parser.add_argument("--at-a-time", type=int, required=True, help="seeds, each on a core")
+    parser.add_argument("--at-a-time", type=int, required=True, help="number of seeds at a time, each on a core")
     parser.add_argument("--output", type=Path, required=True, metavar="LEARNED.json")
     options = parser.parse_args()
     facts: Facts = {}

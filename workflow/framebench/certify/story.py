@@ -227,11 +227,11 @@ def main() -> None:
     parser.add_argument("--workload", required=True)
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--precision", required=True, choices=list(DISPLACED))
-    parser.add_argument("--seed", type=int, required=True, help="of the weights that runs begin with")
+    parser.add_argument("--seed", type=int, required=True, help="of the runs' initial weights")
     parser.add_argument(
         "--every", action="store_true", help="look after every step that a call of track tuned may take"
     )
-    parser.add_argument("--data", type=Path, required=True, help="npz of the samples that are measured")
+    parser.add_argument("--data", type=Path, required=True, help="npz of the measured samples")
     parser.add_argument("--output", type=Path, required=True, metavar="STORY.npz")
     options = parser.parse_args()
     start = time.perf_counter()

@@ -36,11 +36,11 @@ def main(arguments: list[str] | None = None) -> None:
         "and their labels (uint8, n) to an .npz file.",
     )
     parser.add_argument("--kind", required=True, choices=["images", "large-images", "reviews"])
-    parser.add_argument("--source", required=True, choices=["synthetic", *ARCHIVES], help="of images, or of reviews")
+    parser.add_argument("--source", required=True, choices=["synthetic", *ARCHIVES], help="of the samples")
     parser.add_argument("--samples", required=True, type=_natural, metavar="N", help="number of samples")
-    parser.add_argument("--seed", required=True, type=_natural, metavar="S", help="draws what is drawn")
+    parser.add_argument("--seed", required=True, type=_natural, metavar="S", help="random seed")
     parser.add_argument("--archive", type=Path, help="the official archive; without it, it is downloaded")
-    parser.add_argument("--md5", type=str.lower, metavar="HEX", help="MD5 that the archive must have")
+    parser.add_argument("--md5", type=str.lower, metavar="HEX", help="required MD5 of the archive")
     parser.add_argument("--output", required=True, type=Path, metavar="FILE.npz")
     options = parser.parse_args(arguments)
     if options.source != "synthetic" and ARCHIVES[options.source] != options.kind:

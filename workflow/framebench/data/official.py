@@ -51,6 +51,6 @@ def check_enough(samples: int, held: int, what: str, path: Path, key: str) -> No
     """DataError where an archive holds fewer samples than requested."""
     if samples > held:
         raise DataError(
-            f"config.yaml: {key}.samples: {samples} {what} are asked for, but {path} holds {held} "
+            f"config.yaml: {key}.samples: {samples} {what} were requested, but {path} holds {held} "
             f"training {what}: set {key}.samples to {held} or less"
         )

@@ -37,8 +37,8 @@ def samples(workload: Own, batch_size: int, seed: int) -> tuple[np.ndarray, np.n
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m framebench.data.own", description=__doc__)
-    parser.add_argument("--model", required=True, help="its name among the models of the configuration")
-    parser.add_argument("--batch-size", required=True, type=int, help="the largest that is measured")
+    parser.add_argument("--model", required=True, help="its name in `models` of the configuration")
+    parser.add_argument("--batch-size", required=True, type=int, help="the largest measured one")
     parser.add_argument("--seed", required=True, type=int)
     parser.add_argument("--output", required=True, type=Path, metavar="FILE.npz")
     options = parser.parse_args()

@@ -104,7 +104,7 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, bytes]:
         elif kind not in (0, stat.S_IFREG):
             fault = "is no plain file"
         elif member.filename in sizes:
-            fault = "stands there twice"
+            fault = "occurs twice"
         if fault:
             raise ArchiveError(f"{path}: {member.filename!r}: {fault}")
         sizes[member.filename] = member.file_size

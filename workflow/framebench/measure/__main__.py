@@ -27,8 +27,8 @@ def main() -> None:
     )
     parser.add_argument("--story", help="npz of framebench.certify.story, for the cells of this block")
     parser.add_argument("--order", type=json.loads, required=True, help="JSON: place in the campaign of each run")
-    parser.add_argument("--planned", type=Path, required=True, help="JSON: the campaign's records, to say what is left")
-    parser.add_argument("--logs", type=Path, nargs="+", required=True, help="of each run")
+    parser.add_argument("--planned", type=Path, required=True, help="JSON: planned records, for the progress line")
+    parser.add_argument("--logs", type=Path, nargs="+", required=True, help="log of each run")
     parser.add_argument("--outputs", type=Path, nargs="+", required=True, help="JSON: the record of each run")
     arguments = parser.parse_args()
     with command.leased(arguments) as told:

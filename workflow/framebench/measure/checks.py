@@ -212,7 +212,7 @@ def did_not_infer(output: np.ndarray) -> str | None:
     The certificate proves that they are right.
     """
     if not np.isfinite(output).all():
-        return "what came out is not finite"
+        return "the output is not finite"
     if len(output) > 1 and (output == output[0]).all():
-        return "the same came out of every sample"
+        return "every sample has the same output"
     return None

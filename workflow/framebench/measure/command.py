@@ -24,25 +24,25 @@ def parser(module: str, description: str | None, decided: Container[str] = ()) -
     for name, type in TYPES.items():
         if name not in decided:
             parser.add_argument(f"--{name.replace('_', '-')}", type=type, required=True)
-    parser.add_argument("--uuid", help="of the GPU to measure on")
-    parser.add_argument("--allocated", metavar="MODEL", help="measure on what Slurm allocated: this GPU, or `cpu`")
+    parser.add_argument("--uuid", help="UUID of the GPU to measure on")
+    parser.add_argument("--allocated", metavar="MODEL", help="device allocated by Slurm: this GPU, or `cpu`")
     parser.add_argument(
         "--protocol", type=lambda text: Protocol.of(json.loads(text)), required=True, help="JSON of a Protocol"
     )
     parser.add_argument("--data", required=True, help="npz with samples and labels")
-    parser.add_argument("--modules", default="", help="start of a bash command that loads what interpreters need")
+    parser.add_argument("--modules", default="", help="start of a bash command that loads the interpreters' modules")
     parser.add_argument("--parent", type=int, default=os.getppid(), help="process to die with (default: the caller)")
     return parser
 
 
 def add_interpreter(parser: argparse.ArgumentParser) -> None:
     """The options of a command that measures in one framework: its interpreter, and one log and output."""
-    parser.add_argument("--python", required=True, help="interpreter that the framework is installed for")
-    parser.add_argument("--environment", required=True, help="prefix that this interpreter must have")
+    parser.add_argument("--python", required=True, help="interpreter of the framework's environment")
+    parser.add_argument("--environment", required=True, help="required sys.prefix of this interpreter")
     parser.add_argument("--lock-digest", required=True)
     parser.add_argument("--site", action="store_true", help="this interpreter is the site's own")
     parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True, help="JSON: what was measured")
+    parser.add_argument("--output", type=Path, required=True, help="JSON: the results")
 
 
 @contextmanager

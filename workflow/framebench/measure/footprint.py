@@ -89,7 +89,7 @@ def contradiction(asked: str, precisions: Mapping[str, str]) -> str | None:
     seen = set(precisions.values())
     if seen == {asked} or (asked == "tf32" and seen == {"tf32", "float32"}):
         return None
-    return f"precision {asked} was asked for, but the numbers are those of {described(precisions)}"
+    return f"precision {asked} was requested, but the numbers are those of {described(precisions)}"
 
 
 def described(precisions: Mapping[str, str]) -> str:

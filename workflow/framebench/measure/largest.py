@@ -85,9 +85,9 @@ def _next(trains: int, too_large: int | None, start: int, at_most: int) -> int |
 def main() -> None:
     parser = command.parser("framebench.measure.largest", __doc__, decided=("track", "input", "batch_size"))
     command.add_interpreter(parser)
-    parser.add_argument("--host-memory-mib", type=int, help="what a trial may take; needed without a GPU")
+    parser.add_argument("--host-memory-mib", type=int, help="memory limit of a trial; required without a GPU")
     parser.add_argument("--start", type=int, required=True, help="batch size of the first trial")
-    parser.add_argument("--at-most", type=int, required=True, help="largest batch size that is tried")
+    parser.add_argument("--at-most", type=int, required=True, help="largest batch size to try")
     arguments = parser.parse_args()
     if not (arguments.uuid or arguments.allocated or arguments.host_memory_mib):
         parser.error("without a GPU, --host-memory-mib must keep the trials from taking all memory of the host")

@@ -152,7 +152,7 @@ class Run:
         try:
             seen, flags = story.judged(self.request, self._seen.with_name(story.FOLDER))
         except ValueError as error:
-            seen, flags = {"status": "invalid", "reason": f"what it did cannot be told: {error}"}, []
+            seen, flags = {"status": "invalid", "reason": f"its work cannot be judged: {error}"}, []
         self._observed |= seen | {"judged_s": time.perf_counter() - start}
         self._flags += flags
 

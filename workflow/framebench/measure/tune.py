@@ -108,7 +108,7 @@ def still_in(speeds: Sequence[Sequence[float]]) -> list[bool]:
 def main() -> None:
     parser = command.parser("framebench.measure.tune", __doc__, decided=("track", "batch_size"))
     command.add_interpreter(parser)
-    parser.add_argument("--options", type=json.loads, required=True, help="JSON: option → its values")
+    parser.add_argument("--options", type=json.loads, required=True, help="JSON: option → values")
     arguments = parser.parse_args()
     batch_size = workloads.load(arguments.workload).article_batch_size
     peaks: list[float] = []

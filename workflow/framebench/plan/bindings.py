@@ -40,7 +40,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Wish:
-    """The device asked for by a name: `how` is `uuid` or `model`, `what` its value; `key` is its place in config.yaml."""
+    """The device behind a name: `how` is `uuid` or `model`, `what` its value; `key` is its place in config.yaml."""
 
     key: str
     name: str

@@ -138,7 +138,7 @@ def _shared_cells(matrix: Sequence[Entry]) -> Iterator[str]:
             if seen.setdefault(cell, i) != i:
                 *names, batch_size = cell
                 shared = f"{', '.join(names)}, batch size {batch_size}"
-                yield f"matrix[{i}]: {shared} stands in matrix[{seen[cell]}] too; one entry may hold a cell"
+                yield f"matrix[{i}]: {shared} is in matrix[{seen[cell]}] too; one entry may hold a cell"
 
 
 def _rounds_problems(matrix: Sequence[Entry]) -> Iterator[str]:
@@ -151,7 +151,7 @@ def _rounds_problems(matrix: Sequence[Entry]) -> Iterator[str]:
         elif rounds.at_most > rounds.at_least and not rounds.has_rule:
             yield f"{where}: has no rule for rounds beyond at_least; add ci_half_width or until"
         if rounds.ci_half_width is not None and rounds.until is not None:
-            yield f"{where}.until: stands beside ci_half_width; allowed: one of the two"
+            yield f"{where}.until: cannot be used with ci_half_width; allowed: one of the two"
 
 
 def _aa_problems(aa: AgainstItself, frameworks: Iterable[str]) -> Iterator[str]:

@@ -241,7 +241,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--lock", type=Path, required=True, metavar="FILE", help="pins with hashes: envs/NAME.txt")
     parser.add_argument("--prefix", type=Path, required=True, metavar="DIR", help="folder of the environment")
     parser.add_argument("--log", type=Path, required=True, metavar="FILE", help="takes the installer's output")
-    parser.add_argument("--on-top", type=Path, metavar="FILE", help="a user's requirements beside these")
+    parser.add_argument("--on-top", type=Path, metavar="FILE", help="a user's requirements, in addition")
     asked = parser.parse_args(arguments)
     with locked(asked.prefix):
         if usable(asked.prefix):

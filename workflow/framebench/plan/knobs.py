@@ -21,7 +21,7 @@ REPEATED = "repeated"  # error of an item that is in a list twice
 def _distinct(items: tuple) -> tuple:
     for i, item in enumerate(items):
         if item in items[:i]:
-            raise PydanticCustomError(REPEATED, "stands there twice", {"index": i})
+            raise PydanticCustomError(REPEATED, "occurs twice", {"index": i})
     return items
 
 
@@ -76,7 +76,7 @@ Interpreter = Annotated[str, _like(r"/[\w./+=@-]+", INTERPRETER)]
 Results = Annotated[str, Allowed("the path of a results folder or of an archive", pattern=r"^\s*\S")]
 UUID = "a UUID as `nvidia-smi -L` prints it, such as GPU-5b21c3a4-8f0e-4c4e-9d7a-2f1f0a7f6c11"
 Uuid = Annotated[str, _like("(GPU|MIG)-[0-9A-Za-z-]+", UUID)]
-GPU_MODEL = "letters, digits, _ and . only; a model that Slurm names otherwise is asked for by constraint"
+GPU_MODEL = "letters, digits, _ and . only; request a model with another name in Slurm by constraint"
 GpuModel = Annotated[str, _like("[0-9A-Za-z_.]+", GPU_MODEL)]
 GRES = "one GPU, as gpu:1 or gpu:p100:1, its model of letters, digits, _ and . only"
 Gres = Annotated[str, _like("gpu(:[0-9A-Za-z_.]+)?:1", GRES)]

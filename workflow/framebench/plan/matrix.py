@@ -229,8 +229,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the plan of a campaign: the paths of its records, one a line, in the order of measuring."""
     parser = argparse.ArgumentParser(prog="python -m framebench plan", description=main.__doc__)
     parser.add_argument("--config", required=True, type=json.loads, help="the configuration as JSON")
-    parser.add_argument("--rounds", type=Path, metavar="rounds.json", help="what the rules for rounds asked for")
-    parser.add_argument("--aa", action="store_true", help="the campaign of the frameworks against themselves")
+    parser.add_argument("--rounds", type=Path, metavar="rounds.json", help="rounds requested by the rules")
+    parser.add_argument("--aa", action="store_true", help="the campaign of frameworks against themselves")
     parser.add_argument("--output", required=True, type=Path)
     options = parser.parse_args(arguments)
     config = load(options.config, "--config")

@@ -63,7 +63,7 @@ def _told(errors: Sequence[ErrorDetails], written: Mapping[str, Any], described:
             node = node.get("items") or node.get("properties", {}).get(key) or node["additionalProperties"]
     if error["type"] == REPEATED:
         index = error["ctx"]["index"]
-        return f"{where}[{index}]: {shown(value[index])} stands there twice"
+        return f"{where}[{index}]: {shown(value[index])} occurs twice"
     return _refused(where, value, node)
 
 

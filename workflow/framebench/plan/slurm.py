@@ -65,7 +65,7 @@ def problems(devices: Mapping[str, Mapping[str, Any]], protocol: WrittenProtocol
             yield f"{where}: uuid names one GPU of this machine, and nothing is left to choose by {other}; give one"
         if asked and name not in asked:
             yield (
-                f"{where}: is on this machine, and {asked[0]!r} is asked of a cluster; "
+                f"{where}: is on this machine, and {asked[0]!r} is requested from a cluster; "
                 "measure the two with a configuration and a results folder each"
             )
         of_gpu = next((key for key in GPU_KEYS if key in binding), None)
@@ -140,12 +140,12 @@ def check_place(requests: Sequence[Request], on_cluster: bool, folder: Path) -> 
     """
     if requests and not on_cluster:
         raise PlaceError(
-            f"devices: {requests[0].name!r} is asked of a Slurm cluster, and this would measure here: "
+            f"devices: {requests[0].name!r} is requested from a Slurm cluster, and this would measure here: "
             "snakemake --profile profiles/slurm"
         )
     if on_cluster and not requests:
         raise PlaceError(
-            "devices: none is asked of a Slurm cluster, as this profile would; say what to ask for in config.yaml, "
+            "devices: none is requested from a Slurm cluster, as this profile would; write requests in config.yaml, "
             "such as {p100: {gpu_model: p100, partition: gpu}}, or leave out --profile profiles/slurm"
         )
     if on_cluster and (jobs := _jobs(folder)):

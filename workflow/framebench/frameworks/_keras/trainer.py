@@ -70,8 +70,8 @@ class KerasTrainer(ABC):
         with keras.device(self.place):
             self.model = self._build()
             if not workload.trains and self.computed != self.stored:
-                # The rule for the last layer in keras.io/guides/mixed_precision. Otherwise half as many bytes would be copied
-                # into the host's memory as in the other frameworks.
+                # The rule of keras.io/guides/mixed_precision for the last layer. Otherwise half as many bytes would be
+                # copied into the host's memory as in the other frameworks.
                 output = keras.layers.Activation("linear", dtype=self.stored)(self.model.output)
                 self.model = keras.Model(self.model.inputs, output)
         jit_compile = tuning.get("jit_compile", "auto")

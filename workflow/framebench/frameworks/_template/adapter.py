@@ -118,7 +118,7 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
 def start(threads: int, precision: str, device: str) -> None:
     # Threads: the worker has set OPENBLAS_NUM_THREADS and the like before NumPy is imported.
     if device != "cpu":
-        raise ValueError(f"a GPU is asked for, but NumPy {np.__version__} sees none (it computes on CPUs)")
+        raise ValueError(f"a GPU was requested, but NumPy {np.__version__} sees none (it computes on CPUs)")
 
 
 def versions() -> dict[str, str]:

@@ -218,10 +218,10 @@ def start(threads: int, precision: str, device: str) -> jax.Device:
     try:
         place = jax.devices(device)[0]
     except RuntimeError as error:
-        raise ValueError(f"a GPU is asked for, but JAX {jax.__version__} sees none ({error})") from error
+        raise ValueError(f"a GPU was requested, but JAX {jax.__version__} sees none ({error})") from error
     jax.block_until_ready(jnp.zeros(1, device=place))
     if device == "cpu" and xla_threads() != threads:
-        raise ValueError(f"{threads} threads are asked for, but XLA computes with {xla_threads()}")
+        raise ValueError(f"{threads} threads were requested, but XLA computes with {xla_threads()}")
     return place
 
 

@@ -344,7 +344,7 @@ def start(threads: int, precision: str, device: str) -> str:
     torch.set_num_threads(threads)
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError(
-            f"a GPU is asked for, but PyTorch {torch.__version__} sees none (built for CUDA {torch.version.cuda})"
+            f"a GPU was requested, but PyTorch {torch.__version__} sees none (built for CUDA {torch.version.cuda})"
         )
     if device == "cuda":
         # docs.pytorch.org/docs/stable/notes/cuda.html, "TensorFloat-32 (TF32) on Ampere (and later) devices"

@@ -285,7 +285,7 @@ def _grow_memory() -> None:
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         raise ValueError(
-            f"a GPU is asked for, but TensorFlow {tf.__version__} sees none "
+            f"a GPU was requested, but TensorFlow {tf.__version__} sees none "
             f"(built for CUDA: {'yes' if tf.test.is_built_with_cuda() else 'no'})"
         )
     for gpu in gpus:

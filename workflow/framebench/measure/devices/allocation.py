@@ -50,7 +50,8 @@ def _uuid(asked: str) -> str | None:
     """
     if JOB not in os.environ:
         raise AllocationError(
-            "this device is asked of a Slurm cluster, and this is no Slurm job: snakemake --profile profiles/slurm"
+            "this device is requested from a Slurm cluster, and this is no Slurm job: "
+            "snakemake --profile profiles/slurm"
         )
     if asked == CPU:
         return None
@@ -59,13 +60,13 @@ def _uuid(asked: str) -> str | None:
         with nvml.session():
             cards = [nvml.card_of_cuda(uuid) for uuid in cuda.visible_uuids()]
     except (RuntimeError, nvml.NvmlError) as error:
-        raise AllocationError(f"{job} has no GPU, and {asked} was asked for: {error}") from None
+        raise AllocationError(f"{job} has no GPU, and {asked} was requested: {error}") from None
     told = ", ".join(f"{card.uuid} ({card.name})" for card in cards)
     if len(cards) != 1:
         raise AllocationError(f"{job} has {len(cards)} GPUs, and a run is of one: {told}")
     if not nvml.is_model(cards[0].name, asked):
         raise AllocationError(
-            f"{job} has {told}, and {asked} was asked for; where that is its name in Slurm only, say its name in "
+            f"{job} has {told}, and {asked} was requested; where that is its name in Slurm only, say its name in "
             "nvidia-smi by the key model of this device"
         )
     return cards[0].uuid

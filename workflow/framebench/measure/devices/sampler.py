@@ -216,7 +216,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m framebench.measure.devices.sampler", description=__doc__)
     parser.add_argument("--uuid", required=True, help="the GPU")
     parser.add_argument("--hz", type=float, required=True, help="samples per second")
-    parser.add_argument("--avoid-cores", type=int, nargs="*", default=[], help="cores to leave alone if there are more")
+    parser.add_argument("--avoid-cores", type=int, nargs="*", default=[], help="cores to avoid, if there are others")
     parser.add_argument("--output", type=Path, required=True, help="file for the lines")
     return parser
 
