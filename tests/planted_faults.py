@@ -46,18 +46,19 @@ FEW_STEPS = replace(
     warmup=Warmup(min_s=0.0, min_steps=1, max_s=0.0, group_s=0.0, tolerance=1.0),
     blocks=Blocks(count=3, min_s=0.0, min_steps=1, lead_in_s=0.0),
 )
-HEADING = """# Plants: each is refused by certificate, run, or both
+HEADING = """# Planted faults: each is refused by certificate, run, or both
 
 Made by `PYTHONPATH=workflow python tests/planted_faults.py --output docs/planted-faults.md` in the test environment, on
-its CPU. Each plant goes alone through the real adapter, once into a certificate and once into a run at batch
-{batch_size}; the table has what each of the two says, or that it passed.
+its CPU. Each planted fault goes alone through the real adapter, once into a certificate and once into a run at batch
+{batch_size}; the table has the reason of each refusal, or `passed`.
 
-- Faults of model files and adapters, of `tests/integration/planted.py` and each framework's `faults.py`; in `jax`,
-  `keras-jax` and `keras-torch` one of each kind. Those `of the lesson` are in that alone, in the first workload.
-- Work that is done otherwise, of `tests/integration/planted_runs.py`, which combines what is done with where that is:
-  from a batch size or a step on, with an input, in a precision, on a track. In the framework and workload of the first
-  rows all combinations are tried; elsewhere, those above batch 16, from the first step on, in the published cell.
-  A plant above batch 16 is in no certificate, whose batches are smaller, and one is made for all of these.
+- Faults of model files and adapters, from `tests/integration/planted.py` and each framework's `faults.py`; in `jax`,
+  `keras-jax` and `keras-torch` one of each kind. Faults `of the lesson` are planted in learning alone, in the first
+  workload.
+- Work done differently, from `tests/integration/planted_runs.py`, which combines a change with the conditions under
+  which it acts: from a batch size or a step on, with an input, in a precision, on a track. In the framework and
+  workload of the first rows all combinations are tried; elsewhere, only those above batch 16 from the first step on, in
+  the published cell. A certificate's batches have at most 16 samples, so faults above batch 16 share one certificate.
 
 """
 # All combinations are planted here.
