@@ -17,7 +17,7 @@ from framebench.workloads.layers import BatchNorm, Dropout
 
 pytestmark = [pytest.mark.all, pytest.mark.usefixtures("every_environment")]
 PROBE = Path(__file__).with_name("conformance_probe.py")
-FRAMEWORK = "framework"  # the probe's name for what depends on no workload
+FRAMEWORK = "framework"  # the probe's part that depends on no workload
 EPOCH, STEPS = 3, 10  # that the probe trains
 PROBED = 4  # samples in its batches
 # JAX compiles some 150 functions here, and this takes half as long where they need not be fast.
@@ -35,7 +35,7 @@ def probe(tmp_path_factory) -> Callable[[str, str], dict]:
         result = subprocess.run(
             [prefix / "bin/python", "-P", PROBE, framework, output, part],
             env={
-                "PATH": os.environ["PATH"],  # on which torch.compile finds g++
+                "PATH": os.environ["PATH"],  # where torch.compile finds g++
                 "PYTHONPATH": str(PROJECT / "workflow"),
                 "CUDA_VISIBLE_DEVICES": "-1",
                 "OMP_NUM_THREADS": "1",
@@ -61,7 +61,7 @@ def expected(framework: str) -> dict:
     return catalogue.declared(path) if (PROJECT / path).is_file() else {}
 
 
-# Those that can be looked into; of each other one, a test below says what it lacks.
+# Frameworks with an inspector; a test below reports the missing files of each other one.
 FRAMEWORKS = [name for name in catalogue.frameworks() if (PROJECT / file_of(name, "inspector.py")).is_file()]
 
 
@@ -204,7 +204,7 @@ def test_dropout_draws_anew_in_every_step(training):
     rates = [layer.rate for layer in workloads.load(workload).layers if isinstance(layer, Dropout)]
     assert len(saw["redrawn"]) == (STEPS - 1) * len(rates)
     for share, rate in zip(saw["redrawn"], (STEPS - 1) * rates, strict=True):
-        # Of some thousand units, and of two thousand of the last layer's in four images.
+        # Shares of some thousand units, and of two thousand of the last layer's in four images.
         assert share == pytest.approx(2 * rate * (1 - rate), abs=0.1)
 
 

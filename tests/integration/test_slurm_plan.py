@@ -1,4 +1,4 @@
-"""What would go to a Slurm cluster, seen without one."""
+"""Submissions to a Slurm cluster, tested without one."""
 
 import pytest
 

@@ -1,6 +1,5 @@
-"""Equal cards of two machines that are not equally fast are shown, as are two versions on one machine; nothing else is
-held against another.
-"""
+"""Differences between equal cards of two machines, or two versions on one machine, are shown; nothing else is
+compared."""
 
 import pandas as pd
 import pytest

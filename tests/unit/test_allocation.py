@@ -1,4 +1,4 @@
-"""A job of a cluster is bound to the one GPU that Slurm gave it, or says why it has none; in child processes."""
+"""A job of a cluster is bound to its one allocated GPU, or says why it has none; in child processes."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Which card a name of config.yaml stands for, on machines with these cards, and what is refused."""
+"""The card behind a name of config.yaml, on machines with these cards, and the refusals."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ WITH_MIG = dataclasses.replace(H200, mig=True, mig_uuids=MIG_UUIDS)
 
 
 def chosen(asked: bindings.Asked, *cards: nvml.Card, before: Chosen = NOTHING) -> dict[str, str | None]:
-    """Name → UUID of what was chosen on a machine with these cards."""
+    """Name → UUID of the chosen devices on a machine with these cards."""
     found = bindings.choose(asked, before, "results/devices.json", lambda: cards)
     return {name: gpu and gpu.uuid for name, gpu in found.items()}
 

@@ -1,4 +1,4 @@
-"""What exists is found by looking at the files, and no adapter is imported for it."""
+"""Frameworks and workloads are found by looking at the files, and no adapter is imported for it."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A certificate counts only as it was written, for what its place says, and where its checks bear it out."""
+"""A certificate counts only unchanged, for the workload and framework of its place, and with checks that support it."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a lesson is made of."""
+"""Composition of a lesson."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ ARTICLE, VGG = workloads.load("article-cnn"), workloads.load("vgg-cnn")
 
 @pytest.fixture
 def data(tmp_path: Path):
-    """A data file of so many images, in ten classes in turn, whose pixels all tell the image's place."""
+    """A data file of so many images, in ten classes in turn, whose pixels all show the image's place."""
 
     def write(count: int) -> Path:
         path = tmp_path / f"{count}.npz"

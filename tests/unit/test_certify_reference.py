@@ -1,4 +1,4 @@
-"""The reference computes what the spec says: against hand counts and against finite differences."""
+"""The reference computes the spec's function: checked by hand counts and finite differences."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A configuration that cannot be measured is refused in one line: where, which value, what is allowed."""
+"""A configuration that cannot be measured is refused in one line: where, which value, the allowed values."""
 
 import copy
 import json
@@ -25,7 +25,7 @@ CORES = len(os.sched_getaffinity(0))
 
 @pytest.fixture
 def written() -> dict[str, Any]:
-    """What config.yaml holds, to be changed by a test."""
+    """The content of config.yaml, for a test to change."""
     return config.readable(catalogue.ROOT / "config.yaml")
 
 
@@ -39,7 +39,7 @@ def refusal(written: dict[str, Any]) -> str:
 
 
 def put(written: dict[str, Any], path: str, value: object) -> None:
-    """Set the value at a path as messages write it (`matrix[0].rounds`)."""
+    """Set the value at a path in the notation of messages (`matrix[0].rounds`)."""
     *parents, last = (int(key) if key.isdigit() else key for key in path.replace("[", ".").replace("]", "").split("."))
     place: Any = written
     for key in parents:
@@ -62,7 +62,7 @@ def test_the_configuration_of_the_repository_is_taken(written):
 @pytest.mark.parametrize("preset", sorted((catalogue.ROOT / "presets").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_preset_over_the_configuration_is_taken_and_keeps_its_results_apart(written, preset):
     def merge(into: dict[str, Any], over: dict[str, Any]) -> None:
-        """Mappings are merged and everything else replaced, as Snakemake does for --configfile."""
+        """Mappings are merged and everything else replaced, like Snakemake's --configfile."""
         for key, value in over.items():
             if isinstance(value, dict) and isinstance(into.get(key), dict):
                 merge(into[key], value)

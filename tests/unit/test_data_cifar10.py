@@ -1,4 +1,4 @@
-"""The CIFAR-10 archive: read exactly as its format says, and refused with the reason where it is not so."""
+"""The CIFAR-10 archive: read exactly in its format, and otherwise refused with the reason."""
 
 import gzip
 import io
@@ -258,6 +258,6 @@ def test_real_images_are_read(tmp_path):
     # The dataset's first image is a frog, its second a truck; the first pixel is public knowledge.
     assert labels[:2].tolist() == [6, 9] and images[0, 0, 0].tolist() == [59, 62, 63]
     assert np.bincount(labels).min() > 400
-    # Neighbouring pixels of a photograph are alike, which no wrong layout would leave so.
+    # Neighbouring pixels of a photograph are alike, and a wrong layout would destroy that.
     assert np.abs(np.diff(images.astype(int), axis=2)).mean() < 20
     assert np.abs(np.diff(images.astype(int), axis=1)).mean() < 20

@@ -1,4 +1,4 @@
-"""Reviews as tokens: the synthetic ones, and those of an archive laid out as the official one."""
+"""Reviews as tokens: the synthetic ones, and those of an archive with the official layout."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""Environments: what counts as a change of a lock, and a site's own interpreters."""
+"""Environments: relevant changes of a lock, and a site's own interpreters."""
 
 import sys
 

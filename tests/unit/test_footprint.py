@@ -1,4 +1,4 @@
-"""The precision of a net's layers is told by their results, whatever was asked for and whatever any flag says."""
+"""The results of a net's layers show their precision, whatever was requested and whatever any flag says."""
 
 from collections.abc import Callable, Mapping
 
@@ -76,7 +76,7 @@ def small_residual_net() -> Workload:
 
 
 RESIDUAL = small_residual_net()
-# The large residual net would take minutes; its own frameworks show in the conformance suite what it does.
+# The large residual net would take minutes; the conformance suite covers it in its own frameworks.
 WORKLOADS = [workloads.load(name) for name in catalogue.workloads() if name != "resnet50-features"] + [RESIDUAL]
 
 
@@ -135,7 +135,7 @@ def test_results_of_no_known_precision_are_not_taken_for_one(results):
 
 @pytest.mark.parametrize("noise", [-1e-5, 1e-5])
 def test_the_noise_of_a_transform_hides_nothing(noise):
-    ones = np.array([1, 1, 1, 0])  # what is multiplied by a number alone keeps its own size
+    ones = np.array([1, 1, 1, 0])  # a factor alone keeps its own size
     assert footprint.precision(footprint.RESULTS * np.ones((2, 4)) + noise * ones) == "float32"
     assert footprint.precision(footprint.RESULTS * [1, 1, 0, 1] + noise * ones * np.ones((2, 4))) == "tf32"
 

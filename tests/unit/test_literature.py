@@ -1,4 +1,4 @@
-"""What others published stands beside what was measured here of the same card and problem, and beside nothing else."""
+"""Published speeds are compared with ours on the same card and problem, and with nothing else."""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""Every cell is measured as often as asked, round by round, in an order that only the seed decides."""
+"""Every cell is measured in the requested number of rounds, round by round, in an order that only the seed decides."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Many machines' results become one: each run once, each under its machine, and what cannot be used is named."""
+"""Results of many machines become one: each run once, each under its machine, and unusable files are named."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What framebench learns of the cards through the real pynvml, in child processes that load the stand-in."""
+"""Queries of the cards through the real pynvml, in child processes that load the stand-in."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What Keras costs above what computes under it, told apart into a fixed part and one that grows with the batch."""
+"""Overhead of Keras over its backend, split into a fixed part and one that grows with the batch."""
 
 import numpy as np
 import pandas as pd
@@ -80,7 +80,7 @@ def test_of_simulated_campaigns_the_true_part_is_found_and_another_seldom(fixed_
         overhead(table(campaign(fixed_ms, growth_us, noise=0.05, seed=seed)), 0.95)["finding"].iloc[0]
         for seed in range(campaigns)
     ]
-    chance = 0.05 + 3 * (0.05 * 0.95 / campaigns) ** 0.5  # of an interval that excludes 0 where the truth is 0
+    chance = 0.05 + 3 * (0.05 * 0.95 / campaigns) ** 0.5  # rate of intervals that exclude 0 where the truth is 0
     assert sum(finding in falsely for finding in findings) / campaigns <= chance
     assert sum(finding == found for finding in findings) / campaigns >= 1 - chance
     assert sum(finding in missed for finding in findings) / campaigns <= chance

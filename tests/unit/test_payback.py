@@ -1,4 +1,4 @@
-"""Payback: what a longer start costs, what a faster step saves, and when the one is worth the other."""
+"""Payback: the cost of a longer start, the gain of a faster step, and the number of images at which they balance."""
 
 import numpy as np
 import pandas as pd
@@ -59,7 +59,7 @@ def test_a_longer_start_has_paid_when_as_much_is_saved():
 def test_what_costs_nothing_more_at_the_start_pays_at_once():
     row = paid([(1.0, 20.0)] * 3, [(0.9, 10.0), (0.8, 10.0), (1.1, 10.0)])
     assert (row["verdict"], row["images"], row["images_low"]) == (AT_ONCE, 0, 0)
-    assert row["images_high"] > 0  # it may cost a little all the same
+    assert row["images_high"] > 0  # it may still cost a little
 
 
 def test_what_is_slower_never_pays_and_what_may_be_has_no_number():

@@ -1,4 +1,4 @@
-"""What a card answers, and what asking costs, seen on the stand-in through the real pynvml."""
+"""Answers of a card, and their cost, on the stand-in through the real pynvml."""
 
 import json
 import subprocess

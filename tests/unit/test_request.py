@@ -1,4 +1,4 @@
-"""The request of a run: the same for the worker as for the command, whichever command it is."""
+"""The request of a run is the same for the worker as for the command, whichever command it is."""
 
 import json
 import sys
@@ -41,7 +41,7 @@ def test_a_request_survives_its_way_to_the_worker(changes):
 
 @pytest.fixture
 def begun(tmp_path, monkeypatch):
-    """The request that a command makes of some words and of DECIDED."""
+    """The request of a command with these arguments and with DECIDED."""
     monkeypatch.setattr(command, "die_with", lambda parent: None)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 

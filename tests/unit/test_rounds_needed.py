@@ -1,4 +1,4 @@
-"""How many rounds a rule asks for: from the neediest pair of a block, once, of the rounds that were ok."""
+"""Number of rounds by a rule: from the neediest pair of a block, once, from the rounds that were ok."""
 
 import dataclasses
 import json

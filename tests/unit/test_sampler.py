@@ -156,7 +156,7 @@ def test_everything_that_the_card_answers_is_sampled_on_the_clock_of_the_blocks(
     assert (seen.uuid, seen.hz, seen.dropped) == (standin.UUIDS[0], 100, {})
 
 
-# Function of NVML → columns that none else tells.
+# Function of NVML → columns that no other function fills.
 ONLY = {
     "nvmlDeviceGetTotalEnergyConsumption": {"energy_counter_j"},
     "nvmlDeviceGetFieldValues": {"power_instant_w", "power_average_w"},

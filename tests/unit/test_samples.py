@@ -1,4 +1,4 @@
-"""What samples of a GPU say of memory, energy and state, on power curves whose truth is known."""
+"""Memory, energy and state from samples of a GPU, for power curves of known truth."""
 
 import json
 
@@ -18,7 +18,7 @@ PERIOD_S = 0.1
 
 
 def sampled(seconds, **columns) -> Samples:
-    """Samples at these times in s, of a card that answers no more than these columns."""
+    """Samples at these times in s, of a card that reports these columns only."""
     return Samples(
         uuid="GPU-0",
         hz=10,

@@ -1,4 +1,4 @@
-"""What was exported comes back whole, a changed byte is found, and nothing gets out of an archive that should not."""
+"""An export comes back complete, a changed byte is found, and nothing unwanted gets out of an archive."""
 
 import io
 import json

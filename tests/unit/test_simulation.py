@@ -1,4 +1,4 @@
-"""The simulation: it measures the methods that it names, chooses by its rule, and its table stands in the docs."""
+"""The simulation: it measures the methods that it names, chooses by its rule, and its table is in the docs."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a device of config.yaml asks a Slurm cluster for, and what is refused before anything is submitted."""
+"""Requests of a device in config.yaml to a Slurm cluster, and refusals before anything is submitted."""
 
 import json
 import re

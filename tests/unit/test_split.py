@@ -1,4 +1,4 @@
-"""How long of a step the device computes, of a trainer and a profiler whose times are known."""
+"""Device time of a step, for a trainer and a profiler with known times."""
 
 import time
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ class Trainer:
 
 
 def profiler(trainer: Trainer, spans=((0, 1e6),), error: Exception | None = None) -> SimpleNamespace:
-    """What an adapter has; `entered` notes after how many calls it began to follow, and how many it saw."""
+    """An adapter's contract; `entered` notes after how many calls it began to follow, and how many it saw."""
     entered = []
 
     @contextmanager
@@ -106,7 +106,7 @@ def test_what_overlaps_counts_once(places):
     ("plane", "line", "is_it"),
     [
         ("/device:GPU:0", "Stream #14(Kernel,MemcpyH2D)", True),
-        ("/device:GPU:0", "XLA Ops", False),  # a stretch over kernels and what lies between them
+        ("/device:GPU:0", "XLA Ops", False),  # an annotation over kernels and the time between them
         ("/host:CPU", "Stream #14", False),
         ("/host:CPU", "python", False),
     ],

@@ -1,4 +1,4 @@
-"""The interval of a ratio: it covers the truth as often as it says, and treats all rounds alike."""
+"""The interval of a ratio: its coverage is nominal, and it treats all rounds alike."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The table of measurements: every record is in it once, unchanged, and nothing that is not a record."""
+"""The table of measurements: every record is in it once, unchanged, and nothing else."""
 
 import json
 from pathlib import Path

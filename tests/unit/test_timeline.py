@@ -1,4 +1,4 @@
-"""The timeline of one run on a GPU: drawn of what was sampled, with a gap for what was not."""
+"""The timeline of one run on a GPU: drawn from its samples, with a gap where there are none."""
 
 import json
 import warnings
@@ -34,7 +34,7 @@ def measured(**changes) -> dict:
 
 
 def columns(**changes) -> dict:
-    """25 s of a card that is busy from second 8 on; a change to None is a column that the card does not tell."""
+    """25 s of a card that is busy from second 8 on; a change to None removes a column."""
     t_s = np.arange(0, 25, 0.1)
     busy = t_s > 8
     told = {

@@ -1,4 +1,4 @@
-"""What the measuring process makes of what its clock saw."""
+"""The measuring process: record fields from its clock's readings."""
 
 import json
 from collections import deque
@@ -25,7 +25,7 @@ FEW = few_steps(PROTOCOL)
 
 
 class AllAtOnce:
-    """Turns of which the first that is for blocks is for all of them; the states that were said."""
+    """Turns, all blocks in the first one; the reported states."""
 
     def __init__(self, blocks: int = 1) -> None:
         self.blocks, self.states = blocks, list[str]()
@@ -239,7 +239,7 @@ def test_the_framework_is_told_to_use_the_gpu_that_the_run_was_given(uuid, devic
     with pytest.raises(ValueError, match=f"^built on {device}$"):
         worker.observe(request(uuid=uuid), AllAtOnce(), observed, Path("none"))  # type: ignore[arg-type]
     assert done == [(1, "float32", device)]
-    # Of the context alone: read after the framework's first number and before the model.
+    # The context alone: read after the framework's first number and before the model.
     assert observed.get("gpu_started_mib") == (480.5 if uuid else None)
 
 

@@ -15,7 +15,7 @@ checkpoint rounds_needed:
         f"{RESULTS}/rounds.json",
     log:
         f"{RESULTS}/logs/rounds_needed.log",
-    # As soon as it can be known, so that the order of the runs can be kept, and with nothing beside it.
+    # The earliest moment when it can be known, so that the order of the runs can be kept, and with nothing beside it.
     priority: 10**6
     threads: workflow.cores
     params:

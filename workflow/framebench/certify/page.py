@@ -38,7 +38,7 @@ def page(certificate: dict) -> str:
             *rows(certificate["checks"]),
             "",
             "The row of a quantity shows the layer that comes nearest to its bound. Differences of arrays "
-            "are ‖framework − reference‖ / ‖reference‖; those of shares and accuracies absolute. How the "
+            "are ‖framework − reference‖ / ‖reference‖; those of shares and accuracies absolute. The "
             "bounds follow from the arithmetic: `workflow/framebench/certify/expected.py`.",
             "",
         ]
