@@ -138,7 +138,7 @@ SEEN_IN_RUNS = (
 
 @pytest.mark.all
 @pytest.mark.parametrize("framework", groups(DEFAULT))
-def test_what_is_done_otherwise_in_a_run_alone_is_refused_there(framework, every_environment, problem, tmp_path):
+def test_a_run_refuses_work_that_differs_in_runs_alone(framework, every_environment, problem, tmp_path):
     for path in problem("article-cnn").iterdir():
         (tmp_path / path.name).symlink_to(path)
     tell(tmp_path, "article-cnn")

@@ -144,7 +144,7 @@ def test_the_profiler_tells_how_long_of_a_step_the_device_computes(of_framework)
     assert 0 < found["device_busy_ms"] <= found["profiled_step_ms"]
 
 
-def test_of_a_trace_of_a_gpu_its_kernels_and_copies_are_taken(of_framework):
+def test_a_gpu_trace_gives_its_kernels_and_copies(of_framework):
     framework, saw = of_framework
     if not saw.get("gpu_trace"):
         pytest.skip(f"{file_of(framework, 'samples.py')} has no trace of a GPU")
@@ -172,7 +172,7 @@ def test_the_loss_of_the_initial_weights_is_that_of_the_reference(training):
     assert abs(saw["loss"] - np.log(workloads.load(workload).shapes[-1][0])) < 1
 
 
-def test_what_reaches_each_layer_is_what_the_reference_says(conformance):
+def test_inputs_of_layers_are_those_of_the_reference(conformance):
     (_, workload), saw = conformance
     assert [f"{layer}/kernel" for layer in saw["layer_inputs"]] == [
         name for name in workloads.load(workload).weight_shapes if name.endswith("/kernel")
@@ -226,7 +226,7 @@ def test_inference_goes_through_the_batches_again_and_again_and_hands_over_what_
     assert saw["host"] == pytest.approx(saw["precisions"]["float32"]["first"], abs=1e-5)
 
 
-def test_what_comes_out_of_inference_is_what_the_reference_says(inference):
+def test_outputs_of_inference_are_those_of_the_reference(inference):
     _, saw = inference
     (reference,) = saw["reference"]
     assert saw["host"] == pytest.approx(reference, abs=1e-5)

@@ -34,6 +34,6 @@ def test_a_device_of_a_cluster_is_not_measured_here(cluster_workspace):
     assert not (cluster_workspace.folder / "results" / "data").exists()
 
 
-def test_what_needs_no_node_is_made_without_a_cluster(cluster_workspace):
+def test_steps_that_need_no_node_need_no_cluster(cluster_workspace):
     result = cluster_workspace.snakemake("results/data/images.npz", "article-2018")
     assert result.returncode == 0, result.stdout + result.stderr

@@ -113,7 +113,7 @@ def test_every_pair_is_compared_in_every_block(campaign):
             assert (row["rounds"], row["ci_low"]) == ("1", "")
 
 
-def test_of_every_pair_it_is_told_how_long_device_and_host_take(campaign):
+def test_every_pair_has_its_device_and_host_times(campaign):
     workspace, _ = campaign
     told = [row for row in rows(workspace, "why.csv") if row["input"] == "device"]
     assert len(told) == 3

@@ -245,7 +245,7 @@ def test_a_job_that_did_not_get_what_was_asked_for_fails_its_run_and_says_why(cl
     ],
     ids=["model", "memory", "partition", "time"],
 )
-def test_what_no_node_has_is_refused_in_the_words_of_slurm(cluster, asked, words):
+def test_requests_that_no_node_meets_are_refused_in_slurms_words(cluster, asked, words):
     with pytest.raises(slurm.PlaceError) as caught:
         slurm.check_request(slurm.requests({"p100": asked}, timeout_s=60)[0], runs=3)
     assert str(caught.value).startswith("devices.p100: sbatch refuses: ")

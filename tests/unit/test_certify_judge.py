@@ -156,7 +156,7 @@ def test_a_lesson_in_which_the_reference_learns_nothing_says_so():
     assert "learns nothing" not in learning([0.54, 0.55, 0.56], [0.55] * 3).where
 
 
-def test_what_could_not_be_run_is_the_reason(reference):
+def test_the_reason_names_the_part_that_could_not_be_run(reference):
     judged = judge(ARTICLE, reference, ({"failed": "article-cnn in pytorch: KeyError: conv9"}, {}))
     assert (judged["passed"], judged["checks"]) == (False, [])
     assert judged["reason"] == judged["tuned_reason"] == "article-cnn in pytorch: KeyError: conv9"

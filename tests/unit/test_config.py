@@ -654,7 +654,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path, make: Calla
         config.readable(file)
 
 
-def test_what_is_merged_is_named_by_path_or_by_machine_and_path(written):
+def test_parts_of_a_merge_are_paths_or_machines_with_paths(written):
     written["merge"] = ["results", {"lab": "lab.zip"}, {"lab": "more of it"}]
     merge = config.load(written, ORIGIN).merge
     assert merge == (Part("results"), Part("lab.zip", "lab"), Part("more of it", "lab"))
@@ -671,6 +671,6 @@ def test_what_is_merged_is_named_by_path_or_by_machine_and_path(written):
         (["x", "x"], "merge[1]: 'x' occurs twice"),
     ],
 )
-def test_what_cannot_be_merged_is_refused(written, value, message):
+def test_parts_that_cannot_be_merged_are_refused(written, value, message):
     written["merge"] = value
     assert refusal(written).startswith(message)

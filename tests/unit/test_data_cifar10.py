@@ -130,7 +130,7 @@ def test_a_truncated_archive_is_refused_by_its_md5_and_without(tmp_path, keep):
     [b"", b"<html>not found</html>", gzip.compress(b"no tar at all" * 100), gzip.compress(b"")],
     ids=["empty", "page", "no tar", "empty gzip"],
 )
-def test_what_is_no_archive_is_said_to_be_none(tmp_path, content):
+def test_files_that_are_no_archives_are_refused_as_such(tmp_path, content):
     archive = tmp_path / "a.tar.gz"
     archive.write_bytes(content)
     message = refusal(command(archive, tmp_path / "o.npz"), tmp_path / "o.npz")

@@ -115,13 +115,13 @@ def test_a_single_layer_left_in_float32_stands_out(workload, layer):
     assert found(workload, roundings)[layer] == "float32"
 
 
-def test_of_a_residual_net_several_kernels_are_looked_at_in_one_pass():
+def test_several_kernels_of_a_residual_net_are_tested_in_one_pass():
     passes = footprint.passes(workloads.load("resnet50-features"))
     assert [len(one) for one in passes] == [10, 10, 10, 10, 10, 3]
     assert [len(one) for one in footprint.passes(RESIDUAL)] == [2, 2, 2]
 
 
-def test_what_a_factor_is_rounded_to_in_each_type_is_as_the_bounds_say():
+def test_factors_are_rounded_in_each_type_as_the_bounds_say():
     factors = np.array([1 + 2.0**-9, 1 + 2.0**-13, 2.0**-30])
     assert list(TF32(factors)) == [1 + 2.0**-9, 1, 2.0**-30]
     assert list(BFLOAT16(factors)) == [1, 1, 2.0**-30]

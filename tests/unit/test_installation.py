@@ -65,7 +65,7 @@ def pip(tmp_path):
     return python
 
 
-def test_of_pips_settings_those_of_index_proxy_and_certificates_are_taken_the_strongest_first(pip):
+def test_pips_settings_for_index_proxy_and_certificates_are_used_the_strongest_first(pip):
     assert installation.pip_settings(pip, {}) == {
         "index-url": "https://install.example/simple",
         "extra-index-url": "https://one.example https://two.example",

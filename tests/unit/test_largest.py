@@ -203,7 +203,7 @@ def test_without_a_gpu_and_without_a_limit_nothing_is_tried(searched, capsys):
     assert "--host-memory-mib must keep the trials from taking all memory of the host" in capsys.readouterr().err
 
 
-def test_what_matters_to_a_reader_is_told_of_a_search_when_it_is_of_a_trial():
+def test_a_search_has_the_flags_of_its_trials():
     runs = [{"flags": []}, {"flags": ["warmup_not_converged", "stand_in"]}, {"flags": ["other_process_on_gpu"]}]
     assert largest.flags(runs) == [supervisor.SHARED, record.STAND_IN]
     assert largest.flags(runs[:1]) == []

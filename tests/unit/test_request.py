@@ -67,7 +67,7 @@ def test_a_command_is_told_the_fields_of_a_cell_that_it_does_not_decide(begun, c
     assert "the following arguments are required: --batch-size" in capsys.readouterr().err
 
 
-def test_what_slurm_allocated_goes_before_a_uuid_and_is_refused_where_there_is_none(begun, monkeypatch):
+def test_slurms_allocation_overrides_a_uuid_and_is_refused_without_one(begun, monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     assert begun("--uuid", "GPU-1").uuid == "GPU-1"
     refused = begun("--uuid", "GPU-1", "--allocated", "h200")

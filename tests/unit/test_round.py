@@ -200,7 +200,7 @@ def test_without_interleaving_each_process_follows_the_one_before(measured, tmp_
         ),
     ],
 )
-def test_what_becomes_of_one_costs_the_others_nothing_but_time(measured, name, status, reason, expected_mib):
+def test_the_end_of_one_costs_the_others_only_time(measured, name, status, reason, expected_mib):
     runs = measured("a", name, "c", timeout_s=1.5, expected_mib=expected_mib)
     assert (runs[name]["status"], runs[name]["reason"]) == (status, reason)
     assert runs[name]["process_s"] > 0

@@ -169,7 +169,7 @@ ONLY = {
 
 
 @pytest.mark.parametrize("function", ONLY)
-def test_what_the_card_does_not_support_is_dropped_with_its_reason_and_asked_once(stand_in, start, function):
+def test_unsupported_queries_are_dropped_with_their_reason_and_asked_once(stand_in, start, function):
     stand_in.fault(function, standin.NOT_SUPPORTED)
     other = "nvmlDeviceGetCurrentClocksEventReasons"
     sampler = start()

@@ -54,7 +54,7 @@ def listing(files: Mapping[str, bytes]) -> bytes:
 @given(
     files=st.dictionaries(NAMES, st.binary(max_size=200), max_size=5), about=st.dictionaries(st.just("x"), st.text())
 )
-def test_what_was_packed_comes_back_and_the_manifest_tells_what_it_was_told(file, files, about):
+def test_packed_files_and_the_manifest_come_back(file, files, about):
     file.write_bytes(packed(files, about))
     found, manifest = unpacked(file)
     assert found == files

@@ -103,7 +103,7 @@ def test_login_and_compute_nodes_plan_the_same_whatever_they_have():
         ({"p100": P100 | {"cpus": 2}}, "devices.p100.cpus: unknown key"),
     ],
 )
-def test_what_contradicts_itself_is_refused(devices, message):
+def test_contradictions_are_refused(devices, message):
     assert refusal(devices).startswith(message)
 
 
@@ -224,7 +224,7 @@ def test_slurm_is_asked_whether_it_could_ever_run_such_a_job(tmp_path, monkeypat
         slurm.check_request(request("p100", **P100), runs=3)
 
 
-def test_what_the_documentation_shows_can_be_asked_for():
+def test_requests_in_the_documentation_are_valid():
     text = (catalogue.ROOT / "docs/slurm.md").read_text()
     snippets = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert len(snippets) == 3

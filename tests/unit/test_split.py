@@ -96,7 +96,7 @@ def test_a_step_that_fails_while_it_is_followed_ends_the_profiler(monkeypatch):
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 12))))
-def test_what_overlaps_counts_once(places):
+def test_overlapping_spans_count_once(places):
     spans = [(start, start + length) for start, length in places]
     inside = {ns for start, stop in spans for ns in range(start, stop)}
     assert split.covered_ns(spans) == len(inside)
@@ -111,7 +111,7 @@ def test_what_overlaps_counts_once(places):
         ("/host:CPU", "python", False),
     ],
 )
-def test_of_a_gpu_what_its_streams_ran_is_computed(plane, line, is_it):
+def test_a_gpu_computes_while_its_streams_run(plane, line, is_it):
     assert on_gpu(plane, line) == is_it
 
 
@@ -131,5 +131,5 @@ def test_of_a_gpu_what_its_streams_ran_is_computed(plane, line, is_it):
         ("PjitFunction(step)", False, False),
     ],
 )
-def test_of_a_cpu_operators_are_computed_and_what_calls_them_is_not(event, says_instruction, is_it):
+def test_a_cpu_computes_in_operators_and_not_in_their_callers(event, says_instruction, is_it):
     assert on_cpu(event, says_instruction) == is_it

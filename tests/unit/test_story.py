@@ -299,7 +299,7 @@ def test_more_work_that_is_meant_is_not_taken_for_other_work(data, tmp_path):
     assert "status" not in seen and len(seen["story"]) == 9
 
 
-def test_what_comes_out_of_inference_is_held_against_the_reference(data, tmp_path):
+def test_outputs_of_inference_are_compared_with_the_reference(data, tmp_path):
     of = workload(optimizer=None)
     seen, _ = run(data, tmp_path, Honest(), of)
     assert "status" not in seen
@@ -314,7 +314,7 @@ def test_a_run_of_which_nothing_could_be_looked_at_is_refused(data, tmp_path):
 
 
 @pytest.mark.parametrize("plant", [OutputOfHalf, OneBatch, TwoOutputsAlike])
-def test_what_comes_out_of_other_samples_is_refused(data, tmp_path, plant):
+def test_outputs_of_other_samples_are_refused(data, tmp_path, plant):
     seen, _ = run(data, tmp_path, plant(), workload(optimizer=None))
     assert seen["status"] == "invalid" and "of outputs" in seen["reason"]
 

@@ -74,7 +74,7 @@ def test_the_four_panels_have_their_columns_and_the_time_counts_from_the_first_b
     assert {words["timeline_measured"], words["axis_power"], words["axis_timeline"]} <= {*texts}
 
 
-def test_what_the_card_does_not_tell_is_said_in_its_panel():
+def test_a_panel_says_what_the_card_does_not_report():
     texts, panels = drawn("en", measured(), columns(power_instant_w=None, temperature_c=None))
     assert [len(lines) for lines in panels] == [1, 1, 1, 0]
     assert set(panels[0][0].get_ydata()) == {1.0}, "the power that it does tell"

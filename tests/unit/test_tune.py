@@ -109,7 +109,7 @@ def noisy(generator: np.random.Generator, gains: Callable[[Settings], float], pr
     return run
 
 
-def test_of_settings_that_gain_nothing_few_are_chosen_and_a_large_gain_is_found():
+def test_settings_without_gain_are_seldom_chosen_and_a_large_gain_is_found():
     """The share of false choices among 1,000 searches, at the noise of a shared machine, is at most the level."""
     generator = np.random.default_rng(7)
     false = sum(search(OPTIONS, noisy(generator, lambda settings: 1.0))[0] != DEFAULT for _ in range(1000))

@@ -59,7 +59,7 @@ def test_a_pair_has_a_row_with_the_longer_one_first_and_what_makes_it_longer():
     assert row["finding"] == BOTH
 
 
-def test_what_one_part_gains_and_the_other_loses_is_both():
+def test_a_gain_in_one_part_and_a_loss_in_the_other_is_both():
     (row,) = why(pd.DataFrame(campaign(-3, 4)), 0.95).to_dict("records")
     assert (row["framework"], row["finding"]) == ("keras-torch", BOTH)
     assert (row["longer_device_ms"], row["longer_host_ms"]) == pytest.approx((-3, 4))
@@ -69,7 +69,7 @@ def test_what_one_part_gains_and_the_other_loses_is_both():
     ("device_ms", "host_ms", "true", "falsely"),
     [(8, 0, DEVICE, {HOST, BOTH}), (0, 2, HOST, {DEVICE, BOTH}), (0, 0, UNTOLD, {DEVICE, HOST, BOTH})],
 )
-def test_of_simulated_campaigns_the_true_part_is_found_and_another_seldom(device_ms, host_ms, true, falsely):
+def test_simulated_campaigns_show_the_true_part_and_seldom_another(device_ms, host_ms, true, falsely):
     campaigns = 40
     findings = [
         why(pd.DataFrame(campaign(device_ms, host_ms, noise=0.05, seed=seed)), 0.95)["finding"].iloc[0]

@@ -148,7 +148,7 @@ def test_a_trial_must_have_changed_its_weights_to_finite_ones(after, reason):
         ("resnet50-features", {"multiply"}, {"execution": "graph", "batch_norm": "elementwise"}),
     ],
 )
-def test_which_kernels_ran_is_told_of_layers_that_have_several(workload, operations, found):
+def test_kernels_are_recorded_for_layers_with_several(workload, operations, found):
     loaded = workloads.load(workload)
     assert contract.kernels(loaded, "graph", operations, cudnn="cudnn", fused=("other", "norm")) == found
 
@@ -178,7 +178,7 @@ def test_a_gpu_that_does_not_use_the_kernel_for_recurrent_layers_is_flagged(devi
         ),
     ],
 )
-def test_what_came_out_of_inference_must_be_finite_and_of_its_samples(output, precisions, status, reason, monkeypatch):
+def test_outputs_of_inference_must_be_finite_and_depend_on_samples(output, precisions, status, reason, monkeypatch):
     monkeypatch.setattr(footprint, "found", lambda trainer, workload, batch_size: precisions)
     seen = checks.outcome_of_inference(None, workloads.load("article-cnn"), np.array(output), "float32")  # type: ignore[arg-type]
     assert (seen.get("status"), seen.get("reason")) == (status, reason)
