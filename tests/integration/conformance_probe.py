@@ -95,8 +95,7 @@ def of_weights(framework, workload, weights, images):
 
 
 def tuned(framework, workload, weights, samples, *, size, run):
-    """The outcome of a trainer with every setting of track `tuned` at once, as in the certificate; or the reason for
-    none."""
+    """The outcome of a trainer with every setting of track `tuned`, as in the certificate; or the reason for none."""
     if "tuned" not in framework.adapter.TRACKS:
         return None
     settings = {name: value for name, value in furthest(framework.adapter, workload).items() if name != "allocator"}

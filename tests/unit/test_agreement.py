@@ -1,5 +1,4 @@
-"""Differences between equal cards of two machines, or two versions on one machine, are shown; nothing else is
-compared."""
+"""Differences between equal cards of two machines, or two versions on one, are shown; nothing else is compared."""
 
 import pandas as pd
 import pytest

@@ -39,8 +39,7 @@ def set_aside(records: Iterable[Path], searches: Iterable[Path] = ()) -> list[Pa
 
 
 def keep(run: dict, files: Iterable[Path], folder: str) -> list[Path]:
-    """Move a run's existing files into a folder beside them, named by the time of its start; return their new
-    places."""
+    """Move a run's existing files into a folder beside them, named by its start; return their new places."""
     moved = []
     for file in filter(Path.exists, files):
         kept = file.parent / folder / f"{file.stem}-{run['started_unix_s']:.0f}{file.suffix}"

@@ -59,8 +59,7 @@ def literature(measurements: pd.DataFrame, points: pd.DataFrame, confidence: flo
 
 
 def is_model(gpu: str, device_name: object) -> bool:
-    """True where a device is of this model: `Tesla P100` matches `Tesla P100-PCIE-16GB`, as that source does not say
-    which."""
+    """True where a device is of this model. `Tesla P100` matches `Tesla P100-PCIE-16GB`: that source has no more."""
     return device_name == gpu or str(device_name).startswith(f"{gpu}-")
 
 

@@ -60,8 +60,7 @@ Numbers = dict[str, tuple[float, float]]  # weight or ALL → size, and componen
 
 
 def numbers(update: Mapping[str, np.ndarray], exact: Mapping[str, np.ndarray]) -> Numbers:
-    """Comparison of an update with the reference's: for each weight that the reference changed, and for all
-    together."""
+    """Comparison of an update with the reference's, for each weight that the reference changed and for all together."""
     products = {
         name: tuple(
             float(np.vdot(one.astype(np.float64), other.astype(np.float64)))

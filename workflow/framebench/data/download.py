@@ -23,8 +23,7 @@ def md5_of(path: Path) -> str:
 
 
 def download(url: str, destination: Path, md5: str, key: str) -> None:
-    """Make `destination` a file with this MD5, downloading it unless it is there already; `key`: its key in
-    config.yaml.
+    """Make `destination` a file with this MD5, downloading it if it is not there; `key`: its key in config.yaml.
 
     The part that has arrived is kept beside it in a `.part` file, so that the next call resumes an interrupted
     download. Raises DataError when the file cannot be downloaded or kept, or has another MD5.

@@ -12,8 +12,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 
 
 def preload(allocator: str, prefix: str) -> dict[str, str]:
-    """The environment variable that preloads the allocator in a process of the environment at `prefix`, if one is
-    needed.
+    """The environment variable that preloads the allocator from the environment at `prefix`, if one is needed.
 
     Raises FileNotFoundError naming a library that the environment lacks: the loader would go on without it.
     """

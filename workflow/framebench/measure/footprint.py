@@ -50,8 +50,7 @@ class Probe:
 
 
 def found(trainer: Trainer, workload: Workload, batch_size: int) -> dict[str, str]:
-    """Layer with a product → precision, at that batch size, for every kernel of the net; changes the trainer's
-    weights."""
+    """Layer with a product → precision at that batch size, for every kernel; changes the trainer's weights."""
     ones = np.ones((batch_size, *workload.input_shape), np.int64 if workload.tokens else np.float32)
     at_a_time = min(len(FACTORS), workload.shapes[-1][0])  # a net's last layer may have fewer units
     precisions = {}

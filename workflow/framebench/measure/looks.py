@@ -1,5 +1,4 @@
-"""Looks at a run, in its process: the changes of its weights, kept for the supervisor to compare with the reference
-(see `framebench.measure.story`).
+"""Looks at a run, in its process: changes of its weights, kept for comparison with the reference (measure/story.py).
 
 All runs of a block begin with the same weights and see the same batches in the same order. After some of the first
 steps a run keeps the changes of its weights. Later, between its turns and after its timed blocks, it restores the

@@ -48,8 +48,7 @@ def in_loop(told: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def judged(request: Request, kept: Path) -> tuple[dict[str, Any], list[str]]:
-    """Record fields and flags: `story`, with the number nearest to its bound per look, and the reason for an invalid
-    run.
+    """Record fields and flags: `story`, with each look's number nearest to its bound, and the reason if invalid.
 
     `kept`: the folder filled by `Looks`; an empty one gives no fields. Raises ValueError for any other file.
     """

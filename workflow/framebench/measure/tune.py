@@ -94,8 +94,7 @@ def bound(values: Sequence[float]) -> float:
 
 
 def still_in(speeds: Sequence[Sequence[float]]) -> list[bool]:
-    """For each of several settings, true while it may still be the fastest by its blocks so far; the first always
-    is."""
+    """For each of several settings, true while it may still be the fastest by its blocks; the first always is."""
     best = max(speeds, key=lambda some: geometric_mean(some) if some else 0.0)
     if len(best) < FEWEST_CYCLES:
         return [True] * len(speeds)

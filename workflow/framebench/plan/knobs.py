@@ -104,7 +104,7 @@ class Binding(TypedDict, total=False):
     model: Annotated[
         str, Allowed("words of a GPU's name as `nvidia-smi -L` prints it, such as H200", pattern="^.*[0-9A-Za-z]")
     ]
-    """Words of the name of a GPU model, such as H200, with one card in the machine."""
+    """Words of a GPU's name, such as H200; only one card in the machine may have them."""
     # From here on: requests to Slurm. A device with any of these keys is a cluster's.
     kind: Literal["gpu", "cpu"]
     """The measured part of a cluster's node, its GPU or its processor."""

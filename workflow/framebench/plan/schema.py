@@ -38,8 +38,7 @@ def described(adapter: TypeAdapter[Any], key: str) -> dict[str, Any]:
 
 
 def of_presets() -> dict[str, Any]:
-    """The schema of a preset: any key may be left out, except inside a list, which replaces the other list as a
-    whole."""
+    """The schema of a preset: any key may be left out, except inside a list, which replaces the other list."""
     return {"$schema": DIALECT, **_partial(of_config())}
 
 

@@ -81,8 +81,7 @@ class Own(Workload):
 
     @property
     def alike(self) -> bool:
-        """True where the proof says that a training step changes the weights of both files alike, apart from
-        dropout."""
+        """True where the proof says that a training step changes both files' weights alike, apart from dropout."""
         return self._facts["alike"]
 
     @property

@@ -215,8 +215,7 @@ def variable_of(model: keras.Model, name: str) -> keras.Variable:
 
 
 def _adam(spec: Adam | AdamW, dense: Callable) -> keras.optimizers.Optimizer:
-    """Keras's Adam, with epsilon in the place that the spec and algorithm 1 of the paper give it: added to the
-    corrected √v̂.
+    """Keras's Adam, with epsilon added to the corrected √v̂, as in the spec and in algorithm 1 of the paper.
 
     Keras adds it to √v before the correction, which for small gradients is another function. So epsilon is multiplied
     here by the factor of the correction: one more number to compute per step.

@@ -16,8 +16,7 @@ Back = Callable[[np.ndarray], Weights]
 
 
 def net(w: Weights, x: np.ndarray) -> tuple[np.ndarray, Back]:
-    """Logits (n, 10) of images (n, 32, 32, 3), and the backward function from their gradient to that of every
-    weight."""
+    """Logits (n, 10) of images (n, 32, 32, 3), and the backward function from their gradient to every weight's."""
     y1, back1 = conv(x, w["conv1/kernel"], w["conv1/bias"])
     y1, back_pool1 = max_pool(relu(y1))
     y2, back2 = conv(y1, w["conv2/kernel"], w["conv2/bias"])

@@ -189,8 +189,7 @@ def _multiply_adds(jaxpr: Any) -> int:
 
 
 def _of_convolution(equation: Any) -> int:
-    """Multiply-adds of a convolution. One padded all around its input, as in the backward pass, counts the input
-    alone."""
+    """Multiply-adds of a convolution; padded all around its input, as in the backward pass, only the input counts."""
     given, kernel = (variable.aval.shape for variable in equation.invars)
     result, numbers = equation.outvars[0].aval.shape, equation.params["dimension_numbers"]
     count = prod(kernel) // kernel[numbers.rhs_spec[0]] * prod(result[axis] for axis in numbers.out_spec[:2])

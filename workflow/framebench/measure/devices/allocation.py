@@ -35,8 +35,7 @@ def facts() -> dict[str, object]:
 
 
 def bound(asked: str) -> tuple[str | None, str | None]:
-    """UUID of the device that `--allocated` names, None for a processor; and the reason if the job lacks it, else
-    None."""
+    """UUID of the device named by `--allocated`, None for a processor; and the reason if the job lacks it."""
     try:
         return _uuid(asked), None
     except AllocationError as error:

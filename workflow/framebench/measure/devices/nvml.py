@@ -113,8 +113,7 @@ def card(uuid: str) -> Card:
 
 
 def card_of_cuda(uuid: str) -> Card:
-    """The card, or MIG device, of this UUID in CUDA's notation, without GPU- or MIG-; NoCardError where there is
-    none."""
+    """The card, or MIG device, of this UUID in CUDA's notation, without GPU- or MIG-; NoCardError if there is none."""
     is_mig = not answer(pynvml.nvmlDeviceGetHandleByUUID, f"GPU-{uuid}".encode())
     return card(f"{'MIG' if is_mig else 'GPU'}-{uuid}")
 
