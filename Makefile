@@ -1,6 +1,7 @@
 # The two commands of a newcomer, `make run` and `make test`, and what keeps the project in shape.
 .DEFAULT_GOAL := help
-.PHONY: help run prove compare figures new-language rerun rerun-busy new-framework path check test test-all rest ready environments lint format schema lock bench clean
+.PHONY: help run prove compare figures new-language rerun rerun-busy new-framework path check test test-all rest ready \
+	environments lint docs format schema lock bench clean
 SHELL := /bin/bash
 
 # The newest Python that every framework has packages for, with the module that makes virtual environments.
@@ -29,6 +30,7 @@ help:
 	@echo "make figures LANG=ko             the article's figures in one language, in seconds, and where they are"
 	@echo 'make new-language CODE=ja        the file of a language of your own, in English as it stands'
 	@echo 'make new-framework NAME=my-net   the files of a framework of your own, from a template that works as it stands'
+	@echo 'make docs                        docs/ as a site, site/index.html'
 	@echo 'make format, make schema, make lock, make clean'
 
 run: $(workflow)/.complete
@@ -101,11 +103,15 @@ ready: $(test)/.complete
 environments: $(test)/.complete
 	@$(test)/bin/snakemake --cores all --quiet host progress reason rules -- environments
 
-lint: $(test)/.complete
+lint: $(test)/.complete docs
 	$(test)/bin/ruff check .
 	$(test)/bin/ruff format --check .
 	$(test)/bin/snakefmt --check Snakefile workflow/rules
 	$(test)/bin/mypy
+
+# A broken link fails.
+docs: $(test)/.complete
+	NO_MKDOCS_2_WARNING=1 $(test)/bin/mkdocs build
 
 format: $(test)/.complete
 	$(test)/bin/ruff check --fix .

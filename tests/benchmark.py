@@ -1,7 +1,7 @@
-"""What the harness itself costs, as ratios from one run: `make bench`. Prints; asserts nothing.
+"""The cost of the harness itself, as ratios from one run: `make bench`. Prints; asserts nothing.
 
 1. Images/s through the harness ÷ images/s of a plain script of the same loop, for each framework: fresh processes of
-   both, whose windows alternate within seconds.
+both, whose windows alternate within seconds.
 2. Wall time of the whole workflow ÷ that of the rounds of all blocks, for the default config.yaml.
 3. Wall time and memory of planning many runs.
 4. Images/s of PyTorch on one core beside the sampler of a GPU (the tests' stand-in) ÷ without, at 1, 10 and 100 Hz.
@@ -111,7 +111,7 @@ def pair(folder: Path, request: Request) -> float:
 
 
 class Plain:
-    """A plain script that takes turns as a run does: it times a window for each line that it is given."""
+    """A plain script that takes turns like a run: it times a window for each line of its input."""
 
     def __init__(self, request: Request, log: Path) -> None:
         script = PROJECT / "tests" / "plain" / f"{request.cell.framework.replace('-', '_')}.py"
@@ -129,7 +129,7 @@ class Plain:
         self._log = log
 
     def built(self) -> None:
-        """Nothing: it says no more than that it is warm."""
+        """No record fields: it only reports that it is warm."""
 
     def warm_up(self) -> None:
         self._read()
@@ -204,7 +204,7 @@ def plan(folder: Path, runs: int) -> None:
 
 
 def sampler(folder: Path, pairs: int) -> None:
-    """The plain script with the sampler of a run beside it, as a run has it, and without, in turn."""
+    """The plain script beside the sampler of a run, and without it, in turn."""
     folder.mkdir()
     if not standin.build(folder):
         sys.exit("no C compiler (cc) to build the stand-in for the NVIDIA driver")
@@ -213,14 +213,14 @@ def sampler(folder: Path, pairs: int) -> None:
     script = [python, PROJECT / "tests" / "plain" / "pytorch.py", str(BATCH_SIZE), "1", "3"]
 
     def images_per_s() -> float:
-        # On the core that the sampler leaves alone.
+        # On the core that the sampler avoids.
         alone = ["taskset", "--cpu-list", "0"]
         return float(subprocess.run([*alone, *script], input="\n", capture_output=True, check=True, text=True).stdout)
 
     for hz in (10, 1, 100):
         ratios = []
         for number in range(pairs):
-            # Each goes first in turn, so that a machine that slows down is not taken for the sampler.
+            # Each goes first in turn, so that the sampler is not blamed for a slowing machine.
             speeds = {}
             for sampled in (number % 2 == 0, number % 2 == 1):
                 with Sampling(standin.UUIDS[0], hz, [0], folder / "lines") if sampled else nullcontext():

@@ -19,7 +19,7 @@ import standin
 from framebench import usermodels
 from framebench.plan import catalogue, environments, installation
 
-# On a machine that does something else too, any example may take long and be right.
+# On a busy machine any example may take long and still be right.
 hypothesis.settings.register_profile(
     "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -27,7 +27,7 @@ hypothesis.settings.load_profile("busy machine")
 
 PROJECT = Path(__file__).parents[1]
 TIERS = ("check", "test", "all")
-# The groups of tests that begin first: the longest, and one alone of those in a tier that wait for the certificates.
+# Groups of tests that begin first: the longest, and one of each tier's groups that wait for the certificates.
 FIRST = ("test_readme", "test_slurm", "test_workflow", "test_certify", "test_page")
 PARTS = ["Snakefile", "Makefile", "config.yaml", "workflow", "envs", "profiles", "presets", "examples", "CITATION.cff"]
 
@@ -53,7 +53,7 @@ TINY = {
         "warmup": {"min_s": 0.05, "min_steps": 2, "max_s": 0.5, "group_s": 0.02, "tolerance": 0.2},
         "blocks": {"count": 3, "min_s": 0.05, "min_steps": 2, "lead_in_s": 0.01},
         "synced_steps": 3,
-        # Each framework's profiler is followed by the conformance tests and the campaign of test_workflow.
+        # The conformance tests and the campaign of test_workflow cover each framework's profiler.
         "profiled_steps": 0,
         "timeout_s": 300,
     },
@@ -71,9 +71,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 # A wrapper, so that it comes before xdist, which looks for groups.
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Give each file to one process, for what its tests share, and put the dearest first, so that all end together.
+    """Give each file to one process, for its shared fixtures, and start the longest first, so that all end together.
 
-    A mark `xdist_group` says otherwise, where a file's tests are of several frameworks.
+    A mark `xdist_group` overrides this, for files with tests of several frameworks.
     """
     for item in items:
         if not item.get_closest_marker("xdist_group"):
@@ -101,11 +101,11 @@ def no_models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """What Snakemake would do now."""
+    """Snakemake's plan."""
 
-    jobs: dict[str, int]  # of each rule
-    runs: dict[str, int]  # to measure, of each framework
-    outputs: frozenset[str]  # what would be made
+    jobs: dict[str, int]  # per rule
+    runs: dict[str, int]  # to measure, per framework
+    outputs: frozenset[str]  # files to be made
 
     @property
     def measuring(self) -> dict[str, int]:
@@ -115,12 +115,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder with the project in it, and what a user does there."""
+    """A copy of the project in a folder, with a user's actions on it."""
 
     folder: Path
 
     def configure(self, **changes: object) -> None:
-        """Put these keys over config.yaml; mappings are merged, everything else is replaced."""
+        """Override keys of config.yaml; mappings are merged, everything else is replaced."""
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text()), changes), sort_keys=False))
 
@@ -142,7 +142,7 @@ class Workspace:
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
 
     def plan(self, *arguments: str) -> Plan:
-        """What Snakemake would do now for these targets."""
+        """Snakemake's plan for these targets."""
         result = self.snakemake(*arguments, "-n", "--quiet", "reason", "progress", "host")
         assert result.returncode == 0, result.stdout + result.stderr
         jobs: Counter[str] = Counter()
@@ -184,12 +184,12 @@ def make_workspace(folder: Path) -> Workspace:
 
 
 def append(path: Path, *statements: str) -> None:
-    """Plant these after all that a file of a workspace has."""
+    """Append to a file of a workspace."""
     path.write_text("\n\n\n".join([path.read_text().rstrip(), *statements]) + "\n")
 
 
 def copy_of(workspace: Workspace, folder: Path) -> Workspace:
-    """Everything with its times, so that Snakemake sees what it saw in the original."""
+    """Everything with its times, so that Snakemake sees the same as in the original."""
     shutil.copytree(workspace.folder, folder, symlinks=True, dirs_exist_ok=True)
     return Workspace(folder)
 
@@ -201,9 +201,9 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One for each of pytest's processes, which gives all that is started here leases of its own.
+    """One per pytest process, which gives every process started here leases of its own.
 
-    So no test waits for a measurement elsewhere on this machine. No test looks at how fast anything was.
+    So no test waits for a measurement elsewhere on this machine. No test checks a speed.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
@@ -222,7 +222,7 @@ def certified(tmp_path_factory: pytest.TempPathFactory, installed: None) -> Work
 
 
 def made_once(name: str, make: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that the first of pytest's processes to need it makes, while the others wait."""
+    """A folder made by the first of pytest's processes that needs it, while the others wait."""
     folder = tmp_path_factory.getbasetemp()
     folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / name
     with folder.with_suffix(".lock").open("w") as lock:
@@ -236,7 +236,7 @@ def made_once(name: str, make: Callable[[Path], None], tmp_path_factory: pytest.
 
 @pytest.fixture
 def certified_workspace(certified: Workspace, tmp_path: Path) -> Workspace:
-    """For tests of what comes after the certificates, which take the longest in a tiny campaign."""
+    """For tests of the steps after the certificates, which take the longest in a tiny campaign."""
     return copy_of(certified, tmp_path)
 
 
@@ -248,7 +248,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def every_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The environments of all frameworks that there are."""
+    """The environments of all existing frameworks."""
     _install(catalogue.frameworks(), tmp_path_factory)
 
 

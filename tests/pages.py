@@ -1,4 +1,4 @@
-"""A folder as a campaign leaves it, of made-up records, and the pages made of it."""
+"""A campaign's folder, from made-up records, and its pages."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from framebench.report.page import page
 from framebench.report.results import read
 from simulated import Tables
 
-# As small as a figure can be; the real ones are looked at in other tests.
+# The smallest possible figure; other tests look at real ones.
 FIGURE = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="70" height="40" viewBox="0 0 70 40">'
     '<!-- "#1" --><path d="M 1.234567 2.345678 L 60.00001 30.00002" style="stroke: #0072b2"/></svg>'
@@ -45,10 +45,10 @@ def left(folder: Path, tables: Tables, uncertified: Sequence[str] = ()) -> Path:
 
 
 def merged(folder: Path, newest: str = "1.0", left_out: str = "lab,runs/x.json,is not JSON") -> Path:
-    """`folder` as a merge leaves it: of two machines with a card of one model, the second twice as fast.
+    """`folder` after a merge of two machines with a card of one model, the second twice as fast.
 
-    Only the first has certificates. With `newest`, the card is one, of which the second set was measured later with
-    that version of every framework.
+    Only the first has certificates. With `newest`, it is one card, and the second set was measured later with that
+    version of every framework.
     """
     tables = simulated.campaign(gpus={"p100@home": "Tesla P100", "p100@lab": "Tesla P100"}, noise=0.02)
     if newest != "1.0":

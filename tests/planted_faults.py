@@ -1,4 +1,4 @@
-"""Plants every fault in every framework and tells what certificate and run say of it.
+"""Plants every fault in every framework and reports the response of certificate and run.
 
 `PYTHONPATH=workflow python tests/planted_faults.py --output TABLE.md` writes the table, in 100 minutes on two cores.
 """
@@ -40,29 +40,30 @@ RUN_PROTOCOL = replace(
     blocks=Blocks(count=3, min_s=0.1, min_steps=4, lead_in_s=0.02),
     timeout_s=300,
 )
-# Where nothing is planted in later steps.
+# For runs without a plant in later steps.
 FEW_STEPS = replace(
     RUN_PROTOCOL,
     warmup=Warmup(min_s=0.0, min_steps=1, max_s=0.0, group_s=0.0, tolerance=1.0),
     blocks=Blocks(count=3, min_s=0.0, min_steps=1, lead_in_s=0.0),
 )
-HEADING = """# Plants: each is refused by certificate, run, or both
+HEADING = """# Planted faults: each is refused by certificate, run, or both
 
 Made by `PYTHONPATH=workflow python tests/planted_faults.py --output docs/planted-faults.md` in the test environment, on
-its CPU. Each plant goes alone through the real adapter, once into a certificate and once into a run at batch
-{batch_size}; the table has what each of the two says, or that it passed.
+its CPU. Each planted fault goes alone through the real adapter, once into a certificate and once into a run at batch
+{batch_size}; the table has the reason of each refusal, or `passed`.
 
-- Faults of model files and adapters, of `tests/integration/planted.py` and each framework's `faults.py`; in `jax`,
-  `keras-jax` and `keras-torch` one of each kind. Those `of the lesson` are in that alone, in the first workload.
-- Work that is done otherwise, of `tests/integration/planted_runs.py`, which combines what is done with where that is:
-  from a batch size or a step on, with an input, in a precision, on a track. In the framework and workload of the first
-  rows all combinations are tried; elsewhere, those above batch 16, from the first step on, in the published cell.
-  A plant above batch 16 is in no certificate, whose batches are smaller, and one is made for all of these.
+- Faults of model files and adapters, from `tests/integration/planted.py` and each framework's `faults.py`; in `jax`,
+  `keras-jax` and `keras-torch` one of each kind. Faults `of the lesson` are planted in learning alone, in the first
+  workload.
+- Work done differently, from `tests/integration/planted_runs.py`, which combines a change with the conditions under
+  which it acts: from a batch size or a step on, with an input, in a precision, on a track. In the framework and
+  workload of the first rows all combinations are tried; elsewhere, only those above batch 16 from the first step on, in
+  the published cell. A certificate's batches have at most 16 samples, so faults above batch 16 share one certificate.
 
 """
 # All combinations are planted here.
 COMBINED = ("article-cnn", "pytorch")
-RUN_BATCH_SIZE = 20  # above those of a certificate, of which the largest is 16
+RUN_BATCH_SIZE = 20  # above the batch sizes of a certificate, which go up to 16
 RUN_SAMPLES = {"large-images": 200}  # others: SAMPLES
 
 
@@ -79,7 +80,7 @@ class Outcome:
 
 
 def prepare(folder: Path, workload: str, seed: int, samples: int) -> None:
-    """Write what the reference gives and expects, and samples to learn from; without any, nothing is learned."""
+    """Write the reference's problem and values, and samples to learn from; without any, nothing is learned."""
     kind = workloads.load(workload).data
     made, labels = SYNTHETIC[kind](samples, seed=1)
     np.savez(folder / f"{kind}.npz", samples=made, labels=labels)
@@ -136,7 +137,7 @@ def outcomes(folder: Path, framework: str) -> Iterator[Outcome]:
 
 @dataclass(frozen=True)
 class Tried:
-    """A plant in the work of a framework: whether certificate and run refuse it, each with what it says."""
+    """A plant in the work of a framework, and the refusals by certificate and run."""
 
     workload: str
     framework: str
@@ -178,7 +179,7 @@ def requested(framework: str, workload: str, folder: Path, protocol: Protocol) -
 
 
 def tell(folder: Path, workload: str) -> None:
-    """Write the samples of runs, and what the reference makes of them."""
+    """Write the samples of runs, and the reference's steps on them."""
     spec = workloads.load(workload)
     made, labels = SYNTHETIC[spec.data](RUN_SAMPLES.get(spec.data, SAMPLES), seed=1)
     np.savez(folder / "measured.npz", samples=made, labels=labels)
@@ -194,7 +195,7 @@ def tell(folder: Path, workload: str) -> None:
 def try_plants(folder: Path, framework: str, workload: str, only: Sequence[str] = ()) -> list[Tried]:
     """Every plant of `integration/planted_runs.py`, or `only` these, in certificate and run of a framework.
 
-    `folder` has what `prepare` and `tell` write.
+    `folder` has the files of `prepare` and `tell`.
     """
     few = not only and (workload, framework) != COMBINED
     request = requested(framework, workload, folder, FEW_STEPS if few else RUN_PROTOCOL)
@@ -222,7 +223,7 @@ def kept(folder: Path) -> Iterator[Tried]:
 
 
 def tried(folder: Path) -> Iterator[Tried]:
-    """Every plant in every workload and framework; what is done is kept in `folder`, and not done again."""
+    """Every plant in every workload and framework; finished ones are kept in `folder`, and not repeated."""
     for workload in catalogue.workloads():
         with tempfile.TemporaryDirectory() as name:
             prepared = False
@@ -244,7 +245,7 @@ def tried(folder: Path) -> Iterator[Tried]:
 
 
 def table(found: Sequence[Tried]) -> str:
-    """The table of all that was tried, after how many were refused."""
+    """The table of all plants, after the counts of refusals."""
     planted = [one for one in found if not one.honest]
     lines = [
         "| workload | plants | refused by the certificate | by the run | by neither | honest | of these refused |",

@@ -1,4 +1,4 @@
-"""Requests for runs, as the commands that measure make them."""
+"""Requests for runs, like those of the measuring commands."""
 
 import sys
 from dataclasses import fields, replace

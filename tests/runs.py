@@ -1,4 +1,4 @@
-"""Run records that were never measured, made up of their speeds."""
+"""Made-up run records, from given speeds."""
 
 from collections.abc import Sequence
 

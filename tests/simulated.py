@@ -1,4 +1,4 @@
-"""The tables of a campaign that was never run: made by the real commands, of made-up records."""
+"""The tables of a made-up campaign: computed by the real commands from made-up records."""
 
 import json
 import math
@@ -56,7 +56,7 @@ PUBLISHED = pd.DataFrame(
 
 @dataclass(frozen=True)
 class Tables:
-    """What the commands make of a campaign, each when it is asked for."""
+    """A campaign's tables, each computed on request."""
 
     measurements: pd.DataFrame
     records: list[dict]

@@ -1,7 +1,7 @@
-"""One framework does everything that its contract asks for, and what was seen of it is written down.
+"""Makes one framework do everything in its contract, and writes down the observations.
 
 Run inside a framework's environment as `python -P conformance_probe.py FRAMEWORK OUTPUT PART…`. A part is the name of a
-workload, or `framework` for everything that does not depend on one. Writes JSON: part → what was seen.
+workload, or `framework` for everything that does not depend on one. Writes JSON: part → observations.
 """
 
 import importlib
@@ -65,7 +65,7 @@ class Dropped:
 
 
 def of_weights(framework, workload, weights, images):
-    """The facts that every trainer tells of its weights and layers, and a trainer that has got them."""
+    """Facts on every trainer's weights and layers, and a trainer with those weights."""
     seen = {}
     trainer = framework.adapter.Trainer(workload, weights, BATCH_SIZE, 1, "float32")
     inspector = framework.inspector.Inspector(trainer)
@@ -95,7 +95,7 @@ def of_weights(framework, workload, weights, images):
 
 
 def tuned(framework, workload, weights, samples, *, size, run):
-    """The outcome of a trainer with every setting of track `tuned` at once, as in the certificate; or why none."""
+    """The outcome of a trainer with every setting of track `tuned`, as in the certificate; or the reason for none."""
     if "tuned" not in framework.adapter.TRACKS:
         return None
     settings = {name: value for name, value in furthest(framework.adapter, workload).items() if name != "allocator"}
@@ -121,7 +121,7 @@ def small_ceiling(framework, trainer):
 
 
 def planted(framework, outcome):
-    """The outcome of a net that is asked for in bfloat16 and casts nothing; None where it does not offer bfloat16."""
+    """The outcome of a net asked for bfloat16 that casts nothing; None where bfloat16 is not offered."""
     if "bfloat16" not in framework.adapter.PRECISIONS["cpu"]:
         return None
     with casts_left_out(framework.adapter):
@@ -236,7 +236,7 @@ def of_training(framework, name, workload):
     seen["moved"] = moved(trainer)
     trainer.load(weights)
     seen["reloaded"] = trainer.loss(*batch)
-    if name == "keras-tensorflow":  # as on a GPU, where `fit` is given the numbers of batches that are there
+    if name == "keras-tensorflow":  # as on a GPU, where `fit` gets the numbers of the available batches
         seen["by_number"] = trained(change=lambda trainer: setattr(trainer, "on_gpu", True))[1]
     if name == "tensorflow":  # as on a GPU, where steps in one call take the batches by number
 
@@ -288,7 +288,7 @@ def of_profiler(framework, workload):
 
 
 def of_jax(adapter, workload):
-    """For each step: every weight is there once the device was waited for; and each compilation of a step."""
+    """For each step, true if every weight is there after waiting for the device; and each compilation of a step."""
     import jax  # noqa: PLC0415
 
     trainer = adapter.Trainer(workload, workload.initial_weights(1), BATCH_SIZE, 1, "float32")

@@ -1,10 +1,10 @@
-"""Faults to plant in a framework's model or adapter, one at a time, and what is then observed.
+"""Faults to plant in a framework's model or adapter, one at a time, with the observations of each.
 
-Run inside a framework's environment as `python -P planted.py FRAMEWORK FAULTS FOLDER…`: reads, from each folder, the
-problems <workload>.npz that are there and the samples to learn from, <kind>.npz, and writes into it
-<framework>/<workload>/<fault>.npz for the faults named, one a line, with or without `<workload>: ` before it, or, where
-there is none, for all that are known for the framework but those named after a `-`; `none` plants nothing.
-Every fault goes through the real adapter: only what is named in its patches is replaced.
+Run inside a framework's environment as `python -P planted.py FRAMEWORK FAULTS FOLDER…`. It reads, from each folder, the
+existing problems <workload>.npz and the samples to learn from, <kind>.npz, and writes into it
+<framework>/<workload>/<fault>.npz. FAULTS has one name a line, with or without `<workload>: ` before it; without any,
+all known faults of the framework are planted, except those named after a `-`; `none` plants nothing. Every fault goes
+through the real adapter: only the objects named in its patches are replaced.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from framebench.plan import catalogue
 
 THREADS = 2
 NONE = "none"
-IN_LESSON = "of the lesson"  # ends the names of faults that are planted in learning alone
+IN_LESSON = "of the lesson"  # suffix of faults that are planted in learning alone
 
 
 def faults(framework: str) -> Iterator[Fault]:
@@ -41,7 +41,7 @@ def faults(framework: str) -> Iterator[Fault]:
     yield "article-cnn", "labels off by one", fed(adapter, labels=lambda labels: (labels + 1) % 10)
     yield "article-cnn", "BGR for RGB", fed(adapter, images=lambda images: images[..., ::-1].copy())
     yield "article-cnn", "a NaN among the images", fed(adapter, images=with_nan)
-    if not framework.startswith("keras"):  # whose own epsilon is elsewhere, which is planted there
+    if not framework.startswith("keras"):  # its own epsilon is elsewhere, and planted there
         yield "gru-imdb", "epsilon 1e-7", told(adapter, epsilon=1e-7)
     path = catalogue.folder(framework) / "faults.py"
     if not (catalogue.ROOT / path).is_file():
@@ -57,7 +57,7 @@ def faults(framework: str) -> Iterator[Fault]:
 def fed(
     adapter: ModuleType, images: Callable = lambda array: array, labels: Callable = lambda array: array
 ) -> list[Patch]:
-    """An adapter that changes what it is fed for training."""
+    """An adapter that changes its training data."""
     feed = adapter.Trainer.feed
 
     def changed(self, x: np.ndarray, y: np.ndarray, input: str) -> None:
@@ -67,7 +67,7 @@ def fed(
 
 
 def told(adapter: ModuleType, **numbers: float) -> list[Patch]:
-    """An adapter that takes other numbers of the optimizer for those of the spec."""
+    """An adapter that replaces numbers of the spec's optimizer."""
     init = adapter.Trainer.__init__
 
     def built(self, workload, *others, **options) -> None:
@@ -78,7 +78,7 @@ def told(adapter: ModuleType, **numbers: float) -> list[Patch]:
 
 
 def mistaught(adapter: ModuleType, labels: Callable = lambda array: array, rate: float = 1) -> list[Patch]:
-    """An adapter that does all as it should, but learns from other labels or at a multiple of the rate."""
+    """A correct adapter that learns from other labels or at a multiple of the rate."""
     init, feed = adapter.Trainer.__init__, adapter.Trainer.feed
 
     def built(self, workload, weights, batch_size, *others, **options) -> None:
@@ -119,7 +119,7 @@ def main() -> None:
 def observed(
     framework: str, workload: str, name: str, patches: list[Patch], folder: Path
 ) -> tuple[observe.Facts, dict[str, np.ndarray]]:
-    """What is seen of a fault, or why it cannot be run."""
+    """Observations of a fault, or the reason why it cannot be run."""
     learns = name == NONE or name.endswith(IN_LESSON)
     spec = workloads.load(workload)
     with ExitStack() as planted:

@@ -1,10 +1,10 @@
-"""Plants in the work of a framework: what is done otherwise, and where alone; each in certificate and run.
+"""Faults planted in the work of a framework: a change and its conditions; each in certificate and run.
 
 Run inside a framework's environment as `python -P planted_runs.py MODE FRAMEWORK FOLDER [--few] PLANT…`, a process for
-each mode, in which the plants follow one another; `--few`: only those of the cell that the workload is published with.
-`certificate`: reads the problem FOLDER/<workload>.npz and writes what is observed into
-FOLDER/<framework>/<workload>/<plant>.npz. `run`: makes the run of FOLDER/request.json, or of another cell where the
-plant is in that alone, and writes its fields into FOLDER/<framework>-<plant>.json.
+each mode, in which the plants follow one another; `--few`: only those of the workload's published cell. `certificate`:
+reads the problem FOLDER/<workload>.npz and writes the observations into FOLDER/<framework>/<workload>/<plant>.npz.
+`run`: makes the run of FOLDER/request.json, or of another cell where the plant is in that alone, and writes its fields
+into FOLDER/<framework>-<plant>.json.
 """
 
 import dataclasses
@@ -33,10 +33,10 @@ from framebench.workloads.layers import Workload
 
 NONE = "none"
 TEN_AGAIN = "the first ten batches again"
-TAUGHT = "article-cnn"  # for the others there is no lesson here, as it takes long
-LATER = 15  # steps of which the certificate and the first looks see none
-SMALL = 16  # the largest batch that a certificate knows
-# Where alone a plant is: in a cell that differs so from the one that is published, above a batch size, after a step.
+TAUGHT = "article-cnn"  # the others have no lesson here, as it takes long
+LATER = 15  # steps beyond the certificate and the first looks
+SMALL = 16  # the largest batch of a certificate
+# Conditions of a plant: a cell with these differences from the published one, a batch size, a step.
 CELLS: dict[str, dict[str, str]] = {
     "": {},
     "with input host": {"input": "host"},
@@ -51,7 +51,7 @@ TUNING = {"channels_last": True, "steps_per_call": 10, "steps_per_execution": 10
 
 @dataclasses.dataclass(frozen=True)
 class Where:
-    """Where alone a plant is, in words, and the run that looks for it."""
+    """Conditions of a plant, in words, with the run that looks for it."""
 
     words: str
     cell: dict[str, str]
@@ -59,7 +59,7 @@ class Where:
     first: int  # step
 
     def holds(self, trainer: Any) -> bool:
-        """True where this trainer, by what it was built with and fed, is to do otherwise."""
+        """True where this trainer, by its arguments and data, is to do different work."""
         return trainer.batch_size >= self.smallest and self.cell.items() <= trainer.planted.items()
 
 
@@ -103,7 +103,7 @@ def optimized(arguments: list, **factors: float) -> None:
 
 
 class Told:
-    """A pace that is told of every step as of two, from some step on."""
+    """A pace that counts every step as two, from some step on."""
 
     def __init__(self, pace: Any, trainer: Any, first: int) -> None:
         self.pace, self.first, self.taken = pace, first, 0
@@ -114,7 +114,7 @@ class Told:
 
 
 class Frozen(Told):
-    """A pace that puts back what every step has changed, from some step on."""
+    """A pace that undoes every step, from some step on."""
 
     def __init__(self, pace: Any, trainer: Any, first: int) -> None:
         super().__init__(pace, trainer, first)
@@ -130,7 +130,7 @@ class Frozen(Told):
 
 
 class EverySecond(Frozen):
-    """A pace that puts back what every second step has changed, from some step on."""
+    """A pace that undoes every second step, from some step on."""
 
     def over(self, synchronise: Callable, steps: int = 1) -> bool:
         if (self.taken // steps) % 2:
@@ -142,9 +142,9 @@ class EverySecond(Frozen):
 
 @dataclasses.dataclass(frozen=True)
 class What:
-    """A thing done otherwise, and when that is decided."""
+    """A change of the work, and the moment when it is decided."""
 
-    when: str  # it is `built` with it, has `become` so, is `fed` it, or is `paced` so
+    when: str  # when it is `built`, has `become` so, is `fed`, or is `paced`
     change: Callable
     also_in_inference: bool = False
 
@@ -174,7 +174,7 @@ def whats(framework: str) -> dict[str, What]:
 
 
 def plants(framework: str, workload: Workload, few: bool = False) -> Iterator[tuple[str, Where, list[Patch]]]:
-    """Every plant by its name; `few`: of work that is done otherwise, that above batch 16 in the published cell."""
+    """Every plant by its name; `few`: changes of the work only above batch 16 in the published cell."""
     adapter: Any = frameworks.load(framework)
     own = faults_of(framework)
     everywhere = next(wheres())
@@ -203,7 +203,7 @@ def plants(framework: str, workload: Workload, few: bool = False) -> Iterator[tu
 
 
 def patches(adapter: ModuleType, what: What, where: Where) -> list[Patch]:
-    """Changes of an adapter's trainer, so that it does otherwise where it is to."""
+    """Changes of an adapter's trainer, so that its work differs under the conditions."""
     trainer, change = adapter.Trainer, what.change
     init, feed, train, infer = trainer.__init__, trainer.feed, trainer.train, trainer.infer
 
@@ -255,7 +255,7 @@ def run(request: Request, kept: Path) -> dict[str, Any]:
     """Record fields of the run, as the measuring process leaves them, and as they are judged."""
     seen: dict[str, Any] = {"status": "ok", "flags": []}
     try:
-        # The ceilings of the device say nothing of the work, and take the longest.
+        # The ceilings of the device do not depend on the work, and take the longest.
         with patch.object(ceiling, "measured", lambda *_: {}):
             worker.observe(request, Turns(), seen, kept)  # type: ignore[arg-type]
     except Exception as error:

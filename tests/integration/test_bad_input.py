@@ -1,4 +1,4 @@
-"""What a wrong configuration gets: one line, at once, and nothing installed or measured."""
+"""A wrong configuration gets one line, at once, and nothing is installed or measured."""
 
 import pytest
 
@@ -7,7 +7,7 @@ pytestmark = pytest.mark.test
 
 @pytest.fixture(autouse=True)
 def nothing_installed(workspace):
-    """Were anything to be installed or measured for a wrong configuration, it would show here."""
+    """Any installation or measurement for a wrong configuration would show here."""
     (workspace.folder / ".venvs").unlink()
     yield
     assert not (workspace.folder / ".venvs").exists()
@@ -15,7 +15,7 @@ def nothing_installed(workspace):
 
 
 def refused(workspace, *arguments) -> str:
-    """What Snakemake says when it refuses: the last line, which must be the only one that is an error."""
+    """Snakemake's refusal: the last line, which must be its only error."""
     result = workspace.snakemake(*arguments)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
@@ -24,7 +24,7 @@ def refused(workspace, *arguments) -> str:
     return lines[0]
 
 
-# Every message is asked for in test_config, in process; here, that Snakemake says it and where it came from.
+# test_config checks every message, in process; here, Snakemake shows it with its origin.
 def test_a_wrong_value_is_refused_with_file_key_and_what_is_allowed(workspace):
     workspace.configure(framework=["pytorch"])
     assert refused(workspace).startswith("config.yaml: framework: unknown key; did you mean 'frameworks'?")

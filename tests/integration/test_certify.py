@@ -55,7 +55,7 @@ FIRST = {
 
 @pytest.fixture(scope="session")
 def problem(tmp_path_factory) -> Callable[[str], Path]:
-    """The folder with a workload's problem, what the reference makes of it, and the samples to learn from."""
+    """The folder with a workload's problem, the reference's values, and the samples to learn from."""
 
     def made(workload: str, seed: int = 1) -> Path:
         samples = TRAINING.get(workload, 0) if seed == 1 else 0
@@ -83,7 +83,7 @@ def of_each_kind(installed, problem, tmp_path_factory) -> list[Outcome]:
 
 
 def groups(frameworks: Sequence[str]) -> list:
-    """The frameworks as parameters, the tests of each for one process."""
+    """The frameworks as parameters, all tests of one framework in one process."""
     return [pytest.param(name, marks=pytest.mark.xdist_group(f"{name} planted")) for name in frameworks]
 
 
@@ -96,7 +96,7 @@ def of_framework(request, every_environment, problem, tmp_path_factory) -> list[
 
 
 def assert_refused(found: list[Outcome]) -> None:
-    """Every fault is refused, and named by what differs first."""
+    """Every fault is refused, and the first difference is named."""
     for one in found:
         assert one.passed == (one.fault == "none"), one
         if one.fault in CANNOT_BE_BUILT:
@@ -138,7 +138,7 @@ SEEN_IN_RUNS = (
 
 @pytest.mark.all
 @pytest.mark.parametrize("framework", groups(DEFAULT))
-def test_what_is_done_otherwise_in_a_run_alone_is_refused_there(framework, every_environment, problem, tmp_path):
+def test_a_run_refuses_work_that_differs_in_runs_alone(framework, every_environment, problem, tmp_path):
     for path in problem("article-cnn").iterdir():
         (tmp_path / path.name).symlink_to(path)
     tell(tmp_path, "article-cnn")

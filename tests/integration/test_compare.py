@@ -1,4 +1,4 @@
-"""A model of the user's own goes through a campaign: proved, measured, held against its own steps, and compared."""
+"""A user's own model goes through a campaign: proved, measured, compared with its own steps, and with others."""
 
 import csv
 import json
@@ -141,7 +141,7 @@ def test_different_models_are_measured_without_comparing_them_where_that_is_aske
     ],
 )
 def test_models_that_are_different_are_not_measured(workspace, said, model, line):
-    """Also where only a batch that is larger than the proof's shows it."""
+    """Even if only a batch larger than the proof's shows it."""
     before = (workspace.folder / "config.yaml").read_text()
     entry = yaml.safe_load(before)["matrix"][0]
     workspace.configure(matrix=[entry | {"workload": model}])

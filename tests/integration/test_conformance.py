@@ -17,7 +17,7 @@ from framebench.workloads.layers import BatchNorm, Dropout
 
 pytestmark = [pytest.mark.all, pytest.mark.usefixtures("every_environment")]
 PROBE = Path(__file__).with_name("conformance_probe.py")
-FRAMEWORK = "framework"  # the probe's name for what depends on no workload
+FRAMEWORK = "framework"  # the probe's part that depends on no workload
 EPOCH, STEPS = 3, 10  # that the probe trains
 PROBED = 4  # samples in its batches
 # JAX compiles some 150 functions here, and this takes half as long where they need not be fast.
@@ -35,7 +35,7 @@ def probe(tmp_path_factory) -> Callable[[str, str], dict]:
         result = subprocess.run(
             [prefix / "bin/python", "-P", PROBE, framework, output, part],
             env={
-                "PATH": os.environ["PATH"],  # on which torch.compile finds g++
+                "PATH": os.environ["PATH"],  # where torch.compile finds g++
                 "PYTHONPATH": str(PROJECT / "workflow"),
                 "CUDA_VISIBLE_DEVICES": "-1",
                 "OMP_NUM_THREADS": "1",
@@ -61,7 +61,7 @@ def expected(framework: str) -> dict:
     return catalogue.declared(path) if (PROJECT / path).is_file() else {}
 
 
-# Those that can be looked into; of each other one, a test below says what it lacks.
+# Frameworks with an inspector; a test below reports the missing files of each other one.
 FRAMEWORKS = [name for name in catalogue.frameworks() if (PROJECT / file_of(name, "inspector.py")).is_file()]
 
 
@@ -144,7 +144,7 @@ def test_the_profiler_tells_how_long_of_a_step_the_device_computes(of_framework)
     assert 0 < found["device_busy_ms"] <= found["profiled_step_ms"]
 
 
-def test_of_a_trace_of_a_gpu_its_kernels_and_copies_are_taken(of_framework):
+def test_a_gpu_trace_gives_its_kernels_and_copies(of_framework):
     framework, saw = of_framework
     if not saw.get("gpu_trace"):
         pytest.skip(f"{file_of(framework, 'samples.py')} has no trace of a GPU")
@@ -172,7 +172,7 @@ def test_the_loss_of_the_initial_weights_is_that_of_the_reference(training):
     assert abs(saw["loss"] - np.log(workloads.load(workload).shapes[-1][0])) < 1
 
 
-def test_what_reaches_each_layer_is_what_the_reference_says(conformance):
+def test_inputs_of_layers_are_those_of_the_reference(conformance):
     (_, workload), saw = conformance
     assert [f"{layer}/kernel" for layer in saw["layer_inputs"]] == [
         name for name in workloads.load(workload).weight_shapes if name.endswith("/kernel")
@@ -204,7 +204,7 @@ def test_dropout_draws_anew_in_every_step(training):
     rates = [layer.rate for layer in workloads.load(workload).layers if isinstance(layer, Dropout)]
     assert len(saw["redrawn"]) == (STEPS - 1) * len(rates)
     for share, rate in zip(saw["redrawn"], (STEPS - 1) * rates, strict=True):
-        # Of some thousand units, and of two thousand of the last layer's in four images.
+        # Shares of some thousand units, and of two thousand of the last layer's in four images.
         assert share == pytest.approx(2 * rate * (1 - rate), abs=0.1)
 
 
@@ -226,7 +226,7 @@ def test_inference_goes_through_the_batches_again_and_again_and_hands_over_what_
     assert saw["host"] == pytest.approx(saw["precisions"]["float32"]["first"], abs=1e-5)
 
 
-def test_what_comes_out_of_inference_is_what_the_reference_says(inference):
+def test_outputs_of_inference_are_those_of_the_reference(inference):
     _, saw = inference
     (reference,) = saw["reference"]
     assert saw["host"] == pytest.approx(reference, abs=1e-5)
@@ -286,12 +286,12 @@ def test_a_precision_that_is_not_in_effect_fails_the_run(conformance):
     if saw["planted"] is None:
         pytest.skip("it does not offer bfloat16 on a CPU")
     assert saw["planted"]["status"] == "failed"
-    assert saw["planted"]["reason"] == "precision bfloat16 was asked for, but the numbers are those of float32"
+    assert saw["planted"]["reason"] == "precision bfloat16 was requested, but the numbers are those of float32"
 
 
 def test_without_a_gpu_there_is_an_error_and_no_run_on_the_cpu(of_framework):
     _, saw = of_framework
-    assert saw["no_gpu"].startswith("a GPU is asked for, but ")
+    assert saw["no_gpu"].startswith("a GPU was requested, but ")
     assert " sees none " in saw["no_gpu"]
 
 

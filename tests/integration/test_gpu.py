@@ -23,7 +23,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 
 def record_in(folder: Path, name: str) -> Path:
-    """Where the workflow puts the record of such a run."""
+    """The workflow's path for the record of such a run."""
     return folder.joinpath(
         "runs", name, "article-cnn", "pytorch", "default", "float32", "device", "batch-32", "round-1.json"
     )
@@ -78,7 +78,7 @@ def start(stand_in, tmp_path) -> Start:
 
 @pytest.fixture
 def measure(start: Start, tmp_path) -> Callable[..., tuple[dict, str]]:
-    """One such run to its end: its record, and what it said."""
+    """One complete run: its record and its output."""
 
     def measured(**options) -> tuple[dict, str]:
         process = start(**options)
@@ -129,7 +129,7 @@ def test_a_run_to_which_cuda_shows_another_card_fails_and_names_both(measure, st
 def test_another_process_on_the_card_before_the_run_is_flagged_and_said(start, stand_in, tmp_path):
     stand_in.show_processes(0, {4001: standin.UNKNOWN_BYTES})
     process = start()
-    until(lambda: stand_in.calls("nvmlShutdown"))  # what is asked before the run has been answered
+    until(lambda: stand_in.calls("nvmlShutdown"))  # queries before the run have been answered
     stand_in.show_processes(0, {})
     _, said = process.communicate()
     assert "other_process_on_gpu" in json.loads(record_in(tmp_path, "h200").read_text())["flags"]
@@ -232,7 +232,7 @@ def on_gpus(stand_in, monkeypatch) -> standin.StandIn:
     return stand_in
 
 
-# Every message is asked for in test_devices, in process; here, that Snakemake asks the driver and says what it found.
+# test_devices checks every message, in process; here, Snakemake asks the driver and reports the result.
 def test_a_device_that_cannot_be_had_is_refused_before_anything_is_planned(workspace, on_gpus):
     workspace.configure(devices=["cpu", "a100"])
     message = f"devices[1]: 'a100' is not on this machine, which has {UUIDS[1]} (NVIDIA L4), {UUIDS[0]} "
@@ -306,7 +306,7 @@ def test_the_devices_are_chosen_once_and_every_run_gets_its_own(certified_worksp
         verdict = workspace.folder / "results" / f"verdict.{language}.txt"
         assert words in verdict.read_text().splitlines()[0]
     assert (workspace.folder / timeline).exists()
-    # Without the cards, as on another host: the same devices, and nothing to measure but what failed.
+    # Without the cards, as on another host: the same devices, and nothing to measure except the failed runs.
     assert "FRAMEBENCH_STAND_IN" not in os.environ
     assert set(workspace.plan().runs) <= {"pytorch"}
     assert (workspace.folder / "results" / "devices.json").read_text() == json.dumps(kept, indent=1)

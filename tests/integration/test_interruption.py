@@ -1,4 +1,4 @@
-"""Killed, hung and failing runs: each costs only itself, and the next invocation makes up for it."""
+"""Killed, hung and failing runs: each costs only itself, and the next invocation repeats it."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ import pytest
 from conftest import append
 
 pytestmark = [pytest.mark.test, pytest.mark.usefixtures("installed")]
-# Every run, and the failure where one failed; what is drawn of them is nothing to most of these tests.
+# Every run, with a failure if one failed; most of these tests need no figures.
 MEASURED = "results/.complete"
 LONG_BLOCKS = {"blocks": {"count": 3, "min_s": 30.0, "min_steps": 2}}
 

@@ -56,7 +56,7 @@ def rows(workspace: Workspace) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.usefixtures("installed")
-# Keras's adapter takes what is out of memory from TensorFlow's.
+# Keras's adapter takes out-of-memory errors from TensorFlow's.
 @pytest.mark.parametrize("framework", ["tensorflow", "pytorch"])
 def test_every_adapter_runs_out_of_a_limited_memory_and_its_largest_batch_is_found(limited, framework):
     limited.configure(frameworks=[framework], question=None, baseline=framework)
@@ -94,7 +94,7 @@ def test_a_search_that_fails_is_drawn_as_a_gap_and_made_again_the_next_time(limi
     for language in ("en", "ko"):
         assert (limited.folder / f"results/figures/{language}/largest-batch.png").exists()
 
-    # Nothing is searched again but for what decides what is found.
+    # Only changes that affect the result cause a new search.
     assert "search_largest_batch" not in limited.plan("largest-batch").jobs
     limited.configure(protocol={"synced_steps": 7})
     assert "search_largest_batch" not in limited.plan("largest-batch").jobs
@@ -111,7 +111,7 @@ def test_a_search_with_the_stand_in_tells_the_card_and_that_it_was_none(workspac
     assert workspace.snakemake("largest-batch").returncode != 0
     (row,) = rows(workspace).values()
     assert (row["device_name"], row["gpu_memory_total_mib"], row["flags"]) == ("NVIDIA H200", "143360.0", "stand_in")
-    # The card is none, so that the framework sees no GPU: no result, and no word of memory.
+    # The card is a stand-in, so the framework sees no GPU: no result, and no message about memory.
     assert (row["status"], row["largest"], row["trials"]) == ("failed", "", "1")
-    assert row["reason"].startswith("batch 1024: ValueError: a GPU is asked for, but PyTorch")
+    assert row["reason"].startswith("batch 1024: ValueError: a GPU was requested, but PyTorch")
     assert (workspace.folder / "results/figures/en/largest-batch.png").exists()

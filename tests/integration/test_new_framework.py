@@ -1,7 +1,7 @@
 """A framework of one's own: the files of `make new-framework` and one word in config.yaml take it through everything.
 
-It is the template as it stands, NumPy as a framework, in the place of a real one. Its packages are those of the tests'
-own Python, so that no environment is made for it.
+It is the unchanged template, NumPy as a framework, in the place of a real one. Its packages are those of the tests' own
+Python, so that no environment is made for it.
 """
 
 import csv
@@ -50,7 +50,7 @@ def workspace(certified, tmp_path_factory) -> Workspace:
         "workflow/framebench/workloads/article_cnn/my_net.py",
     ]
     for path in after.keys() - before.keys():
-        assert path in result.stdout or "workloads" not in path  # what to do next names it
+        assert path in result.stdout or "workloads" not in path  # the printed steps name it
     made.configure(
         frameworks=["pytorch", NAME], question=None, baseline="pytorch", interpreters={"my_net": sys.executable}
     )
@@ -59,7 +59,7 @@ def workspace(certified, tmp_path_factory) -> Workspace:
 
 @pytest.fixture(scope="module")
 def campaign(workspace) -> str:
-    """Certificate, run, comparison, figure and verdict; what was printed."""
+    """Certificate, run, comparison, figure and verdict; the printed output."""
     result = workspace.snakemake("results/figures/en/throughput.svg", "results/verdict.en.txt", "certificates")
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout + result.stderr

@@ -1,4 +1,4 @@
-"""Every command that the README and its pages show does what it says, on the smallest matrix."""
+"""Every command in the README and its pages works, on the smallest matrix."""
 
 import re
 import shutil
@@ -45,7 +45,7 @@ def newcomer(certified, tmp_path_factory):
     workspace = copy_of(certified, tmp_path_factory.mktemp("newcomer"))
     # The two of the question: the campaign of the workflow's own tests has all.
     two = {"frameworks": ["keras-tensorflow", "pytorch"], "baseline": "keras-tensorflow"}
-    # Merged is what `snakemake export` has written by then.
+    # Merged is the archive written by `snakemake export`.
     workspace.configure(**two, languages=["en"], merge=["results/framebench-results.zip"])
     small = {"matrix": TINY["matrix"], "languages": ["en"], "frameworks": ["pytorch"], "baseline": "pytorch"}
     small["question"] = None

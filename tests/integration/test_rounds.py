@@ -1,4 +1,4 @@
-"""Rounds that follow from a rule: asked for once, of every framework of the block, and measured once."""
+"""Rounds from a rule: requested once, for every framework of the block, and measured once."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from conftest import TINY
 
 pytestmark = [pytest.mark.all, pytest.mark.usefixtures("installed")]
 
-# No interval is as narrow as this, so that every pair asks for as many rounds as there may be.
+# No interval is as narrow as this, so every pair requests the most rounds.
 RULE = {"at_least": 3, "at_most": 4, "ci_half_width": 1e-6}
 TARGETS = ("results/noise.csv", "results/.complete")
 
@@ -29,7 +29,7 @@ def ruled(certified_workspace):
 
 
 def measured(workspace):
-    """Record → when it was written, without those that were set aside."""
+    """Record → time of writing, without those that were set aside."""
     return {path: path.stat().st_mtime_ns for path in workspace.records() if path.parent.name != "failed"}
 
 

@@ -1,4 +1,4 @@
-"""What would go to a Slurm cluster, seen without one."""
+"""Submissions to a Slurm cluster, tested without one."""
 
 import pytest
 
@@ -30,10 +30,10 @@ def test_a_dry_run_tells_how_many_jobs_it_would_submit_for_how_many_runs(cluster
 def test_a_device_of_a_cluster_is_not_measured_here(cluster_workspace):
     result = cluster_workspace.snakemake("results/measurements.csv")
     assert result.returncode != 0
-    assert "devices: 'p100' is asked of a Slurm cluster, and this would measure here: " in result.stderr
+    assert "devices: 'p100' is requested from a Slurm cluster, and this would measure here: " in result.stderr
     assert not (cluster_workspace.folder / "results" / "data").exists()
 
 
-def test_what_needs_no_node_is_made_without_a_cluster(cluster_workspace):
+def test_steps_that_need_no_node_need_no_cluster(cluster_workspace):
     result = cluster_workspace.snakemake("results/data/images.npz", "article-2018")
     assert result.returncode == 0, result.stdout + result.stderr

@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.test, pytest.mark.usefixtures("installed")]
 
 @pytest.fixture(scope="module")
 def campaign(certified, tmp_path_factory) -> tuple[Workspace, str]:
-    """A finished campaign and what it printed. Tests may change its folder only if they change it back."""
+    """A finished campaign and its output. Tests may change its folder only if they change it back."""
     workspace = copy_of(certified, tmp_path_factory.mktemp("campaign"))
     (entry,) = TINY["matrix"]
     matrix = [entry | {"rounds": ROUNDS}, entry | {"inputs": ["host"], "rounds": 1}]
@@ -113,7 +113,7 @@ def test_every_pair_is_compared_in_every_block(campaign):
             assert (row["rounds"], row["ci_low"]) == ("1", "")
 
 
-def test_of_every_pair_it_is_told_how_long_device_and_host_take(campaign):
+def test_every_pair_has_its_device_and_host_times(campaign):
     workspace, _ = campaign
     told = [row for row in rows(workspace, "why.csv") if row["input"] == "device"]
     assert len(told) == 3
@@ -182,7 +182,7 @@ def test_a_second_invocation_has_nothing_to_do(campaign):
 def restored(campaign):
     """The campaign's workspace; files changed through `edit` get their content back afterwards.
 
-    Where nothing is to be replaced, a comment is added.
+    Without a replacement, a comment is added.
     """
     workspace, _ = campaign
     originals = {}
@@ -375,5 +375,5 @@ def test_real_images_through_the_line(workspace, cifar10_archive):
         certificate = json.loads((workspace.folder / f"results/certificates/article-cnn/{framework}.json").read_text())
         (learned,) = [check for check in certificate["checks"] if check["quantity"] == "accuracy"]
         assert learned["passed"], learned
-        # Of 4 classes, twice what chance gives.
+        # Twice the rate of chance, with 4 classes.
         assert min(certificate["accuracies"]) > 0.4

@@ -1,8 +1,8 @@
-"""Two NVIDIA cards that are not there: libraries in place of the driver's, and a hand on what they answer.
+"""Two NVIDIA cards that do not exist: libraries in place of the driver's, with answers set by the test.
 
-The libraries are loaded by the real pynvml and by framebench's own ctypes, in child processes that get the
-variables of `environment`. Test and children share the state through a mapped file, so that a test can change it
-under a running child, and see how often each function was called.
+The libraries are loaded by the real pynvml and by framebench's own ctypes, in child processes that get the variables of
+`environment`. Test and children share the state through a mapped file, so that a test can change it under a running
+child, and count the calls of each function.
 """
 
 import ctypes
@@ -36,7 +36,7 @@ class Process(ctypes.Structure):
 
 
 class Card(ctypes.Structure):
-    """What one card answers; texts are bytes."""
+    """One card's answers; texts are bytes."""
 
     _fields_ = (
         *((name, ctypes.c_char * 96) for name in ("uuid", "mig_uuid", "cuda_uuid", "name")),
@@ -90,7 +90,7 @@ def build(folder: Path) -> bool:
 
 
 class StandIn:
-    """The state of the stand-in, which its libraries in the folder `libraries` answer from; two idle cards at first."""
+    """The state behind the answers of the libraries in the folder `libraries`; two idle cards at first."""
 
     def __init__(self, libraries: Path, path: Path) -> None:
         self.libraries, self.path = libraries, path
@@ -115,7 +115,7 @@ class StandIn:
             function.name, function.device, function.times = name.encode(), ANY_CARD, FOR_EVER
 
     def child(self, code: str, **environment: str) -> str:
-        """What a child process says that runs this code with the libraries and with these variables too."""
+        """Output of a child process that runs this code with the libraries and additional variables."""
         return child(code, self.environment | environment)
 
     @property
@@ -139,7 +139,7 @@ class StandIn:
         one.code, one.device, one.after, one.times, one.delay_ms = code, card, after, times, delay_ms
 
     def calls(self, function: str) -> int:
-        """How often a function was called so far, since its fault where it has one."""
+        """Number of calls of a function so far, since its fault if it has one."""
         return sum(self.functions[function].calls)
 
     def show_processes(self, card: int, processes: dict[int, int]) -> None:
@@ -157,7 +157,7 @@ def without_driver(libraries: Path) -> dict[str, str]:
 
 
 def child(code: str, environment: dict[str, str]) -> str:
-    """What a child process of this interpreter, with the package, says that runs this code; stripped."""
+    """Output of a child process of this interpreter, with the package, that runs this code; stripped."""
     environment = environment | {"PYTHONPATH": str(HERE.parents[1] / "workflow")}
     result = subprocess.run(
         [sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=False

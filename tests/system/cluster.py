@@ -1,8 +1,8 @@
 """A Slurm cluster on one host: the real controller, munge and the daemon of each node, as plain processes on loopback.
 
-Nothing of it needs systemd, a database or a file under /etc, only `without` needs root, and all ends with the session.
-The nodes share the host's processors. Each has a driver of its own, a stand-in whose cards only that node's jobs see:
-Slurm's task prolog gives them the variables in the file of the node's name in `drivers`.
+It needs no systemd, no database and no file under /etc, only `without` needs root, and everything ends with the
+session. The nodes share the host's processors. Each has a driver of its own, a stand-in whose cards only that node's
+jobs see: Slurm's task prolog gives them the variables in the file of the node's name in `drivers`.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ class Cluster:
 
     @staticmethod
     def missing() -> str | None:
-        """Why there can be no cluster here."""
+        """The reason why there can be no cluster here."""
         absent = [name for name in (*DAEMONS, *CLIENTS) if not shutil.which(name, path=PROGRAMS)]
         return f"{', '.join(absent)} not installed: apt install slurm-wlm" if absent else None
 
@@ -96,7 +96,7 @@ class Cluster:
         self._start(name, *within, "slurmd", "-D", "-N", name)
 
     def lose(self, name: str) -> None:
-        """What a loss of power is to a node: its daemon is gone, and every process that it started for jobs."""
+        """A loss of power of a node: its daemon is gone, with every process that it started for jobs."""
         self._daemons.pop(name).kill()
         for pid in _processes_of_jobs(name):
             with contextlib.suppress(ProcessLookupError):
@@ -104,7 +104,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def without(self, folder: Path, name: str) -> Iterator[None]:
-        """What is in the folder is not there for this node and its jobs, as where it was not mounted."""
+        """Hides the content of the folder from this node and its jobs, as if it were not mounted."""
         self.lose(name)
         self.start_node(name, *ANOTHER_VIEW, "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(folder))
         try:

@@ -1,4 +1,4 @@
-"""The page in a real browser, from a file and without a network: what a reader does with it, in every language."""
+"""The page in a real browser, from a file and without a network: a reader's actions, in every language."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ HOSTILE = "<img src=x onerror=document.title='taken'></script><script>document.t
 
 @dataclass
 class Opened:
-    """A page in the browser, with what it complained of and what it asked for beside itself."""
+    """A page in the browser, with its complaints and its requests for other files."""
 
     page: Page
     complaints: list[str] = field(default_factory=list)
@@ -201,7 +201,7 @@ def test_nothing_sticks_out_of_a_narrow_phone(browser, folder, name):
 def test_an_accessibility_engine_finds_nothing(browser, folder, name, scheme, rules):
     context = browser.new_context(offline=True, color_scheme=scheme)
     page = opened(context, folder / f"report.{name}.html").page
-    # Of the tables of rows the shortest, as the engine takes long and they are alike.
+    # Only the shortest table of rows, as the engine takes long and they are alike.
     page.evaluate(
         "for (const one of document.querySelectorAll('details:not([id^=table]), #table-order')) one.open = true"
     )

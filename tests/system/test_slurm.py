@@ -79,8 +79,8 @@ def variables(driver: StandIn) -> dict[str, str]:
 def campaign(folder: Path, devices: dict, frameworks=("pytorch",), **changes) -> Workspace:
     """A folder whose runs on a GPU are made by the installed CPU builds, on the processor of the GPU's node.
 
-    All else is as with a real card: the build for CUDA is asked for, the job is bound to its GPU, and the measuring
-    process asks CUDA for it. Records say that the card was a stand-in.
+    Everything else is as with a real card: the build for CUDA is requested, the job is bound to its GPU, and the
+    measuring process asks CUDA for it. Records say that the card was a stand-in.
     """
     folder.mkdir(exist_ok=True)
     workspace = make_workspace(folder)
@@ -119,7 +119,7 @@ def found(workspace: Workspace) -> list[dict]:
 
 
 def rows(workspace: Workspace) -> list[tuple[str, ...]]:
-    """What the table of measurements has for whom: each run with its status and its certificate's id."""
+    """Rows of the table of measurements: each run with its status and its certificate's id."""
     columns = ("device", "workload", "framework", "batch_size", "round", "status", "certificate", "lock_digest")
     with (workspace.folder / RECORDS).open() as file:
         return sorted(tuple(row[column] for column in columns) for row in csv.DictReader(file))
@@ -193,7 +193,7 @@ def test_a_campaign_with_a_lost_node_and_a_preempted_job_ends_with_the_table_of_
         assert [record["framework"] for record in of_job] == order[device]
         assert {record["slurm_job_id"] for record in of_job} == {job}
         assert len({record["device_uuid"] for record in of_job}) == 1, "the frameworks of a round are on one card"
-    # Which card a name stands for is not chosen once for all, as on one machine.
+    # The card behind a name is not chosen once for all, as on one machine.
     assert not (workspace.folder / "results" / "devices.json").exists()
 
 
@@ -204,7 +204,7 @@ def seeded(workspace: Workspace, device: str) -> list[str]:
 
 
 def measuring(workspace: Workspace) -> set[tuple[str, str]]:
-    """Devices and frameworks of which a run's measuring process was started."""
+    """Devices and frameworks whose measuring process was started."""
     runs = workspace.folder / "results" / "logs" / "runs"
     logs = [path.relative_to(runs).parts for path in runs.rglob("*.log")]
     return {(device, framework) for device, _, framework, *_ in logs}
@@ -226,8 +226,8 @@ def test_a_job_that_did_not_get_what_was_asked_for_fails_its_run_and_says_why(cl
     assert result.returncode == 0, result.stdout + result.stderr
     of = {record["device"]: record for record in found(workspace)}
     assert of["v100"]["status"] == of["p100"]["status"] == "failed"
-    assert f"on node node02 has {CARDS['node02'][0]} (Tesla K80), and V100 was asked for" in of["v100"]["reason"]
-    assert "on node node01 has no GPU, and p100 was asked for: libnvidia-ml.so.1 cannot be" in of["p100"]["reason"]
+    assert f"on node node02 has {CARDS['node02'][0]} (Tesla K80), and V100 was requested" in of["v100"]["reason"]
+    assert "on node node01 has no GPU, and p100 was requested: libnvidia-ml.so.1 cannot be" in of["p100"]["reason"]
     node = of["node"]
     assert (node["status"], node["slurm_node"], node["device_uuid"]) == ("ok", "node03", None)
     assert node["device_name"] == node["cpu_model"]
@@ -245,7 +245,7 @@ def test_a_job_that_did_not_get_what_was_asked_for_fails_its_run_and_says_why(cl
     ],
     ids=["model", "memory", "partition", "time"],
 )
-def test_what_no_node_has_is_refused_in_the_words_of_slurm(cluster, asked, words):
+def test_requests_that_no_node_meets_are_refused_in_slurms_words(cluster, asked, words):
     with pytest.raises(slurm.PlaceError) as caught:
         slurm.check_request(slurm.requests({"p100": asked}, timeout_s=60)[0], runs=3)
     assert str(caught.value).startswith("devices.p100: sbatch refuses: ")

@@ -1,4 +1,4 @@
-"""The report on frameworks against themselves says what was found and what should have been."""
+"""The report on frameworks against themselves has the counts found and those expected."""
 
 import numpy as np
 import pandas as pd

@@ -1,6 +1,4 @@
-"""Equal cards of two machines that are not equally fast are shown, as are two versions on one machine; nothing else is
-held against another.
-"""
+"""Differences between equal cards of two machines, or two versions on one, are shown; nothing else is compared."""
 
 import pandas as pd
 import pytest
@@ -41,7 +39,7 @@ def test_with_too_few_runs_there_is_a_ratio_and_no_verdict():
     assert (row["verdict"], row["ratio"], row["runs"]) == (TOO_FEW, pytest.approx(2), 2)
 
 
-def test_of_two_machines_other_software_is_told_and_no_version_blamed():
+def test_two_machines_show_their_software_and_no_version_is_blamed():
     (row,) = of(on("a", SLOW) + on("b", FAST, lock_digest="e"))
     assert (row["version"], row["reference_version"]) == ("1, lock d", "1, lock e")
     assert row["verdict"] == APART and pd.isna(row["since"])

@@ -1,4 +1,4 @@
-"""A job of a cluster is bound to the one GPU that Slurm gave it, or says why it has none; in child processes."""
+"""A job of a cluster is bound to its one allocated GPU, or says why it has none; in child processes."""
 
 import json
 
@@ -31,9 +31,9 @@ def test_a_mig_device_is_one_too(stand_in):
 @pytest.mark.parametrize(
     ("asked", "visible", "reason"),
     [
-        ("p100", "0", f"Slurm job 17 on node node02 has {UUIDS[0]} (NVIDIA H200), and p100 was asked for; where that"),
+        ("p100", "0", f"Slurm job 17 on node node02 has {UUIDS[0]} (NVIDIA H200), and p100 was requested; where that"),
         ("h200", "0,1", f"Slurm job 17 on node node02 has 2 GPUs, and a run is of one: {UUIDS[0]} (NVIDIA H200), "),
-        ("h200", "", "Slurm job 17 on node node02 has no GPU, and h200 was asked for: CUDA cannot be asked"),
+        ("h200", "", "Slurm job 17 on node node02 has no GPU, and h200 was requested: CUDA cannot be asked"),
     ],
 )
 def test_another_model_and_more_or_fewer_gpus_than_one_are_refused(stand_in, asked, visible, reason):
@@ -45,7 +45,7 @@ def test_another_model_and_more_or_fewer_gpus_than_one_are_refused(stand_in, ask
 def test_a_node_without_driver_is_refused(stand_in_libraries):
     environment = standin.without_driver(stand_in_libraries) | JOB
     uuid, refused = json.loads(standin.child(BOUND.format(asked="h200"), environment))
-    reason = "Slurm job 17 on node node02 has no GPU, and h200 was asked for: libnvidia-ml.so.1 is there, but no driver"
+    reason = "Slurm job 17 on node node02 has no GPU, and h200 was requested: libnvidia-ml.so.1 is there, but no driver"
     assert uuid is None
     assert refused.startswith(reason)
 

@@ -1,4 +1,4 @@
-"""Which card a name of config.yaml stands for, on machines with these cards, and what is refused."""
+"""The card behind a name of config.yaml, on machines with these cards, and the refusals."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ WITH_MIG = dataclasses.replace(H200, mig=True, mig_uuids=MIG_UUIDS)
 
 
 def chosen(asked: bindings.Asked, *cards: nvml.Card, before: Chosen = NOTHING) -> dict[str, str | None]:
-    """Name → UUID of what was chosen on a machine with these cards."""
+    """Name → UUID of the chosen devices on a machine with these cards."""
     found = bindings.choose(asked, before, "results/devices.json", lambda: cards)
     return {name: gpu and gpu.uuid for name, gpu in found.items()}
 
@@ -117,7 +117,7 @@ def test_a_part_of_a_word_is_no_model():
         (["L4", "l4"], f"devices: 'L4' and 'l4' are the same card, {UUIDS[1]} (NVIDIA L4)"),
     ],
 )
-def test_what_cannot_be_had_is_refused_with_what_is_there(asked, message):
+def test_a_missing_device_is_refused_with_the_existing_ones(asked, message):
     assert refusal(asked, H200, L4).startswith(message)
 
 
@@ -138,7 +138,7 @@ def test_a_mig_device_can_be_named():
     assert chosen({"slice": {"uuid": MIG_UUIDS[1]}}, WITH_MIG) == {"slice": MIG_UUIDS[1]}
 
 
-def test_what_was_chosen_before_stays_whatever_this_machine_has():
+def test_an_earlier_choice_stays_whatever_this_machine_has():
     before = Chosen({"h200": gpu("h200", H200)}, ("h200",))
     for asked in ("auto", ["h200"], {"h200": {"uuid": UUIDS[0]}}):
         assert chosen(asked, L4, before=before) == {"h200": UUIDS[0]}
@@ -152,7 +152,7 @@ def test_a_name_that_stood_for_another_card_is_refused_with_the_way_out():
     )
 
 
-def test_what_is_chosen_is_kept_and_read_again(tmp_path, monkeypatch):
+def test_a_choice_is_kept_and_read_again(tmp_path, monkeypatch):
     monkeypatch.setattr(bindings, "_cards", lambda: (H200, L4))
     first = bindings.resolve("auto", str(tmp_path))
     bindings.keep("auto", first, str(tmp_path))

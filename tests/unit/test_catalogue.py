@@ -1,4 +1,4 @@
-"""What exists is found by looking at the files, and no adapter is imported for it."""
+"""Frameworks and workloads are found by looking at the files, and no adapter is imported for it."""
 
 import subprocess
 import sys
@@ -265,7 +265,7 @@ def test_sources_of_the_repository_exist_and_tell_frameworks_apart():
             assert others
 
 
-def test_what_the_keras_frameworks_share_is_measured_again_for_them_alone():
+def test_a_change_to_the_shared_keras_code_measures_keras_frameworks_alone_again():
     shared = catalogue.PACKAGE / "frameworks" / "_keras" / "trainer.py"
     for framework in catalogue.frameworks():
         assert (shared in catalogue.sources(framework, "article-cnn")) == framework.startswith("keras-")

@@ -1,4 +1,4 @@
-"""What a device does at most, of work whose speed is known."""
+"""Ceilings of a device, for work of known speed."""
 
 import time
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.check
 
 
 class Device:
-    """Multiplies at a given speed, and copies at another, by the clock that it is timed with."""
+    """Multiplies at a given speed, and copies at another, by its own clock."""
 
     def __init__(self, gflops: float, gb_per_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
         self.gflops, self.gb_per_s, self.now_s = gflops, gb_per_s, 0.0

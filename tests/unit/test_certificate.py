@@ -1,4 +1,4 @@
-"""A certificate counts only as it was written, for what its place says, and where its checks bear it out."""
+"""A certificate counts only unchanged, for the workload and framework of its place, and with checks that support it."""
 
 import json
 
@@ -71,7 +71,7 @@ def test_any_change_after_it_was_written_is_seen(changes):
 @pytest.mark.parametrize(
     "content", ["[]", "{}", "3", '"passed"', "{", "[" * 100_000, json.dumps({**BODY, "checks": {}})]
 )
-def test_what_is_no_certificate_is_said_in_one_line(tmp_path, content):
+def test_files_that_are_no_certificates_give_one_line(tmp_path, content):
     folder = tmp_path / "article-cnn"
     folder.mkdir()
     (folder / "pytorch.json").write_text(content)

@@ -1,4 +1,4 @@
-"""What a certificate says, and what it is worth in a comparison."""
+"""Content of a certificate, and its weight in a comparison."""
 
 import json
 
@@ -38,7 +38,7 @@ def reference():
 
 @pytest.fixture
 def observed(reference):
-    """What a framework without a rounding error would be seen to do."""
+    """Observations of a framework without a rounding error."""
     facts = {
         "shapes": {name: list(shape) for name, shape in ARTICLE.weight_shapes.items()},
         "counted_forward_flops_per_sample": ARTICLE.forward_flops_per_sample,
@@ -152,11 +152,11 @@ def test_a_framework_does_not_widen_its_own_bound():
 
 def test_a_lesson_in_which_the_reference_learns_nothing_says_so():
     assert "learns nothing" in learning([0.24, 0.27, 0.30], [0.25] * 3).where
-    assert "learns nothing" in learning([0.40, 0.60, 0.80], [0.60] * 3).where  # seeds so far apart that it would
+    assert "learns nothing" in learning([0.40, 0.60, 0.80], [0.60] * 3).where  # too widely scattered
     assert "learns nothing" not in learning([0.54, 0.55, 0.56], [0.55] * 3).where
 
 
-def test_what_could_not_be_run_is_the_reason(reference):
+def test_the_reason_names_the_part_that_could_not_be_run(reference):
     judged = judge(ARTICLE, reference, ({"failed": "article-cnn in pytorch: KeyError: conv9"}, {}))
     assert (judged["passed"], judged["checks"]) == (False, [])
     assert judged["reason"] == judged["tuned_reason"] == "article-cnn in pytorch: KeyError: conv9"

@@ -1,4 +1,4 @@
-"""What a lesson is made of."""
+"""Composition of a lesson."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ ARTICLE, VGG = workloads.load("article-cnn"), workloads.load("vgg-cnn")
 
 @pytest.fixture
 def data(tmp_path: Path):
-    """A data file of so many images, in ten classes in turn, whose pixels all tell the image's place."""
+    """A data file of so many images, in ten classes in turn, whose pixels all show the image's place."""
 
     def write(count: int) -> Path:
         path = tmp_path / f"{count}.npz"
@@ -49,7 +49,7 @@ def test_a_large_net_takes_fewer_steps_on_as_many_images(data):
         assert len(lesson.labels) == lesson.steps * given.LEARNING_BATCH_SIZE
 
 
-def test_of_a_small_file_whole_batches_are_seen_again_and_again(data):
+def test_whole_batches_of_a_small_file_are_repeated(data):
     lesson = given.lesson(ARTICLE, data(250))
     assert lesson.steps == given.LEARNING_STEPS_AT_MOST
     assert len(lesson.labels) == 75 // given.LEARNING_BATCH_SIZE * given.LEARNING_BATCH_SIZE
@@ -59,7 +59,7 @@ def test_inference_learns_nothing(data):
     assert given.lesson(workloads.load("resnet50-features"), data(10_000)) is None
 
 
-def test_of_a_batch_norm_no_number_is_that_of_another():
+def test_all_numbers_of_a_batch_norm_differ():
     resnet = workloads.load("resnet50-features")
     weights, images, _ = given.drawn(resnet, 1)
     assert images.shape == (1, given.BATCH_SIZE, 224, 224, 3)

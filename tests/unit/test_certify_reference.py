@@ -1,4 +1,4 @@
-"""The reference computes what the spec says: against hand counts and against finite differences."""
+"""The reference computes the spec's function: checked by hand counts and finite differences."""
 
 import numpy as np
 import pytest
@@ -116,7 +116,7 @@ def test_a_convolution_by_hand():
     assert logits.ravel().tolist() == [4321.5]
 
 
-def test_what_reaches_each_layer_is_told_under_its_name():
+def test_inputs_of_layers_have_the_layers_names():
     spec = workload(Conv("conv", 1, 1, "valid"), MaxPool(2), Flatten(), Dense("dense", 2, relu=False), shape=(2, 2, 1))
     weights = {
         "conv/kernel": np.full((1, 1, 1, 1), -1.0),
@@ -183,7 +183,7 @@ def test_a_global_average_pool_is_the_mean_over_all_pixels():
     assert outputs == pytest.approx(images.mean((1, 2)), rel=1e-14)
 
 
-def test_what_is_for_inference_alone_has_no_way_back():
+def test_layers_for_inference_have_no_backward_function():
     _, back = reference.forward(workload(GlobalAveragePool()), {}, np.zeros((1, 6, 6, 2)), Arithmetic())
     with pytest.raises(
         ReferenceError, match=r"^tiny: GlobalAveragePool: the reference computes it in inference alone$"

@@ -204,7 +204,7 @@ def test_the_margin_is_that_of_the_device():
     assert on_cpu["p_same"] < 0.05 < on_gpu["p_same"]
 
 
-def test_what_is_undecided_says_how_many_rounds_would_decide_it():
+def test_an_undecided_pair_has_the_rounds_that_would_decide_it():
     speeds = {"pytorch": [90.0, 110.0, 101.0], "tensorflow": [100.0] * 3}
     one, several = (
         comparisons(of_sizes(32, **speeds), 0.95, WITHIN),
@@ -217,7 +217,7 @@ def test_what_is_undecided_says_how_many_rounds_would_decide_it():
     assert noisy["verdict"].eq("undecided").all() and noisy["rounds_to_decide"].isna().all()
 
 
-def test_what_is_decided_or_not_comparable_needs_no_rounds():
+def test_a_decided_or_not_comparable_pair_needs_no_rounds():
     decided = comparisons(of_sizes(32, **THREE | {"pytorch": [200.0, 201.0, 199.0, 202.0]}), 0.95, WITHIN)
     assert decided.loc[decided["verdict"] != "undecided", "rounds_to_decide"].isna().all()
     assert set(decided["verdict"]) == {"faster", "slower", "same"}

@@ -1,4 +1,4 @@
-"""A configuration that cannot be measured is refused in one line: where, which value, what is allowed."""
+"""A configuration that cannot be measured is refused in one line: where, which value, the allowed values."""
 
 import copy
 import json
@@ -25,7 +25,7 @@ CORES = len(os.sched_getaffinity(0))
 
 @pytest.fixture
 def written() -> dict[str, Any]:
-    """What config.yaml holds, to be changed by a test."""
+    """The content of config.yaml, for a test to change."""
     return config.readable(catalogue.ROOT / "config.yaml")
 
 
@@ -39,7 +39,7 @@ def refusal(written: dict[str, Any]) -> str:
 
 
 def put(written: dict[str, Any], path: str, value: object) -> None:
-    """Set the value at a path as messages write it (`matrix[0].rounds`)."""
+    """Set the value at a path in the notation of messages (`matrix[0].rounds`)."""
     *parents, last = (int(key) if key.isdigit() else key for key in path.replace("[", ".").replace("]", "").split("."))
     place: Any = written
     for key in parents:
@@ -62,7 +62,7 @@ def test_the_configuration_of_the_repository_is_taken(written):
 @pytest.mark.parametrize("preset", sorted((catalogue.ROOT / "presets").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_preset_over_the_configuration_is_taken_and_keeps_its_results_apart(written, preset):
     def merge(into: dict[str, Any], over: dict[str, Any]) -> None:
-        """Mappings are merged and everything else replaced, as Snakemake does for --configfile."""
+        """Mappings are merged and everything else replaced, like Snakemake's --configfile."""
         for key, value in over.items():
             if isinstance(value, dict) and isinstance(into.get(key), dict):
                 merge(into[key], value)
@@ -202,7 +202,7 @@ SECONDS = "a number of seconds of at least 0"
         ("matrix[0].batch_sizes[1]", [128], f"a list is not allowed; {COUNT}"),
         ("matrix[0].batch_sizes", 128, "128 is not allowed; a list of at least one batch size"),
         ("matrix[0].batch_sizes", [], "an empty list is not allowed; a list of at least one batch size"),
-        ("matrix[0].batch_sizes[2]", 32, "32 stands there twice"),
+        ("matrix[0].batch_sizes[2]", 32, "32 occurs twice"),
         ("matrix[0].rounds", 0, f"0 is not allowed; {ROUNDS}"),
         (
             "matrix[0].rounds",
@@ -239,7 +239,7 @@ SECONDS = "a number of seconds of at least 0"
             "pytorhc",
             "'pytorhc' does not exist; did you mean 'pytorch'? allowed: jax, keras-jax",
         ),
-        ("frameworks[2]", "tensorflow", "'tensorflow' stands there twice"),
+        ("frameworks[2]", "tensorflow", "'tensorflow' occurs twice"),
         ("baseline", "jax", "'jax' is not among frameworks; allowed: tensorflow, keras-tensorflow, pytorch"),
         (
             "question",
@@ -249,7 +249,7 @@ SECONDS = "a number of seconds of at least 0"
         ("question", ["pytorch"], "a list is not allowed; a list of two different frameworks, such as [pytorch, "),
         ("question", [], "an empty list is not allowed; a list of two different frameworks, such as [pytorch, "),
         ("question", ["pytorch", "jax", "tensorflow"], "a list is not allowed; a list of two different frameworks"),
-        ("question[1]", "pytorch", "'pytorch' stands there twice"),
+        ("question[1]", "pytorch", "'pytorch' occurs twice"),
         (
             "question[1]",
             "jax",
@@ -376,7 +376,7 @@ def test_a_value_that_cannot_be_measured_is_refused(written, path, value, messag
 @pytest.mark.parametrize(
     ("devices", "message"),
     [
-        (["cpu", "cpu"], "devices[1]: 'cpu' stands there twice"),
+        (["cpu", "cpu"], "devices[1]: 'cpu' occurs twice"),
         (["h200/0"], "devices[0]: 'h200/0' is not allowed; a name that begins with a letter or digit and holds"),
         ({"big": {"index": 0}}, "devices.big.index: unknown key; did you mean"),
         ({"big": {"uuid": "0"}}, "devices.big.uuid: '0' is not allowed; a UUID as `nvidia-smi -L` prints it, such as"),
@@ -412,7 +412,7 @@ def test_the_page_of_gpus_says_devices_as_they_must_be(written, monkeypatch):
         ),
         ({"at_most": 4}, "at_most: 4 is less than at_least, 5"),
         ({"at_most": 7.5}, f"at_most: 7.5 is not allowed; {ROUNDS}"),
-        ({"until": "decided"}, "until: stands beside ci_half_width; allowed: one of the two"),
+        ({"until": "decided"}, "until: cannot be used with ci_half_width; allowed: one of the two"),
         ({"until": "sure"}, "until: 'sure' is not allowed; decided"),
         ({"until": None}, "until: nothing is not allowed; decided"),
         ({"at_mots": 20}, "at_mots: unknown key; did you mean 'at_most'? allowed: at_least, at_most, ci_half_width"),
@@ -476,7 +476,7 @@ def test_cores_are_taken_and_their_number_is_that_of_the_threads(written):
             [min(os.sched_getaffinity(0)), 4096],
             "protocol.cores[1]: 4096 is no core that this process may use; allowed: ",
         ),
-        ([0, 0], "protocol.cores[1]: 0 stands there twice"),
+        ([0, 0], "protocol.cores[1]: 0 occurs twice"),
         ([-1], "protocol.cores[0]: -1 is not allowed; the number of a core, from 0"),
         (["0"], "protocol.cores[0]: '0' is text, which is not allowed; the number of a core, from 0"),
     ],
@@ -546,7 +546,7 @@ def test_a_gpu_offers_more_precisions_and_the_tuned_track_in_one(written):
 def test_two_entries_may_not_share_a_cell(written):
     written["matrix"][1]["tracks"] = ["tuned", "default"]
     assert refusal(written) == (
-        "matrix[1]: article-cnn, default, float32, device, batch size 128 stands in matrix[0] too; "
+        "matrix[1]: article-cnn, default, float32, device, batch size 128 is in matrix[0] too; "
         "one entry may hold a cell"
     )
 
@@ -618,9 +618,9 @@ def test_an_adapter_that_does_not_say_what_it_must_is_named(written, monkeypatch
         (b"results: a: b\n", "line 1, column 11: mapping values are not allowed here"),
         (
             b"frameworks: [a]\nresults: b\nframeworks: [c]\n",
-            "line 3, column 1: the key 'frameworks' stands there twice",
+            "line 3, column 1: the key 'frameworks' occurs twice",
         ),
-        (b"data:\n  md5: a\n  md5: b\n", "line 3, column 3: the key 'md5' stands there twice"),
+        (b"data:\n  md5: a\n  md5: b\n", "line 3, column 3: the key 'md5' occurs twice"),
         (b"results: [a\n", "line 2, column 1: expected ',' or ']', but got '<stream end>'"),
         (
             b"results: !!python/name:os.system\n",
@@ -654,7 +654,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path, make: Calla
         config.readable(file)
 
 
-def test_what_is_merged_is_named_by_path_or_by_machine_and_path(written):
+def test_parts_of_a_merge_are_paths_or_machines_with_paths(written):
     written["merge"] = ["results", {"lab": "lab.zip"}, {"lab": "more of it"}]
     merge = config.load(written, ORIGIN).merge
     assert merge == (Part("results"), Part("lab.zip", "lab"), Part("more of it", "lab"))
@@ -668,9 +668,9 @@ def test_what_is_merged_is_named_by_path_or_by_machine_and_path(written):
         ([{"a": "x", "b": "y"}], "merge[0]: a group of keys is not allowed; a path, or the name of a machine"),
         ([{"a@b": "x"}], "merge[0]: 'a@b' is not allowed; a name that begins with a letter or digit"),
         ([{"a": 1}], "merge[0].a: 1 is not allowed; the path of a results folder or of an archive"),
-        (["x", "x"], "merge[1]: 'x' stands there twice"),
+        (["x", "x"], "merge[1]: 'x' occurs twice"),
     ],
 )
-def test_what_cannot_be_merged_is_refused(written, value, message):
+def test_parts_that_cannot_be_merged_are_refused(written, value, message):
     written["merge"] = value
     assert refusal(written).startswith(message)

@@ -1,4 +1,4 @@
-"""What else runs on the CPU, from what the kernel shows; what it does not show is no number."""
+"""Load of other processes on the CPU, from the kernel's counters; missing counters give no number."""
 
 import mmap
 import os

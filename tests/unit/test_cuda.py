@@ -1,4 +1,4 @@
-"""A run is told apart from one on another card by asking CUDA, here the stand-in, in child processes."""
+"""CUDA, here the stand-in, reveals a run on another card; in child processes."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The CIFAR-10 archive: read exactly as its format says, and refused with the reason where it is not so."""
+"""The CIFAR-10 archive: read exactly in its format, and otherwise refused with the reason."""
 
 import gzip
 import io
@@ -101,7 +101,7 @@ def test_an_md5_in_capitals_is_the_same(tmp_path):
 def test_more_images_than_there_are_is_refused_with_both_numbers(tmp_path):
     archive = pack(tmp_path / "a.tar.gz", members())
     message = refusal(command(archive, tmp_path / "o.npz", samples=21), tmp_path / "o.npz")
-    assert message.startswith(f"config.yaml: data.samples: 21 images are asked for, but {archive} holds 20")
+    assert message.startswith(f"config.yaml: data.samples: 21 images were requested, but {archive} holds 20")
 
 
 def test_another_md5_is_refused_with_both(tmp_path):
@@ -130,7 +130,7 @@ def test_a_truncated_archive_is_refused_by_its_md5_and_without(tmp_path, keep):
     [b"", b"<html>not found</html>", gzip.compress(b"no tar at all" * 100), gzip.compress(b"")],
     ids=["empty", "page", "no tar", "empty gzip"],
 )
-def test_what_is_no_archive_is_said_to_be_none(tmp_path, content):
+def test_files_that_are_no_archives_are_refused_as_such(tmp_path, content):
     archive = tmp_path / "a.tar.gz"
     archive.write_bytes(content)
     message = refusal(command(archive, tmp_path / "o.npz"), tmp_path / "o.npz")
@@ -258,6 +258,6 @@ def test_real_images_are_read(tmp_path):
     # The dataset's first image is a frog, its second a truck; the first pixel is public knowledge.
     assert labels[:2].tolist() == [6, 9] and images[0, 0, 0].tolist() == [59, 62, 63]
     assert np.bincount(labels).min() > 400
-    # Neighbouring pixels of a photograph are alike, which no wrong layout would leave so.
+    # Neighbouring pixels of a photograph are alike, and a wrong layout would destroy that.
     assert np.abs(np.diff(images.astype(int), axis=2)).mean() < 20
     assert np.abs(np.diff(images.astype(int), axis=1)).mean() < 20

@@ -1,4 +1,4 @@
-"""Downloads: whole or not at all, resumed where they broke, from a real server on this machine."""
+"""Downloads: complete or absent, resumed after an interruption, from a real server on this machine."""
 
 import hashlib
 import threading
@@ -16,7 +16,7 @@ MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
 class Server:
-    """Serves CONTENT; tests change how and read which ranges were asked for."""
+    """Serves CONTENT; tests change the way, and read the requested ranges."""
 
     def __init__(self):
         self.ranges = True

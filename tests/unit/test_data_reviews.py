@@ -1,4 +1,4 @@
-"""Reviews as tokens: the synthetic ones, and those of an archive laid out as the official one."""
+"""Reviews as tokens: the synthetic ones, and those of an archive with the official layout."""
 
 import hashlib
 import io
@@ -52,7 +52,7 @@ def test_words_are_counted_from_4_by_their_frequency_and_equally_frequent_ones_b
 
 def test_more_reviews_than_there_are_and_another_archive_are_refused(tmp_path):
     md5 = archive(tmp_path / "a.tar.gz", REVIEWS)
-    with pytest.raises(SystemExit, match=r"^config\.yaml: reviews\.samples: 4 reviews are asked for, but .*holds 3 "):
+    with pytest.raises(SystemExit, match=r"^config\.yaml: reviews\.samples: 4 reviews were requested, but .*holds 3 "):
         main(command(tmp_path / "a.tar.gz", md5, tmp_path / "r.npz", samples=4))
     with pytest.raises(SystemExit, match=r"reviews\.archive: .*MD5 is [0-9a-f]{32}, expected 0{32} \(reviews\.md5\)"):
         main(command(tmp_path / "a.tar.gz", "0" * 32, tmp_path / "r.npz"))

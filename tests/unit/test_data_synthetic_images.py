@@ -133,6 +133,6 @@ def test_large_images_are_the_small_ones_seven_times_as_large_with_noise():
     assert (labels == of_small).all()
     assert (images == large_images(3, seed=1)[0]).all()
     squares = images.reshape(3, 32, 7, 32, 7, 3)
-    # Of 49 values whose noise has a standard deviation of 14; less where they are cut off at 0 and at 255.
+    # For 49 values whose noise has a standard deviation of 14; less where they are cut off at 0 and at 255.
     assert np.abs(squares.mean((2, 4)) - small).max() < 12
     assert squares.std((2, 4)).mean() > 8

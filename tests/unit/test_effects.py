@@ -1,4 +1,4 @@
-"""Effects: the same framework, tuned or not and fed one way or the other."""
+"""Effects: the same framework, tuned or not, with either input."""
 
 import pandas as pd
 import pytest

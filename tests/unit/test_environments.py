@@ -1,4 +1,4 @@
-"""Environments: what counts as a change of a lock, and a site's own interpreters."""
+"""Environments: relevant changes of a lock, and a site's own interpreters."""
 
 import sys
 
@@ -84,6 +84,6 @@ def test_only_the_environment_that_is_named_is_the_sites(tmp_path):
         environments.of("pytorch", "cpu", script, "results")
 
 
-def test_what_measuring_imports_is_asked_of_a_sites_interpreter():
+def test_a_sites_interpreter_must_have_the_imports_of_measuring():
     assert catalogue.third_party("pytorch") == ("numpy", "psutil", "pynvml", "torch")
     assert catalogue.third_party("keras-tensorflow") == ("keras", "numpy", "psutil", "pynvml", "tensorflow")

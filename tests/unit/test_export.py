@@ -1,4 +1,4 @@
-"""An archive holds the evidence of a campaign, and its manifest tells where that came from."""
+"""An archive has the evidence of a campaign, and its manifest the origin of that evidence."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ TUNING = "tuning/cpu/article-cnn/pytorch/float32/device.json"
 
 
 def left(folder: Path) -> Path:
-    """A folder as a campaign leaves it, with one run."""
+    """A campaign's folder with one run."""
     values = {"device": "cpu", "workload": "article-cnn", "framework": "pytorch", "track": "default", "input": "device"}
     values |= {"precision": "float32", "batch_size": 32, "round": 1, "order": 1, "seed": 1, "status": "ok"}
     values |= {"images_per_s": 1000.0, "cpu_model": "A CPU", "memory_total_mib": 7900.5, "git_commit": "abc"}

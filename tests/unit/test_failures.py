@@ -1,4 +1,4 @@
-"""Failed runs make room for the next attempt, with everything that was seen of them."""
+"""Failed runs make room for the next attempt, and their evidence is kept."""
 
 import json
 from pathlib import Path

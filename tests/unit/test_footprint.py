@@ -1,4 +1,4 @@
-"""The precision of a net's layers is told by their results, whatever was asked for and whatever any flag says."""
+"""The results of a net's layers show their precision, whatever was requested and whatever any flag says."""
 
 from collections.abc import Callable, Mapping
 
@@ -76,7 +76,7 @@ def small_residual_net() -> Workload:
 
 
 RESIDUAL = small_residual_net()
-# The large residual net would take minutes; its own frameworks show in the conformance suite what it does.
+# The large residual net would take minutes; the conformance suite covers it in its own frameworks.
 WORKLOADS = [workloads.load(name) for name in catalogue.workloads() if name != "resnet50-features"] + [RESIDUAL]
 
 
@@ -115,13 +115,13 @@ def test_a_single_layer_left_in_float32_stands_out(workload, layer):
     assert found(workload, roundings)[layer] == "float32"
 
 
-def test_of_a_residual_net_several_kernels_are_looked_at_in_one_pass():
+def test_several_kernels_of_a_residual_net_are_tested_in_one_pass():
     passes = footprint.passes(workloads.load("resnet50-features"))
     assert [len(one) for one in passes] == [10, 10, 10, 10, 10, 3]
     assert [len(one) for one in footprint.passes(RESIDUAL)] == [2, 2, 2]
 
 
-def test_what_a_factor_is_rounded_to_in_each_type_is_as_the_bounds_say():
+def test_factors_are_rounded_in_each_type_as_the_bounds_say():
     factors = np.array([1 + 2.0**-9, 1 + 2.0**-13, 2.0**-30])
     assert list(TF32(factors)) == [1 + 2.0**-9, 1, 2.0**-30]
     assert list(BFLOAT16(factors)) == [1, 1, 2.0**-30]
@@ -135,7 +135,7 @@ def test_results_of_no_known_precision_are_not_taken_for_one(results):
 
 @pytest.mark.parametrize("noise", [-1e-5, 1e-5])
 def test_the_noise_of_a_transform_hides_nothing(noise):
-    ones = np.array([1, 1, 1, 0])  # what is multiplied by a number alone keeps its own size
+    ones = np.array([1, 1, 1, 0])  # a factor alone keeps its own size
     assert footprint.precision(footprint.RESULTS * np.ones((2, 4)) + noise * ones) == "float32"
     assert footprint.precision(footprint.RESULTS * [1, 1, 0, 1] + noise * ones * np.ones((2, 4))) == "tf32"
 
@@ -152,14 +152,14 @@ def test_another_precision_than_the_one_asked_for_contradicts_it(asked, seen):
     if seen == asked:
         assert told is None
     else:
-        assert told == f"precision {asked} was asked for, but the numbers are those of {seen}"
+        assert told == f"precision {asked} was requested, but the numbers are those of {seen}"
 
 
 def test_tf32_may_leave_layers_in_float32_but_not_all_and_nothing_else_may_be_mixed():
     mixed = {"conv1": "tf32", "dense1": "float32"}
     assert footprint.contradiction("tf32", mixed) is None
     assert footprint.contradiction("float32", mixed) == (
-        "precision float32 was asked for, but the numbers are those of conv1 tf32, dense1 float32"
+        "precision float32 was requested, but the numbers are those of conv1 tf32, dense1 float32"
     )
     assert footprint.contradiction("tf32", {"conv1": "tf32", "dense1": "bfloat16"})
     assert footprint.contradiction("bfloat16", {"conv1": "bfloat16", "dense1": "float32"})

@@ -1,4 +1,4 @@
-"""The files by which others meet the project: license, citation, changelog, GitHub, and the commands that they name."""
+"""The project's public files: license, citation, changelog, GitHub, and the commands that they name."""
 
 import re
 import shutil

@@ -16,7 +16,7 @@ numpy==2.4.6 ; python_full_version < '3.12' \\
 # a comment
 torch==2.13.0+cpu  # another
 """
-# As `pip config list` prints them: a user's file, a site's, and variables.
+# Output of `pip config list`: a user's file, a site's, and variables.
 CONFIGURED = r"""global.index-url='https://mirror.example/simple'
 global.constraint='/etc/constraints.txt'
 global.extra-index-url='https://one.example\nhttps://two.example'
@@ -57,7 +57,7 @@ def test_a_machine_without_a_gpu_gets_no_cuda_packages(lock):
 
 @pytest.fixture
 def pip(tmp_path):
-    """An interpreter whose pip says that this is configured."""
+    """An interpreter whose pip reports this configuration."""
     (tmp_path / "said").write_text(CONFIGURED)
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\ncat '{tmp_path}/said'\n")
@@ -65,7 +65,7 @@ def pip(tmp_path):
     return python
 
 
-def test_of_pips_settings_those_of_index_proxy_and_certificates_are_taken_the_strongest_first(pip):
+def test_pips_settings_for_index_proxy_and_certificates_are_used_the_strongest_first(pip):
     assert installation.pip_settings(pip, {}) == {
         "index-url": "https://install.example/simple",
         "extra-index-url": "https://one.example https://two.example",

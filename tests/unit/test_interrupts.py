@@ -1,4 +1,4 @@
-"""Ctrl-C ends a process once and in a line."""
+"""Ctrl-C ends a process once, with one line of output."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""The search for the largest batch that trains: on memory that is known, and through processes that run out of it."""
+"""The search for the largest batch that trains: with known memory, and through processes that run out of it."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def test_the_largest_batch_trains_and_one_larger_by_the_resolution_does_not(limi
     assert len(set(tried)) == len(tried)
     assert tried[0] == start
     assert all(1 <= size <= at_most for size in tried)
-    # Doubled or halved as often as that takes, then bisected as often as the resolution takes.
+    # Doubled or halved as often as needed, then bisected as often as the resolution needs.
     assert len(tried) <= log2(at_most) + log2(RESOLUTION) + 3
     if limit >= at_most:
         assert found == Found("ok", None, at_most, "at_most")
@@ -88,7 +88,7 @@ def test_it_halves_where_already_the_start_runs_out_of_memory():
     assert found.largest == 5
 
 
-# Stands in for the framework's interpreter: trains up to 100 images, notes what it was asked, and ends as `end` says.
+# Stands in for the framework's interpreter: trains up to 100 images, notes its requests, and ends as `end` says.
 WORKER = """#!{python}
 import json, os, sys
 request = json.load(open(sys.argv[-4]))
@@ -109,7 +109,7 @@ NO_THREAD = """os.write(2, b"Check failed: ret == 0 (11 vs. 0) Thread x creation
 
 @pytest.fixture
 def searched(tmp_path, monkeypatch):
-    """Searches with that WORKER, from 32 to 1024; what was found, and what each trial was asked."""
+    """Searches with that WORKER, from 32 to 1024; the results, and each trial's request."""
     monkeypatch.setattr(cpu, "MOMENT_S", 0.0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(command, "die_with", lambda parent: None)
@@ -203,7 +203,7 @@ def test_without_a_gpu_and_without_a_limit_nothing_is_tried(searched, capsys):
     assert "--host-memory-mib must keep the trials from taking all memory of the host" in capsys.readouterr().err
 
 
-def test_what_matters_to_a_reader_is_told_of_a_search_when_it_is_of_a_trial():
+def test_a_search_has_the_flags_of_its_trials():
     runs = [{"flags": []}, {"flags": ["warmup_not_converged", "stand_in"]}, {"flags": ["other_process_on_gpu"]}]
     assert largest.flags(runs) == [supervisor.SHARED, record.STAND_IN]
     assert largest.flags(runs[:1]) == []
@@ -255,7 +255,7 @@ def test_gpus_are_searched_and_the_cpu_only_within_a_limit():
 
 
 def made(framework: str = "pytorch", **changes: object) -> dict:
-    """What a search wrote."""
+    """The result of a search."""
     found = Found("ok", "batch 112: no room", 100, "out_of_memory")
     return {
         **{"device": "h200", "workload": "article-cnn", "framework": framework, "precision": "float32"},

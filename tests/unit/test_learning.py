@@ -1,4 +1,4 @@
-"""A framework that learns less than another in as many steps is told apart; honest ones are not."""
+"""A framework that learns less than another in as many steps is detected; honest ones are not accused."""
 
 import numpy as np
 import pandas as pd
@@ -52,7 +52,7 @@ def test_equal_falls_are_no_difference():
 
 
 def test_honest_frameworks_are_told_apart_by_chance_less_than_once_in_a_thousand_pairs():
-    """As far as the rounds scatter by chance alone; 2,000 pairs each of 3 and 5 rounds: 4 are expected at most."""
+    """Random scatter of the rounds alone; 2,000 pairs each of 3 and 5 rounds: 4 are expected at most."""
     generator = np.random.default_rng(1)
     told = 0
     for rounds in (3, 5):

@@ -1,4 +1,4 @@
-"""How near each cell comes to the peak of its device, and to what large products reached there."""
+"""Share of each cell in the peak of its device, and in the speed of large products there."""
 
 import pandas as pd
 import pytest

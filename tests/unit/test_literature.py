@@ -1,4 +1,4 @@
-"""What others published stands beside what was measured here of the same card and problem, and beside nothing else."""
+"""Published speeds are compared with ours on the same card and problem, and with nothing else."""
 
 import pandas as pd
 import pytest
@@ -59,7 +59,7 @@ def test_only_default_runs_that_are_ok_stand_beside_a_point():
     assert row["differs"].startswith("not measured here") and pd.isna(row["ratio"])
 
 
-def test_of_several_inputs_and_batch_sizes_stands_the_nearest_to_what_was_published():
+def test_the_nearest_input_and_batch_size_is_compared_with_the_published_one():
     records = [
         *measured(100, 100, 100, batch_size=32),
         *measured(300, 300, 300, batch_size=96),

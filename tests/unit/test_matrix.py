@@ -1,4 +1,4 @@
-"""Every cell is measured as often as asked, round by round, in an order that only the seed decides."""
+"""Every cell is measured in the requested number of rounds, round by round, in an order that only the seed decides."""
 
 import dataclasses
 import json
@@ -128,7 +128,7 @@ def test_a_rule_begins_with_its_first_rounds_and_leaves_other_cells_alone():
     assert len(first) == frameworks * 3
 
 
-def test_what_a_block_is_asked_for_is_measured_of_all_its_frameworks():
+def test_requested_rounds_of_a_block_are_measured_in_all_its_frameworks():
     configured = configuration(seed=1, rounds=[RULE], batch_sizes=2)
     asked = {cell.block: 5 for cell in matrix.cells(configured) if cell.batch_size == 1}
     counts = Counter(run.cell for run in matrix.runs(configured, asked))

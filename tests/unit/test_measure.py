@@ -1,4 +1,4 @@
-"""The supervisor: what it sees of the machine while the measuring process lives, and what it makes of it."""
+"""The supervisor: its observations of the machine while the measuring process lives, and the record from them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Many machines' results become one: each run once, each under its machine, and what cannot be used is named."""
+"""Results of many machines become one: each run once, each under its machine, and unusable files are named."""
 
 import json
 import shutil
@@ -103,7 +103,7 @@ def test_cards_of_one_model_stay_apart_by_their_uuid(tmp_path):
     assert len(devices(together(tmp_path / "a", tmp_path / "b"))) == 2
 
 
-def test_what_an_older_version_did_not_record_is_null(tmp_path):
+def test_fields_missing_in_an_older_version_are_null(tmp_path):
     path = one_record(left(tmp_path / "a"))
     old = {name: value for name, value in json.loads(path.read_text()).items() if value is not None and value != []}
     path.write_text(json.dumps(old))
@@ -197,7 +197,7 @@ def test_a_search_for_tuned_settings_is_exported_and_not_merged(tmp_path):
         assert not (tmp_path / f"merged-{part.name}" / "tuning").exists()
 
 
-def test_how_many_rounds_came_first_goes_with_the_machine_and_without_it_a_part_is_left_out(tmp_path):
+def test_the_number_of_first_rounds_is_kept_by_machine_and_a_part_without_it_is_left_out(tmp_path):
     left(tmp_path / "a"), left(tmp_path / "b", 2)
     block = {"device": "cpu", "workload": "article-cnn", "track": "default", "precision": "float32"}
     rows = [block | {"input": "device", "batch_size": 32, "rounds": 5, "at_least": 3, "ci_half_width": 0.02}]
@@ -208,7 +208,7 @@ def test_how_many_rounds_came_first_goes_with_the_machine_and_without_it_a_part_
     assert len(whole.records) == 6 and len(whole.left_out) == 1
 
 
-def test_what_was_merged_can_be_merged_again_and_keeps_its_machines(tmp_path):
+def test_merged_results_can_be_merged_again_and_keep_their_machines(tmp_path):
     left(tmp_path / "a"), left(tmp_path / "b", 2), left(tmp_path / "c", 3)
     parts = [{"path": str(tmp_path / name), "name": name} for name in "ab"]
     main(["--parts", json.dumps(parts), "--output", str(tmp_path / "merged")])

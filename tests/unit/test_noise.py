@@ -1,4 +1,4 @@
-"""The noise report, on runs whose noise is known."""
+"""The noise report, on runs with known noise."""
 
 import json
 import math

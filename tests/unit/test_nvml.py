@@ -1,4 +1,4 @@
-"""What framebench learns of the cards through the real pynvml, in child processes that load the stand-in."""
+"""Queries of the cards through the real pynvml, in child processes that load the stand-in."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def test_two_cards_are_told_by_uuid_with_all_their_facts(stand_in):
     ],
 )
 @pytest.mark.parametrize("code", [standin.NOT_SUPPORTED, standin.FUNCTION_NOT_FOUND])
-def test_what_a_card_or_its_driver_does_not_answer_is_none(stand_in, function, fact, code):
+def test_queries_without_an_answer_are_none(stand_in, function, fact, code):
     stand_in.fault(function, code)
     assert [card[fact] for card in cards(stand_in)] == [None, None]
 

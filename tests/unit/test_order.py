@@ -1,4 +1,4 @@
-"""The checks of clock and order, on campaigns whose drift is known."""
+"""The checks of clock and order, on campaigns with known drift."""
 
 import math
 
@@ -25,8 +25,8 @@ def campaign(
 ) -> pd.DataFrame:
     """Measurements of cells with speeds far apart, in rounds of random order, of runs that take RUN_S each.
 
-    To log speeds with noise of standard deviation NOISE and heavy tails is added the drift, this much for each
-    round, and this much from the first to the last place of a round.
+    Log speeds have noise of standard deviation NOISE with heavy tails, plus the drift: this much for each round, and
+    this much from the first to the last place of a round.
     """
     generator = np.random.default_rng(seed)
     records = []
@@ -43,7 +43,7 @@ def campaign(
 
 @pytest.mark.parametrize(("column", "effects"), [("drift_p", {}), ("order_p", {}), ("order_p", {"round_effect": 0.1})])
 def test_where_there_is_nothing_to_find_every_p_value_is_as_likely(column, effects, monkeypatch):
-    """That of the order also where rounds differ, since the seed drew the places whatever the machine does."""
+    """The order's p-value also holds where rounds differ, since the seed drew the places whatever the machine does."""
     monkeypatch.setattr(module, "PERMUTATIONS", 99)
     values = [order(campaign(seed, **effects))[column].item() for seed in range(120)]
     assert kstest(values, "uniform").pvalue > 0.01
@@ -89,7 +89,7 @@ def test_with_one_round_or_none_nothing_can_be_said(rounds):
 
 
 def test_the_p_value_of_all_orders_is_their_exact_share():
-    """Of the six orders of 1, 2, 3 two are as far from the mean as the one that was seen, from top to bottom."""
+    """Two of the six orders of 1, 2, 3 are as far from the mean as the observed one, from top to bottom."""
     values = np.array([1.0, 2.0, 3.0])
     p = permutation_p(values, values, np.zeros(3, int))
     assert p == pytest.approx(1 / 3, abs=4 * math.sqrt(2 / 9 / module.PERMUTATIONS))

@@ -1,4 +1,4 @@
-"""What Keras costs above what computes under it, told apart into a fixed part and one that grows with the batch."""
+"""Overhead of Keras over its backend, split into a fixed part and one that grows with the batch."""
 
 import numpy as np
 import pandas as pd
@@ -56,7 +56,7 @@ def test_a_pair_has_a_row_in_each_block_with_its_difference_and_both_its_parts()
     assert set(frame["finding"]) == {BOTH} and set(frame["rounds"]) == {5}
 
 
-def test_what_steps_overlap_is_of_the_rounds_that_were_diagnosed_and_the_rest_of_all():
+def test_overlap_uses_the_diagnosed_rounds_and_the_rest_uses_all():
     later = {"step_synced_p50_ms": None}
     told = [one if one["round"] == 1 else one | later for one in campaign(1.5, 20)]
     frame = overhead(table(told), 0.95)
@@ -74,13 +74,13 @@ def test_what_steps_overlap_is_of_the_rounds_that_were_diagnosed_and_the_rest_of
         (0, 0, UNTOLD, set(), {FIXED, GROWS, BOTH}),
     ],
 )
-def test_of_simulated_campaigns_the_true_part_is_found_and_another_seldom(fixed_ms, growth_us, found, missed, falsely):
+def test_simulated_campaigns_show_the_true_part_and_seldom_another(fixed_ms, growth_us, found, missed, falsely):
     campaigns = 60
     findings = [
         overhead(table(campaign(fixed_ms, growth_us, noise=0.05, seed=seed)), 0.95)["finding"].iloc[0]
         for seed in range(campaigns)
     ]
-    chance = 0.05 + 3 * (0.05 * 0.95 / campaigns) ** 0.5  # of an interval that excludes 0 where the truth is 0
+    chance = 0.05 + 3 * (0.05 * 0.95 / campaigns) ** 0.5  # rate of intervals that exclude 0 where the truth is 0
     assert sum(finding in falsely for finding in findings) / campaigns <= chance
     assert sum(finding == found for finding in findings) / campaigns >= 1 - chance
     assert sum(finding in missed for finding in findings) / campaigns <= chance

@@ -1,4 +1,4 @@
-"""Payback: what a longer start costs, what a faster step saves, and when the one is worth the other."""
+"""Payback: the cost of a longer start, the gain of a faster step, and the number of images at which they balance."""
 
 import numpy as np
 import pandas as pd
@@ -56,13 +56,13 @@ def test_a_longer_start_has_paid_when_as_much_is_saved():
     assert (row["verdict"], row["rounds"]) == (AFTER, 3)
 
 
-def test_what_costs_nothing_more_at_the_start_pays_at_once():
+def test_settings_without_a_longer_start_pay_at_once():
     row = paid([(1.0, 20.0)] * 3, [(0.9, 10.0), (0.8, 10.0), (1.1, 10.0)])
     assert (row["verdict"], row["images"], row["images_low"]) == (AT_ONCE, 0, 0)
-    assert row["images_high"] > 0  # it may cost a little all the same
+    assert row["images_high"] > 0  # it may still cost a little
 
 
-def test_what_is_slower_never_pays_and_what_may_be_has_no_number():
+def test_slower_settings_never_pay_and_possibly_slower_ones_have_no_number():
     never = paid([(1.0, 10.0), (1.0, 10.1), (1.0, 9.9)], [(0.5, 20.0), (0.6, 20.1), (0.4, 19.9)])
     assert never["verdict"] == NEVER and pd.isna(never["images"])
     unclear = paid([(1.0, 10.0), (1.0, 12.0), (1.0, 9.0)], [(1.0, 9.0), (1.0, 12.5), (1.0, 8.8)])

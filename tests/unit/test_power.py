@@ -1,4 +1,4 @@
-"""Power: what it promises is what simulated campaigns find."""
+"""Power: the predicted rate is found in simulated campaigns."""
 
 import math
 import re

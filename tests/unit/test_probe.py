@@ -1,4 +1,4 @@
-"""What a card answers, and what asking costs, seen on the stand-in through the real pynvml."""
+"""Answers of a card, and their cost, on the stand-in through the real pynvml."""
 
 import json
 import subprocess
@@ -46,7 +46,7 @@ def test_a_call_that_is_not_answered_is_told_with_the_reason(probe, stand_in):
     assert json.loads(probe().stdout)["calls"][ENERGY] == {"answered": False, "reason": "Not Supported"}
 
 
-def test_what_a_call_costs_and_how_often_its_answer_changes_is_seen(probe, stand_in):
+def test_the_cost_of_a_call_and_the_changes_of_its_answer_are_reported(probe, stand_in):
     stand_in.fault("nvmlDeviceGetTemperature", delay_ms=20)
     stand_in.cards[0].energy_since_ns = 1
     calls = json.loads(probe(seconds=0.2).stdout)["calls"]

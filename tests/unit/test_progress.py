@@ -24,7 +24,7 @@ def test_before_the_first_run_no_time_is_promised():
     assert progress.line("measuring", 1, 45, ["article-cnn"], may_add_s=60) == "[measuring 1 of 45] article-cnn"
 
 
-def test_what_a_rule_may_add_is_said_apart():
+def test_rounds_that_a_rule_may_add_are_shown_separately():
     line = progress.line("measuring", 1, 45, ["x"], left_s=360, may_add_s=300, now=NOW)
     assert line.endswith("about 6 min left, until 14:32, up to 14:37 with the rounds that are added")
 
@@ -34,7 +34,7 @@ def test_another_day_is_named():
     assert line.endswith("about 10 h 00 min left, until 2026-11-28 00:26")
 
 
-def test_what_is_left_takes_as_long_as_the_last_of_its_name_or_as_the_mean():
+def test_a_part_takes_as_long_as_the_last_of_its_name_or_as_the_mean():
     taken = [("a", 100.0), ("a", 10.0), ("b", 30.0)]
     assert progress.seconds_left(["a", "a", "c"], taken) == 10 + 10 + 20
     assert progress.seconds_left(["a"], []) is None
@@ -42,7 +42,7 @@ def test_what_is_left_takes_as_long_as_the_last_of_its_name_or_as_the_mean():
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(1, 100)), min_size=1), st.lists(st.sampled_from("abcd")))
-def test_what_is_left_takes_between_the_shortest_and_the_longest(taken, left):
+def test_the_rest_takes_between_the_shortest_and_the_longest(taken, left):
     seconds = [time_s for _, time_s in taken]
     total = progress.seconds_left(left, taken)
     assert len(left) * min(seconds) * 0.999 <= total <= len(left) * max(seconds) * 1.001
@@ -60,7 +60,7 @@ def planned(folder, process_s, missing=()):
     return plan
 
 
-def test_what_is_left_of_a_plan_are_the_records_that_are_not_there(tmp_path):
+def test_the_rest_of_a_plan_is_its_missing_records(tmp_path):
     plan = planned(tmp_path, {"a/1": 50.0, "b/1": 20.0, "a/2": 10.0, "c/1": None}, ["a/3", "b/2", "d/1"])
     assert progress.left(plan) == progress.Left(done=4, planned=7, left_s=10 + 20 + 15, may_add_s=7)
 

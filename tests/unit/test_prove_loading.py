@@ -1,4 +1,4 @@
-"""A user's file is loaded by its path: its name hides no package, and what it raises is told with its own traceback."""
+"""A user's file is loaded by its path: its name hides no package, and its errors come with its own traceback."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A user's problem.yaml is read strictly: every mistake is one line with file, key and what is allowed."""
+"""A user's problem.yaml is read strictly: every mistake gives one line with file, key and the allowed values."""
 
 from collections.abc import Callable
 from pathlib import Path

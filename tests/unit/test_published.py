@@ -1,4 +1,4 @@
-"""Every published table, verdict and page, and all that pages say of them, follows from the archived raw records."""
+"""Every published table, verdict and page, and every statement about them, follows from the archived raw records."""
 
 import html
 import json
@@ -96,14 +96,14 @@ def recomputed(tmp_path_factory):
         plan.write_text("".join(f"{results / matrix.RECORD.format(**record)}\n" for record in records(folder)))
         ruled = [results / ROUNDS] if ROUNDS in inside else []
         files = {"records": [plan], "rounds": ruled, "certificates": [results / name for name in sorted(proofs)]}
-        # Each table after those that it is made of.
+        # Each table comes after those that it needs.
         waiting = of_campaign() if folder in SETS else list(OF_AA)
         while waiting:
             name = next(one for one in waiting if not set(tables()[one].needs) & set(waiting))
             needs = [need for need in tables()[name].needs if need in tables() or need in files]
             words = [(f"--{need}", *files.get(need, [results / f"{need}.csv"])) for need in needs]
             settings = {"confidence": ("--confidence", 0.95), "same_within": MARGINS, "across_cards": ()}
-            # Nothing is asked of the frameworks against themselves.
+            # The campaign of frameworks against themselves has no question.
             settings["question"] = QUESTION if folder in SETS else ()
             words += [settings[setting] for setting in tables()[name].settings]
             output = ("--output", results / f"{name}.csv")

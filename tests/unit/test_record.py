@@ -25,7 +25,7 @@ IDENTITY = {
 }
 
 
-def test_what_is_not_known_is_null_and_never_zero():
+def test_unknown_values_are_null_and_never_zero():
     run = record.record(**IDENTITY)
     jsonschema.validate(run, json.loads(record.SCHEMA.read_text()))
     assert run["images_per_s"] is None

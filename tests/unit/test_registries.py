@@ -1,4 +1,4 @@
-"""Tables and figures declare themselves, and what they declare is there."""
+"""Tables and figures declare themselves, and their declared needs exist."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""The request of a run: the same for the worker as for the command, whichever command it is."""
+"""The request of a run is the same for the worker as for the command, whichever command it is."""
 
 import json
 import sys
@@ -41,7 +41,7 @@ def test_a_request_survives_its_way_to_the_worker(changes):
 
 @pytest.fixture
 def begun(tmp_path, monkeypatch):
-    """The request that a command makes of some words and of DECIDED."""
+    """The request of a command with these arguments and with DECIDED."""
     monkeypatch.setattr(command, "die_with", lambda parent: None)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
@@ -67,7 +67,7 @@ def test_a_command_is_told_the_fields_of_a_cell_that_it_does_not_decide(begun, c
     assert "the following arguments are required: --batch-size" in capsys.readouterr().err
 
 
-def test_what_slurm_allocated_goes_before_a_uuid_and_is_refused_where_there_is_none(begun, monkeypatch):
+def test_slurms_allocation_overrides_a_uuid_and_is_refused_without_one(begun, monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     assert begun("--uuid", "GPU-1").uuid == "GPU-1"
     refused = begun("--uuid", "GPU-1", "--allocated", "h200")

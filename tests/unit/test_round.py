@@ -1,4 +1,4 @@
-"""A block in a round: its processes take turns, and what becomes of one costs the others nothing but time."""
+"""A block in a round: its processes take turns, and the end of one costs the others nothing but time."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from requested import request
 
 pytestmark = pytest.mark.check
 
-# In place of a framework's interpreter: takes its turns as a worker does, and does in each what its framework's name
-# says. It leaves a note of when it was alive.
+# In place of a framework's interpreter: takes its turns like a worker, and behaves in each as its framework's name
+# says. It leaves a note of its lifetime.
 INTERPRETER = """#!{python}
 import json, os, signal, subprocess, sys, time
 BLOCK_S = 0.004
@@ -134,7 +134,7 @@ def in_order(runs: dict[str, dict]) -> list[str]:
 
 
 def most_alive(folder: Path, names: list[str]) -> int:
-    """Most of these processes that were alive at a time."""
+    """Largest number of these processes alive at a time."""
     ends = [note(folder, name)["alive"] for name in names]
     return max(sum(start <= at < end for start, end in ends) for at, _ in ends)
 
@@ -200,7 +200,7 @@ def test_without_interleaving_each_process_follows_the_one_before(measured, tmp_
         ),
     ],
 )
-def test_what_becomes_of_one_costs_the_others_nothing_but_time(measured, name, status, reason, expected_mib):
+def test_the_end_of_one_costs_the_others_only_time(measured, name, status, reason, expected_mib):
     runs = measured("a", name, "c", timeout_s=1.5, expected_mib=expected_mib)
     assert (runs[name]["status"], runs[name]["reason"]) == (status, reason)
     assert runs[name]["process_s"] > 0
@@ -285,7 +285,7 @@ def test_a_child_of_a_process_that_holds_its_pipe_does_not_hold_up_the_end(measu
 
 
 def test_a_process_that_has_said_all_and_does_not_end_is_stopped(measured):
-    """As one whose library hangs while the interpreter ends: its pipe is closed by then."""
+    """A library that hangs while the interpreter ends: the pipe is closed by then."""
     runs = measured("does-not-end", "a", timeout_s=1.0, expected_mib=1.0)
     assert (runs["does-not-end"]["status"], runs["a"]["status"]) == ("timeout", "ok")
 

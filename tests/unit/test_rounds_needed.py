@@ -1,4 +1,4 @@
-"""How many rounds a rule asks for: from the neediest pair of a block, once, of the rounds that were ok."""
+"""Number of rounds by a rule: from the neediest pair of a block, once, from the rounds that were ok."""
 
 import dataclasses
 import json
@@ -171,7 +171,7 @@ def test_where_no_pair_has_two_rounds_nothing_is_spent():
 
 @settings(max_examples=30)
 @given(st.floats(0.01, 100), st.integers(0, 10**6), st.integers(3, 8))
-def test_how_fast_one_side_is_changes_nothing(factor, seed, at_least):
+def test_the_speed_of_one_side_changes_nothing(factor, seed, at_least):
     rule = dataclasses.replace(UNTIL_DECIDED, at_least=at_least)
     records = [*spreading(0.05, seed, at_least), *spreading(0.1, seed + 1, at_least, seconds=7.0, batch_size=64)]
     faster = [
@@ -214,7 +214,7 @@ def test_the_block_that_is_decided_in_the_least_time_comes_first():
     assert spent({("dear",): dear, ("cheap",): cheap}, 50.0) == {("dear",): 3, ("cheap",): 13}
 
 
-def test_what_is_left_goes_where_a_round_narrows_most_for_each_second():
+def test_the_rest_of_the_budget_goes_where_a_round_narrows_most_per_second():
     quiet, wild = Need(3, 50, None, 0.1, 10.0), Need(3, 50, None, 0.2, 10.0)
     slow = Need(3, 50, None, 0.2, 40.0)
     assert spent({("quiet",): quiet, ("wild",): wild, ("slow",): slow}, 10.0) == {

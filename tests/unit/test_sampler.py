@@ -156,7 +156,7 @@ def test_everything_that_the_card_answers_is_sampled_on_the_clock_of_the_blocks(
     assert (seen.uuid, seen.hz, seen.dropped) == (standin.UUIDS[0], 100, {})
 
 
-# Function of NVML → columns that none else tells.
+# Function of NVML → columns that no other function fills.
 ONLY = {
     "nvmlDeviceGetTotalEnergyConsumption": {"energy_counter_j"},
     "nvmlDeviceGetFieldValues": {"power_instant_w", "power_average_w"},
@@ -169,7 +169,7 @@ ONLY = {
 
 
 @pytest.mark.parametrize("function", ONLY)
-def test_what_the_card_does_not_support_is_dropped_with_its_reason_and_asked_once(stand_in, start, function):
+def test_unsupported_queries_are_dropped_with_their_reason_and_asked_once(stand_in, start, function):
     stand_in.fault(function, standin.NOT_SUPPORTED)
     other = "nvmlDeviceGetCurrentClocksEventReasons"
     sampler = start()

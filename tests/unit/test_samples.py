@@ -1,4 +1,4 @@
-"""What samples of a GPU say of memory, energy and state, on power curves whose truth is known."""
+"""Memory, energy and state from samples of a GPU, for power curves of known truth."""
 
 import json
 
@@ -18,7 +18,7 @@ PERIOD_S = 0.1
 
 
 def sampled(seconds, **columns) -> Samples:
-    """Samples at these times in s, of a card that answers no more than these columns."""
+    """Samples at these times in s, of a card that reports these columns only."""
     return Samples(
         uuid="GPU-0",
         hz=10,
@@ -227,14 +227,14 @@ def test_memory_of_a_run_is_above_what_the_idle_card_held():
     assert (found["energy_reason"], found["flags"]) == ("no block was timed", [])
 
 
-def test_what_is_held_after_the_training_does_not_count():
+def test_memory_after_the_training_does_not_count():
     seen = sampled(range(6), memory_used_mib=[500, 500, 2000, 3000, 4096, 5000])
     seen = Samples(**vars(seen) | {"processes": np.array([[2 * S, 42, 900], [4 * S, 42, 4500]])})
     found = samples.observed(seen, round(1.5 * S), 42, {"training_end_ns": round(3.5 * S)}, 32)
     assert (found["gpu_peak_delta_mib"], found["gpu_process_peak_mib"]) == (2500, 900)
 
 
-def test_what_the_card_does_not_tell_is_null():
+def test_values_that_the_card_does_not_report_are_null():
     found = samples.observed(sampled(range(6)), 2 * S, 42, {"gpu_started_mib": 900}, 32)
     assert {name for name, value in found.items() if value not in (None, [])} == {"sampler_hz", "energy_reason"}
 
@@ -264,13 +264,13 @@ def test_lines_become_columns_and_what_failed_is_no_number(tmp_path):
     np.testing.assert_array_equal(seen.processes, [[2, 42, 900], [2, 7, np.nan]])
 
 
-def test_of_a_sampler_that_was_killed_everything_is_kept_but_the_cut_line(tmp_path):
+def test_a_killed_samplers_lines_are_kept_except_the_cut_one(tmp_path):
     seen = lines(tmp_path, HEADER, [1, 70.0], [2, 71.0], cut="[3, 7")
     assert seen.ended == NO_END
     np.testing.assert_array_equal(seen.columns["power_w"], [70, 71])
 
 
-def test_of_a_sampler_that_never_began_there_is_nothing_but_the_reason(tmp_path):
+def test_a_sampler_that_never_began_leaves_only_the_reason(tmp_path):
     assert samples.read_lines(tmp_path / "none").ended == NO_END
     seen = lines(tmp_path, {"ended": "no driver"})
     assert (seen.ended, len(seen.t_ns), seen.columns) == ("no driver", 0, {})

@@ -1,4 +1,4 @@
-"""What was exported comes back whole, a changed byte is found, and nothing gets out of an archive that should not."""
+"""An export comes back complete, a changed byte is found, and nothing unwanted gets out of an archive."""
 
 import io
 import json
@@ -54,7 +54,7 @@ def listing(files: Mapping[str, bytes]) -> bytes:
 @given(
     files=st.dictionaries(NAMES, st.binary(max_size=200), max_size=5), about=st.dictionaries(st.just("x"), st.text())
 )
-def test_what_was_packed_comes_back_and_the_manifest_tells_what_it_was_told(file, files, about):
+def test_packed_files_and_the_manifest_come_back(file, files, about):
     file.write_bytes(packed(files, about))
     found, manifest = unpacked(file)
     assert found == files
@@ -140,7 +140,7 @@ def test_a_file_that_stands_there_twice_is_refused(file):
     with zipfile.ZipFile(content, "w") as made, pytest.warns(UserWarning, match="Duplicate"):
         made.writestr("a.json", b"1")
         made.writestr("a.json", b"2")
-    assert refusal(file, content.getvalue()) == "'a.json': stands there twice"
+    assert refusal(file, content.getvalue()) == "'a.json': occurs twice"
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(file, monkeypatch):

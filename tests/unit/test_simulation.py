@@ -1,4 +1,4 @@
-"""The simulation: it measures the methods that it names, chooses by its rule, and its table stands in the docs."""
+"""The simulation: it measures the methods that it names, chooses by its rule, and its table is in the docs."""
 
 import math
 
@@ -62,7 +62,7 @@ def test_the_choice_in_the_docs_is_the_method_in_use():
 
 
 @pytest.mark.parametrize("options", [["--repetitions", "0"], ["--seed", "-1"], ["--output", "table.txt"]])
-def test_what_cannot_be_simulated_is_refused(options, capsys):
+def test_impossible_simulations_are_refused(options, capsys):
     with pytest.raises(SystemExit):
         simulation.main(["--output", "table.md", *options])
     assert "expected at least 1 repetition" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What a device of config.yaml asks a Slurm cluster for, and what is refused before anything is submitted."""
+"""Requests of a device in config.yaml to a Slurm cluster, and refusals before anything is submitted."""
 
 import json
 import re
@@ -84,8 +84,8 @@ def test_login_and_compute_nodes_plan_the_same_whatever_they_have():
 @pytest.mark.parametrize(
     ("devices", "message"),
     [
-        ({"p100": P100, "cpu": {}}, "devices.cpu: is on this machine, and 'p100' is asked of a cluster"),
-        ({"p100": P100, "big": {"model": "H200"}}, "devices.big: is on this machine, and 'p100' is asked of a cluster"),
+        ({"p100": P100, "cpu": {}}, "devices.cpu: is on this machine, and 'p100' is requested from a cluster"),
+        ({"p100": P100, "big": {"model": "H200"}}, "devices.big: is on this machine, and 'p100' is requested"),
         ({"p100": P100 | {"uuid": "GPU-1"}}, "devices.p100: uuid names one GPU of this machine, and nothing is left"),
         ({"p100": P100 | {"gres": "gpu:p100:1"}}, "devices.p100: gpu_model and gres both ask for a GPU; give one"),
         ({"p100": {"gres": "gpu:p100:2"}}, "devices.p100.gres: 'gpu:p100:2' is not allowed; one GPU, as gpu:1 or"),
@@ -103,7 +103,7 @@ def test_login_and_compute_nodes_plan_the_same_whatever_they_have():
         ({"p100": P100 | {"cpus": 2}}, "devices.p100.cpus: unknown key"),
     ],
 )
-def test_what_contradicts_itself_is_refused(devices, message):
+def test_contradictions_are_refused(devices, message):
     assert refusal(devices).startswith(message)
 
 
@@ -170,7 +170,7 @@ def test_devices_and_profile_must_fit(tmp_path, monkeypatch):
     slurm.check_place(requests, True, tmp_path)
     slurm.check_place((), False, tmp_path)
     assert place_refusal(requests, False, tmp_path).startswith("devices: 'p100' is asked of a Slurm cluster")
-    assert place_refusal((), True, tmp_path).startswith("devices: none is asked of a Slurm cluster")
+    assert place_refusal((), True, tmp_path).startswith("devices: none is requested from a Slurm cluster")
 
 
 def test_jobs_that_an_earlier_invocation_left_in_this_folder_are_named(tmp_path, monkeypatch):
@@ -224,7 +224,7 @@ def test_slurm_is_asked_whether_it_could_ever_run_such_a_job(tmp_path, monkeypat
         slurm.check_request(request("p100", **P100), runs=3)
 
 
-def test_what_the_documentation_shows_can_be_asked_for():
+def test_requests_in_the_documentation_are_valid():
     text = (catalogue.ROOT / "docs/slurm.md").read_text()
     snippets = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert len(snippets) == 3

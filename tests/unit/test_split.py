@@ -1,4 +1,4 @@
-"""How long of a step the device computes, of a trainer and a profiler whose times are known."""
+"""Device time of a step, for a trainer and a profiler with known times."""
 
 import time
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ class Trainer:
 
 
 def profiler(trainer: Trainer, spans=((0, 1e6),), error: Exception | None = None) -> SimpleNamespace:
-    """What an adapter has; `entered` notes after how many calls it began to follow, and how many it saw."""
+    """An adapter's contract; `entered` notes after how many calls it began to follow, and how many it saw."""
     entered = []
 
     @contextmanager
@@ -96,7 +96,7 @@ def test_a_step_that_fails_while_it_is_followed_ends_the_profiler(monkeypatch):
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 12))))
-def test_what_overlaps_counts_once(places):
+def test_overlapping_spans_count_once(places):
     spans = [(start, start + length) for start, length in places]
     inside = {ns for start, stop in spans for ns in range(start, stop)}
     assert split.covered_ns(spans) == len(inside)
@@ -106,12 +106,12 @@ def test_what_overlaps_counts_once(places):
     ("plane", "line", "is_it"),
     [
         ("/device:GPU:0", "Stream #14(Kernel,MemcpyH2D)", True),
-        ("/device:GPU:0", "XLA Ops", False),  # a stretch over kernels and what lies between them
+        ("/device:GPU:0", "XLA Ops", False),  # an annotation over kernels and the time between them
         ("/host:CPU", "Stream #14", False),
         ("/host:CPU", "python", False),
     ],
 )
-def test_of_a_gpu_what_its_streams_ran_is_computed(plane, line, is_it):
+def test_a_gpu_computes_while_its_streams_run(plane, line, is_it):
     assert on_gpu(plane, line) == is_it
 
 
@@ -131,5 +131,5 @@ def test_of_a_gpu_what_its_streams_ran_is_computed(plane, line, is_it):
         ("PjitFunction(step)", False, False),
     ],
 )
-def test_of_a_cpu_operators_are_computed_and_what_calls_them_is_not(event, says_instruction, is_it):
+def test_a_cpu_computes_in_operators_and_not_in_their_callers(event, says_instruction, is_it):
     assert on_cpu(event, says_instruction) == is_it

@@ -1,4 +1,4 @@
-"""The interval of a ratio: it covers the truth as often as it says, and treats all rounds alike."""
+"""The interval of a ratio: its coverage is nominal, and it treats all rounds alike."""
 
 import math
 
@@ -148,7 +148,7 @@ def test_adjusting_keeps_the_order_and_more_verdicts_never_make_a_p_value_smalle
     assert all(one <= other for one, other in zip(adjusted, of_more, strict=False))
 
 
-def test_of_pages_with_nothing_to_find_few_enough_claim_a_difference():
+def test_few_enough_pages_without_differences_claim_one():
     pages, verdicts = 2000, 8
     ratios = np.exp(0.05 * np.random.default_rng(6).standard_normal((pages, verdicts, 5)))
     wrong = [min(holm([p_value(one) for one in page])) < 0.05 for page in ratios.tolist()]

@@ -1,4 +1,4 @@
-"""A run that does other work than the reference is refused, wherever the work differs; honest runs are not."""
+"""A run with other work than the reference's is refused, wherever the work differs; honest runs are not."""
 
 import json
 from itertools import count
@@ -37,7 +37,7 @@ def workload(layers=LAYERS, optimizer: SGD | Adam | None = SGD(0.05, 0.9)) -> Wo
 
 
 class Numpy:
-    """A trainer in NumPy, as the adapters are; a plant changes what it does where the reference's work is done."""
+    """A trainer in NumPy, like the adapters; a plant changes its work in one place."""
 
     def __init__(self, of: Workload, weights, data, plant, dropout=True) -> None:
         self.workload, self.data, self.plant = of, data, plant
@@ -80,7 +80,7 @@ class Numpy:
 
 
 class Honest:
-    """Everything that a plant may change, as it should be."""
+    """The correct parts, any of which a plant may replace."""
 
     drops = True
 
@@ -294,12 +294,12 @@ def test_beside_dropout_other_work_is_refused_too(data, tmp_path, plant):
 
 
 def test_more_work_that_is_meant_is_not_taken_for_other_work(data, tmp_path):
-    """As of a framework against itself: the steps that no clock counts are known."""
+    """A framework against itself: the uncounted steps are known."""
     seen, _ = run(data, tmp_path, Honest(), workload(), more_work_every=3)
     assert "status" not in seen and len(seen["story"]) == 9
 
 
-def test_what_comes_out_of_inference_is_held_against_the_reference(data, tmp_path):
+def test_outputs_of_inference_are_compared_with_the_reference(data, tmp_path):
     of = workload(optimizer=None)
     seen, _ = run(data, tmp_path, Honest(), of)
     assert "status" not in seen
@@ -307,14 +307,14 @@ def test_what_comes_out_of_inference_is_held_against_the_reference(data, tmp_pat
 
 
 def test_a_run_of_which_nothing_could_be_looked_at_is_refused(data, tmp_path):
-    """Its first call tells of two steps, and none is known after which that many can be taken at once."""
+    """Its first call covers two steps, and there is no look after which that many can be taken at once."""
     seen, flags = run(data, tmp_path, ToldAsTwo(), workload(optimizer=None))
     assert (seen["status"], seen["story"], flags) == ("invalid", [], [])
     assert "told of steps it may not take" in seen["reason"]
 
 
 @pytest.mark.parametrize("plant", [OutputOfHalf, OneBatch, TwoOutputsAlike])
-def test_what_comes_out_of_other_samples_is_refused(data, tmp_path, plant):
+def test_outputs_of_other_samples_are_refused(data, tmp_path, plant):
     seen, _ = run(data, tmp_path, plant(), workload(optimizer=None))
     assert seen["status"] == "invalid" and "of outputs" in seen["reason"]
 

@@ -13,7 +13,7 @@ from requested import request
 
 pytestmark = pytest.mark.check
 
-# In place of the interpreter: takes its turns as it would, and "trains" one block for so long.
+# In place of the interpreter: takes its turns, and "trains" one block for so long.
 INTERPRETER = """#!{python}
 import json, os, sys, time
 told = os.fdopen(int(sys.argv[-3]), "w")

@@ -1,4 +1,4 @@
-"""The table of measurements: every record is in it once, unchanged, and nothing that is not a record."""
+"""The table of measurements: every record is in it once, unchanged, and nothing else."""
 
 import json
 from pathlib import Path
@@ -82,7 +82,7 @@ def test_rows_have_the_same_order_whatever_the_order_of_the_records():
     assert frame["round"].tolist() == [1, 2, 10] * 4
 
 
-def test_what_is_not_available_stays_null_and_is_never_0(tmp_path):
+def test_missing_values_stay_null_and_are_never_0(tmp_path):
     empty = {name: value for name, value in run().items() if value is not None and value != []}
     write_table(table([empty]), tmp_path / "m.csv")
     frame = read_table(tmp_path / "m.csv")
@@ -151,7 +151,7 @@ def test_two_records_of_one_run_are_refused():
         (["another", "file"], r"is not of type 'object'"),
     ],
 )
-def test_what_is_not_a_record_is_refused_by_name(tmp_path, content, fault):
+def test_files_that_are_no_records_are_refused_by_name(tmp_path, content, fault):
     path = written(tmp_path / "round-1.json", content)
     with pytest.raises(TableError, match=rf"round-1\.json: .*{fault}.*delete it") as error:
         read_record(path)
@@ -273,5 +273,5 @@ def test_a_field_that_contradicts_the_rest_of_its_record_is_told_with_file_and_f
         ("AMD EPYC™ 세대", "AMD EPYC™ 세대"),
     ],
 )
-def test_what_would_not_be_seen_in_a_text_is_escaped(told, as_shown):
+def test_invisible_characters_are_escaped(told, as_shown):
     assert table([run(device_name=told)]).loc[0, "device_name"] == as_shown

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.check
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A copy of what a new framework is made beside."""
+    """A copy of the files beside which a new framework is made."""
     for folder in (catalogue.PACKAGE / "frameworks", catalogue.PACKAGE / "workloads", Path("envs")):
         shutil.copytree(catalogue.ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path

@@ -1,4 +1,4 @@
-"""The timeline of one run on a GPU: drawn of what was sampled, with a gap for what was not."""
+"""The timeline of one run on a GPU: drawn from its samples, with a gap where there are none."""
 
 import json
 import warnings
@@ -34,7 +34,7 @@ def measured(**changes) -> dict:
 
 
 def columns(**changes) -> dict:
-    """25 s of a card that is busy from second 8 on; a change to None is a column that the card does not tell."""
+    """25 s of a card that is busy from second 8 on; a change to None removes a column."""
     t_s = np.arange(0, 25, 0.1)
     busy = t_s > 8
     told = {
@@ -74,7 +74,7 @@ def test_the_four_panels_have_their_columns_and_the_time_counts_from_the_first_b
     assert {words["timeline_measured"], words["axis_power"], words["axis_timeline"]} <= {*texts}
 
 
-def test_what_the_card_does_not_tell_is_said_in_its_panel():
+def test_a_panel_says_what_the_card_does_not_report():
     texts, panels = drawn("en", measured(), columns(power_instant_w=None, temperature_c=None))
     assert [len(lines) for lines in panels] == [1, 1, 1, 0]
     assert set(panels[0][0].get_ydata()) == {1.0}, "the power that it does tell"

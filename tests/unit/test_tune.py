@@ -1,4 +1,4 @@
-"""The search for the settings of track `tuned`, on speeds that are known."""
+"""The search for the settings of track `tuned`, with known speeds."""
 
 from collections.abc import Callable
 from math import exp
@@ -19,7 +19,7 @@ CYCLES = BLOCKS
 
 
 def measured(speed: Callable[[Settings], float | None], calls: list | None = None):
-    """Makes trials at these speeds, or failed ones where there is none; `calls` keeps what was asked for."""
+    """Makes trials at these speeds, or failed ones where there is none; `calls` keeps the requests."""
 
     def run(stage: int, several: list[Settings]) -> list[Trial]:
         if calls is not None:
@@ -38,7 +38,7 @@ def measured(speed: Callable[[Settings], float | None], calls: list | None = Non
 
 
 def factors(**of: dict) -> Callable[[Settings], float]:
-    """A speed that is the product of what these values of options are worth."""
+    """A speed that is the product of the factors of these option values."""
     return lambda settings: 100 * float(np.prod([of[name].get(settings[name], 1) for name in of]))
 
 
@@ -109,7 +109,7 @@ def noisy(generator: np.random.Generator, gains: Callable[[Settings], float], pr
     return run
 
 
-def test_of_settings_that_gain_nothing_few_are_chosen_and_a_large_gain_is_found():
+def test_settings_without_gain_are_seldom_chosen_and_a_large_gain_is_found():
     """The share of false choices among 1,000 searches, at the noise of a shared machine, is at most the level."""
     generator = np.random.default_rng(7)
     false = sum(search(OPTIONS, noisy(generator, lambda settings: 1.0))[0] != DEFAULT for _ in range(1000))

@@ -1,4 +1,4 @@
-"""The measuring and the analysing side meet only in files: neither imports what the other needs."""
+"""The measuring and the analysing side share only files: neither imports the other's dependencies."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.check
 
 PACKAGE = catalogue.ROOT / catalogue.PACKAGE
 PROVING = PACKAGE / "prove" / "inside"
-# What an environment of a framework holds beside it.
+# Modules of a framework's environment besides the framework.
 MEASURING = {"numpy", "psutil", "pynvml"}
 # In the folder of a framework, for the tests alone.
 FOR_TESTS = {
@@ -51,7 +51,7 @@ def measured() -> dict[Path, set[str]]:
 
 
 def imported(path: Path) -> set[str]:
-    """Top-level names of what a file imports, the standard library's left out."""
+    """Top-level names of a file's imports, without the standard library's."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

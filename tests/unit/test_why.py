@@ -1,4 +1,4 @@
-"""Whether the device or the host makes the difference between the steps of two frameworks."""
+"""Breakdown of the difference between the steps of two frameworks: device or host."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.check
 
 
 def step(framework: str, number: int, device_ms: float | None, host_ms: float, **changes) -> dict:
-    """A run on a CPU that computes for half as long while it is followed."""
+    """A run on a CPU that computes for half of the profiled time."""
     step_ms = (device_ms or 0) + host_ms
     busy_ms = None if device_ms is None else device_ms / 2
     told = {} if busy_ms is None else {"profiled_step_ms": busy_ms + host_ms, "device_busy_ms": busy_ms}
@@ -22,7 +22,7 @@ def step(framework: str, number: int, device_ms: float | None, host_ms: float, *
 
 
 def campaign(device_ms=0.0, host_ms=0.0, *, noise=0.0, rounds=5, seed=1) -> list[dict]:
-    """Of PyTorch's steps the device computes 20 ms and waits 2 ms, of Keras's so much more; both scatter."""
+    """PyTorch's steps compute for 20 ms and wait for 2 ms, Keras's for so much more; both scatter."""
     random = np.random.default_rng(seed)
     return [
         step(framework, number, *(part * np.exp(noise * random.standard_normal()) for part in parts))
@@ -60,7 +60,7 @@ def test_a_pair_has_a_row_with_the_longer_one_first_and_what_makes_it_longer():
     assert row["finding"] == BOTH
 
 
-def test_what_one_part_gains_and_the_other_loses_is_both():
+def test_a_gain_in_one_part_and_a_loss_in_the_other_is_both():
     (row,) = why(pd.DataFrame(campaign(-3, 4)), 0.95).to_dict("records")
     assert (row["framework"], row["finding"]) == ("keras-torch", BOTH)
     assert (row["longer_device_ms"], row["longer_host_ms"]) == pytest.approx((-3, 4))
@@ -70,13 +70,13 @@ def test_what_one_part_gains_and_the_other_loses_is_both():
     ("device_ms", "host_ms", "true", "falsely"),
     [(8, 0, DEVICE, {HOST, BOTH}), (0, 2, HOST, {DEVICE, BOTH}), (0, 0, UNTOLD, {DEVICE, HOST, BOTH})],
 )
-def test_of_simulated_campaigns_the_true_part_is_found_and_another_seldom(device_ms, host_ms, true, falsely):
+def test_simulated_campaigns_show_the_true_part_and_seldom_another(device_ms, host_ms, true, falsely):
     campaigns = 40
     findings = [
         why(pd.DataFrame(campaign(device_ms, host_ms, noise=0.05, seed=seed)), 0.95)["finding"].iloc[0]
         for seed in range(campaigns)
     ]
-    chance = 0.05 + 3 * (0.05 * 0.95 / campaigns) ** 0.5  # of an interval that excludes 0 where the truth is 0
+    chance = 0.05 + 3 * (0.05 * 0.95 / campaigns) ** 0.5  # rate of intervals that exclude 0 where the truth is 0
     assert sum(finding in falsely for finding in findings) / campaigns <= chance
     assert sum(finding == true for finding in findings) / campaigns >= 1 - chance
 

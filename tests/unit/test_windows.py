@@ -1,4 +1,4 @@
-"""The study of the noise of interleaved rounds, on records whose noise is known."""
+"""The study of the noise of interleaved rounds, on records with known noise."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What the measuring process makes of what its clock saw."""
+"""The measuring process: record fields from its clock's readings."""
 
 import json
 from collections import deque
@@ -25,7 +25,7 @@ FEW = few_steps(PROTOCOL)
 
 
 class AllAtOnce:
-    """Turns of which the first that is for blocks is for all of them; the states that were said."""
+    """Turns, all blocks in the first one; the reported states."""
 
     def __init__(self, blocks: int = 1) -> None:
         self.blocks, self.states = blocks, list[str]()
@@ -72,8 +72,8 @@ class Trained:
     [
         ({"conv1": "float32"}, 1.0, None, None),
         ({"conv1": "float32"}, 2.3, "invalid", "the loss did not move: 2.3 before, 2.3 after"),
-        ({"conv1": "tf32"}, 1.0, "failed", "precision float32 was asked for, but the numbers are those of tf32"),
-        ({"conv1": "tf32"}, 2.3, "failed", "precision float32 was asked for, but the numbers are those of tf32"),
+        ({"conv1": "tf32"}, 1.0, "failed", "precision float32 was requested, but the numbers are those of tf32"),
+        ({"conv1": "tf32"}, 2.3, "failed", "precision float32 was requested, but the numbers are those of tf32"),
     ],
 )
 def test_a_run_must_have_trained_and_in_the_precision_that_was_asked_for(found, last, status, reason, monkeypatch):
@@ -148,7 +148,7 @@ def test_a_trial_must_have_changed_its_weights_to_finite_ones(after, reason):
         ("resnet50-features", {"multiply"}, {"execution": "graph", "batch_norm": "elementwise"}),
     ],
 )
-def test_which_kernels_ran_is_told_of_layers_that_have_several(workload, operations, found):
+def test_kernels_are_recorded_for_layers_with_several(workload, operations, found):
     loaded = workloads.load(workload)
     assert contract.kernels(loaded, "graph", operations, cudnn="cudnn", fused=("other", "norm")) == found
 
@@ -167,18 +167,18 @@ def test_a_gpu_that_does_not_use_the_kernel_for_recurrent_layers_is_flagged(devi
     ("output", "precisions", "status", "reason"),
     [
         ([[1.0, 2.0], [2.0, 1.0]], {"conv1": "float32"}, None, None),
-        ([[1.0, 2.0], [1.0, 2.0]], {"conv1": "float32"}, "invalid", "the same came out of every sample"),
-        ([[1.0, 2.0], [2.0, np.inf]], {"conv1": "float32"}, "invalid", "what came out is not finite"),
+        ([[1.0, 2.0], [1.0, 2.0]], {"conv1": "float32"}, "invalid", "every sample has the same output"),
+        ([[1.0, 2.0], [2.0, np.inf]], {"conv1": "float32"}, "invalid", "the output is not finite"),
         ([[1.0, 2.0]], {"conv1": "float32"}, None, None),
         (
             [[1.0, 2.0], [1.0, 2.0]],
             {"conv1": "tf32"},
             "failed",
-            "precision float32 was asked for, but the numbers are those of tf32",
+            "precision float32 was requested, but the numbers are those of tf32",
         ),
     ],
 )
-def test_what_came_out_of_inference_must_be_finite_and_of_its_samples(output, precisions, status, reason, monkeypatch):
+def test_outputs_of_inference_must_be_finite_and_depend_on_samples(output, precisions, status, reason, monkeypatch):
     monkeypatch.setattr(footprint, "found", lambda trainer, workload, batch_size: precisions)
     seen = checks.outcome_of_inference(None, workloads.load("article-cnn"), np.array(output), "float32")  # type: ignore[arg-type]
     assert (seen.get("status"), seen.get("reason")) == (status, reason)
@@ -239,7 +239,7 @@ def test_the_framework_is_told_to_use_the_gpu_that_the_run_was_given(uuid, devic
     with pytest.raises(ValueError, match=f"^built on {device}$"):
         worker.observe(request(uuid=uuid), AllAtOnce(), observed, Path("none"))  # type: ignore[arg-type]
     assert done == [(1, "float32", device)]
-    # Of the context alone: read after the framework's first number and before the model.
+    # The context alone: read after the framework's first number and before the model.
     assert observed.get("gpu_started_mib") == (480.5 if uuid else None)
 
 

@@ -1,4 +1,4 @@
-"""What follows from the neutral specs, against numbers published for these nets and against hand counts."""
+"""Numbers that follow from the neutral specs, compared with those published for these nets and with hand counts."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def test_parameters_of_the_published_nets():
     # (3·3·3+1)·32 + (3·3·32+1)·16 + (6·6·16+1)·10
     assert workloads.load("article-cnn").parameters == 896 + 4624 + 5770
     assert workloads.load("gru-imdb").parameters == 3_818_302
-    # Of torchvision's page on resnet50, less the 2048 · 1000 + 1000 of its last layer.
+    # From torchvision's page on resnet50, less the 2048 · 1000 + 1000 of its last layer.
     assert workloads.load("resnet50-features").parameters == 25_557_032 - 2_049_000
 
 
@@ -29,7 +29,7 @@ def test_flops_of_a_training_step_of_the_vgg_net():
 
 def test_flops_of_a_training_step_of_the_gru():
     forward = 150 * (125 + 100) * 3 * 100 + 100 * 2
-    # Of what is looked up, the gradient is needed too.
+    # A lookup needs the gradient too.
     assert workloads.load("gru-imdb").flops_per_sample == 2 * 3 * forward
 
 

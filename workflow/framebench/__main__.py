@@ -6,7 +6,7 @@ Steps that run under a framework's own interpreter are modules of their own: fra
 import sys
 from importlib import import_module
 
-# Step → the module whose `main` makes it.
+# Step → the module with its `main`.
 STEPS = {
     "data": "framebench.data.command",
     "plan": "framebench.plan.matrix",
@@ -25,7 +25,7 @@ STEPS = {
 
 
 def main() -> None:
-    """Make the step that the command line names first."""
+    """Run the step that the command line names first."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in ("-h", "--help"):
         print(f"{__doc__}\nsteps: {', '.join(STEPS)}")

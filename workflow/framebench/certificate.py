@@ -1,4 +1,4 @@
-"""The certificate of a workload in a framework: what of its file must hold for it to count."""
+"""The certificate of a workload in a framework, and the conditions under which its file counts."""
 
 import hashlib
 import json
@@ -11,25 +11,25 @@ from jsonschema.exceptions import best_match
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "certificate.schema.json"
 DIGEST = "digest"
-NOT_SEALED = (DIGEST, "machine")  # a merge adds the machine
-WIDER = 1.5  # so many times as much, two machines do not round the bounds of one problem
+NOT_SEALED = (DIGEST, "machine")  # added by a merge
+WIDER = 1.5  # largest ratio by which two machines may round the bounds of one problem differently
 
 
 def sealed(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The certificate with this body, and its digest."""
+    """A certificate with this body, and its digest."""
     return {**body, DIGEST: digest(body)}
 
 
 def digest(certificate: Mapping[str, Any]) -> str:
-    """64 hex digits that change with every value of a certificate, but for the digest that it has."""
+    """Digest of a certificate, 64 hex digits, over every value except the digest itself."""
     body = {name: value for name, value in certificate.items() if name not in NOT_SEALED}
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def parsed(content: bytes, workload: str, framework: str) -> dict[str, Any]:
-    """The certificate that these bytes are, found where that of a workload in a framework stands.
+    """Parse the file found at the place of a workload's certificate in a framework.
 
-    One that does not count is refused by what is wrong with it: `passed` is false, and both reasons say why. Raises
+    A certificate that does not count comes back with `passed` false, and with the fault in both reasons. Raises
     ValueError, in one line, where the bytes are no certificate.
     """
     try:
@@ -44,7 +44,7 @@ def parsed(content: bytes, workload: str, framework: str) -> dict[str, Any]:
 
 
 def fault(certificate: Mapping[str, Any], workload: str, framework: str) -> str | None:
-    """Why a certificate does not count whatever it says; None where it does."""
+    """The reason why a certificate does not count, whatever its verdict; None where it counts."""
     of = certificate["workload"], certificate["framework"]
     if of != (workload, framework):
         return f"the certificate is that of {of[0]} in {of[1]}"
@@ -64,9 +64,9 @@ def fault(certificate: Mapping[str, Any], workload: str, framework: str) -> str 
 
 
 def held_together(certificates: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The certificates, of which one that allows more than another of the same problem is refused.
+    """The certificates; one with wider bounds than another of the same problem is refused.
 
-    All of a workload and a seed have the bounds of its problem, but for what their machines round otherwise.
+    All certificates of a workload and a seed have the bounds of its problem, apart from rounding on different machines.
     """
     all_of_them = [dict(one) for one in certificates]
     narrowest: dict[tuple, tuple[float, str]] = {}

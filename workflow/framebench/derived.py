@@ -1,21 +1,21 @@
-"""Fields of a record that follow from others of it: computed where it is made, and again where it is read."""
+"""Record fields derived from other fields: computed when a record is made, and again when it is read."""
 
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-# A sum of a few numbers in another order, and a number that went through text.
+# Tolerance for a sum taken in another order, and for a number that went through text.
 RELATIVE = 1e-9
-# The parts of a process's time, whose sum is process_s: with start_s before them, and end_s after them.
+# The parts of process_s; start_s goes before them and end_s after them.
 STARTING = ("import_s", "build_s", "data_s")
 AT_WORK = ("time_to_first_step_s", "warmup_s", "lead_in_s", "timed_s", "waiting_s", "check_s", "diagnosis_s")
 
-Intervals = Sequence[Mapping[str, int]]  # as a record has them: t0_ns, t1_ns, steps
+Intervals = Sequence[Mapping[str, int]]  # as in a record: t0_ns, t1_ns, steps
 
 
 def of_start(intervals: Intervals) -> dict[str, float | int]:
-    """Fields of the first call and the groups of the warm-up, from `warmup_intervals`."""
+    """Fields of the first call and of the warm-up groups, from `warmup_intervals`."""
     first, *groups = intervals
     return {
         "steps_per_call": first["steps"],
@@ -40,9 +40,9 @@ def of_blocks(blocks: Intervals, batch_size: int, flops_per_sample: int) -> dict
 
 
 def contradiction(record: Mapping[str, Any]) -> str | None:
-    """Which field of a record does not follow from the others of which it is made, with both values; None: all do.
+    """The first derived field that contradicts its sources, with both values; None where none does.
 
-    A field that is null, or has nothing from which it could follow, is no contradiction.
+    A field that is null, or whose sources are missing, is no contradiction.
     """
     blocks, intervals = record.get("blocks"), record.get("warmup_intervals")
     found: dict[str, float | int] = {}

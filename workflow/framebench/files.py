@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whenever their writer dies."""
+"""Atomic writes: a file is complete or absent, whenever its writer dies."""
 
 import os
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from typing import IO, Any
 
 @contextmanager
 def whole(path: Path, mode: str = "w", **options: Any) -> Iterator[IO]:
-    """A file to write, as `open(mode, **options)`, that takes the name `path` when it is complete.
+    """A file to write, as `open(mode, **options)`, which is renamed to `path` when it is complete.
 
-    Folders are made as needed. OSError where it cannot be written; what was at `path` is then still there.
+    Folders are made as needed. Raises OSError where it cannot be written; the previous file at `path` then stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")

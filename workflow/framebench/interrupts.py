@@ -1,4 +1,4 @@
-"""Ctrl-C ends a process once and in a line."""
+"""Ctrl-C ends a process once, with one line of output."""
 
 import signal
 import sys
@@ -6,9 +6,9 @@ from types import FrameType, TracebackType
 
 
 def end_in_a_line() -> None:
-    """From now on, the first interrupt ends what this process does, and others do not disturb that.
+    """From now on, the first interrupt ends the current work, and further ones do not disturb the clean-up.
 
-    It is said in a line where nothing catches it. For the main thread.
+    An interrupt that nothing catches is reported in one line. Call it in the main thread.
     """
     usual = sys.excepthook
 

@@ -9,16 +9,16 @@ from typing import Any
 from framebench import files
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "record.schema.json"
-BUSY = "busy_machine"  # flag of a run beside which the machine had more to do than cpu.BUSY_CORES
-STAND_IN = "stand_in"  # flag of a run whose card was the tests', and no card
+BUSY = "busy_machine"  # flag: the machine had more other work than cpu.BUSY_CORES during the run
+STAND_IN = "stand_in"  # flag: the card was the tests' stand-in
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: its fields in the order of paths and options. The cells that differ only in framework are compared.
+    """A cell: its fields in the order of paths and options. Cells that differ only in framework are compared.
 
-    A field added here is a folder of RECORD, an option of the commands that measure and a column of the tables; which
-    values it takes, framebench.plan.matrix says, and that records have it, their schema.
+    A field added here becomes a folder of RECORD, an option of the measuring commands and a column of the tables.
+    framebench.plan.matrix defines its values, and the schema its place in a record.
     """
 
     device: str
@@ -31,7 +31,7 @@ class Cell:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Cell":
-        """The cell of a record, or of a path's wildcards, where a number is text; KeyError for a missing field."""
+        """The cell of a record, or of a path's wildcards, where numbers are text; KeyError for a missing field."""
         return cls(**{name: type(values[name]) for name, type in TYPES.items()})
 
     @property
@@ -40,18 +40,18 @@ class Cell:
 
 
 TYPES: dict[str, type] = Cell.__annotations__  # by field
-# What is compared: the values of BLOCK.
+# The runs that are compared: those with the same values of BLOCK.
 Block = tuple[str | int, ...]
-# What two runs have in common that are compared, what names a cell, and a run: the first columns of the tables.
+# First columns of the tables: the fields that two compared runs share, that name a cell, and that name a run.
 BLOCK = [name for name in TYPES if name != "framework"]
 CELL = [*BLOCK, "framework"]
 RUN = [*CELL, "round"]
-# As pandas has them.
+# In pandas' notation.
 CELL_DTYPES = {name: {str: "str", int: "Int64"}[TYPES[name]] for name in CELL}
 
 
 def record(**values: object) -> dict:
-    """A record of the schema's fields in the schema's order: null, or an empty list, where no value is given.
+    """A record with the schema's fields in the schema's order; missing values are null or an empty list.
 
     Raises KeyError for a field that the schema does not have.
     """
@@ -62,12 +62,12 @@ def record(**values: object) -> dict:
 
 
 def samples_path(record: Path) -> Path:
-    """Where the samples of a run on a GPU stand: in `samples` beside `runs`, as its record in there."""
-    runs = record.parents[len(RUN) - 1]  # a folder for each but the round, as framebench.plan.matrix has it
+    """Path of the GPU samples of a run: in `samples` beside `runs`, under the same name as the record."""
+    runs = record.parents[len(RUN) - 1]  # one folder per field except the round, as in framebench.plan.matrix
     return (runs.parent / "samples" / record.relative_to(runs)).with_suffix(".npz")
 
 
 def write(path: Path, record: dict) -> None:
-    """Write the record; OSError where that cannot be, ValueError for a number that is NaN or infinite."""
+    """Write the record. Raises OSError where that fails, ValueError for a number that is NaN or infinite."""
     with files.whole(path) as file:
         json.dump(record, file, indent=1, allow_nan=False)

@@ -1,7 +1,7 @@
-"""The models of a user's own that a campaign is about: folders that every process is told of, and their digest.
+"""A user's own models in a campaign: the folders that every process needs to know, and their digests.
 
-The workflow tells by an environment variable: name → what problem.yaml says, as a proof is asked (`asked`), and where
-the proof leaves the weights (`told`).
+The workflow passes them in an environment variable: name → the content of problem.yaml as the proof uses it (`asked`),
+and the place where the proof leaves the weights (`told`).
 """
 
 import hashlib
@@ -15,7 +15,7 @@ REQUIREMENTS = "requirements.txt"
 
 
 def digest(folder: Path) -> str:
-    """12 hex digits that change with any file of a folder; hidden ones and caches do not count."""
+    """12 hex digits that change with any file of a folder, except hidden files and caches."""
     total = hashlib.sha256()
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name[0] not in "._")
@@ -28,5 +28,5 @@ def digest(folder: Path) -> str:
 
 
 def models() -> dict[str, Any]:
-    """Name → what a process is told of the user's models."""
+    """Name → description of each user model, as passed to this process."""
     return json.loads(os.environ.get(VARIABLE, "{}"))

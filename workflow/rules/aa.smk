@@ -1,9 +1,8 @@
-# The frameworks against themselves, through the rules of any campaign: is a difference claimed that is not there,
-# and is one found that is?
+# The frameworks against themselves, through the rules of any campaign: false differences, and known ones found.
 
 
 rule aa_report:
-    """How often an interval excludes 1 where both sides are the same, and whether more work is found."""
+    """The rate of intervals that exclude 1 where both sides are the same, and the rate of handicaps that are found."""
     input:
         code=catalogue.code("framebench.analyse.aa"),
         measurements=f"{AA.results}/measurements.csv",

@@ -1,18 +1,18 @@
-# The proof, per workload and framework, that the framework trains the function that the workload's spec says.
+# The proof, per workload and framework, that the framework trains the function of the workload's spec.
 from framebench.plan import catalogue
 
 CERTIFIED = sorted({entry.workload for entry in CONFIG.matrix})
-# Those with a spec, which the reference computes; models of a user's own are proved otherwise (models.smk).
+# Workloads with a spec, which the reference computes; a user's own models have another proof (models.smk).
 WITH_SPEC = "|".join(catalogue.specs())
-# Of the others, track `tuned` is not proved: to compile it takes a third of the time.
+# In other frameworks, track `tuned` is not proved: compiling it takes a third of the time.
 TUNED = {entry.workload for entry in CONFIG.matrix if "tuned" in entry.tracks}
-# There, a call may take as many steps as the story has, and is looked at after these alone.
+# In these frameworks, a call may take as many steps as the story has; only its end can be looked at.
 MANY_STEPS_A_CALL = {
     (cell.workload, cell.precision, cell.batch_size)
     for cell in matrix.cells(CONFIG)
     if cell.track == "tuned"
 }
-# Two frameworks are proved at a time, as each imports, traces and compiles on one core; nothing is measured beside.
+# Two frameworks are proved at a time, as each imports, traces and compiles on one core; nothing is measured meanwhile.
 HALF_OF_THE_CORES = max(1, workflow.cores // 2)
 
 
@@ -26,7 +26,7 @@ rule certificates:
 
 
 rule expected:
-    """What is given to every framework, and how far rounding may move the answer."""
+    """The inputs for every framework, and the bounds of rounding on the outputs."""
     input:
         code=catalogue.code("framebench.certify.expected"),
         spec=lambda wildcards: catalogue.spec_path(wildcards.workload),
@@ -34,8 +34,8 @@ rule expected:
         f"{CERTIFICATES}/{{workload}}/problem.npz",
     log:
         f"{RESULTS}/logs/certificates/{{workload}}.log",
-    # Before measuring and, as everything of a certificate, with nothing beside it: see `measure`. Every framework waits
-    # for this.
+    # Before measuring and, like everything for a certificate, with no measuring beside it: see `measure`. Every
+    # framework waits for this.
     priority: 10**6 + 1
     threads: HALF_OF_THE_CORES
     params:
@@ -47,7 +47,7 @@ rule expected:
 
 
 rule learned:
-    """How well the reference learns what every framework is taught."""
+    """The reference's accuracy after the lesson that every framework gets."""
     input:
         data=data_of,
         code=catalogue.code("framebench.certify.learned"),
@@ -56,9 +56,9 @@ rule learned:
         f"{CERTIFICATES}/{{workload}}/learned.json",
     log:
         f"{RESULTS}/logs/certificates/{{workload}}-learned.log",
-    # Last, as nothing but the judging waits for it, and one takes as long as the other.
+    # Last, as only the judging waits for it, and one takes as long as the other.
     priority: 10**6 - 1
-    threads: HALF_OF_THE_CORES  # by the seeds that learn at a time, and not within each
+    threads: HALF_OF_THE_CORES  # the seeds that learn at a time are parallel, and not the work within each
     shell:
         "echo '[proving] teaching {wildcards.workload} to the reference' >&2;"
         " OPENBLAS_NUM_THREADS=1 python -P -m framebench.certify.learned --workload {wildcards.workload}"
@@ -66,7 +66,7 @@ rule learned:
 
 
 rule story:
-    """The first training steps by the reference, at a measured batch size: every run is held against them."""
+    """The first training steps by the reference, at a measured batch size: every run is compared with them."""
     input:
         data=data_of,
         code=catalogue.code("framebench.certify.story"),
@@ -90,7 +90,7 @@ rule story:
 
 
 rule observe:
-    """What a framework computes, in its own environment, through the adapter that is measured."""
+    """A framework's outputs, in its own environment, through the adapter that is measured."""
     input:
         environment=lambda wildcards: ancient(environment_of(wildcards).ready),
         data=data_of,
@@ -109,7 +109,7 @@ rule observe:
     priority: 10**6
     threads: HALF_OF_THE_CORES
     resources:
-        # Not `params`: where a proof stands among the others is no reason to prove again.
+        # Not `params`: the position among the proofs is no reason to prove again.
         stage=lambda wildcards: stage(
             "proving",
             rules.certificate.output.certificate.format(**wildcards),
@@ -121,7 +121,7 @@ rule observe:
         tuned=lambda wildcards: "--tuned" if wildcards.workload in TUNED else "",
     shell:
         "echo {resources.stage:q} {wildcards.workload} in {wildcards.framework} >&2;"
-        # Threads that wait for each other spin by default, and hold up the other framework's.
+        # Waiting threads spin by default, and hold up the other framework's.
         " CUDA_VISIBLE_DEVICES=-1 TF_CPP_MIN_LOG_LEVEL=2 OMP_WAIT_POLICY=PASSIVE"
         " {params.python} -P -m framebench.certify.observe"
         " --workload {wildcards.workload} --framework {wildcards.framework} {params.thread_count}"
@@ -129,7 +129,7 @@ rule observe:
 
 
 rule certificate:
-    """Passed or refused, it is written: a cell without a valid one is measured but not compared."""
+    """The certificate, passed or refused: a cell without a valid one is measured but not compared."""
     input:
         problem=rules.expected.output,
         learned=rules.learned.output,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from framebench.plan import slurm
 
-# Rules whose jobs are for the nodes.
+# Rules whose jobs run on the nodes.
 MEASURING = ["tune", "search_largest_batch"] + [
     shape.rule(campaign)
     for campaign, config_of_campaign in CAMPAIGNS.items()
@@ -18,14 +18,14 @@ def slurm_resources(runs=1):
     def asked(name):
         return lambda wildcards: REQUESTS[wildcards.device].resource(name, runs)
 
-    # No more than are asked for: each is a function that Snakemake calls for every run.
+    # Only the requested ones: each is a function that Snakemake calls for every run.
     return {
         name: asked(name) for request in CONFIG.requests for name in request.resources
     }
 
 
 def refuse_wrong_place():
-    """End where devices and profile do not fit, where Slurm would refuse, or where jobs of before go on."""
+    """End where devices and profile do not fit, where Slurm would refuse, or where earlier jobs go on."""
     if not internals.planned(workflow, MEASURING):
         return
     try:
@@ -40,7 +40,7 @@ def refuse_wrong_place():
 
 
 def keep_what_slurm_tells_a_job():
-    """Give it to the step of the job that measures under names that the executor does not drop between the two."""
+    """Pass the allocation to the measuring step of the job, under names that the executor does not drop on the way."""
     if internals.is_job(workflow):
         told = {name for name in os.environ if name.startswith("SLURM_")}
         os.environ.update({f"FRAMEBENCH_{name}": os.environ[name] for name in told})

@@ -1,4 +1,4 @@
-# config.yaml, and what --configfile and --config put over it, checked before anything is planned.
+# config.yaml, with the overrides of --configfile and --config, checked before anything is planned.
 import os
 from pathlib import Path
 
@@ -32,31 +32,31 @@ except configuration.ConfigError as error:
     sys.exit(str(error))
 
 RESULTS = CONFIG.results
-# What each device is, for jobs too: they must not choose by what is on their host.
+# The meaning of each device, also for jobs: they must not choose by their host.
 DEVICES = {
     name: next((gpu for gpu in CONFIG.gpus if gpu.name == name), None)
     for name in CONFIG.devices
 }
 ASKED = config["devices"]
-# What a cluster is asked for says everything already: there, the GPU is known when a job has it.
+# A request to a cluster is complete: there, the GPU is known once a job has it.
 REQUESTS = {request.name: request for request in CONFIG.requests}
 if not REQUESTS:
     config["devices"] = bindings.bindings(DEVICES)
-# What track `tuned` found, by the wildcards of a cell.
+# Settings of track `tuned`, by the wildcards of a cell.
 TUNING = f"{RESULTS}/tuning/{{device}}/{{workload}}/{{framework}}/{{precision}}/{{input}}.json"
 
-# The campaign asked for and that of the frameworks against themselves, by their folders in the results.
+# The requested campaign and that of the frameworks against themselves, by their folders in the results.
 AA = configuration.against_itself(CONFIG)
 CAMPAIGNS = {"": CONFIG, "aa/": AA}
 PLACES = {name: matrix.order(campaign) for name, campaign in CAMPAIGNS.items()}
 
-# The records of a campaign as far as they are planned, for the line that says how much is left.
+# The records planned so far, for the progress line.
 PLANNED = f"{RESULTS}/logs/{{campaign}}planned.json"
 
 # The results of many machines, merged.
 MERGED = f"{RESULTS}/merged"
 
-# What is trained on, by the kind that a workload names.
+# The training samples, by the kind that a workload names.
 DATA = {
     "images": CONFIG.data,
     "reviews": CONFIG.reviews,
@@ -64,10 +64,10 @@ DATA = {
 }
 SAMPLES = f"{RESULTS}/data/{{kind}}.npz"
 CERTIFICATES = f"{RESULTS}/certificates"
-# What the reference makes of the first steps of a block's runs.
+# The reference's first steps for a block's runs.
 STORY = f"{CERTIFICATES}/{{workload}}/story/{{precision}}/batch-{{batch_size}}.npz"
 
-# The isolated environment of each framework, or the interpreter that a site has for it.
+# The isolated environment of each framework, or a site's interpreter for it.
 try:
     ENVIRONMENTS = {
         framework: environments.of(
@@ -81,7 +81,7 @@ try:
 except environments.InterpreterError as error:
     sys.exit(f"{' + '.join(FILES)}: {error}")
 
-# Every command's `python` is that of the workflow's own environment, and finds the package.
+# Every command's `python` is the workflow's own, and finds the package.
 shell.prefix(
     f"set -euo pipefail; export PYTHONPATH=workflow PATH={Path(sys.executable).parent}:$PATH; "
 )

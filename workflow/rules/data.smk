@@ -1,4 +1,4 @@
-# The samples that every framework is trained on.
+# The training samples of every framework.
 
 
 rule data:

@@ -1,9 +1,9 @@
-# The isolated environment of each framework. It is a rule and not `conda:`, since pip's hashed locks are what
-# the frameworks publish; everything about it is in this file, should Snakemake learn to deploy them.
+# The isolated environment of each framework. It is a rule and not `conda:`, since pip's hashed locks are what the
+# frameworks publish; everything about it is in this file, should Snakemake learn to deploy them.
 from framebench import workloads
 from framebench.plan import installation
 
-# Those of models with requirements of their own, by framework and model, and the files of these by what is made.
+# Environments of models with requirements of their own, by framework and model; and these requirements by environment.
 OWN = {name: workloads.load(name).requirements for name in CONFIG.models}
 OWN_ENVIRONMENTS = {
     (framework, name): environments.with_requirements(
@@ -18,8 +18,8 @@ REQUIREMENTS = {
 }
 
 
-# An environment that was moved, or whose Python was removed, looks complete to Snakemake. Jobs do not look: on the node
-# of a cluster the same folder may have another path.
+# An environment that was moved, or whose Python was removed, looks complete to Snakemake. Jobs do not check: on the
+# node of a cluster the same folder may have another path.
 if workflow.is_main_process:
     for one in [*ENVIRONMENTS.values(), *OWN_ENVIRONMENTS.values()]:
         if not one.packages:
@@ -35,7 +35,7 @@ rule environments:
 
 
 rule site_packages:
-    """What a site's own interpreter has, for the record."""
+    """The packages of a site's own interpreter, for the record."""
     output:
         f"{RESULTS}/environments/{{name}}-{{digest}}.txt",
     log:
@@ -52,7 +52,7 @@ rule site_packages:
 
 
 rule environment_on_top:
-    """A framework's packages with those that a model of the user's own needs beside them."""
+    """A framework's packages with those that a user's own model needs in addition."""
     output:
         ".venvs/{lock}-{digest}-with-{own}/.complete",
     log:
@@ -73,7 +73,7 @@ rule environment:
         f"{RESULTS}/logs/environments/{{lock}}-{{digest}}.log",
     wildcard_constraints:
         digest="[0-9a-f]+",
-    # Before any measuring: the order of the runs must not depend on which environment is there first.
+    # Before any measuring: the order of the runs must not depend on which environment is ready first.
     priority: 10**6
     params:
         prefix=subpath(output[0], parent=True),

@@ -5,7 +5,7 @@ import json
 rule results_archive:
     input:
         code=catalogue.code("framebench.exchange.export"),
-        # Of the records in it, the archive is made.
+        # The archive is made of the records in it.
         measurements=f"{RESULTS}/measurements.csv",
         rounds=ROUNDS,
         certificates=certificates_of(RESULTS),
@@ -22,6 +22,6 @@ rule results_archive:
 
 
 rule export:
-    """The archive of the records and what is needed to read them."""
+    """The archive of the records with everything needed to read them."""
     input:
         rules.results_archive.output,

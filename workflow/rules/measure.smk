@@ -1,9 +1,9 @@
-# Measuring: every run, each trial of a search too, is one fresh process of one cell.
+# Measuring: every run, and every trial of a search, is one fresh process of one cell.
 import json
 
 from framebench.measure.protocol import few_steps
 
-# What the rules that measure have in common.
+# Shared by the rules that measure.
 MEASURING_INPUT = {
     "environment": lambda wildcards: ancient(environment_of(wildcards).ready),
     "data": data_of,
@@ -22,7 +22,7 @@ SEARCHES = list(
         if cell.track == "tuned"
     )
 )
-# What bounds a trial on the CPU, as the GPU's own memory does there.
+# The limit of a trial on the CPU, like the GPU's own memory there.
 HOST_MEMORY = f"--host-memory-mib {CONFIG.largest_batch.host_memory_mib}"
 
 
@@ -50,12 +50,12 @@ for campaign, config_of_campaign in CAMPAIGNS.items():
                 lambda wildcards, campaign=campaign, shape=shape: -min(
                     places(campaign, shape, wildcards)
                 )
-            # Every core, so that nothing else of this workflow runs beside a measurement.
+            # Every core, so that no other job of this workflow runs beside a measurement.
             threads: workflow.cores
             resources:
                 **slurm_resources(runs=len(shape.members())),
                 measuring=1,
-                # Not `params`: where a run stands in the campaign is no reason to measure it again.
+                # Not `params`: the position of a run in the campaign is no reason to measure it again.
                 order=lambda wildcards, campaign=campaign, shape=shape: json.dumps(
                     places(campaign, shape, wildcards), separators=(",", ":")
                 ),
@@ -87,7 +87,7 @@ rule tune:
         TUNING,
     log:
         f"{RESULTS}/logs/tuning/{{device}}-{{workload}}-{{framework}}-{{precision}}-{{input}}.log",
-    # Before any run and, as a run, with nothing beside it.
+    # Before any run and, like a run, with nothing beside it.
     priority: 10**5
     threads: workflow.cores
     resources:
@@ -95,7 +95,7 @@ rule tune:
             runs=max(catalogue.adapter(one).most_trials for one in CONFIG.frameworks)
         ),
         measuring=1,
-        # Not `params`: where a search stands among the others is no reason to search again.
+        # Not `params`: the position among the searches is no reason to search again.
         stage=lambda wildcards: stage("tuning", TUNING.format(**wildcards), SEARCHES),
     params:
         **MEASURING_PARAMS,
@@ -114,7 +114,7 @@ rule tune:
 
 
 rule search_largest_batch:
-    """The largest batch that trains, found by a search in which every trial is a fresh process, as a run is."""
+    """The largest batch that trains, found by a search in which every trial is a fresh process, like a run."""
     input:
         **MEASURING_INPUT,
         code=catalogue.code("framebench.measure.largest"),
@@ -130,7 +130,7 @@ rule search_largest_batch:
         measuring=1,
     params:
         **MEASURING_PARAMS,
-        # What of the protocol does not bear on a search is no reason to search again.
+        # Parts of the protocol without effect on a search are no reason to search again.
         request=lambda wildcards: search_options(wildcards, few_steps(CONFIG.protocol)),
         host_memory=lambda wildcards: "" if place_of(wildcards) else HOST_MEMORY,
         start=f"--start {CONFIG.largest_batch.start}",

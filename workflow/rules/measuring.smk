@@ -1,5 +1,5 @@
-# What the rules that measure and certify are given. Numbers among `params` stand there with their option, since Snakemake
-# compares params as a set of values, to which two numbers that change places are the same.
+# Helpers for the rules that measure and certify. Numeric params include their option (`--seed 1`): Snakemake compares
+# params as a set, so swapping two bare numbers would go unnoticed.
 import dataclasses
 import json
 import shlex
@@ -44,7 +44,7 @@ def data_of(wildcards):
 
 
 def place_of(wildcards):
-    """The GPU that a device is, or what a job of a cluster is to have been given; nothing for this machine's CPU."""
+    """The GPU of a device, or the required allocation of a cluster's job; nothing for this machine's CPU."""
     if request := REQUESTS.get(wildcards.device):
         return f"--allocated {shlex.quote(request.model or slurm.CPU)}"
     gpu = DEVICES[wildcards.device]
@@ -52,13 +52,13 @@ def place_of(wildcards):
 
 
 def modules_of(wildcards):
-    """The command that loads the environment modules of a device; nothing where it names none."""
+    """The command that loads the environment modules of a device; nothing without any."""
     request = REQUESTS.get(wildcards.device)
     return slurm.load_modules(request.modules) if request else ""
 
 
 def place_options(wildcards, protocol):
-    """Options of every command that measures: the cell, as far as the rule names it, where to measure, and how."""
+    """Options of every measuring command: the cell, as far as the rule names it, the device, and the protocol."""
     options = [
         f"--{name.replace('_', '-')} {wildcards[name]}"
         for name in CELL
@@ -102,7 +102,7 @@ def runs_of(shape, wildcards):
 
 
 def member_options(shape, wildcards):
-    """What a job is told of each of its runs, as JSON."""
+    """JSON with each run of a job, for its command."""
     told = []
     for run in runs_of(shape, wildcards):
         one = vars(run.cell)
@@ -136,14 +136,14 @@ def places(campaign, shape, wildcards):
 
 
 def stage(name, one, every):
-    """The stage of a campaign and how far it is, `[tuning 1 of 3]`; of one that is not among all, the stage alone."""
-    every = list(every)  # what Snakemake gives a rule has no `index`
+    """The stage of a campaign and its progress, `[tuning 1 of 3]`; the stage alone for a file that is not among all."""
+    every = list(every)  # Snakemake's input in a rule has no `index`
     count = f" {every.index(one) + 1} of {len(every)}" if one in every else ""
     return f"[{name}{count}]"
 
 
 def keep_planned():
-    """Write which records are planned, as far as it is known; no run is refused where that cannot be."""
+    """Write the planned records, as far as they are known; a failure to do so stops no run."""
     for name, campaign in CAMPAIGNS.items():
         file = Path(PLANNED.format(campaign=name))
         file.parent.mkdir(parents=True, exist_ok=True)

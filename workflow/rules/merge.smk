@@ -1,5 +1,5 @@
-# The results of many machines as one folder of records, from which the rules of any campaign go on. A device is named
-# with its machine, so that nothing is compared across machines but equal cards, in agreement.csv.
+# The results of many machines as one folder of records, which the usual rules then process. A device is named with its
+# machine, so that nothing is compared across machines except equal cards, in agreement.csv.
 import json
 
 from framebench.exchange import merge

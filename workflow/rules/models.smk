@@ -1,4 +1,4 @@
-# Models of a user's own: their samples, the proof that their files are equal, and what every run is held against.
+# A user's own models: their samples, the proof that their files are equal, and the reference steps of every run.
 import json
 import re
 
@@ -40,7 +40,8 @@ if MODELS:
             " --output {output:q} 2>&1 | tee {log:q} >&2"
 
     rule proof:
-        """Are the files of a model equal, and if not, where do they part? Where they do, nothing is measured."""
+        """The proof that the files of a model are equal, or the place where they part. Different files are not
+        measured."""
         input:
             environments=lambda wildcards: [
                 ancient(path)
@@ -102,7 +103,7 @@ if MODELS:
             " --sources {params.certified} --proof {input.proof} --output {output} 2>&1 | tee {log:q} >&2"
 
     rule own_story:
-        """The first training steps by the files themselves in float64: every run is held against them."""
+        """The first training steps by the files themselves in float64: every run is compared with them."""
         input:
             data=data_of,
             weights=rules.proof.output.weights,

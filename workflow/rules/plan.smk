@@ -1,4 +1,4 @@
-# The runs of a campaign: those known from the start, and the rounds that a rule asks for.
+# The runs of a campaign: those known from the start, and the rounds that a rule adds.
 import json
 import re
 
@@ -7,7 +7,7 @@ LARGEST_BATCH = matrix.largest_batch_paths(CONFIG)
 
 
 checkpoint rounds_needed:
-    """The number of rounds that the rules ask for, once the first ones were measured."""
+    """The number of rounds by the rules, once the first ones are measured."""
     input:
         [matrix.record_path(RESULTS, run) for run in matrix.first_runs(CONFIG)],
         code=catalogue.code("framebench.analyse.rounds_needed"),
@@ -15,7 +15,7 @@ checkpoint rounds_needed:
         f"{RESULTS}/rounds.json",
     log:
         f"{RESULTS}/logs/rounds_needed.log",
-    # As soon as it can be known, so that the order of the runs can be kept, and with nothing beside it.
+    # The earliest moment when it can be known, so that the order of the runs can be kept, and with nothing beside it.
     priority: 10**6
     threads: workflow.cores
     params:
@@ -25,12 +25,12 @@ checkpoint rounds_needed:
         "python -P -m framebench rounds --config {params.config:q} --output {output} --planned {params.planned} 2>&1 | tee {log:q} >&2"
 
 
-# Nothing where no entry has a rule: the checkpoint is then not part of the workflow.
+# Empty where no entry has a rule: the checkpoint is then not part of the workflow.
 ROUNDS = rules.rounds_needed.output if matrix.has_rule(CONFIG) else []
 
 
 rule plan:
-    """The records of a campaign in the order in which they are measured."""
+    """The records of a campaign in the order of measuring."""
     input:
         code=catalogue.code("framebench.plan.matrix"),
         rounds=lambda wildcards: ROUNDS if wildcards.folder == RESULTS else [],

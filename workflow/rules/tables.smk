@@ -1,5 +1,5 @@
-# From the records of the runs to tables, of any folder of results: the campaign's, that of the frameworks against
-# themselves, and what was merged. A table is one module of framebench/analyse.
+# From the records of the runs to tables, for any folder of results: the campaign's, that of the frameworks against
+# themselves, and a merged one. A table is one module of framebench/analyse.
 
 
 rule table:
@@ -36,9 +36,9 @@ rule tables:
 
 
 rule complete:
-    """Fails where a run failed or was left out, after everything that could be measured and drawn was."""
+    """Fails where a run failed or was left out, after everything possible was measured and drawn."""
     input:
-        # Although in the table: one that was set aside must be missed.
+        # Needed although the table has them: a run that was set aside must be missed.
         lambda wildcards: records_of(wildcards.folder),
         code=catalogue.code("framebench.analyse.failures"),
         table=lambda wildcards: (

@@ -1,7 +1,7 @@
 """Report of a campaign of frameworks against themselves: `python -m framebench aa --help`.
 
-In it every framework stands beside itself under another name, and beside a side that does more work for the same
-count, so that the true ratio of every such pair is known (see `framebench.frameworks.self_comparison`).
+Every framework is compared with itself under another name, and with a side that does more work for the same count, so
+that the true ratio of every such pair is known (see `framebench.frameworks.self_comparison`).
 """
 
 import argparse
@@ -20,11 +20,11 @@ from framebench.frameworks.self_comparison import AGAIN, base, extra_step_every,
 from framebench.languages import numbers
 from framebench.record import BLOCK
 
-EXPECTED = 0.95  # share of campaigns that lie in the range said to be expected
+EXPECTED = 0.95  # share of campaigns within the range called expected
 
 
 def report(comparisons: pd.DataFrame, measurements: pd.DataFrame) -> str:
-    """In Markdown: how often a difference was seen where there is none, and where there is one of known size."""
+    """Markdown report: how often a difference was found where there is none, and where there is one of known size."""
     itself = comparisons[comparisons["reference"] == comparisons["framework"].map(base)]
     again = itself[itself["framework"].map(side) == AGAIN]
     verdicts = int(comparisons["p_adjusted"].notna().sum()) // 2
@@ -47,7 +47,7 @@ def report(comparisons: pd.DataFrame, measurements: pd.DataFrame) -> str:
 
 
 def _equal(again: pd.DataFrame, verdicts: int) -> list[str]:
-    """Of pairs that are equal, with an interval: how many look different."""
+    """The equal pairs with an interval: how many look different."""
     confidence = again["confidence"].iloc[0]
     excluding = int(((again["ci_low"] > 1) | (again["ci_high"] < 1)).sum())
     fewest, most = (_quantile(q, len(again), 1 - confidence) for q in ((1 - EXPECTED) / 2, (1 + EXPECTED) / 2))
@@ -68,7 +68,7 @@ def _equal(again: pd.DataFrame, verdicts: int) -> list[str]:
 
 
 def _handicapped(more: pd.DataFrame, measurements: pd.DataFrame, verdicts: int) -> list[str]:
-    """Of pairs in which one side does more work, with an interval: how many were found, and how many should be."""
+    """The pairs with a handicapped side and an interval: how many were found, and how many should be."""
     confidence = more["confidence"].iloc[0]
     table = power_table(measurements, confidence)
     spread = table[table["workload"].isna() & (table["verdicts"] == 1)].set_index("device")["log_ratio_sd"]
@@ -80,7 +80,7 @@ def _handicapped(more: pd.DataFrame, measurements: pd.DataFrame, verdicts: int) 
             for row in found.to_dict("records")
         ]
     found["held"] = found["true"].between(found["ci_low"], found["ci_high"])
-    # A handicap may be as large as the margin itself: then its ratio is not inside, whatever rounding says.
+    # A handicap may be as large as the margin itself: then its ratio is not within, whatever rounding does.
     outside = found["true"] <= (1 + 1e-9) / (1 + found["same_within"])
     said = (
         f"{len(found)} comparisons of a framework with itself doing more work. {found['held'].sum()} of their "
@@ -107,7 +107,7 @@ def _handicapped(more: pd.DataFrame, measurements: pd.DataFrame, verdicts: int) 
 
 
 def _quantile(share: float, trials: int, probability: float) -> int:
-    """The fewest successes that a share of binomial draws does not exceed."""
+    """Smallest number of successes that a given share of binomial draws does not exceed."""
     return next(count for count in range(trials + 1) if bdtr(count, trials, probability) >= share)
 
 
@@ -124,7 +124,7 @@ def _interval(row: dict) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read the campaign's tables, write the findings; one line on stderr and exit status 1 where that cannot be."""
+    """Read the campaign's tables, write the report; one line on stderr and exit status 1 where that fails."""
     parser = argparse.ArgumentParser(
         prog="python -m framebench aa",
         description="Report what a campaign of frameworks against themselves shows.",

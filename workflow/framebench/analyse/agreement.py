@@ -11,7 +11,7 @@ from framebench.analyse.statistics import holm, ratio_of_independent
 from framebench.analyse.tables import Table
 from framebench.record import CELL, CELL_DTYPES
 
-# What two cells share but for the device; of a CPU the cores too, as many machines call different ones by one name.
+# Fields that two cells share apart from the device; for a CPU the cores too, as different models go by one name.
 SHARED = ["device_name", "cores", *(key for key in CELL if key != "device")]
 COLUMNS = {name: ({"cores": "Int64"} | CELL_DTYPES).get(name, "str") for name in SHARED} | {
     "machine": "str",
@@ -33,7 +33,8 @@ COLUMNS = {name: ({"cores": "Int64"} | CELL_DTYPES).get(name, "str") for name in
 }
 APART, SLOWER, FASTER = "apart", "slower since", "faster since"
 TOGETHER, TOO_FEW = "no difference shown", "too few runs"
-# What tells two versions of one framework apart, the most telling first: Keras's own is followed by its backend's.
+# Fields that distinguish two versions of one framework, the most telling first: Keras's own version, then its
+# backend's.
 SOFTWARE = ["framework_version", "backend", "lock_digest"]
 DIGITS_OF_LOCK = 12
 
@@ -46,9 +47,9 @@ def agreement(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
     that of independent runs (see `ratio_of_independent`); p is adjusted for the number of rows by Holm's method, and
     where it is then below 1 - confidence, the verdict is APART.
 
-    It is SLOWER or FASTER where, as far as the records tell, both machines are one (see `machines.told`) on which two
-    versions of the framework, of its backend or of the lock were measured: then the newer is `machine`, and `since`
-    tells which it is. `version` and `reference_version` tell all that ran.
+    The verdict is SLOWER or FASTER where, as far as the records show, both machines are one (see `machines.told`) with
+    two versions of the framework, of its backend or of the lock: then the newer is `machine`, and `since` names it.
+    `version` and `reference_version` list all versions that ran.
     """
     ok = measurements[measurements["status"] == "ok"]
     ok = ok.assign(
@@ -69,7 +70,7 @@ def agreement(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
 
 
 def _pair(some: pd.DataFrame, others: pd.DataFrame, confidence: float) -> dict[str, Any]:
-    """What one row says of the runs of two machines but for what depends on the other rows."""
+    """One row comparing two machines, without the columns that need all rows (adjusted p, verdict)."""
     versions = _versions(some, others)
     if versions and _older(some, others):
         some, others = others, some
@@ -107,7 +108,7 @@ def _software(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _versions(some: pd.DataFrame, others: pd.DataFrame) -> bool:
-    """Whether these are of one machine, and each of one version, which is another than that of the other."""
+    """True where all these runs are of one machine, with one version on each side and different ones between them."""
     every = [_software(runs) for runs in (some, others)]
     if any(len(software) > 1 for software in every) or every[0].iloc[0].equals(every[1].iloc[0]):
         return False
@@ -116,9 +117,9 @@ def _versions(some: pd.DataFrame, others: pd.DataFrame) -> bool:
 
 
 def _older(some: pd.DataFrame, others: pd.DataFrame) -> bool:
-    """Whether `some` are of the older version; of two that have no order, that which was measured first."""
+    """True where `some` have the older version; versions without an order go by the time of measuring."""
     for column in ("framework_version", "backend"):
-        # A backend is told with its name first.
+        # A backend's version begins with its name.
         told = [str(runs[column].iloc[0]).split()[-1] for runs in (some, others)]
         try:
             first, second = map(Version, told)
@@ -130,7 +131,7 @@ def _older(some: pd.DataFrame, others: pd.DataFrame) -> bool:
 
 
 def _since(newer: pd.DataFrame, older: pd.DataFrame) -> str:
-    """What is new in the newer."""
+    """The new versions of the newer runs."""
     new, old = ((*_software(runs).iloc[0],) for runs in (newer, older))
     column, told = next((name, str(one)) for name, one, other in zip(SOFTWARE, new, old, strict=True) if one != other)
     return f"lock {told[:DIGITS_OF_LOCK]}" if column == "lock_digest" else told

@@ -12,7 +12,7 @@ from framebench.plan.catalogue import AdapterError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the table that the command line names; ends the process with one line on stderr where it cannot."""
+    """Write the table named on the command line; ends the process with one line on stderr where that fails."""
     parser = argparse.ArgumentParser(prog="python -m framebench table", description=__doc__)
     names = parser.add_subparsers(dest="table", required=True, metavar="NAME", help=", ".join(tables()))
     for table in tables().values():

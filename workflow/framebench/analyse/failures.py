@@ -1,4 +1,4 @@
-"""What failed: said at the end of a campaign, and set aside so that the next one measures it again."""
+"""Failures of a campaign: reported at its end, and set aside so that the next one measures them again."""
 
 import argparse
 import sys
@@ -12,12 +12,12 @@ from framebench.analyse import largest_batch
 from framebench.analyse.table import read_record, read_table
 from framebench.record import RUN
 
-# Running out of memory is a result: another attempt would only find it again.
+# Out of memory is a result: another attempt would only repeat it.
 RETRIED = ("failed", "timeout", "invalid")
 
 
 def failures(table: pd.DataFrame, key: Sequence[str]) -> list[str]:
-    """One line per run, or search, that the next campaign must make again: which, by its `key`, and why."""
+    """One line per run, or search, that the next campaign must repeat: its `key` and the reason."""
     failed = table[table["status"].isin(RETRIED)]
     return [
         f"{' · '.join(str(row[column]) for column in key)}: {row['status']}: {row['reason']}"
@@ -26,10 +26,10 @@ def failures(table: pd.DataFrame, key: Sequence[str]) -> list[str]:
 
 
 def set_aside(records: Iterable[Path], searches: Iterable[Path] = ()) -> list[Path]:
-    """Move the records of runs that one job made, where any failed, and of failed searches; returns where they now are.
+    """Move the records of one job's runs if any failed, and those of failed searches; return their new places.
 
-    They go into a folder `failed` beside them. Their places are free for the next attempt, and what was seen of this
-    one is kept; samples of a GPU move likewise.
+    They go into a folder `failed` beside them. Their places are free for the next attempt, and the evidence of this one
+    is kept; samples of a GPU move likewise.
     """
     runs = [(read_record(path), [path, record.samples_path(path)]) for path in records if path.exists()]
     made = runs if any(run["status"] in RETRIED for run, _ in runs) else []
@@ -39,7 +39,7 @@ def set_aside(records: Iterable[Path], searches: Iterable[Path] = ()) -> list[Pa
 
 
 def keep(run: dict, files: Iterable[Path], folder: str) -> list[Path]:
-    """Move those of a run's files that exist into a folder beside them, named by when it started; the new places."""
+    """Move a run's existing files into a folder beside them, named by its start; return their new places."""
     moved = []
     for file in filter(Path.exists, files):
         kept = file.parent / folder / f"{file.stem}-{run['started_unix_s']:.0f}{file.suffix}"

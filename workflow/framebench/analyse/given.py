@@ -1,4 +1,4 @@
-"""Inputs of tables, figures and sentences: the file behind the name of each parameter, and how it is read.
+"""Inputs of tables, figures and sentences: the file behind the name of each parameter, and its reader.
 
 A name that is not among FILES is a table of the campaign, or one of the published numbers in workflow/resources
 (`gpu_peaks` is gpu-peaks.csv).
@@ -40,7 +40,7 @@ def read_rounds(path: Path) -> list[dict]:
 
 
 def read_certificate(path: Path) -> dict:
-    """The certificate in this file, as `framebench.certificate` has it. Raises TableError where it is none."""
+    """The certificate in this file, checked by `framebench.certificate`. Raises TableError where it is none."""
     try:
         return certificate.parsed(path.read_bytes(), path.parent.name, path.stem.partition(machines.AT)[0])
     except (OSError, ValueError) as error:
@@ -48,14 +48,14 @@ def read_certificate(path: Path) -> dict:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """The table in this file, with the types that pandas finds. Raises TableError where it is none."""
+    """The table in this file, with pandas' inferred types. Raises TableError where it is none."""
     try:
-        return pd.read_csv(path).copy()  # in one piece: pandas warns of a hundred columns that each stand alone
+        return pd.read_csv(path).copy()  # in one piece: pandas warns of a hundred separate columns
     except (OSError, ValueError) as error:
         raise TableError(f"{path}: is no table: {error}: make it anew") from error
 
 
-# Name → what reads it of its paths, and what the option of that name takes. Several paths, or none, where it says so.
+# Name → reader of its paths, and metavar of its option. Some take several paths, or none, as noted.
 FILES: dict[str, tuple[Callable[[list[Path]], Any], str]] = {
     "measurements": (lambda paths: read_table(*paths), "measurements.csv"),
     "records": (lambda paths: read_records(*paths), "plan.txt: paths of records, one a line"),
@@ -87,11 +87,11 @@ def add_options(parser: argparse.ArgumentParser, needs: Iterable[str], settings:
             told = "margin by the kind of device, as JSON: " + '{"cpu": 0.1, "gpu": 0.03}'
             parser.add_argument(_option(name), type=json.loads, required=True, metavar="JSON", help=told)
         else:
-            parser.add_argument(_option(name), required=True, help="framework that others are compared with")
+            parser.add_argument(_option(name), required=True, help="framework to compare the others with")
 
 
 def words(values: Mapping[str, Any]) -> list[str]:
-    """The options that give these values, by name: a path, several of them, a setting, or a flag that is set or not.
+    """Command-line options with these values, by name: a path, several of them, a setting, or a flag.
 
     None has no option.
     """
@@ -109,9 +109,9 @@ def words(values: Mapping[str, Any]) -> list[str]:
 def read(
     options: argparse.Namespace, needs: Iterable[str], settings: Iterable[str] = (), *, typed: bool = True
 ) -> dict[str, Any]:
-    """Read what the options name; by its name. Raises TableError for a file that cannot be used.
+    """Read the files named by the options; by name. Raises TableError for a file that cannot be used.
 
-    Measurements have the types of their records, or without `typed` those that pandas finds, which figures can draw.
+    Measurements have the types of their records, or without `typed` pandas' inferred ones, which figures can draw.
     """
     values = {}
     for name in needs:

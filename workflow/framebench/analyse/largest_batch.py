@@ -1,4 +1,4 @@
-"""Makes one table of what the searches for the largest batch found: `python -m framebench.analyse.largest_batch`."""
+"""Table of the searches for the largest batch: `python -m framebench.analyse.largest_batch`."""
 
 import json
 from collections.abc import Iterable
@@ -12,15 +12,15 @@ from framebench.analyse.tables import Table
 
 SEARCH = ["device", "workload", "framework", "precision"]
 COLUMNS = dict.fromkeys(SEARCH, "str") | {
-    "status": "str",  # of the search, as a run's: `out_of_memory` where not even one image trains
+    "status": "str",  # status of the search, like a run's: `out_of_memory` where not even one image trains
     "largest": "Int64",  # images; null unless the status is ok
     "bound": "str",  # `out_of_memory`: a batch 1/16 larger runs out of it; `at_most`: no larger one was tried
-    "reason": "str",  # what the smallest batch that does not train says
+    "reason": "str",  # message of the smallest batch that does not train
     "trials": "Int64",
-    "allocator_peak_mib": "float64",  # of the largest batch, as in measurements.csv, and so the next
+    "allocator_peak_mib": "float64",  # of the largest batch, as in measurements.csv; likewise the next
     "gpu_peak_delta_mib": "float64",
     "gpu_memory_total_mib": "float64",
-    "host_memory_mib": "Int64",  # that a trial might take
+    "host_memory_mib": "Int64",  # memory limit of a trial
     "device_name": "str",
     "device_uuid": "str",
     "driver_version": "str",
@@ -36,7 +36,7 @@ NONE_SEARCHED = (
 
 
 def read_search(path: Path) -> dict[str, Any]:
-    """What a search wrote. Raises TableError where the file is not that."""
+    """The result of a search. Raises TableError where the file is not one."""
     try:
         search = json.loads(path.read_text(encoding="utf-8"))
         if missing := sorted(set(COLUMNS) - {"allocator_peak_mib", "gpu_peak_delta_mib"} - set(search)):
@@ -49,7 +49,7 @@ def read_search(path: Path) -> dict[str, Any]:
 
 
 def largest_batch(searches: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """One row of COLUMNS per search, in the order of SEARCH. Raises ValueError where none was asked for."""
+    """One row of COLUMNS per search, in the order of SEARCH. Raises ValueError where none was requested."""
     if not searches:
         raise ValueError(NONE_SEARCHED)
     frame = pd.DataFrame([_row(search) for search in searches], columns=list(COLUMNS)).astype(COLUMNS)

@@ -1,4 +1,4 @@
-"""How far two frameworks have learned by the end of their runs: one that has learned less has done other work."""
+"""Progress of two frameworks by the end of their runs: the one that has learned less has done other work."""
 
 from math import inf, sqrt
 from statistics import mean, stdev
@@ -6,18 +6,18 @@ from statistics import mean, stdev
 import pandas as pd
 from scipy.special import stdtr
 
-# Two honest frameworks are told apart by chance once in a thousand pairs, and only where one lags so far behind: along
-# one path the loss jumps from step to step, and two runs never end after the same one.
+# Chance separates two honest frameworks once in a thousand pairs, and only with so large a lag: the loss jumps from
+# step to step, and two runs never end after the same step.
 LEVEL, SHARE = 1e-3, 0.2
 COLUMNS = ["round", "loss_first", "loss_last", "training_steps"]
 
 
 def learned_less(side: pd.DataFrame, other: pd.DataFrame) -> str:
-    """Why the runs of these two sides cannot have done the same work, in words; empty where nothing shows that.
+    """The reason why the runs of these two sides cannot have done the same work; empty where nothing shows that.
 
-    In the rounds in which both runs are ok, a side that has taken as many training steps as the other or more, in each
-    of them, and whose loss has fallen by less, in the mean by SHARE of the other's fall at least and significantly at
-    LEVEL (a one-sided t-test of the differences by round). Fewer than three rounds show nothing.
+    It counts the rounds in which both runs are ok. One side must have taken as many training steps as the other or
+    more, in each of them, and its loss must have fallen by less: in the mean by at least SHARE of the other's fall, and
+    significantly at LEVEL (a one-sided t-test of the differences by round). Fewer than three rounds show nothing.
     """
     if not set(COLUMNS) <= set(side) & set(other):
         return ""

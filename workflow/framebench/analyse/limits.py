@@ -1,8 +1,8 @@
-"""Limits of each device, and how near each cell comes to them.
+"""Limits of each device, and the share of them that each cell reaches.
 
-Two limits: the peak that the maker of a GPU states for a precision, and the ceiling, what the largest matrix products
-of the same runs reached, in whatever framework they were fastest. A CPU, or a GPU that gpu-peaks.csv does not have, is
-held against its ceiling. Ceilings are of the rounds that have the diagnosis, the arithmetic that was achieved of all.
+There are two limits: the GPU maker's stated peak for a precision, and the ceiling, which is the best rate of large
+matrix products in the same runs, over all frameworks. A CPU, or a GPU missing from gpu-peaks.csv, is compared with its
+ceiling. Ceilings come from the rounds with a diagnosis, achieved arithmetic from all rounds.
 """
 
 import pandas as pd
@@ -27,10 +27,10 @@ CEILING = "measured ceiling"
 def limits(measurements: pd.DataFrame, gpu_peaks: pd.DataFrame) -> pd.DataFrame:
     """One row of COLUMNS per cell, from a table of measurements and the rows of gpu-peaks.csv.
 
-    `achieved_gflops` is the median over the runs that are ok, and `share_of_peak` that by `peak_gflops`, which is the
-    maker's where `gpu_peaks` has the model and the precision, else the ceiling, as `peak_source` says. A ceiling is of
-    a device and a precision: the highest, over the frameworks, of the median over their runs; of copies it is that of
-    any precision. What no run tells is null.
+    `achieved_gflops` is the median over the runs that are ok, and `share_of_peak` its share of `peak_gflops`, which is
+    the maker's where `gpu_peaks` has the model and the precision, else the ceiling; `peak_source` says which. A ceiling
+    belongs to a device and a precision: the highest, over the frameworks, of the median over their runs; for copies
+    over all precisions. Missing values are null.
     """
     runs = measurements[measurements["status"] == "ok"]
     rows = []
@@ -58,7 +58,7 @@ def limits(measurements: pd.DataFrame, gpu_peaks: pd.DataFrame) -> pd.DataFrame:
 
 
 def _medians(runs: pd.DataFrame, column: str) -> pd.Series:
-    """Framework → median, of those that tell it."""
+    """Framework → median, for those with a value."""
     return runs.groupby("framework")[column].median().dropna()
 
 

@@ -1,4 +1,4 @@
-"""Speeds that others published, and ours beside those of the same GPU model and problem."""
+"""Published speeds beside ours, on the same GPU model and problem."""
 
 from math import log
 
@@ -33,13 +33,13 @@ NOT_MEASURED = "not measured here: "
 
 
 def literature(measurements: pd.DataFrame, points: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """One row of COLUMNS per point and device of its GPU model; of a point that nothing here is beside, one row.
+    """One row of COLUMNS per point and device of its GPU model; a point without a counterpart here has one row.
 
-    `points` has the columns of published-speeds.csv. Beside a point are the `default` runs that are ok of its problem,
-    framework and precision, of input `device` where it was measured, at the batch size nearest to the published one by
-    ratio, at the largest where none is known. `images_per_s` is their geometric mean, `ratio` that by the published
-    speed, with its interval at level `confidence`. `differs` is why the ratio need not be 1, or what is not measured
-    here.
+    `points` has the columns of published-speeds.csv. A point is compared with the `default` runs that are ok of its
+    problem, framework and precision; with input `device` where it was measured; and at the batch size nearest to the
+    published one by ratio, or at the largest where none is published. `images_per_s` is their geometric mean, `ratio`
+    their ratio to the published speed, with its interval at level `confidence`. `differs` is why the ratio need not be
+    1, or what is not measured here.
     """
     ok = measurements[(measurements["status"] == "ok") & (measurements["track"] == "default")]
     rows = []
@@ -59,14 +59,14 @@ def literature(measurements: pd.DataFrame, points: pd.DataFrame, confidence: flo
 
 
 def is_model(gpu: str, device_name: object) -> bool:
-    """Whether a device is of this model: `Tesla P100` is `Tesla P100-PCIE-16GB` too, as that source does not tell."""
+    """True where a device is of this model. `Tesla P100` matches `Tesla P100-PCIE-16GB`: that source has no more."""
     return device_name == gpu or str(device_name).startswith(f"{gpu}-")
 
 
 def _ours(runs: pd.DataFrame, point: dict, confidence: float) -> dict:
-    """What the runs of one device reached, of one input and batch size."""
+    """Our result on one device, for one input and batch size."""
     runs = runs[runs["input"] == runs["input"].min()]  # `device` sorts before `host`
-    size = runs["batch_size"].max()  # of a speed without one, since it is that of a batch that fills the GPU
+    size = runs["batch_size"].max()  # for a published speed without a batch size, as for a batch that fills the GPU
     if pd.notna(point["batch_size"]):
         size = min(runs["batch_size"].unique(), key=lambda one: (abs(log(one / point["batch_size"])), one))
     runs = runs[runs["batch_size"] == size]
@@ -86,7 +86,7 @@ def _ours(runs: pd.DataFrame, point: dict, confidence: float) -> dict:
 def _of_campaign(
     measurements: pd.DataFrame, published_speeds: pd.DataFrame, rosetta_2018: pd.DataFrame, confidence: float
 ) -> pd.DataFrame:
-    """Put ours beside the speeds that others published of the same GPU models and problems."""
+    """Compare our speeds with published ones on the same GPU models and problems."""
     points = pd.concat([rosetta.points(rosetta_2018), published_speeds], ignore_index=True)
     return literature(measurements, points, confidence)
 

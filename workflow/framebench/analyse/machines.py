@@ -1,7 +1,7 @@
-"""What a campaign was measured on, as its records tell it: they name no host.
+"""The machines of a campaign, by its records, which name no host.
 
-Where the results of many machines stand in one table, a device is named with its machine, `cpu@lab`: so whatever is
-kept apart by device is kept apart by machine.
+In a table of many machines, a device is named with its machine, `cpu@lab`; so whatever is separated by device is
+separated by machine.
 """
 
 import hashlib
@@ -12,18 +12,18 @@ from typing import Any
 import pandas as pd
 
 AT = "@"
-# A node of a cluster has a name; of other machines their processor and memory are told, and every GPU by its UUID.
+# A cluster's node has a name; other machines are described by processor and memory, and every GPU by its UUID.
 OF_HOST = ("slurm_node", "cpu_model", "cpu_cores", "memory_total_mib")
 OF_MACHINE = (*OF_HOST, "device_name", "device_uuid")
 
 
 def at(device: str, machine: str) -> str:
-    """The name of a device among those of many machines; one that has it already keeps it."""
+    """The name of a device among those of many machines; one with a machine already keeps it."""
     return device if AT in device else f"{device}{AT}{machine}"
 
 
 def machine(device: str) -> str:
-    """The machine in the name of a device; empty where only one machine's results are spoken of."""
+    """The machine in the name of a device; empty in the results of a single machine."""
     return device.partition(AT)[2]
 
 
@@ -33,10 +33,10 @@ def alone(device: str) -> str:
 
 
 def name(records: Iterable[dict]) -> str:
-    """A machine's name from what these records tell of it: its model, and a digest of OF_MACHINE.
+    """A machine's name from these records: its model, and a digest of OF_MACHINE.
 
-    The same machine has the same name in every campaign that used the same of it; two machines with the same hardware
-    and no GPU have it too.
+    The same machine has the same name in every campaign that used the same devices; two machines with the same hardware
+    and no GPU share it.
     """
     rows = told(records)
     model = next((row[key] for key in ("device_name", "cpu_model") for row in rows if row[key]), "machine")
@@ -46,9 +46,9 @@ def name(records: Iterable[dict]) -> str:
 
 
 def told(records: Iterable[dict]) -> list[dict]:
-    """Every set of values that OF_MACHINE has in these records, once; null where a record has none.
+    """Every distinct set of values of OF_MACHINE in these records; null where a record has none.
 
-    Memory is rounded to whole GiB (in MiB, as the column has it): what a kernel keeps for itself changes with it.
+    Memory is rounded to whole GiB (in MiB, like the column): the kernel's own share varies.
     """
     rows = pd.DataFrame([{name: _steady(name, record.get(name)) for name in OF_MACHINE} for record in records])
     every = {tuple(row.items()) for row in rows.astype(object).where(rows.notna(), None).to_dict("records")}

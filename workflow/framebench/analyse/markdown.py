@@ -15,8 +15,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def write_section(path: Path, name: str, text: str) -> None:
     """Put the text between the lines `<!-- name: begin -->` and `<!-- name: end -->` of the page at `path`.
 
-    A page that does not exist is made of that section alone. Raises ValueError where the page has no such
-    lines, OSError where it cannot be read or written.
+    A page that does not exist is created with that section alone. Raises ValueError where the page has no such lines,
+    OSError where it cannot be read or written.
     """
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
     page = path.read_text(encoding="utf-8") if path.exists() else begin + end

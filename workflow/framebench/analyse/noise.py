@@ -1,4 +1,4 @@
-"""Scatter of the runs of each cell, and what else the machine did."""
+"""Scatter of the runs of each cell, and other load on the machine."""
 
 from collections.abc import Mapping
 from math import log
@@ -9,7 +9,7 @@ from framebench.analyse.rounds_needed import half_width
 from framebench.analyse.tables import Table
 from framebench.record import BLOCK, BUSY, CELL, CELL_DTYPES
 
-# Of what the records say about the machine stands the median over the runs.
+# Fields on the machine; a cell gets the median over its runs.
 MACHINE = ["load_at_start", "others_cpu_cores", "steal_share", "cpu_mhz"]
 COLUMNS = CELL_DTYPES | {
     "runs": "Int64",
@@ -28,16 +28,16 @@ COLUMNS = CELL_DTYPES | {
 def noise(records: list[dict], comparisons: pd.DataFrame, asked: Mapping[tuple, float] | None = None) -> pd.DataFrame:
     """One row of COLUMNS per cell, over its runs that are ok; null where there are too few.
 
-    `within_cv` is the standard deviation of the speeds of a run's blocks by their mean, the median of that over the
-    runs; `between_cv` that of `images_per_s` over the runs, with whatever drifted meanwhile in it.
+    `within_cv` is the standard deviation of the speeds of a run's blocks divided by their mean, as the median over the
+    runs; `between_cv` is the same for `images_per_s` over the runs, including any drift.
 
     `block_autocorrelation` of successive blocks is 1 - d / v, with v the variance of the log speeds within runs and d
-    half the mean squared difference of successive ones, each pooled over the runs (von Neumann, "Distribution of
-    the Ratio of the Mean Square Successive Difference to the Variance", Annals of Mathematical Statistics 12, 1941).
-    It is 0 on average for independent blocks, however few; of a true one, few blocks show only a part.
+    half the mean squared difference of successive ones, each pooled over the runs (von Neumann, "Distribution of the
+    Ratio of the Mean Square Successive Difference to the Variance", Annals of Mathematical Statistics 12, 1941). It is
+    0 on average for independent blocks, however few; a few blocks show only a part of a true autocorrelation.
 
-    `half_width` is that of the widest interval in the cell's block, as a share of the ratio; `half_width_asked` what
-    `asked` holds for the block, null for one without a rule.
+    `half_width` is that of the widest interval in the cell's block, as a share of the ratio; `half_width_asked` is the
+    target in `asked` for the block, null for one without a rule.
     """
     columns = ["ok", "images_per_s", "within_cv", "variance", "successive", "busy", "not_converged", *MACHINE]
     runs = pd.DataFrame([_run(record) for record in records], columns=CELL + columns)
@@ -84,7 +84,7 @@ def _run(record: dict) -> dict:
 
 
 def _of_campaign(records: list[dict], comparisons: pd.DataFrame, rounds: list[dict]) -> pd.DataFrame:
-    """Tell how far the runs of each cell scatter."""
+    """Compute the scatter of the runs of each cell."""
     asked = {tuple(row[name] for name in BLOCK): row["ci_half_width"] for row in rounds}
     return noise(records, comparisons, asked)
 

@@ -1,6 +1,6 @@
 """Drift: how far the clock, or the order of the runs, explains their speeds.
 
-Pairs of a round are compared, so that a drift shared by both cancels; what stands here is whether there was one.
+Comparisons pair runs of a round, so that a drift shared by both cancels; this table shows whether there was one.
 """
 
 import numpy as np
@@ -26,16 +26,15 @@ def order(measurements: pd.DataFrame) -> pd.DataFrame:
 
     The residual of a run is the logarithm of its speed minus the mean of its cell.
 
-    `drift_per_hour` is the relative change of speed per hour: the least-squares slope of the residuals over the time
-    at which the runs started, taken from each cell's own mean time. `drift_p` is its two-sided p-value when the rounds
-    of a cell are exchangeable: the share of orders, with the residuals of each cell permuted among its rounds,
-    whose slope is at least as steep. A machine that is slow for a while is found by it too.
+    `drift_per_hour` is the relative change of speed per hour: the least-squares slope of the residuals over the
+    starting times of the runs, less each cell's mean time. `drift_p` is its two-sided p-value when the rounds of a cell
+    are exchangeable: the share of orders, with the residuals of each cell permuted among its rounds, whose slope is at
+    least as steep. A machine that is slow for a while shows here too.
 
-    `order_p` is that of the slope over the place inside a round, from 0 for its first run to 1 for its last. The
-    seed drew these places, so that permuting them inside each round is what might have been drawn as well, whatever
-    the noise is like.
+    `order_p` is the p-value of the slope over the place inside a round, from 0 for its first run to 1 for its last. The
+    places were drawn at random, so permuting them inside each round gives equally likely draws, whatever the noise.
 
-    Both are null where no cell has two runs. `hours` goes from the start of the first run to that of the last.
+    Both are null where no cell has two runs. `hours` is the time from the start of the first run to that of the last.
     """
     rows = [
         (device, len(runs), np.ptp(runs["started_unix_s"]) / 3600, *_tests(runs))
@@ -67,9 +66,9 @@ def _centred(values: np.ndarray, group: np.ndarray) -> np.ndarray:
 def permutation_p(permuted: np.ndarray, fixed: np.ndarray, group: np.ndarray) -> float:
     """Two-sided p-value of the product of two series (n,), when one may be permuted inside each group (n,).
 
-    The share, among PERMUTATIONS and the order that was seen, of orders whose product is at least as far from the
-    mean over all orders (Phipson and Smyth, "Permutation P-values Should Never Be Zero", Statistical Applications
-    in Genetics and Molecular Biology 9, 2010).
+    The share of orders, among PERMUTATIONS and the observed order, whose product is at least as far from the mean over
+    all orders (Phipson and Smyth, "Permutation P-values Should Never Be Zero", Statistical Applications in Genetics and
+    Molecular Biology 9, 2010).
     """
     permuted = _centred(permuted, group)  # their mean over all orders, and so that of the product, is 0
     generator = np.random.default_rng(SEED)

@@ -1,4 +1,4 @@
-"""After how many images the tuned settings have paid for their longer start."""
+"""Number of images after which the tuned settings have paid for their longer start."""
 
 from collections.abc import Sequence
 
@@ -31,26 +31,26 @@ AT_ONCE, AFTER, NEVER, NO_GAIN = "at once", "after images", "never", "no gain sh
 
 
 def delay_s(runs: pd.DataFrame) -> pd.Series:
-    """Seconds that each run lost before its steady speed, by when it was measured to be steady.
+    """Seconds that each run lost before its steady speed, as measured at the end of its warm-up.
 
-    The time of the first call and of the warm-up, less what as many steps take at the steady speed:
-    time_to_first_step_s + warmup_s - (steps_per_call + warmup_steps) · step_ms / 1000. To train n images then takes
-    this and n · step_ms / 1000 / batch_size, where n is no less than what the warm-up trains.
+    The time of the first call and of the warm-up, less the time of as many steps at the steady speed:
+    time_to_first_step_s + warmup_s - (steps_per_call + warmup_steps) · step_ms / 1000. Training n images then takes
+    this and n · step_ms / 1000 / batch_size, if n is at least the number of images of the warm-up.
     """
     steps = runs["steps_per_call"] + runs["warmup_steps"]
     return (runs["time_to_first_step_s"] + runs["warmup_s"] - steps * runs["step_ms"] / 1e3).astype(float)
 
 
 def payback(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """One row of COLUMNS per framework measured with both tracks in blocks that are otherwise alike.
+    """One row of COLUMNS per framework measured with both tracks in otherwise equal blocks.
 
-    `extra_s` is how much longer the `tuned` delay is than that of `default`, `saved_s_per_image` how much less time an
-    image takes at the steady speed, both means over the rounds in which both sides have a run that is ok, with their t
-    intervals at level `confidence`. `images` is their quotient, at least 0, with Fieller's interval.
+    `extra_s` is the extra delay of `tuned` over `default`, `saved_s_per_image` the time saved per image at the steady
+    speed; both are means over the rounds in which both sides have a run that is ok, with their t intervals at level
+    `confidence`. `images` is their quotient, at least 0, with Fieller's interval.
 
     `verdict`: `at once` where tuned settings cost nothing more before the steady speed, `after images`, `never` where
-    the interval of what is saved lies below 0, `no gain shown` where it holds 0; the last two have no `images`. Or why
-    the sides are not comparable. The search for the settings is not counted: it is made once.
+    the interval of the saved time lies below 0, `no gain shown` where it includes 0; the last two have no `images`. Or
+    why the sides are not comparable. The search for the settings is not counted: it is made once.
     """
     rows = []
     for cell, runs in measurements.groupby(SHARED):
@@ -77,7 +77,7 @@ def payback(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
 
 
 def _row(extra_s: Sequence[float], saved_s: Sequence[float], confidence: float, obstacle: str) -> dict:
-    """What follows from the extra delay and from the time saved per image of each round."""
+    """Verdict and columns from the extra delay and the time saved per image of each round."""
     row: dict = {"confidence": confidence, "rounds": len(extra_s), "verdict": NOT_COMPARABLE + obstacle}
     if not len(extra_s):
         return row

@@ -1,32 +1,32 @@
-"""The problems of which numbers were published in 2018 (rosetta-2018.csv), and the workloads that repeat them."""
+"""The problems with numbers published in 2018 (rosetta-2018.csv), and the workloads that repeat them."""
 
 import pandas as pd
 
 GPUS = ["P100", "K80"]
 
-# Problem, as rosetta-2018.csv names it → workload, in the order in which the article's charts draw them.
+# Problem as named in rosetta-2018.csv → workload, in the order of the article's charts.
 WORKLOADS = {
     "cnn_cifar10_training_s": "vgg-cnn",
     "gru_imdb_training_s": "gru-imdb",
     "resnet50_features_s_per_1000_images": "resnet50-features",
 }
-# Framework, as printed there → as it is called here; the others are not measured here.
+# Framework as printed there → its name here; the others are not measured here.
 FRAMEWORKS = {
     "Tensorflow": "tensorflow",
     "PyTorch": "pytorch",
     "Pytorch": "pytorch",
     "Keras(TF)": "keras-tensorflow",
 }
-# What each time is of, by the notebooks: epochs · whole batches · batch size, and what a batch is.
+# Work behind each time, by the notebooks: epochs · whole batches · batch size, and the kind of samples.
 SAMPLES = {
     "cnn_cifar10_training_s": 10 * 781 * 64,
     "gru_imdb_training_s": 3 * 390 * 64,
     "resnet50_features_s_per_1000_images": 1000,
 }
 BATCH_SIZES = {"cnn_cifar10_training_s": 64, "gru_imdb_training_s": 64, "resnet50_features_s_per_1000_images": 32}
-# Keras trained the last batch of an epoch too, of the 50,000 images what the others leave over.
+# Keras also trained the last batch of an epoch, with the rest of the 50,000 images.
 SAMPLES_OF_KERAS = SAMPLES | {"cnn_cifar10_training_s": 10 * 50_000}
-# What besides the hardware and what drives it keeps such a time from being that of the workload.
+# Reasons, besides hardware and drivers, why such a time may differ from the workload's.
 DIFFERS = {
     "cnn_cifar10_training_s": (
         "software of 2018, one run of whole epochs fed from host memory; some notebooks pool before the ReLU, and "
@@ -43,7 +43,7 @@ SOURCE = "github.com/ilkarman/DeepLearningFrameworks, its tables of June 2018"
 
 
 def points(published: pd.DataFrame) -> pd.DataFrame:
-    """The published times as speeds, in the columns of published-speeds.csv: samples by seconds.
+    """The published times as speeds, in the columns of published-speeds.csv: samples divided by seconds.
 
     `published` is rosetta-2018.csv; a time that is missing there has no row.
     """

@@ -1,4 +1,4 @@
-"""Number of rounds that the rules of config.yaml ask for: `python -m framebench rounds --help`."""
+"""Number of rounds requested by the rules of config.yaml: `python -m framebench rounds --help`."""
 
 import argparse
 import json
@@ -26,12 +26,12 @@ Number = TypeVar("Number", float, pd.Series)
 
 @dataclass(frozen=True)
 class Decision:
-    """What it is to decide the blocks of a campaign, and how long that may take."""
+    """The conditions for deciding the blocks of a campaign, and the time allowed."""
 
-    question: tuple[str, ...] | None  # the two frameworks that are to be told apart; None: any two
-    margins: Mapping[str, float]  # by device: the share within which two speeds are the same
+    question: tuple[str, ...] | None  # the two frameworks of the question; None: any two
+    margins: Mapping[str, float]  # by device: the share within which two speeds count as the same
     comparisons: int  # pairs of the family, whose verdicts are adjusted together
-    budget_s: float  # of the rounds beyond at_least, of all blocks together
+    budget_s: float  # for the rounds beyond at_least, of all blocks together
 
     @classmethod
     def of(cls, config: Config) -> "Decision":
@@ -47,18 +47,18 @@ class Decision:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two frameworks of a block that have two rounds or more in common in which both are ok."""
+    """Two frameworks of a block with at least two common rounds in which both are ok."""
 
     framework: str
     reference: str
-    ratios: list[float]  # one for each such round
+    ratios: list[float]  # one per common round
 
     @property
     def logs(self) -> list[float]:
         return [log(ratio) for ratio in self.ratios]
 
     def columns(self, confidence: float) -> dict:
-        """The pair as a row has it, with the half width of its interval so far."""
+        """The pair as columns of a row, with the half width of its interval so far."""
         interval = geometric_mean_interval(self.ratios, confidence)
         width = half_width(interval.low, interval.high) if interval.low and interval.high else None
         return {"framework": self.framework, "reference": self.reference, "half_width": width}
@@ -66,23 +66,23 @@ class Pair:
 
 @dataclass(frozen=True)
 class Need:
-    """What it takes to decide a block."""
+    """The rounds needed to decide a block."""
 
     at_least: int
     at_most: int
     needed: int | None  # rounds in all; None where MOST_ROUNDS are not enough
-    deviation: float  # of a round's log ratio, by which `needed` was computed
+    deviation: float  # standard deviation of a round's log ratio behind `needed`
     round_s: float
 
     @property
     def cost_s(self) -> float:
-        """Seconds of the rounds beyond `at_least` that decide the block; infinite where `at_most` do not."""
+        """Seconds of the rounds beyond `at_least` that decide the block; infinite where `at_most` are too few."""
         if self.needed is None or self.needed > self.at_most:
             return inf
         return (self.needed - self.at_least) * self.round_s
 
     def gain(self, rounds: int) -> float:
-        """The part of the standard error of the mean log ratio that one round more takes away, for each second."""
+        """Reduction of the standard error of the mean log ratio by one more round, per second of that round."""
         part = self.deviation * (1 / sqrt(rounds) - 1 / sqrt(rounds + 1))
         return part / self.round_s if self.round_s else inf
 
@@ -90,16 +90,16 @@ class Need:
 def asked(
     measurements: pd.DataFrame, rules: Mapping[Block, Rounds], confidence: float, decision: Decision
 ) -> list[dict]:
-    """One row per block with a rule: BLOCK, the `rounds` that its neediest pair gets, and that pair.
+    """One row per block with a rule: BLOCK, the `rounds` for its neediest pair, and that pair.
 
-    `measurements` are those of the first `at_least` rounds, whatever became of them. `half_width` is that of the
-    pair's interval so far, `ci_half_width` the one asked for; by the rule `until: decided` that is the margin, and the
-    row has `needed`, the rounds that decide the pair (null where MOST_ROUNDS do not, and where no pair has a say),
-    `round_s`, the seconds of a round of the block, and `granted`, whether it gets as many rounds as it needs.
-    `own_spread` tells whether the number of rounds follows from the spread of the block itself.
+    `measurements` are those of the first `at_least` rounds, whether they failed or not. `half_width` is that of the
+    pair's interval so far, `ci_half_width` the target. By the rule `until: decided` the target is the margin, and the
+    row also has `needed`, the rounds that decide the pair (null where MOST_ROUNDS do not, and where no pair has a say),
+    `round_s`, the seconds of a round of the block, and `granted`, true where it gets as many rounds as it needs.
+    `own_spread` is true where the number of rounds follows from the spread of the block itself.
 
-    A pair with fewer than two rounds in which both are ok has no say; where no pair has one, at_least stands, since
-    more rounds would make nothing comparable.
+    A pair with fewer than two rounds in which both are ok has no say; where no pair has one, at_least stays, since more
+    rounds would make nothing comparable.
     """
     of_block = dict(iter(measurements.groupby(BLOCK)))
     pairs = {
@@ -138,12 +138,12 @@ def asked(
 def _deviations(
     pairs: Mapping[Block, list[Pair]], rules: Mapping[Block, Rounds]
 ) -> Iterator[tuple[Block, float, bool]]:
-    """The standard deviation of a round's log ratio by which each block is planned that has a pair with a say.
+    """Standard deviation of a round's log ratio for planning each block that has a pair with a say.
 
-    It is that of others: the root of the mean variance of the pairs of the device that are measured in other jobs,
-    weighted by their degrees of freedom. Chosen by them, a number of rounds tells nothing about the block's own spread,
-    so that the intervals of its rounds are as for a number that was fixed. Where there are no others, it is the block's
-    own, as the last value tells, and the intervals are the wider ones of two stages (docs/statistics.md).
+    It comes from other blocks: the root of the mean variance of the device's pairs that are measured in other jobs,
+    weighted by their degrees of freedom. A number of rounds chosen by them does not depend on the block's own spread,
+    so the intervals are those of a fixed number. Where there are no others, it is the block's own; the last value says
+    so, and the intervals are the wider ones of two stages (docs/statistics.md).
     """
     logs = {block: [pair.logs for pair in some] for block, some in pairs.items() if some}
     for block in logs:
@@ -165,12 +165,12 @@ def _neediest(pairs: list[Pair]) -> Pair:
 
 
 def _job(block: Block, rule: Rounds) -> Hashable:
-    """The name of what is measured together: the tracks of a block with one rule."""
+    """Key of the blocks that are measured together: the tracks of a block with one rule."""
     return (rule, *(value for name, value in zip(BLOCK, block, strict=True) if name != "track"))
 
 
 def _by_job(needs: Mapping[Block, Need], rules: Mapping[Block, Rounds]) -> dict[Hashable, Need]:
-    """The need of what is measured together: that of the block which needs the most."""
+    """The largest need of the blocks that are measured together."""
     of_jobs: dict[Hashable, Need] = {}
     for block in sorted(needs, key=lambda block: needs[block].deviation):
         of_jobs[_job(block, rules[block])] = needs[block]
@@ -180,8 +180,8 @@ def _by_job(needs: Mapping[Block, Need], rules: Mapping[Block, Rounds]) -> dict[
 def spent(needs: Mapping[Hashable, Need], budget_s: float) -> dict[Hashable, int]:
     """The rounds of each block, so that those beyond `at_least` take `budget_s` seconds at most in all.
 
-    Blocks that can be decided get what they need, the one that takes the least time first, as long as that is left.
-    Then, round by round, the block of the others whose standard error a round narrows most for each second.
+    Blocks that can be decided get what they need, those that take the least time first, while time is left. Then, round
+    by round, the other blocks get one more, where it narrows the standard error most per second.
     """
     rounds = {block: need.at_least for block, need in needs.items()}
     left_s = budget_s
@@ -203,7 +203,7 @@ def spent(needs: Mapping[Hashable, Need], budget_s: float) -> dict[Hashable, int
 
 
 def _pairs(runs: pd.DataFrame, question: tuple[str, ...] | None) -> Iterator[Pair]:
-    """The pairs of a block's frameworks that have a say, or the one of the question if it has."""
+    """The pairs of a block's frameworks that have a say, or only the pair of the question."""
     speeds = runs[runs["status"] == "ok"].pivot(index="round", columns="framework", values="images_per_s")
     for framework, reference in combinations(speeds.columns, 2):
         ratios = (speeds[framework] / speeds[reference]).dropna().tolist()
@@ -240,11 +240,11 @@ def said(rows: list[dict], more: int) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read the records of the first rounds, write what is asked for, and say it in one line on stderr."""
+    """Read the records of the first rounds, write the requested rounds, and report them in one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m framebench rounds", description=__doc__)
     parser.add_argument("--config", required=True, type=json.loads, help="the configuration as JSON")
     parser.add_argument("--output", required=True, type=Path, metavar="rounds.json")
-    parser.add_argument("--planned", type=Path, metavar="planned.json", help="also write which records this makes")
+    parser.add_argument("--planned", type=Path, metavar="planned.json", help="also write the list of records to make")
     options = parser.parse_args(arguments)
     config = load(options.config, "--config")
     try:

@@ -1,4 +1,4 @@
-"""Which measured cells a figure or a sentence speaks about, and what became of each."""
+"""Selection of the measured cells for a figure or a sentence, and their status."""
 
 from collections.abc import Mapping
 from math import log
@@ -9,15 +9,15 @@ from framebench.analyse import machines
 from framebench.analyse.comparisons import NOT_COMPARABLE
 from framebench.record import BLOCK
 
-# What has a panel of its own: inside one, only framework and batch size differ.
+# Fields with a panel of their own: inside one panel, only framework and batch size differ.
 PANEL = ["device", "workload", "input", "track", "precision"]
 
 
 def article_form(measurements: pd.DataFrame, track: str, article_batch_sizes: Mapping[str, int]) -> pd.DataFrame:
     """The measurements of one block per device and workload, for a chart in the article's form.
 
-    Of `track`, in float32, of input `device` where it was measured, else `host`; the batch size as
-    `at_article_size` has it.
+    They are of `track`, in float32, with input `device` where it was measured, else `host`, at the batch size of
+    `at_article_size`.
     """
     rows = measurements[(measurements["track"] == track) & (measurements["precision"] == "float32")]
     first_input = rows.groupby(["device", "workload"])["input"].transform("min")  # `device` sorts before `host`
@@ -35,8 +35,8 @@ def both_tracks(measurements: pd.DataFrame, article_batch_sizes: Mapping[str, in
 def at_article_size(measurements: pd.DataFrame, article_batch_sizes: Mapping[str, int]) -> pd.DataFrame:
     """The measurements of one batch size per PANEL, in the order of PANEL.
 
-    It is the workload's own in `article_batch_sizes` where that was measured, else the nearest by ratio, of
-    two equally near the smaller.
+    It is the workload's own in `article_batch_sizes` where that was measured, else the nearest by ratio; of two equally
+    near, the smaller.
     """
     chosen = [measurements.iloc[:0]]
     for (_, workload, *_), rows in measurements.groupby(PANEL):
@@ -47,7 +47,7 @@ def at_article_size(measurements: pd.DataFrame, article_batch_sizes: Mapping[str
 
 
 def state(runs: pd.DataFrame) -> str:
-    """What became of a cell: `ok` where any of its runs counts, else the commonest status of its runs.
+    """Status of a cell: `ok` where any of its runs counts, else the commonest status of its runs.
 
     `not_measured` where it has no runs.
     """
@@ -59,7 +59,7 @@ def state(runs: pd.DataFrame) -> str:
 
 
 def obstacle(verdict: str) -> str:
-    """Why a verdict of comparisons.csv reads `not comparable`; empty where it reads otherwise."""
+    """The reason for the verdict `not comparable` in comparisons.csv; empty for any other verdict."""
     return verdict.removeprefix(NOT_COMPARABLE) if verdict.startswith(NOT_COMPARABLE) else ""
 
 

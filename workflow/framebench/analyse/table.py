@@ -1,4 +1,4 @@
-"""Run records and tables in files: read and checked, written whole or not at all."""
+"""Run records and tables in files: read and checked, written atomically."""
 
 import json
 import unicodedata
@@ -20,7 +20,7 @@ UNSEEN = ("Cc", "Cf", "Cs")  # Unicode's categories: control, format, surrogate
 
 
 class TableError(Exception):
-    """A record or table that cannot be used, in one line that names the file and says what to do."""
+    """A record or table cannot be used; one line that names the file and the remedy."""
 
 
 def read_record(path: Path) -> dict:
@@ -36,7 +36,7 @@ def read_record(path: Path) -> dict:
 
 
 def parsed(content: bytes) -> dict:
-    """The run record that these bytes are. Raises ValueError, in one line, where they are none."""
+    """The run record in these bytes. Raises ValueError, in one line, where they hold none."""
     try:
         record = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -52,7 +52,7 @@ def parsed(content: bytes) -> dict:
 
 
 def read_records(listing: Path) -> list[dict]:
-    """The run records whose paths stand in this file, one a line. Raises TableError where one cannot be read."""
+    """The run records whose paths are listed in this file, one a line. Raises TableError where one cannot be read."""
     try:
         lines = listing.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
@@ -63,9 +63,8 @@ def read_records(listing: Path) -> list[dict]:
 def table(records: list[dict]) -> pd.DataFrame:
     """One row per record in the order of RUN; the schema's properties are the columns, in its order.
 
-    Instead of `blocks` stand `block_count` and `block_steps`, the number of blocks and of all steps in them;
-    `warmup_intervals` are left out, and `flags` are joined with ";", "" where there is none. Everything else
-    that a record lacks is null.
+    `blocks` become `block_count` and `block_steps`, the number of blocks and of all steps in them; `warmup_intervals`
+    are left out, and `flags` are joined with ";", "" where there is none. Other missing values are null.
     Raises ValueError where two records are of the same run.
     """
     rows = [_row(record) for record in records]
@@ -80,9 +79,9 @@ def table(records: list[dict]) -> pd.DataFrame:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """The table of measurements in this CSV file, equal to what `table` made, types and nulls included.
+    """The table of measurements in this CSV file, equal to the result of `table`, types and nulls included.
 
-    A column `machine` is left out: it repeats what the names of the devices tell.
+    A column `machine` is left out: the names of the devices contain it.
 
     Raises TableError where the file cannot be read or is not such a table.
     """
@@ -109,7 +108,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write the table as CSV, whole or not at all; nulls are empty. Raises TableError where it cannot.
+    """Write the table as CSV, atomically; nulls are empty. Raises TableError where that fails.
 
     Where devices are named with their machines, the first column is `machine`.
     """
@@ -124,7 +123,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 
 
 def flagged(measurements: pd.DataFrame, flag: str) -> pd.Series:
-    """Whether each run has this flag."""
+    """For each run, true if it has this flag."""
     return measurements["flags"].map(lambda flags: flag in str(flags).split(";"))
 
 
@@ -135,9 +134,9 @@ def one_line(text: str, length: int) -> str:
 
 
 def shown(text: str) -> str:
-    """A text from a record as it can be shown: control characters and those that turn the direction are escaped.
+    """A text from a record, safe to show: control characters and those that change the direction are escaped.
 
-    Programs end lines in several ways, of which CSV readers take some for the end of the row: here all are \\n.
+    Programs end lines in several ways, some of which CSV readers take for the end of the row: here all are \n.
     """
     lines = "\n".join(text.splitlines())
     return "".join(one if one == "\n" or unicodedata.category(one) not in UNSEEN else _escaped(one) for one in lines)

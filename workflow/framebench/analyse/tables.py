@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 
 import pandas as pd
 
-# Parameters that a campaign's configuration gives; every other is a need, which is read from a file.
+# Parameters from a campaign's configuration; all others are needs, which are read from files.
 SETTINGS = ("confidence", "same_within", "across_cards", "question", "baseline")
 
 
@@ -27,14 +27,14 @@ def settings(make: Callable) -> list[str]:
 class Table:
     """A table of the results, the file `<name>.csv`.
 
-    The parameters of `make` say what it needs: other tables by their names, whatever else `given.FILES` has, and
-    SETTINGS. `keys` are the columns that the rows behind one number have in common: the page links to such groups.
+    The parameters of `make` are its needs: other tables by their names, any of `given.FILES`, and SETTINGS. `keys` are
+    the columns that the rows behind one number have in common: the page links to such groups.
     """
 
     name: str
     make: Callable[..., pd.DataFrame]
     keys: Sequence[str] = ()
-    only_merged: bool = False  # made of the results of many machines, and of no single campaign's
+    only_merged: bool = False  # made of the results of many machines, never of a single campaign
 
     @property
     def module(self) -> str:
@@ -43,12 +43,12 @@ class Table:
 
     @property
     def needs(self) -> list[str]:
-        """The names of all that it is made of."""
+        """The names of its needs."""
         return needs(self.make)
 
     @property
     def settings(self) -> list[str]:
-        """The SETTINGS that it takes."""
+        """The names of its SETTINGS."""
         return settings(self.make)
 
 
@@ -62,7 +62,7 @@ def tables() -> dict[str, Table]:
 
 
 def of_campaign(*, merged: bool = False, searched: bool = False) -> list[str]:
-    """The tables of one campaign, or of many that were merged; with that of a search for the largest batch, if made."""
+    """The tables of one campaign, or of many merged ones; with that of the searches for the largest batch, if made."""
     return [
         name
         for name, table in tables().items()

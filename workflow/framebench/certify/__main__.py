@@ -1,4 +1,4 @@
-"""Write the certificate of one workload in one framework, as JSON and as a page; passed or refused."""
+"""Write the certificate of one workload in one framework, as JSON and as a page, whether passed or refused."""
 
 import argparse
 import json
@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m framebench.certify", description=__doc__)
     parser.add_argument("--workload", required=True)
     parser.add_argument("--framework", required=True)
-    parser.add_argument("--id", required=True, help="what records of this workload and framework carry")
+    parser.add_argument("--id", required=True, help="id in the records of this workload and framework")
     parser.add_argument("--lock-digest", required=True)
     parser.add_argument("--sources", nargs="+", required=True, help="the files that are certified")
     parser.add_argument("--problem", type=Path, required=True, metavar="PROBLEM.npz")
@@ -67,7 +67,7 @@ def main() -> None:
 def certify(
     options: argparse.Namespace, expected: tuple[Facts, Arrays], observed: tuple[Facts, Arrays]
 ) -> dict[str, object]:
-    """The certificate: what was judged, of what, and under which circumstances."""
+    """The certificate: the verdict, its subject and its circumstances."""
     workload = workloads.load(options.workload)
     facts, seen = expected[0], observed[0]
     judged = judge(workload, expected, observed)
@@ -93,7 +93,7 @@ def certify(
 
 
 def expectation(problem: Path, learned: Path) -> tuple[Facts, Arrays]:
-    """Facts and arrays that the reference gives."""
+    """Facts and arrays of the reference."""
     facts, arrays = read(problem)
     facts |= json.loads(learned.read_text())
     found = {name.removeprefix(given.EXPECTED): array for name, array in arrays.items() if given.EXPECTED in name}

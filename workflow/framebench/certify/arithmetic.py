@@ -1,21 +1,21 @@
-"""NumPy's arithmetic, exact up to float64 or disturbed at every operation as rounding can disturb it."""
+"""NumPy's arithmetic, exact up to float64 or perturbed at every operation as rounding can perturb it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-ELEMENTARY = 8  # an exp, a log, a quotient and the few additions around them: this many roundings at most
+ELEMENTARY = 8  # most roundings of an exp, a log, a quotient and the few additions around them
 
 
 @dataclass
 class Arithmetic:
-    """Exact up to float64 (`unit` 0), or disturbed as rounding to a unit roundoff `unit` may disturb it.
+    """Exact up to float64 (`unit` 0), or perturbed as rounding with unit roundoff `unit` may perturb it.
 
-    Of an inner product of n terms it is known that |computed − x·y| ≤ γ_n |x|·|y| with γ_n ≈ n·unit, in
-    any order of summation, with or without fused multiply-adds (Higham, Accuracy and Stability of Numerical
-    Algorithms, 2nd ed., eq. 3.5). `growth` takes n and gives what stands for it. Each result is displaced
-    by that much times a number drawn from [−1, 1].
+    An inner product of n terms satisfies |computed − x·y| ≤ γ_n |x|·|y| with γ_n ≈ n·unit, in any order of summation,
+    with or without fused multiply-adds (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., eq. 3.5).
+    `growth` maps n to the factor used in place of n. Each result is displaced by that much times a number drawn from
+    [−1, 1].
     """
 
     unit: float = 0.0

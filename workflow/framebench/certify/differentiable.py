@@ -1,8 +1,8 @@
-"""The layers that a spec is made of, in NumPy: what each gives, and the way back.
+"""The layers of a spec in NumPy: forward and backward.
 
-The way back takes the gradient of the loss by what the layer gave, and gives that by what it was given. A layer with
-weights gives two things: the gradients by them, under their names, and what computes that by its input, which the
-first layer of a net does not need.
+A layer's backward function takes the gradient of the loss by its output, and returns the gradient by its input. A layer
+with weights returns two things: the gradients by its weights, under their names, and a function for the gradient by its
+input, which the first layer of a net does not need.
 """
 
 from collections.abc import Callable
@@ -44,8 +44,8 @@ def conv(layer: Conv, weights: Arrays, x: np.ndarray, arithmetic: Arithmetic) ->
             gradients["bias"] = arithmetic.total(columns)
 
         def of_input() -> np.ndarray:
-            # A convolution of the gradient with the kernel turned by 180°, inputs and outputs swapped; where pixels are
-            # left out by the stride, nothing comes back.
+            # A convolution of the gradient with the kernel turned by 180°, inputs and outputs swapped; pixels that the
+            # stride leaves out get nothing.
             height, width = (side + before + after - size + 1 for side in x.shape[1:3])
             everywhere = np.zeros((len(x), height, width, layer.filters), delta.dtype)
             everywhere[:, ::stride, ::stride] = delta
@@ -59,7 +59,7 @@ def conv(layer: Conv, weights: Arrays, x: np.ndarray, arithmetic: Arithmetic) ->
 
 
 def batch_norm(layer: BatchNorm, weights: Arrays, x: np.ndarray, arithmetic: Arithmetic) -> np.ndarray:
-    """In evaluation mode, before its ReLU; there is no way back."""
+    """In evaluation mode, before its ReLU; it has no backward function."""
     scale = weights["gamma"] / np.sqrt(weights["moving_variance"] + layer.epsilon)
     mean, beta = weights["moving_mean"], weights["beta"]
     return arithmetic.rounded((x - mean) * scale + beta, x * scale, mean * scale, beta)
@@ -126,7 +126,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def _around(size: int, padding: str) -> tuple[int, int]:
-    """How much is put before and after an image."""
+    """Padding before and after an image."""
     return ((size - 1) // 2, size // 2) if padding == "same" else (0, 0)
 
 
@@ -142,7 +142,7 @@ def flatten(x: np.ndarray) -> tuple[np.ndarray, Backward]:
 
 
 def drop(x: np.ndarray, rate: float, generator: np.random.Generator) -> tuple[np.ndarray, Backward]:
-    # Inverted dropout: what is kept is scaled to keep the mean (Srivastava et al. 2014, section 10).
+    # Inverted dropout: the kept values are scaled to keep the mean (Srivastava et al. 2014, section 10).
     scale = ((generator.random(x.shape, np.float32) >= rate) / (1 - rate)).astype(x.dtype)
     return x * scale, lambda delta: delta * scale
 
@@ -157,7 +157,7 @@ def max_pool(x: np.ndarray, size: int) -> tuple[np.ndarray, Backward]:
 
     def backward(delta: np.ndarray) -> np.ndarray:
         gradient = np.zeros_like(x)
-        left = np.ones(delta.shape, bool)  # windows whose largest value is not found yet
+        left = np.ones(delta.shape, bool)  # windows whose largest value is still to be found
         for here, place in zip(places, _places(gradient, size), strict=True):
             found = left & (here == largest)
             place[...] = delta * found
@@ -174,7 +174,7 @@ def _places(x: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def overlapping_max_pool(layer: MaxPool, x: np.ndarray) -> np.ndarray:
-    """Of windows that do not just touch; there is no way back."""
+    """Pooling windows that overlap or leave gaps; there is no backward function."""
     around = _around(layer.size, layer.padding)
     padded = np.pad(x, ((0, 0), around, around, (0, 0)), constant_values=-np.inf)
     windows = sliding_window_view(padded, (layer.size, layer.size), axis=(1, 2))
@@ -182,15 +182,15 @@ def overlapping_max_pool(layer: MaxPool, x: np.ndarray) -> np.ndarray:
 
 
 def global_average_pool(x: np.ndarray, arithmetic: Arithmetic) -> np.ndarray:
-    """(n, height, width, channels) → (n, channels); there is no way back."""
+    """(n, height, width, channels) → (n, channels); there is no backward function."""
     pixels = np.moveaxis(x, 3, 1).reshape(len(x), x.shape[3], -1)
     return arithmetic.total(np.moveaxis(pixels, 2, 0)) / pixels.shape[2]
 
 
 def lead(x: np.ndarray, size: int) -> np.ndarray:
-    """By how much the largest of each window exceeds the second; infinite where it is a ReLU's zero.
+    """The margin of the largest value of each window over the second; infinite where it is a ReLU's zero.
 
-    Which of several such zeros is taken makes no difference: the ReLU passes no gradient to any.
+    The choice among several such zeros makes no difference: the ReLU passes no gradient to any.
     """
     *_, second, first = np.sort(np.stack(_places(x, size)), axis=0)
     return np.where(first == 0, np.inf, first - second)

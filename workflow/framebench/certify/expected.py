@@ -1,19 +1,19 @@
-"""What the reference expects of a workload, and how far rounding may move it: one file for all frameworks.
+"""The reference's values of a workload, and how far rounding may move them: one file for all frameworks.
 
-Bounds. Each quantity is computed once exactly (in float64, whose rounding the float64 bounds hold) and DRAWS
-times with every operation displaced as rounding can displace it (`Arithmetic`); the bound is the
-largest relative distance among the displaced results. So it holds what the depth of the net, cancellation and
-the optimizer's steps make of a rounding error; nothing is set by hand but the size of a single one:
+Bounds. Each quantity is computed once exactly (in float64, whose rounding the float64 bounds hold) and DRAWS times with
+every operation displaced as rounding can displace it (`Arithmetic`); the bound is the largest relative distance among
+the displaced results. So it includes the amplification of a rounding error by the depth of the net, cancellation and
+the optimizer's steps; only the size of a single rounding error is set by hand:
 
-float64: n·u for an inner product of n terms, u = 2⁻⁵³: the worst case, from which real sums stay far. Even so
-the bounds are near 10⁻¹², and the faults that matter far above: a learning rate 1 % off moves every update by
-10⁻², a weight decay of 10⁻⁴ by about 10⁻³.
+float64: n·u for an inner product of n terms, u = 2⁻⁵³: the worst case, which real sums stay far below. Even so the
+bounds are near 10⁻¹², and the relevant faults far above: a learning rate 1 % off moves every update by 10⁻², a weight
+decay of 10⁻⁴ by about 10⁻³.
 
-float32: the worst case would say nothing. The rounding errors of a sum of n terms of both signs add up to
-about 1·u |x|·|y|, whatever n is, as its partial sums are only √n large (Higham & Mary, A new approach to
-probabilistic rounding error analysis, 2019); 8·u is taken, u = 2⁻²⁴. That is still below what the next
-coarser arithmetic does, so that it cannot pass for float32: TF32 rounds the factors to 2⁻¹¹, which moves the
-sum by about 2⁻¹¹ |x|·|y| / √n, for the longest sum of the present nets (n = 6400) by 100·u.
+float32: the worst case would be too wide. The rounding errors of a sum of n terms of both signs add up to about 1·u
+|x|·|y|, whatever n is, as its partial sums are only √n large (Higham & Mary, A new approach to probabilistic rounding
+error analysis, 2019); 8·u is taken, u = 2⁻²⁴. That is still below the error of the next coarser arithmetic, which
+therefore cannot pass for float32: TF32 rounds the factors to 2⁻¹¹, which moves the sum by about 2⁻¹¹ |x|·|y| / √n, for
+the longest sum of the present nets (n = 6400) by 100·u.
 """
 
 import argparse
@@ -40,16 +40,16 @@ ROUNDING: dict[str, tuple[float, Callable[[int], float]]] = {
 
 
 def choose(workload: Workload, seed: int) -> Problem:
-    """A problem whose every step keeps away from the kinks of ReLUs and max-pools, on the reference's way.
+    """A problem whose every step keeps away from the kinks of ReLUs and max-pools, on the reference's path.
 
-    At a kink, rounding decides which branch is taken, and the gradients of the two branches differ by far
-    more than rounding: a float32 run that is right would be refused. So of the images drawn for a step those
-    are taken whose nearest kink is the furthest away, in units of what the float32 displacement moves there.
-    (Real images would not do: a pooling window can hold two equal ones of their multiples of 1/255.)
+    At a kink, rounding decides which branch is taken, and the gradients of the two branches differ by far more than
+    rounding: a correct float32 run would be refused. So each step takes those of the drawn images whose nearest kink is
+    furthest away, in units of the float32 displacement there. (Real images would not do: a pooling window can hold two
+    equal multiples of 1/255.)
     """
     weights, images, labels = given.drawn(workload, seed)
     if not workload.trains:
-        # Of a kink only the gradient jumps, and there is none.
+        # Only the gradient jumps at a kink, and inference has none.
         return Problem(weights, np.concatenate(images), np.concatenate(labels))
     chosen = []
     now = {name: array.astype(np.float64) for name, array in weights.items()}
@@ -66,13 +66,13 @@ def choose(workload: Workload, seed: int) -> Problem:
 
 
 def margins(workload: Workload, weights: Arrays, images: np.ndarray) -> np.ndarray:
-    """Per sample its distance to the nearest kink, in standard deviations of the float32 displacement."""
+    """Distance of each sample to its nearest kink, in standard deviations of the float32 displacement."""
     generator = np.random.Generator(np.random.PCG64(0))
     exact: list[np.ndarray] = []
     displaced: list[np.ndarray] = []
     reference.forward(workload, weights, images, Arithmetic(), kinks=exact)
     reference.forward(workload, weights, images, Arithmetic(*ROUNDING["float32"], generator), kinks=displaced)
-    nearest = [np.full(len(images), np.inf)]  # of a net without kinks
+    nearest = [np.full(len(images), np.inf)]  # a net without kinks
     for here, there in zip(exact, displaced, strict=True):
         finite = np.isfinite(here) & np.isfinite(there)
         noise = np.sqrt(np.mean((there[finite] - here[finite]) ** 2))
@@ -90,7 +90,7 @@ def quantities(workload: Workload, problem: Problem, arithmetic: Arithmetic) -> 
     logits, _ = reference.forward(workload, weights, images, arithmetic)
     if not workload.trains:
         return found | {"evaluation output": logits, "output": logits}
-    # A loss of each batch: the noise of one alone may happen to be next to nothing, and so would be its bound.
+    # A loss per batch: the noise of a single one may happen to be almost nothing, and so would be its bound.
     places = range(0, len(images), given.BATCH_SIZE)
     evaluated = [
         reference.cross_entropy(logits[i : i + given.BATCH_SIZE], problem.labels[i : i + given.BATCH_SIZE], arithmetic)[
@@ -128,7 +128,7 @@ def bounds(workload: Workload, problem: Problem, exact: Arrays) -> dict[str, dic
 
 
 def distance(array: np.ndarray, exact: np.ndarray) -> float:
-    """Euclidean norm of the difference, relative to that of the exact array; nan where there is one."""
+    """Euclidean norm of the difference, relative to that of the exact array; nan where either has one."""
     return float(np.linalg.norm(array - exact) / np.linalg.norm(exact))
 
 
@@ -150,7 +150,7 @@ def main() -> None:
     except reference.ReferenceError as error:
         facts["failed"] = str(error)
     facts["expected_in_s"] = time.perf_counter() - start
-    # Large for a large net (100 MB), but to compute it again for every framework takes far longer than to read it.
+    # Large for a large net (100 MB), but recomputing it for every framework takes far longer than reading it.
     write(options.output, facts, problem.arrays | {f"{given.EXPECTED}{name}": array for name, array in exact.items()})
 
 

@@ -1,4 +1,4 @@
-"""Compares what a framework computed with what the reference expects, and says whether they are the same."""
+"""Compares a framework's results with the reference's, and decides whether they are the same."""
 
 from dataclasses import asdict, dataclass
 from math import inf, isfinite, sqrt
@@ -17,7 +17,7 @@ from framebench.workloads.layers import Dropout, Workload
 DEVIATIONS = 6
 # 1/(1 − rate), its product with the value, and our quotient of the two are each rounded once.
 SCALE_BOUND = 4 * 2.0**-24
-# Once in a thousand certificates chance alone refuses: few enough for a set of dozens.
+# Chance alone refuses once in a thousand certificates: rarely enough for a set of dozens.
 LEARNING_CONFIDENCE = 0.999
 
 
@@ -31,11 +31,11 @@ class Check:
     difference: float | None
     bound: float
     passed: bool
-    where: str = ""  # the element that differs most, with both values
+    where: str = ""  # the element with the largest difference, with both values
 
     @property
     def fault(self) -> str:
-        """What differs, in words."""
+        """The difference in words."""
         size = "is not finite" if self.difference is None else f"differs by {self.difference:.2g}"
         place = f" of {self.layer}" if self.layer else ""
         where = f" ({self.where})" if self.where else ""
@@ -43,7 +43,7 @@ class Check:
 
 
 def judge(workload: Workload, expected: tuple[Facts, Arrays], observed: tuple[Facts, Arrays]) -> dict[str, object]:
-    """Fields of a certificate: `passed`, `reason` (what differs first, or null), `tuned_reason` and `checks`.
+    """Fields of a certificate: `passed`, `reason` (the first difference, or null), `tuned_reason` and `checks`.
 
     The first two are about track `default`, without which there is no `tuned`; `tuned_reason` is why that track is
     refused, null where it is not.
@@ -108,7 +108,7 @@ def array_checks(workload: Workload, facts: Facts, arrays: Arrays, seen: Arrays)
 
 
 def tuned_checks(workload: Workload, facts: Facts, arrays: Arrays, seen: Arrays) -> list[Check]:
-    """What came of all steps of track `tuned`, against the bounds of track `default`."""
+    """The outcome of all steps of track `tuned`, against the bounds of track `default`."""
     bounds: dict = facts["bounds"]  # type: ignore[assignment]
     return [
         array_check(key, name, arrays[key], seen.get(f"{name}/{key}"), bounds[precision][key])
@@ -118,7 +118,7 @@ def tuned_checks(workload: Workload, facts: Facts, arrays: Arrays, seen: Arrays)
 
 
 def array_check(key: str, precision: str, exact: np.ndarray, array: np.ndarray | None, bound: float) -> Check:
-    """One array, or nothing, against what the reference expects."""
+    """One array, or a missing one, against the reference's."""
     quantity, _, layer = key.partition("/")
     if array is None or array.shape != exact.shape:
         shape = "nothing" if array is None else f"shape {array.shape}"
@@ -130,14 +130,14 @@ def array_check(key: str, precision: str, exact: np.ndarray, array: np.ndarray |
 
 
 def most_different(array: np.ndarray, exact: np.ndarray) -> str:
-    """The index of the element that differs most, or is no number, with both its values."""
+    """Index and both values of the element with the largest difference, or of one that is no number."""
     index = np.unravel_index(np.argmax(np.nan_to_num(np.abs(array - exact), nan=inf)), exact.shape)
     place = ", ".join(str(i) for i in index)
     return f"at [{place}] {array[index]:.6g} instead of {exact[index]:.6g}"
 
 
 def dropout_checks(workload: Workload, seen: Facts) -> list[Check]:
-    """The share dropped by each dropout layer over all steps, and the factor that the rest is scaled by."""
+    """The share dropped by each dropout layer over all steps, and the factor that scales the rest."""
     told: list = seen["dropout"]  # type: ignore[assignment]
     rates = [layer.rate for layer in workload.layers if isinstance(layer, Dropout)]
     times = len(rates) * given.DROPOUT_STEPS
@@ -172,12 +172,12 @@ def dropout_checks(workload: Workload, seen: Facts) -> list[Check]:
 
 
 def learning_checks(facts: Facts, seen: Facts) -> list[Check]:
-    """The mean accuracy over a framework's seeds lies where the reference's own seeds let it be expected.
+    """The mean accuracy over a framework's seeds lies in the range predicted from the reference's own seeds.
 
     The bound is half the prediction interval for the mean of n further values after m normal ones with standard
-    deviation s, t·s·√(1/m + 1/n), t with m − 1 degrees of freedom (Hahn & Meeker, Statistical Intervals, 1991),
-    and one held-out image more. Only the reference's spread counts: a net that learns now and then would widen
-    an interval made of its own. That both share seeds makes the difference smaller than the interval takes it to be.
+    deviation s, t·s·√(1/m + 1/n), t with m − 1 degrees of freedom (Hahn & Meeker, Statistical Intervals, 1991), plus
+    one held-out image. Only the reference's spread counts: a net that learns now and then would widen an interval of
+    its own. Both share seeds, so the true difference is smaller than the interval assumes.
     """
     if "accuracies" not in facts or "accuracies" not in seen:
         return []
@@ -196,10 +196,10 @@ def learning_checks(facts: Facts, seen: Facts) -> list[Check]:
 
 
 def drawn_differently(workload: Workload, seen: Facts) -> dict[str, object] | None:
-    """Where the framework's own initial weights are distributed otherwise than the neutral ones; not judged.
+    """Initial weights of the framework itself that are distributed differently from the neutral ones; not judged.
 
-    Neutral name → both distributions, for the weights whose standard deviations differ by over a fifth; a
-    sample's own error is far below that. None where the framework draws none by itself.
+    Neutral name → both distributions, for the weights whose standard deviations differ by over a fifth; a sample's own
+    error is far below that. None where the framework draws none by itself.
     """
     own: dict | None = seen.get("own_initial_weights")  # type: ignore[assignment]
     if own is None:

@@ -1,4 +1,4 @@
-"""How well the reference learns the lesson that every framework is given, seed by seed: one file for all frameworks."""
+"""Accuracy of the reference after the lesson for every framework, seed by seed: one file for all frameworks."""
 
 import argparse
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ from framebench.workloads.layers import Workload
 
 
 def learned(workload: Workload, lesson: Lesson, at_a_time: int) -> Facts:
-    """Accuracies of all seeds, so many `at_a_time`, and what they are to be judged by."""
+    """Accuracies of all seeds, so many `at_a_time`, and the numbers to judge them by."""
     with ThreadPoolExecutor(at_a_time) as pool:
         accuracies = list(pool.map(partial(accuracy, workload, lesson), given.REFERENCE_SEEDS))
     return {
@@ -30,7 +30,7 @@ def learned(workload: Workload, lesson: Lesson, at_a_time: int) -> Facts:
 
 
 def accuracy(workload: Workload, lesson: Lesson, seed: int) -> float:
-    """As `observe.accuracy`, by the reference, in float32; dropout draws from its own generator."""
+    """Like `observe.accuracy`, by the reference, in float32; dropout draws from its own generator."""
     batches = given.batched(lesson.images, lesson.labels, given.LEARNING_BATCH_SIZE)
     weights = reference.train(
         workload,
@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m framebench.certify.learned", description=__doc__)
     parser.add_argument("--workload", required=True)
     parser.add_argument("--data", type=Path, required=True, help="npz of images to learn from")
-    parser.add_argument("--at-a-time", type=int, required=True, help="seeds, each on a core")
+    parser.add_argument("--at-a-time", type=int, required=True, help="number of seeds at a time, each on a core")
     parser.add_argument("--output", type=Path, required=True, metavar="LEARNED.json")
     options = parser.parse_args()
     facts: Facts = {}

@@ -1,6 +1,6 @@
-"""See what a framework computes for a workload, inside that framework's environment, through its adapter.
+"""Record what a framework computes for a workload, inside that framework's environment, through its adapter.
 
-What cannot be built or run is an observation too: the file then says why, and this command still exits 0.
+A failure to build or run is an observation too: the file then gives the reason, and this command still exits 0.
 """
 
 import argparse
@@ -23,7 +23,7 @@ Facts = dict[str, object]
 
 
 class Steps:
-    """A pace that ends training after `count` steps and has each one looked at."""
+    """A pace that ends training after `count` steps and looks at each one."""
 
     def __init__(self, count: int, after: Callable[[int], None] = lambda step: None) -> None:
         self.count = count
@@ -38,7 +38,7 @@ class Steps:
 
 
 class Seen:
-    """What the training steps told: every loss, the gradients of the first step, what dropout did."""
+    """Observations of training steps: every loss, the gradients of the first step, and the dropout layers."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
@@ -72,9 +72,9 @@ def observe(
     lesson: Lesson | None,
     threads: int,
 ) -> tuple[Facts, dict[str, np.ndarray]]:
-    """Everything that a certificate looks at: facts, and arrays under `<precision>/<quantity>`.
+    """All contents of a certificate: facts, and arrays under `<precision>/<quantity>`.
 
-    A `lesson` of None leaves the learning out. Whatever the adapter or the framework raises, it raises.
+    A `lesson` of None leaves the learning out. Errors of the adapter or the framework are passed on.
     """
     workload = given.certified(workload)
     facts: Facts = {}
@@ -109,14 +109,14 @@ def quantities(
     batches = problem.batches(precision)
     trainer = framework.adapter.Trainer(workload, weights, given.BATCH_SIZE, threads, precision)
     inspector = framework.inspector.Inspector(trainer)
-    # Evaluation first, while the dropout layers are as the model file has them.
+    # Evaluation first, while the dropout layers are still those of the model file.
     reaching = inspector.layer_inputs(batches[0][0][:1])
     for layer in given.layers(workload.weight_shapes):
         if layer not in reaching:
             raise ValueError(f"layer {layer}: the model file does not use it")
     seen = {given.reaching(layer): array for layer, array in reaching.items()}
     images = given.typed(problem.images, precision)
-    # All batches at once: a call of `predict` costs Keras far more than what it computes here.
+    # All batches at once: a call of `predict` costs Keras far more than the computation here.
     logits = trainer.logits(images)
     trainer.feed(images, problem.labels, given.INPUTS[precision])
     if not workload.trains:
@@ -140,17 +140,17 @@ def quantities(
 
 
 def output(trainer: Trainer, batches: int) -> np.ndarray:
-    """What comes out of a net that is measured in inference, of so many batches."""
+    """The outputs of a net for inference, for so many batches."""
     found: list[np.ndarray] = []
     trainer.infer(Steps(batches), found.append)
     return np.concatenate(found)
 
 
 def tuned(framework: Framework, workload: Workload, problem: Problem, threads: int) -> dict[str, np.ndarray]:
-    """What comes of all steps, with every setting of track `tuned` away from its default at once.
+    """The outcome of all steps, with every setting of track `tuned` away from its default at once.
 
-    Arrays under `<problem.tuned(precision)>/<quantity>`. Not watched, since what is fused or taken many steps at a time
-    cannot be looked into. An allocator is no part of it: it belongs to the process and computes nothing.
+    Arrays under `<problem.tuned(precision)>/<quantity>`. The steps are not observed, since fused ones, or many in one
+    call, cannot be looked into. An allocator is left out: it belongs to the process and computes nothing.
     """
     workload = given.certified(workload)
     settings = {name: value for name, value in furthest(framework.adapter, workload).items() if name != "allocator"}
@@ -172,7 +172,7 @@ def tuned(framework: Framework, workload: Workload, problem: Problem, threads: i
 
 
 def dropout(framework: Framework, workload: Workload, problem: Problem, threads: int) -> list[dict[str, float]]:
-    """What the dropout layers do in training steps as they are measured, layer by layer and step by step."""
+    """Effect of the dropout layers in training steps as they are measured, layer by layer and step by step."""
     trainer = framework.adapter.Trainer(workload, problem.weights, given.DROPOUT_BATCH_SIZE, threads, "float32")
     told = Seen()
     framework.inspector.Inspector(trainer).watch(told)
@@ -183,9 +183,9 @@ def dropout(framework: Framework, workload: Workload, problem: Problem, threads:
 
 
 def accuracies(framework: Framework, workload: Workload, lesson: Lesson, threads: int) -> list[float]:
-    """Share of held-out images that are told rightly after learning from the weights of each seed."""
+    """Share of held-out images that are classified correctly after learning from the weights of each seed."""
     seeds = [given.learning_weights(workload, seed) for seed in given.LEARNING_SEEDS]
-    # One for all seeds, as it is traced and compiled anew for every trainer.
+    # One trainer for all seeds, as each trainer is traced and compiled anew.
     trainer: Trainer = framework.adapter.Trainer(workload, seeds[0], given.LEARNING_BATCH_SIZE, threads, "float32")
     found = []
     for weights in seeds:
@@ -244,9 +244,9 @@ def main() -> None:
 
 
 def failure(workload: str, framework: str, error: Exception) -> str:
-    """One line saying what could not be run, and the framework's or adapter's own reason."""
+    """One line: the part that could not be run, and the reason given by the framework or adapter."""
     reason = str(error).strip()
-    if reason.startswith("in user code:"):  # TensorFlow tells the way to the error first
+    if reason.startswith("in user code:"):  # TensorFlow puts the path to the error first
         reason = reason.splitlines()[-1].strip().removeprefix(f"{type(error).__name__}: ")
     return f"{workload} in {framework}: {type(error).__name__}: {' '.join(reason.split())[:500]}"
 

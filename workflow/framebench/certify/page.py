@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-# What a certificate was made under, as far as it tells.
+# Circumstances of a certificate, as far as it has them.
 CIRCUMSTANCES = (
     "outcome",
     "folder_digest",
@@ -19,7 +19,7 @@ CIRCUMSTANCES = (
 
 
 def page(certificate: dict) -> str:
-    """Markdown: the verdict, a row per quantity and precision with its worst layer, the circumstances."""
+    """Markdown: the verdict, a row per quantity and precision with its worst layer, and the circumstances."""
     verdict = "**passed**" if certificate["passed"] else f"**refused**: {certificate['reason']}"
     if certificate["passed"] and certificate["tuned_reason"]:
         verdict += f", but for track tuned **refused**: {certificate['tuned_reason']}"
@@ -38,7 +38,7 @@ def page(certificate: dict) -> str:
             *rows(certificate["checks"]),
             "",
             "The row of a quantity shows the layer that comes nearest to its bound. Differences of arrays "
-            "are ‖framework − reference‖ / ‖reference‖; those of shares and accuracies absolute. How the "
+            "are ‖framework − reference‖ / ‖reference‖; those of shares and accuracies absolute. The "
             "bounds follow from the arithmetic: `workflow/framebench/certify/expected.py`.",
             "",
         ]
@@ -57,11 +57,11 @@ def rows(checks: list[dict]) -> Iterable[str]:
 
 @dataclass(frozen=True)
 class Nearest:
-    """Of all layers in which a quantity was compared, the one that comes nearest to its bound."""
+    """The worst of all layers in which a quantity was compared: the one nearest to its bound."""
 
     precision: str
     quantity: str
-    layers: int  # that were compared; 0 of a quantity that has none
+    layers: int  # compared layers; 0 of a quantity without any
     difference: float | None  # None: not finite
     place: str
     bound: float
@@ -85,7 +85,7 @@ def nearest(checks: list[dict]) -> Iterable[Nearest]:
 
 
 def _nearness(check: dict) -> float:
-    """How near a check is to failing, over 1 when it fails."""
+    """The difference of a check in units of its bound, over 1 when it fails."""
     if check["difference"] is None:
         return float("inf")
     return check["difference"] / check["bound"] if check["bound"] else float(not check["passed"])

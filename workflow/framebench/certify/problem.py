@@ -1,4 +1,4 @@
-"""What every framework and the reference are given for a certificate, and the names of what comes back."""
+"""The inputs of a certificate, the same for every framework and the reference, and the names of the outputs."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -12,29 +12,29 @@ from framebench.workloads.layers import OF_BATCH_NORM, Workload
 
 Batches = list[tuple[np.ndarray, np.ndarray]]
 
-# Where arrays stand in the file of a problem: the weights given, and what the reference expects.
+# Prefixes in the file of a problem: the given weights, and the reference's values.
 WEIGHTS = "weights/"
 EXPECTED = "expected/"
 
 PRECISIONS = ("float64", "float32")
-# Each precision is proved with the data given in another way, so that both ways are; on either track.
+# Each precision is proved with another way of feeding the data, so that both ways are; on either track.
 INPUTS = {"float64": "device", "float32": "host"}
 
-BATCH_SIZE = 2  # a mean over the batch is no sum, and no image is alone; more would cost without showing more
+BATCH_SIZE = 2  # enough to tell a mean over the batch from a sum; more would cost without showing more
 STEPS = 10
-CANDIDATES = 8  # images drawn per batch, of which BATCH_SIZE are chosen
-# An optimizer's first step shows gradient and learning rate, the third its memory, the tenth what adds up.
+CANDIDATES = 8  # images drawn per batch, from which BATCH_SIZE are chosen
+# An optimizer's first step shows gradient and learning rate, the third its memory, the tenth accumulated errors.
 SNAPSHOTS = (1, 3, 10)
 
 DROPOUT_BATCH_SIZE = 16
 DROPOUT_STEPS = 4
 
-# The reference, whose spread makes the bound, learns once for all frameworks; each of these learns less often.
+# The reference, whose spread makes the bound, learns once for all frameworks; each framework uses fewer seeds.
 REFERENCE_SEEDS = range(1, 9)
 LEARNING_SEEDS = REFERENCE_SEEDS[:3]
 LEARNING_CLASSES = 4  # few, so that a short lesson is enough
 LEARNING_BATCH_SIZE = 16
-# As many steps as these operations allow, so that a large net does not hold up the whole set.
+# Limit of the operations, and so of the steps: a large net would hold up the whole set.
 LEARNING_FLOPS = 1.2e11
 LEARNING_STEPS_AT_MOST = 60
 HELD_OUT_AT_MOST = 256
@@ -50,20 +50,20 @@ class Problem:
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """What `read_problem` reads."""
+        """The content of a problem file, from `read_problem`."""
         weights = {f"{WEIGHTS}{name}": array for name, array in self.weights.items()}
         return weights | {"images": self.images, "labels": self.labels}
 
     def batches(self, precision: str) -> Batches:
-        """The batches, one for each of the workload's steps, images in `precision`."""
+        """One batch per step of the workload, images in `precision`."""
         return batched(typed(self.images, precision), self.labels, BATCH_SIZE)
 
 
 def certified(workload: Workload) -> Workload:
     """The workload with its optimizer's numbers rounded to float32, as measured.
 
-    They too must be the same numbers in every precision: Keras rounds a momentum of 0.9 to float32 even when
-    it computes in float64, PyTorch does not.
+    They too must be the same numbers in every precision: Keras rounds a momentum of 0.9 to float32 even when it
+    computes in float64, PyTorch does not.
     """
     if workload.optimizer is None:
         return workload
@@ -72,10 +72,10 @@ def certified(workload: Workload) -> Workload:
 
 
 def drawn(workload: Workload, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Weights, and images and labels for every step, of which the problem's batches are chosen.
+    """Weights, and images and labels for every step, from which the problem's batches are chosen.
 
-    The weights are the workload's own initial ones, but with biases that are not zero, to show a dropped one, and
-    numbers of a batch norm none of which is that of another.
+    The weights are the workload's own initial ones, with two changes: biases are not zero, so that a dropped one shows,
+    and the numbers of a batch norm are all different.
     """
     weights = workload.initial_weights(seed)
     # Only `random()`, whose numbers are the same in every version of NumPy.
@@ -109,18 +109,18 @@ class Lesson:
     """One learning task, the same for every framework; pixels float32 in [−2, 2], or tokens."""
 
     steps: int
-    images: np.ndarray  # whole batches, seen again and again where there are fewer than steps
+    images: np.ndarray  # whole batches, repeated where there are fewer than steps
     labels: np.ndarray
     held_out_images: np.ndarray
     held_out_labels: np.ndarray
 
 
 def lesson(workload: Workload, data: Path) -> Lesson | None:
-    """Of the first classes in the data file: its first images to learn from, its last ones to test on.
+    """The lesson from the first classes of the data file: its first images to learn from, its last ones to test on.
 
-    Of a small file at most a quarter is kept for testing; None where the rest is less than a batch, and of inference,
-    where nothing is learned. Pixels are
-    centred and scaled as is usual in training: from [0, 1], the VGG-style net learns nothing in so few steps.
+    At most a quarter of a small file is kept for testing; None where the rest is less than a batch, and for inference,
+    where nothing is learned. Pixels are centred and scaled as is usual in training: from [0, 1], the VGG-style net
+    learns nothing in so few steps.
     """
     if not workload.trains:
         return None
@@ -141,10 +141,10 @@ def lesson(workload: Workload, data: Path) -> Lesson | None:
 
 
 def learning_weights(workload: Workload, seed: int) -> dict[str, np.ndarray]:
-    """The weights that a lesson begins with: the workload's own initial ones, √2 times as large.
+    """The initial weights of a lesson: the workload's own, √2 times as large.
 
-    ReLUs halve the variance that Glorot's weights keep from layer to layer (He et al. 2015, section 2.2), and in a
-    deep net so little arrives that a short lesson would not begin to work.
+    ReLUs halve the variance that Glorot's weights keep from layer to layer (He et al. 2015, section 2.2), and a deep
+    net would then pass on so little that a short lesson would have no effect.
     """
     return {name: np.float32(sqrt(2)) * array for name, array in workload.initial_weights(seed).items()}
 
@@ -161,7 +161,7 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def quantities(workload: Workload) -> Sequence[str]:
-    """Everything compared in one precision, in the order in which one thing leads to the next."""
+    """Everything compared in one precision, in causal order."""
     weight_shapes = workload.weight_shapes
     if not workload.trains:
         return [*(reaching(layer) for layer in layers(weight_shapes)), "evaluation output", "output"]
@@ -176,12 +176,12 @@ def quantities(workload: Workload) -> Sequence[str]:
 
 
 def tuned_quantities(workload: Workload) -> Sequence[str]:
-    """What is compared of track `tuned`: what came of all steps."""
+    """The quantities compared in track `tuned`: the outcome of all steps."""
     return [f"{update(STEPS)}/{name}" for name in workload.weight_shapes] if workload.trains else ["output"]
 
 
 def tuned(precision: str) -> str:
-    """Under which name the arrays of track `tuned` stand, and what a reader sees as their precision."""
+    """Prefix of the arrays of track `tuned`, shown to readers as their precision."""
     return f"{precision}, tuned, {INPUTS[precision]}"
 
 
@@ -191,10 +191,10 @@ def layers(weight_shapes: Iterable[str]) -> list[str]:
 
 
 def reaching(layer: str) -> str:
-    """Name of what reaches a layer in evaluation mode: of the first sample only, to keep the files small."""
+    """Name of a layer's input in evaluation mode: of the first sample only, to keep the files small."""
     return f"evaluation input/{layer}"
 
 
 def update(step: int) -> str:
-    """Name of what the optimizer changed up to a step."""
+    """Name of a weight's change up to a step."""
     return f"update after {step} step{'s' if step > 1 else ''}"

@@ -1,6 +1,6 @@
 """The neutral reference: a workload's logits, loss, gradients and training in NumPy, from its spec alone.
 
-It also tells how much rounding may change them, when it is given a disturbed `Arithmetic`.
+With a perturbed `Arithmetic` it also shows how much rounding may change them.
 """
 
 from collections.abc import Callable, Iterable
@@ -50,12 +50,12 @@ def forward(
     kinks: list[np.ndarray] | None = None,
     inputs: Arrays | None = None,
 ) -> tuple[np.ndarray, Callable[[np.ndarray], Arrays]]:
-    """Logits (n, classes) of samples (n, *input_shape), and the way back.
+    """Logits (n, classes) of samples (n, *input_shape), and the backward function.
 
-    The second value takes the gradient of the loss by the logits and gives it by every weight, under the
-    weights' neutral names. Dropout layers pass all, or drop what the generator `dropout` draws. `kinks`
-    is given, for every ReLU and max-pool, how far each of its outputs is from taking the other branch;
-    `inputs`, what reaches every layer that multiplies, under its name.
+    The backward function takes the gradient of the loss by the logits, and returns it by every weight, under the
+    weights' neutral names. Dropout layers pass all, or drop what the generator `dropout` draws. `kinks` receives, for
+    every ReLU and max-pool, the distance of each of its outputs from the other branch; `inputs`, the input of every
+    layer that multiplies, under its name.
     """
     way_back: list[Backward] = []
     gradients: Arrays = {}
@@ -147,7 +147,7 @@ def train(
 ) -> Arrays:
     """One optimizer step per batch, from `weights`; returns the weights after the last.
 
-    After step k, counted from 1, calls saw(k, its loss, its gradients, the weights after it). A batch is taken so many
+    After step k, counted from 1, it calls saw(k, loss, gradients, weights after the step). A batch is taken so many
     samples `at_a_time`, None: all.
     """
     update = _update(workload, weights, arithmetic)
@@ -171,7 +171,7 @@ def train(
 def _update(
     workload: Workload, weights: Arrays, arithmetic: Arithmetic
 ) -> Callable[[str, int, np.ndarray], np.ndarray]:
-    """What the optimizer takes from a weight at step k, counted from 1, told by its name, k and its gradient."""
+    """The optimizer's subtraction from a weight at step k, counted from 1, given its name, k and its gradient."""
     first, second = ({name: np.zeros_like(array) for name, array in weights.items()} for _ in range(2))
 
     def sgd(name: str, k: int, gradient: np.ndarray) -> np.ndarray:
@@ -204,7 +204,7 @@ def _no_way_back(workload: Workload, layer: Layer) -> Backward:
 
 
 def _into(gradients: Arrays, name: str, backward: WeightsBackward, first: bool) -> Backward:
-    """The way back through a layer with weights, whose gradients it puts among the others; a first layer ends it."""
+    """Backward through a layer with weights, adding its gradients to the others; a first layer ends it."""
 
     def through(delta: np.ndarray) -> np.ndarray:
         of_weights, of_input = backward(delta)

@@ -1,20 +1,20 @@
-"""The story of a block's first steps: what the reference makes of the batches that are measured, in a file for all.
+"""The story of a block's first steps: the reference's training on the measured batches, in one file for all.
 
-A certificate proves the function at a small batch; the story goes with the measured one. The reference takes the first
-training steps of a workload, at a batch size, on the data of its runs, and keeps what the optimizer changed after some
-of them; every run is held against that (see `framebench.measure.story`). Two numbers tell how an update u stands to the
-reference's r, of each weight and of all together: its size |u| ÷ |r|, and how much of r is in it, u·r ÷ |r|².
+A certificate proves the function at a small batch; the story covers the measured one. The reference takes the first
+training steps of a workload, at a batch size, on the data of its runs, and keeps the changes of the weights after some
+of them; every run is compared with that (see `framebench.measure.story`). Two numbers compare an update u with the
+reference's r, for each weight and for all together: its size |u| ÷ |r|, and its component along r, u·r ÷ |r|².
 
 Bounds. Without dropout both are 1 but for rounding, and the relative distance |u − r| ÷ |r| follows from them. At a
 real batch it is far larger than rounding itself: a few of millions of ReLUs and pooling windows take the other branch,
-and each changes the gradient by its own share, whatever the size of what moved it. So the reference goes the same way
-from weights that are displaced by a few roundings of the run's precision; the largest distance that any weight has up
-to a step, SAFETY times, is the bound of all weights after it. In a low precision that is wide; the share of the
-reference in what all weights changed together is far less moved by rounding, and has a bound of its own.
+and each changes the gradient by its own share, whatever the size of the disturbance. So the reference takes the same
+steps from weights that are displaced by a few roundings of the run's precision; the largest distance of any weight up
+to a step, times SAFETY, is the bound of all weights after it. In a low precision that is wide; the component along the
+reference in the change of all weights together is far less affected by rounding, and has a bound of its own.
 
-With dropout every framework draws masks of its own. The reference draws some too: of what all weights changed, and of
-the last biases, which hardly depend on the masks and tell which labels were seen, it keeps the mean of both numbers
-and how they scatter. Without its dropout, such a net is looked at in the diagnosis of a run.
+With dropout every framework draws masks of its own. The reference draws some too, and keeps the mean of both numbers
+and their scatter: for all weights together, and for the last biases, which hardly depend on the masks and show which
+labels were seen. In the diagnosis of a run, such a net is looked at with its dropout off.
 """
 
 import argparse
@@ -35,32 +35,32 @@ from framebench.certify.observe import Facts, write
 from framebench.data.batches import Batch, batch, read
 from framebench.workloads.layers import Dropout, Workload
 
-STEPS = (1, 2, 3, 5, 10)  # after which steps is looked; the last is the most that a call of track `tuned` takes
+STEPS = (1, 2, 3, 5, 10)  # steps after which to look; the last is the most that a call of track `tuned` takes
 ALL = "all weights"
-AT_A_TIME = 16  # samples: the windows of a convolution take nine times their memory, and more than caches hold is slow
-# As many steps as these operations allow, one at least: more of a large batch would hold up the campaign.
+AT_A_TIME = 16  # samples: a convolution's windows take nine times their memory, and should fit the caches
+# Limit of the operations, and so of the steps, one at least: more of a large batch would hold up the campaign.
 FLOPS = 7.5e10
-DRAWS = 2  # of rounding
-MASKS = 8  # of dropout
+DRAWS = 2  # draws of rounding
+MASKS = 8  # draws of dropout
 SAFETY = 6.0
 # A number is further off the mean of 8 draws than this many of their standard deviations once in 10⁵ times (t, 7 df).
 DEVIATIONS = 11.0
-ACROSS = 8.0  # rounding goes across an update at least so many times as far as along it
-LEAST = 0.02  # of what Adam changes in its first steps the size is the same whatever the masks are
-SAMPLES = 2  # of a batch that the reference takes through a net of inference; of the first one, as many as
-FLOPS_OF_INFERENCE = 3e11  # allow
-# By how much weights are displaced, relative: in float32 as many roundings as a long sum has; in a lower precision two,
-# as both factors of a product are rounded to it.
+ACROSS = 8.0  # rounding moves an update across its direction at least so many times as far as along it
+LEAST = 0.02  # the size of Adam's first changes does not depend on the masks
+SAMPLES = 2  # samples of a batch that the reference takes through a net for inference; of the first one, as many as
+FLOPS_OF_INFERENCE = 3e11  # this allows
+# Relative displacement of the weights: in float32 as many roundings as a long sum has; in a lower precision two, as
+# both factors of a product are rounded to it.
 DISPLACED = {"float32": 16 * 2.0**-24, "tf32": 2 * 2.0**-11, "float16": 2 * 2.0**-11, "bfloat16": 2 * 2.0**-8}
-# An inner product x·y, where it is displaced by itself: so much of that, times |x|·|y|.
+# Displacement of an inner product x·y by itself, relative to |x|·|y|.
 OF_A_PRODUCT = 0.25
 EXACT = Arithmetic()
 
-Numbers = dict[str, tuple[float, float]]  # weight or ALL → size, and how much of the reference is in it
+Numbers = dict[str, tuple[float, float]]  # weight or ALL → size, and component along the reference
 
 
 def numbers(update: Mapping[str, np.ndarray], exact: Mapping[str, np.ndarray]) -> Numbers:
-    """How an update stands to that of the reference: of each weight that the reference changed, and of all together."""
+    """Comparison of an update with the reference's, for each weight that the reference changed and for all together."""
     products = {
         name: tuple(
             float(np.vdot(one.astype(np.float64), other.astype(np.float64)))
@@ -78,7 +78,7 @@ def distance(size: float, along: float) -> float:
 
 
 def looked_after(workload: Workload, batch_size: int, every: bool) -> tuple[int, ...]:
-    """After which steps is looked: after the first, and after those of STEPS that FLOPS allow, or after `every` one."""
+    """The steps to look after: the first, and those of STEPS that FLOPS allow, or `every` one."""
     flops = batch_size * workload.flops_per_sample
     return tuple(k for k in STEPS if every or k == 1 or k * flops <= FLOPS)
 
@@ -92,7 +92,7 @@ def updates(
     masks: np.random.Generator | None = None,
     arithmetic: Arithmetic = EXACT,
 ) -> dict[int, Arrays]:
-    """By the number of a step, what the optimizer has changed `after` it, in the type of the weights."""
+    """Changes of the weights by the number of the step that they come `after`, in the type of the weights."""
     found: dict[int, Arrays] = {}
 
     def saw(k: int, loss: float, gradients: Arrays, moved: Arrays) -> None:
@@ -105,12 +105,12 @@ def updates(
 
 
 def outputs(workload: Workload, weights: Arrays, samples: np.ndarray) -> np.ndarray:
-    """What comes out of a net of inference."""
+    """The outputs of a net for inference."""
     return reference.forward(workload, weights, samples, Arithmetic())[0]
 
 
 def places(workload: Workload, batch_size: int, first: bool) -> list[int]:
-    """The samples of a batch, the first one or a later one, that the reference takes through a net of inference.
+    """The samples of a batch, the first one or a later one, that the reference takes through a net for inference.
 
     They are spread evenly; the last sample is one of them.
     """
@@ -119,7 +119,7 @@ def places(workload: Workload, batch_size: int, first: bool) -> list[int]:
 
 
 def drops(workload: Workload) -> bool:
-    """Whether its net has dropout."""
+    """True where the net has dropout."""
     return any(isinstance(layer, Dropout) for layer in workload.layers)
 
 
@@ -133,13 +133,13 @@ def story(
     seed: int,
     every: bool = False,
 ) -> tuple[Facts, Arrays]:
-    """What the reference says: facts, and what it changed under `<step>/<weight>`; `of` gives a batch by its number.
+    """The reference's facts, and its weight changes under `<step>/<weight>`; `of` gives a batch by its number.
 
-    `bounds`  by the step after which is looked, the largest relative distance of any weight, without dropout
-    `along`   likewise, how far the share of the reference in what all weights changed may be off 1
-    `masks`   of a net with dropout: by step and weight, or ALL, for both numbers the mean, and how far they may be off
+    `bounds`  largest relative distance of any weight, without dropout, by step
+    `along`   largest deviation from 1 along the reference, for all weights together, likewise
+    `masks`   of a net with dropout: mean and bound of both numbers, by step and weight, or ALL
 
-    It is looked after `every` one of STEPS, or as far as FLOPS allow.
+    The steps are `every` one of STEPS, or those that FLOPS allow.
     """
     if not workload.trains:
         samples = of(0)[0][places(workload, batch_size, first=True)]
@@ -171,10 +171,10 @@ def displaced(
     draw: int,
     products: bool = False,
 ) -> dict[int, Numbers]:
-    """How the updates from displaced weights stand to those `told`, by the number of the step.
+    """Updates from displaced weights compared with those `told`, by the number of the step.
 
-    With `products` every inner product is displaced by itself too: values of one pooling window have their weights in
-    common, and which of them is the largest may depend on rounding alone.
+    With `products` every inner product is displaced by itself too: values of one pooling window share their weights,
+    and which of them is the largest may depend on rounding alone.
     """
     arithmetic = EXACT
     if products:
@@ -186,9 +186,9 @@ def displaced(
 
 
 def of_rounding(drawn: Sequence[Mapping[int, Numbers]]) -> tuple[dict[str, float], dict[str, float]]:
-    """From updates of displaced weights the bounds of the distance, and of the share of the reference off 1.
+    """Bounds of the distance, and of the deviation from 1 along the reference, from updates of displaced weights.
 
-    By the number of the step, each of which is wider than those before it.
+    By the number of the step, each at least as wide as those before it.
     """
     bounds, along, largest, furthest = {}, {}, 0.0, 0.0
     for k in drawn[0]:
@@ -201,7 +201,7 @@ def of_rounding(drawn: Sequence[Mapping[int, Numbers]]) -> tuple[dict[str, float
 
 
 def displacement(weights: Arrays, precision: str, draw: int) -> Arrays:
-    """The weights, each of them displaced by chance as far as rounding of a precision displaces it."""
+    """The weights, each randomly displaced as far as rounding to a precision displaces it."""
     generator = np.random.Generator(np.random.PCG64(draw))
     by = np.float32(DISPLACED[precision])
     return {
@@ -210,7 +210,7 @@ def displacement(weights: Arrays, precision: str, draw: int) -> Arrays:
 
 
 def of_masks(draws: list[Numbers]) -> dict[str, list[list[float]]]:
-    """From draws of masks, for both numbers of all weights, and of the last where there are any, mean and bound."""
+    """Mean and bound of both numbers from draws of masks, for all weights, and for the last biases if there are any."""
     *_, last = (ALL, *(name for name in draws[0] if name != ALL))
     return {
         name: [
@@ -226,11 +226,11 @@ def main() -> None:
     parser.add_argument("--workload", required=True)
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--precision", required=True, choices=list(DISPLACED))
-    parser.add_argument("--seed", type=int, required=True, help="of the weights that runs begin with")
+    parser.add_argument("--seed", type=int, required=True, help="of the runs' initial weights")
     parser.add_argument(
         "--every", action="store_true", help="look after every step that a call of track tuned may take"
     )
-    parser.add_argument("--data", type=Path, required=True, help="npz of the samples that are measured")
+    parser.add_argument("--data", type=Path, required=True, help="npz of the measured samples")
     parser.add_argument("--output", type=Path, required=True, metavar="STORY.npz")
     options = parser.parse_args()
     start = time.perf_counter()

@@ -2,4 +2,4 @@
 
 
 class DataError(Exception):
-    """Samples that cannot be had or kept, in one line that names the file and says what to do."""
+    """The samples cannot be obtained or kept; one line that names the file and the remedy."""

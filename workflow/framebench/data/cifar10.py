@@ -1,4 +1,4 @@
-"""Reads the training images of the official CIFAR-10 binary archive, after proving that it is the one."""
+"""Reads the training images of the official CIFAR-10 binary archive, after checking that it is the right one."""
 
 import tarfile
 from pathlib import Path
@@ -9,7 +9,7 @@ from framebench.data import DataError
 from framebench.data.official import check_enough, check_md5, official
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-KEY = "data"  # of config.yaml
+KEY = "data"  # key of config.yaml
 
 FOLDER = "cifar-10-batches-bin"
 TRAINING = tuple(f"{FOLDER}/data_batch_{number}.bin" for number in range(1, 6))
@@ -24,9 +24,9 @@ OTHER_EDITIONS = {"cifar-10-batches-py": "Python", "cifar-10-batches-mat": "Matl
 def cifar10(samples: int, archive: Path | None, md5: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """The first `samples` training images, uint8 (samples, 32, 32, 3), and labels, uint8 (samples,).
 
-    They come from `archive`, or from the official address by way of `folder`, which keeps the download. The
-    format: https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version".
-    Raises DataError for an archive that is missing, unreadable, not the one expected, or too small.
+    They come from `archive`, or from the official address by way of `folder`, which keeps the download. The format:
+    https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version".
+    Raises DataError for an archive that is missing, unreadable, too small, or another one.
     """
     with official(ADDRESS, archive, md5, KEY, folder) as path:
         _check_file(path, md5)
@@ -56,7 +56,7 @@ def _check_file(path: Path, md5: str) -> None:
 
 
 def _training_images(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """All training images and labels of an archive in which everything is as the format says."""
+    """All training images and labels of an archive that follows the format throughout."""
     members = {}
     # Read from the stream by known names: nothing is extracted to wherever a member's name may point.
     with tarfile.open(path, "r|gz") as archive:

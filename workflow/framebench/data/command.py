@@ -17,7 +17,7 @@ ARCHIVES = {"cifar-10": "images", "imdb": "reviews"}
 
 
 def write(path: Path, samples: np.ndarray, labels: np.ndarray) -> None:
-    """Write both arrays to an uncompressed .npz, whole or not at all. Raises DataError where it cannot."""
+    """Write both arrays to an uncompressed .npz, atomically. Raises DataError where that fails."""
     try:
         with files.whole(path, "wb") as file:
             np.savez(file, samples=samples, labels=labels)
@@ -29,18 +29,18 @@ def write(path: Path, samples: np.ndarray, labels: np.ndarray) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Make or read the samples and write them; ends the process with one line on stderr where it cannot."""
+    """Make or read the samples and write them; ends the process with one line on stderr where that fails."""
     parser = argparse.ArgumentParser(
         prog="python -m framebench data",
         description="Write images (uint8, n x 32 x 32 x 3, or n x 224 x 224 x 3) or reviews (int32 tokens, n x 150) "
         "and their labels (uint8, n) to an .npz file.",
     )
     parser.add_argument("--kind", required=True, choices=["images", "large-images", "reviews"])
-    parser.add_argument("--source", required=True, choices=["synthetic", *ARCHIVES], help="of images, or of reviews")
+    parser.add_argument("--source", required=True, choices=["synthetic", *ARCHIVES], help="of the samples")
     parser.add_argument("--samples", required=True, type=_natural, metavar="N", help="number of samples")
-    parser.add_argument("--seed", required=True, type=_natural, metavar="S", help="draws what is drawn")
+    parser.add_argument("--seed", required=True, type=_natural, metavar="S", help="random seed")
     parser.add_argument("--archive", type=Path, help="the official archive; without it, it is downloaded")
-    parser.add_argument("--md5", type=str.lower, metavar="HEX", help="MD5 that the archive must have")
+    parser.add_argument("--md5", type=str.lower, metavar="HEX", help="required MD5 of the archive")
     parser.add_argument("--output", required=True, type=Path, metavar="FILE.npz")
     options = parser.parse_args(arguments)
     if options.source != "synthetic" and ARCHIVES[options.source] != options.kind:

@@ -1,4 +1,4 @@
-"""Fetches a published file once, resuming where a broken download stopped, and trusts only its MD5."""
+"""Downloads a published file once, resuming an interrupted download, and trusts only its MD5."""
 
 import hashlib
 import http.client
@@ -12,21 +12,21 @@ from pathlib import Path
 
 from framebench.data import DataError
 
-TIMEOUT_S = 30  # of silence on the connection
+TIMEOUT_S = 30  # seconds of silence on the connection
 CHUNK_BYTES = 1 << 18
 
 
 def md5_of(path: Path) -> str:
-    """MD5 of the file's content in lower-case hexadecimal; it tells damage, not malice."""
+    """MD5 of the file's content in lower-case hexadecimal; it detects damage, not malice."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def download(url: str, destination: Path, md5: str, key: str) -> None:
-    """Make `destination` a file with this MD5, downloading it unless it is there already; `key`: of config.yaml.
+    """Make `destination` a file with this MD5, downloading it if it is not there; `key`: its key in config.yaml.
 
-    What has arrived is kept beside it in a `.part` file, so that the next call continues a broken download.
-    Raises DataError when the file cannot be fetched or kept, or is not the one expected.
+    The part that has arrived is kept beside it in a `.part` file, so that the next call resumes an interrupted
+    download. Raises DataError when the file cannot be downloaded or kept, or has another MD5.
     """
     part = destination.with_name(f"{destination.name}.part")
     try:
@@ -50,7 +50,7 @@ def download(url: str, destination: Path, md5: str, key: str) -> None:
 
 
 def _fetch(url: str, part: Path, key: str) -> None:
-    """Download to `part`, continuing what it holds where the server can do that."""
+    """Download to `part`, resuming where the server supports that."""
     held = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={held}-"} if held else {})
     try:
@@ -81,7 +81,7 @@ def _fetch(url: str, part: Path, key: str) -> None:
 
 
 def _chunks(response: http.client.HTTPResponse, url: str) -> Iterator[bytes]:
-    """The body piece by piece; keeps faults of the connection apart from faults of the disk."""
+    """The body piece by piece; separates faults of the connection from faults of the disk."""
     while True:
         try:
             chunk = response.read(CHUNK_BYTES)
@@ -104,7 +104,7 @@ def _broken(url: str, reason: object) -> DataError:
 
 
 class _Progress:
-    """Says on stderr, once a second at most, how far a download is."""
+    """Reports the progress of a download on stderr, at most once a second."""
 
     def __init__(self, url: str, total: int | None) -> None:
         self._name = Path(url).name

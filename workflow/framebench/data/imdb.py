@@ -1,4 +1,4 @@
-"""Reads the training reviews of the official IMDB archive, after proving that it is the one."""
+"""Reads the training reviews of the official IMDB archive, after checking that it is the right one."""
 
 import re
 import tarfile
@@ -12,10 +12,10 @@ from framebench.data import DataError
 from framebench.data.official import check_enough, check_md5, official
 
 ADDRESS = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
-KEY = "reviews"  # of config.yaml
+KEY = "reviews"  # key of config.yaml
 
-# Tokens as in the notebooks behind the article's charts: 0 fills up, then the start, a word that is too rare, and
-# the words by their frequency, from 4 on.
+# Tokens as in the notebooks behind the article's charts: 0 for padding, 1 for the start, 2 for rare words, and from 4
+# on the words by frequency.
 VOCABULARY = 30_000
 START, RARE, FIRST_WORD = 1, 2, 4
 LENGTH = 150
@@ -27,9 +27,9 @@ WORD = re.compile(r"[a-z0-9']+")
 def imdb(samples: int, archive: Path | None, md5: str, seed: int, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Tokens int32 (samples, 150) and labels uint8 (samples,), 1 for a good review, in an order drawn by `seed`.
 
-    They come from `archive`, or from the official address by way of `folder`, which keeps the download. Of a review
-    the last 150 tokens are kept, and a shorter one is filled up with zeros at its end.
-    Raises DataError for an archive that is missing, unreadable, not the one expected, or too small.
+    They come from `archive`, or from the official address by way of `folder`, which keeps the download. The last 150
+    tokens of a review are kept, and a shorter one is padded with zeros at its end.
+    Raises DataError for an archive that is missing, unreadable, too small, or another one.
     """
     with official(ADDRESS, archive, md5, KEY, folder) as path:
         check_md5(path, md5, KEY)
@@ -48,7 +48,7 @@ def padded(tokens: Sequence[int]) -> np.ndarray:
 
 
 def _training_reviews(path: Path) -> tuple[list[list[str]], list[int]]:
-    """The words of every review, those of the reviews' names in order, and whether it is a good one."""
+    """The words of every review, in the order of the reviews' names, and true for a good one."""
     found = {}
     # Read from the stream by the form of their names: nothing is extracted to wherever a member's name may point.
     with tarfile.open(path, "r|gz") as archive:
@@ -63,7 +63,7 @@ def _training_reviews(path: Path) -> tuple[list[list[str]], list[int]]:
 
 
 def _index(reviews: list[list[str]]) -> dict[str, int]:
-    """The tokens of the most frequent words, of equally frequent ones in alphabetical order."""
+    """The tokens of the most frequent words; equally frequent ones are in alphabetical order."""
     counts = Counter(word for review in reviews for word in review)
     ranked = sorted(counts, key=lambda word: (-counts[word], word))[: VOCABULARY - FIRST_WORD]
     return {word: FIRST_WORD + rank for rank, word in enumerate(ranked)}

@@ -1,4 +1,4 @@
-"""What the readers of official archives share: the one expected is there, and what is wrong with another is said."""
+"""Shared by the readers of official archives: the check for the right archive, and the messages about a wrong one."""
 
 import tarfile
 import zlib
@@ -14,8 +14,8 @@ from framebench.data.download import download, md5_of
 def official(address: str, given: Path | None, md5: str, key: str, folder: Path) -> Iterator[Path]:
     """The path of an archive: the one `given`, or else that of `address`, downloaded into `folder`.
 
-    What goes wrong while it is read becomes a DataError that begins with its name and with where in config.yaml,
-    under `key`, it comes from.
+    An error while it is read becomes a DataError that begins with its name and with its origin in config.yaml, under
+    `key`.
     """
     name = Path(address).name
     path = given or folder / name
@@ -48,9 +48,9 @@ def check_md5(path: Path, md5: str, key: str) -> None:
 
 
 def check_enough(samples: int, held: int, what: str, path: Path, key: str) -> None:
-    """DataError where more samples are asked for than an archive holds."""
+    """DataError where an archive holds fewer samples than requested."""
     if samples > held:
         raise DataError(
-            f"config.yaml: {key}.samples: {samples} {what} are asked for, but {path} holds {held} "
+            f"config.yaml: {key}.samples: {samples} {what} were requested, but {path} holds {held} "
             f"training {what}: set {key}.samples to {held} or less"
         )

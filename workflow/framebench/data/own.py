@@ -1,4 +1,4 @@
-"""Samples for a model of the user's own, drawn as a proof draws them: `python -m framebench.data.own --help`."""
+"""Samples for a user's own model, drawn as in a proof: `python -m framebench.data.own --help`."""
 
 import argparse
 from pathlib import Path
@@ -9,12 +9,12 @@ from framebench import workloads
 from framebench.data.command import write
 from framebench.workloads.own import Own
 
-BATCHES = 10  # of the largest batch size: as many as a story has steps
-MOST_BYTES = 2**28  # of samples, but one batch at least
+BATCHES = 10  # batches of the largest batch size: one per step of a story
+MOST_BYTES = 2**28  # of samples, but at least one batch
 
 
 def samples(workload: Own, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and targets (n, …) as Keras has them: floats are normal, tokens and classes equally frequent.
+    """Inputs and targets (n, …) in Keras's layout: floats are normal, tokens and classes equally frequent.
 
     n: ten batches of this size, or as many whole ones as 256 MiB hold.
     """
@@ -37,8 +37,8 @@ def samples(workload: Own, batch_size: int, seed: int) -> tuple[np.ndarray, np.n
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m framebench.data.own", description=__doc__)
-    parser.add_argument("--model", required=True, help="its name among the models of the configuration")
-    parser.add_argument("--batch-size", required=True, type=int, help="the largest that is measured")
+    parser.add_argument("--model", required=True, help="its name in `models` of the configuration")
+    parser.add_argument("--batch-size", required=True, type=int, help="the largest measured one")
     parser.add_argument("--seed", required=True, type=int)
     parser.add_argument("--output", required=True, type=Path, metavar="FILE.npz")
     options = parser.parse_args()

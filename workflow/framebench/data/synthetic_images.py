@@ -1,4 +1,4 @@
-"""Seeded images that a small network can learn, for measuring without a network or an archive."""
+"""Random images that a small network can learn, for measuring without a network connection or an archive."""
 
 import numpy as np
 
@@ -8,18 +8,18 @@ CLASSES = 10
 ENLARGED = 7
 
 GRID = 4  # random values per side of a class template; the pixels between them are interpolated
-SHIFT = 4  # furthest displacement of a template, in pixels
-BACKGROUNDS = 100  # smooth images that say nothing about the class, each mixed into many images
-CHUNK = 1000  # images made at a time, which bounds the memory needed beside the result
+SHIFT = 4  # largest displacement of a template, in pixels
+BACKGROUNDS = 100  # smooth images unrelated to the class, each mixed into many images
+CHUNK = 1000  # images made at a time, which limits the memory needed besides the result
 
 
 def synthetic_images(samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 (samples, 32, 32, 3) and labels uint8 (samples,), the same for the same arguments.
 
-    An image is its class's smooth template, shifted with wrap-around, and in equal parts a background that says
-    nothing about the class, with its own contrast and brightness and with noise on every value. (With the
-    template alone, the VGG-style net learns so fast at its learning rate that its loss jumps up again; on real
-    images, as on these, it does not.) The ten classes are equally frequent, to within one image, in random order.
+    An image is an equal mixture of its class's smooth template, shifted with wrap-around, and a background unrelated to
+    the class, with its own contrast and brightness and with noise on every value. (With the template alone, the
+    VGG-style net learns so fast at its learning rate that its loss jumps up again; on real images, as on these, it does
+    not.) The ten classes are equally frequent, to within one image, in random order.
     """
     random = np.random.Generator(np.random.PCG64(seed))
     templates = _smooth(random, CLASSES)
@@ -32,7 +32,7 @@ def synthetic_images(samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         count = len(chosen)
         rows = (np.arange(SIDE) + random.integers(-SHIFT, SHIFT + 1, (count, 1))) % SIDE
         columns = (np.arange(SIDE) + random.integers(-SHIFT, SHIFT + 1, (count, 1))) % SIDE
-        # Integers only, so that no processor rounds differently; 255 * 128 is the largest that int16 holds.
+        # Integers only, so that no processor rounds differently; 255 * 128 is the largest product that int16 holds.
         contrast = random.integers(64, 129, (count, 1, 1, 1), dtype=np.int16)
         brightness = random.integers(-32, 97, (count, 1, 1, 1), dtype=np.int16)
         noise = random.integers(-24, 25, (count, SIDE, SIDE, CHANNELS), dtype=np.int16)

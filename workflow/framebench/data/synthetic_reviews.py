@@ -1,11 +1,11 @@
-"""Seeded sequences of tokens that a small recurrent net can learn, for measuring without a network or an archive."""
+"""Random sequences of tokens that a small recurrent net can learn, for measuring without a network or an archive."""
 
 import numpy as np
 
 from framebench.data.imdb import FIRST_WORD, START, VOCABULARY, padded
 
-TELLING = 400  # of the most frequent words, half speak for either class
-FAVOUR = 3.0  # times as often as in a review of the other class
+TELLING = 400  # most frequent words, of which half indicate each class
+FAVOUR = 3.0  # times as frequent as in the other class
 SHORTEST, LONGEST = 40, 400  # words
 
 

@@ -1,1 +1,1 @@
-"""Result sets on their way between machines: packed into one archive, and merged from many."""
+"""Exchange of results between machines: packed into one archive, and merged from many."""

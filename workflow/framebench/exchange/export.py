@@ -15,7 +15,7 @@ from framebench.record import SCHEMA
 
 
 def exported(results: Path, config: dict | None = None) -> bytes:
-    """Return the bytes of an archive of a results folder's evidence and of the configuration of its campaign.
+    """The bytes of an archive of a results folder's evidence and of its campaign's configuration.
 
     The manifest names the machine, the commits that measured, the version of framebench that exported, and the digest
     of the records' schema. Raises TableError for a record that cannot be used and for a folder without records;
@@ -38,7 +38,7 @@ def exported(results: Path, config: dict | None = None) -> bytes:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write the archive; ends the process with one line on stderr where that cannot be."""
+    """Write the archive; ends the process with one line on stderr where that fails."""
     parser = argparse.ArgumentParser(prog="python -m framebench export", description=__doc__.partition(":")[0])
     parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="what a campaign left")
     parser.add_argument("--config", type=json.loads, metavar="JSON", help="the configuration of the campaign")

@@ -1,4 +1,4 @@
-"""Makes one results folder of many machines' results: `python -m framebench merge --help`."""
+"""Merges the results of many machines into one folder: `python -m framebench merge --help`."""
 
 import argparse
 import hashlib
@@ -26,16 +26,16 @@ from framebench.record import BLOCK, RUN, TYPES
 from framebench.record import record as complete
 
 PARTS = {"part": "str", "machine": "str", "runs": "Int64", "duplicates": "Int64", "left_out": "Int64"}
-MOST_DIGITS = 18  # of a whole number that a table holds
+MOST_DIGITS = 18  # of a whole number in a table
 LEFT_OUT = ("part", "file", "reason")
 
 
 @dataclass
 class Merged:
-    """What many parts are together; every record and certificate is that of a device named with its machine."""
+    """Many parts as one; every record and certificate has a device named with its machine."""
 
     records: list[dict] = field(default_factory=list)
-    certificates: list[dict] = field(default_factory=list)  # with a key more, `machine`
+    certificates: list[dict] = field(default_factory=list)  # with an extra key, `machine`
     rounds: list[dict] = field(default_factory=list)  # rows of rounds.json
     parts: list[dict] = field(default_factory=list)  # rows of PARTS
     left_out: list[dict] = field(default_factory=list)  # rows of LEFT_OUT
@@ -43,7 +43,7 @@ class Merged:
 
 @dataclass(frozen=True)
 class _Found:
-    """A record, where it was found, and what it holds but for the name of its machine."""
+    """A record, its place, and its content without the name of its machine."""
 
     record: dict
     part: str
@@ -52,12 +52,11 @@ class _Found:
 
 
 def merged(parts: Sequence[Part]) -> Merged:
-    """The parts as one. Whatever cannot be used is named in `left_out`, and the rest is merged.
+    """The parts as one. Unusable files are named in `left_out`, and the rest is merged.
 
-    A record that stands in two parts, whatever their names, counts once, in the first of them. Of records of the same
-    run of the same machine with different contents none can be told to be the right one, so all are left out. A field
-    that a record of an earlier version lacks is null. Searches for tuned settings stay in their parts: a record of
-    track `tuned` holds the settings that were chosen.
+    A record that is in two parts, whatever their names, counts once, in the first of them. If two records of one run of
+    one machine differ, we cannot tell which is right, so both are dropped. A field that a record of an earlier version
+    lacks is null. Searches for tuned settings stay in their parts: a record of track `tuned` holds the chosen settings.
     """
     whole, found = Merged(), list[_Found]()
     for part in parts:
@@ -111,8 +110,9 @@ def _contents(path: Path) -> dict[str, bytes]:
 
 
 def _merge_part(part: Part, inside: Mapping[str, bytes], whole: Merged) -> list[_Found]:
-    """The records of a part; its certificates and rounds go into `whole`. Raises ValueError where its rounds make no
-    sense: without them, intervals would be too narrow.
+    """The records of a part; its certificates and rounds go into `whole`.
+
+    Raises ValueError where its rounds make no sense: without them, intervals would be too narrow.
     """
     rounds = _rounds(inside.get(ROUNDS, b"[]"))
     records = {}
@@ -146,7 +146,7 @@ def _merge_part(part: Part, inside: Mapping[str, bytes], whole: Merged) -> list[
 
 
 def _record(file: str, content: bytes) -> dict:
-    """The whole record; ValueError where there is none, that of another place, or a number that no table holds."""
+    """The whole record; ValueError where there is none, it belongs elsewhere, or a number fits no table."""
     _json(content)
     record = complete(**parsed(content))
     of = record | {"framework": self_comparison.base(record["framework"])}
@@ -160,7 +160,7 @@ def _record(file: str, content: bytes) -> dict:
 
 @cache
 def known() -> dict[str, Sequence[str]]:
-    """By the field of a cell, what this version knows: what it does not, no table, figure or page could name."""
+    """Values of a cell's fields that this version knows: tables, figures and the page have no name for others."""
     frameworks = catalogue.frameworks()
     tracks = dict.fromkeys(track for one in frameworks for track in catalogue.adapter(one).tracks)
     return {
@@ -172,7 +172,7 @@ def known() -> dict[str, Sequence[str]]:
 
 
 def _certificate(file: str, content: bytes) -> dict:
-    """The certificate; ValueError where there is none, or that of another place."""
+    """The certificate; ValueError where there is none, or it belongs elsewhere."""
     *_, workload, name = PurePosixPath(file).parts
     one = certificate.parsed(content, workload, name.removesuffix(".json").partition(machines.AT)[0])
     if file != certificate_path(one):
@@ -181,7 +181,7 @@ def _certificate(file: str, content: bytes) -> dict:
 
 
 def certificate_path(one: dict) -> str:
-    """Where a certificate stands in a results folder: with the machine and its digest where it names one."""
+    """Place of a certificate in a results folder: with its machine and its digest where it names a machine."""
     of = f"{machines.AT}{one['machine']}-{_digest(one)}" if "machine" in one else ""
     return f"certificates/{one['workload']}/{one['framework']}{of}.json"
 
@@ -197,7 +197,7 @@ def _rounds(content: bytes) -> list[dict]:
 
 
 def _json(content: bytes) -> Any:
-    """What stands in a JSON file; ValueError also where it is nested too deeply or has a number that no table holds."""
+    """Content of a JSON file; ValueError also where it is nested too deeply or has a number that fits no table."""
     try:
         return json.loads(content, parse_int=_whole_number)
     except json.JSONDecodeError as error:
@@ -249,7 +249,7 @@ def _files(whole: Merged, folder: Path) -> Iterator[tuple[Path, object]]:
 
 
 def files_of(parts: Iterable[Part]) -> list[str]:
-    """The files that a merge of these parts reads, as far as they are there: it names one that is missing."""
+    """The existing files that a merge of these parts reads; the merge itself names missing parts."""
     paths = [Path(part.path) for part in parts]
     patterns = ("runs/**/*.json", "certificates/*/*.json", "rounds.json")
     inside = sorted(file for path in paths if path.is_dir() for pattern in patterns for file in path.glob(pattern))
@@ -257,7 +257,7 @@ def files_of(parts: Iterable[Part]) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write the folder and say what was left out; ends the process with one line on stderr where it cannot."""
+    """Write the folder and report what was left out; ends the process with one line on stderr where that fails."""
     parser = argparse.ArgumentParser(prog="python -m framebench merge", description=__doc__.partition(":")[0])
     parser.add_argument("--parts", required=True, type=json.loads, metavar="JSON", help="a list of {path, name}")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="results folder to make")

@@ -6,12 +6,12 @@ ROUNDS = "rounds.json"
 
 
 def evidence(results: Path) -> dict[str, bytes]:
-    """Return the evidence in a results folder: file contents by path within the folder.
+    """The evidence in a results folder: file contents by path within the folder.
 
-    Tables, figures, verdicts and pages can be made again from these files. A search for tuned settings is among them
-    because every trial in it was measured. Left out are failed runs that were set aside, the samples of GPUs, the
-    searches for the largest batch, and the pages of certificates (*.md), which follow from the JSON beside them.
-    Raises OSError for a file that cannot be read.
+    Tables, figures, verdicts and pages can be made again from these files. Searches for tuned settings belong to it
+    because every trial in them was measured. Left out are failed runs that were set aside, the samples of GPUs, the
+    searches for the largest batch, and the pages of certificates (*.md), which follow from the JSON beside them. Raises
+    OSError for a file that cannot be read.
     """
     patterns = ("runs/**/*.json", "certificates/*/*.json", "tuning/**/*.json", ROUNDS)
     names = sorted(path.relative_to(results).as_posix() for pattern in patterns for path in results.glob(pattern))
@@ -19,12 +19,12 @@ def evidence(results: Path) -> dict[str, bytes]:
 
 
 def is_run(name: str) -> bool:
-    """Whether a file is in the place of a record."""
+    """True for a file in the place of a record."""
     return name.startswith("runs/") and PurePosixPath(name).parent.name != "failed"
 
 
 def is_certificate(name: str) -> bool:
-    """Whether a file is in the place of a certificate, and not of what one is made from."""
+    """True for a file in the place of a certificate; files that a certificate is made from are elsewhere."""
     return name.startswith("certificates/") and not name.endswith("/learned.json")
 
 

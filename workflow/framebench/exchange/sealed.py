@@ -1,6 +1,6 @@
-"""One file that holds many, with a manifest of their checksums, in which every changed byte is found.
+"""One file that holds many, with a manifest of their checksums that reveals every changed byte.
 
-It is a ZIP archive, which any program opens; this one reads only what it wrote itself, and nothing else gets out of it.
+It is a ZIP archive, which any program opens; this module reads only its own archives, and extracts nothing else.
 """
 
 import hashlib
@@ -17,16 +17,16 @@ from typing import Any
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-# Far above what a campaign has, and below what a machine cannot hold.
+# Far more than a campaign has, and less than a machine can hold.
 MOST_FILES = 200_000
 MOST_BYTES_OF_FILE = 2**25
 MOST_BYTES = 2**30
-# Of a file in the archive: no way up, none from the root, and nothing that a file system or a shell reads otherwise.
+# Allowed names in the archive: no way up, none from the root, and no character special to a file system or a shell.
 NAME = re.compile(r"[\w~@+-][\w.~@+-]*(/[\w~@+-][\w.~@+-]*)*", re.ASCII)
 # The comment at the archive's end: it covers what the manifest does not, the manifest and ZIP's own bytes.
 SEAL = "sha256 of every byte before this digest: "
 DIGITS = 64
-# What zipfile raises where the bytes make no sense to it, or are compressed in a way that it lacks.
+# Errors of zipfile for bytes that make no sense to it, or for a compression that it lacks.
 NO_ZIP = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
     *(NotImplementedError, RuntimeError, ValueError, OverflowError),
@@ -34,7 +34,7 @@ NO_ZIP = (
 
 
 class ArchiveError(Exception):
-    """An archive that cannot be used, in one line that names it and, where there is one, the file within."""
+    """The archive cannot be used; one line that names it and, if there is one, the file within."""
 
 
 def packed(files: Mapping[str, bytes], about: Mapping[str, Any]) -> bytes:
@@ -53,7 +53,7 @@ def packed(files: Mapping[str, bytes], about: Mapping[str, Any]) -> bytes:
         for name, content in members.items():
             if not NAME.fullmatch(name):
                 raise ValueError(f"{name!r} cannot be the name of a file in an archive")
-            # The earliest time that ZIP can say: the same files make the same archive.
+            # The earliest time in ZIP: the same files make the same archive.
             member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             member.external_attr = (stat.S_IFREG | 0o644) << 16
             archive.writestr(member, content, zipfile.ZIP_DEFLATED)
@@ -94,7 +94,7 @@ def unpacked(path: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
 
 
 def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, bytes]:
-    """What is in the archive, by name, once its list is found to be harmless."""
+    """The contents of the archive, by name, once its list is found to be harmless."""
     members, sizes = archive.infolist(), dict[str, int]()
     for member in members:
         fault = ""
@@ -104,7 +104,7 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, bytes]:
         elif kind not in (0, stat.S_IFREG):
             fault = "is no plain file"
         elif member.filename in sizes:
-            fault = "stands there twice"
+            fault = "occurs twice"
         if fault:
             raise ArchiveError(f"{path}: {member.filename!r}: {fault}")
         sizes[member.filename] = member.file_size
@@ -113,7 +113,7 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, bytes]:
     files = {}
     for member in members:
         try:
-            # zipfile gives no more bytes than the size that was just found to be small enough.
+            # zipfile gives no more bytes than the declared size, which has just been found small enough.
             files[member.filename] = archive.read(member)
         except NO_ZIP as error:
             raise ArchiveError(
@@ -123,7 +123,7 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, bytes]:
 
 
 def _excess(sizes: Mapping[str, int]) -> str:
-    """What is too much of files with these sizes in bytes; empty where nothing is."""
+    """The limit that files with these sizes in bytes exceed; empty where they exceed none."""
     if len(sizes) > MOST_FILES:
         return f"{len(sizes)} files are more than the {MOST_FILES} that an archive may have"
     for name, size in sizes.items():

@@ -1,7 +1,7 @@
-"""The frameworks: a folder each, with an adapter to measure it by and an inspector to prove it by.
+"""The frameworks: a folder each, with an adapter to measure it and an inspector to prove it.
 
-`contract.py` says what the two must hold; `make new-framework NAME=…` makes a first folder from `_template/`. Nothing
-is imported here but what finds a folder, so that planning needs neither NumPy nor a framework.
+`contract.py` defines both; `make new-framework NAME=…` makes a first folder from `_template/`. Only the look-up of a
+folder is imported here, so that planning needs neither NumPy nor a framework.
 """
 
 import importlib
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class NoInspectorError(Exception):
-    """A framework that can be measured but not looked into; names the file that it lacks."""
+    """A framework that can be measured but not looked into; names the missing file."""
 
 
 def load(name: str) -> "Adapter":
@@ -24,7 +24,7 @@ def load(name: str) -> "Adapter":
 
 
 def inspector(name: str) -> "Inspecting":
-    """The module that looks into the trainers of that framework; NoInspectorError where it has none."""
+    """The module that looks into that framework's trainers; NoInspectorError where it has none."""
     if not Path(__file__).with_name(_folder(name)).joinpath("inspector.py").is_file():
         raise NoInspectorError(
             f"workflow/framebench/frameworks/{_folder(name)}/inspector.py does not exist, so nothing looks into {name}"

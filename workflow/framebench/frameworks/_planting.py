@@ -1,19 +1,18 @@
-"""Ways to plant a fault in a framework, for the tests: measured code imports none of this.
+"""Planting faults in a framework, for the tests: measured code imports none of this.
 
 A framework's `faults.py` holds
-    faults(adapter)  its own faults, beside those that `tests/integration/planted.py` plants in every framework
-    more_work(trainer)  gives a trainer products in training that change nothing: `tests/integration/planted_runs.py`
-    PLANTED          names of the faults that `make test-all` plants, or with a `-` before it of one that it does not;
-                     where it is missing, all
-    IN_TABLE         names of those in docs/planted-faults.md; where it is missing, all
-    LEARNS           True: also those that are planted in learning alone, which takes time
+    faults(adapter)     its own faults, besides those that `tests/integration/planted.py` plants in every framework
+    more_work(trainer)  adds products to training that change nothing: `tests/integration/planted_runs.py`
+    PLANTED             names of the faults that `make test-all` plants, with a `-` before one to leave out; default all
+    IN_TABLE            names of the faults in docs/planted-faults.md; default all
+    LEARNS              True: also plant the faults in learning alone, which takes time
 The three constants are literals, as they are read without importing the framework.
 """
 
 from collections.abc import Callable
 from types import ModuleType
 
-Patch = tuple[object, str, object]  # of an object, the attribute, its replacement
+Patch = tuple[object, str, object]  # object, attribute, replacement
 Fault = tuple[str, str, list[Patch]]  # workload, name of the fault, patches
 
 EPSILON = "epsilon 1e-3 of a batch norm"  # Keras's own

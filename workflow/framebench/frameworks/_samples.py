@@ -1,20 +1,19 @@
-"""Samples to show to a framework, for the tests: measured code imports none of this.
+"""Test samples for a framework: measured code imports none of this.
 
 A framework's `samples.py` holds
-    out_of_memory(), other_errors()  errors that it raises, or would raise on a GPU: where memory runs out, and others
-    gpu_spans()   the spans that its inspector takes for the GPU's in a trace written by hand, where a kernel from 3000
-                  to 6000 ns and a copy from 5000 to 9000 ns are all that the GPU does; where there is no such function,
-                  it is not tested
-    EXECUTION     how it runs a net in track `default`: `eager`, `graph` or `compiled`
-    BATCH_NORM    `fused` where it has a kernel of its own for a batch norm in evaluation; not there where it has none
-    UNAVAILABLE   workload → how its refusal begins, for the workloads for which it has no track `tuned`
+    out_of_memory(), other_errors()  errors that it raises, or would raise on a GPU: out of memory, and others
+    gpu_spans()   the GPU spans that its inspector finds in a hand-written trace, where the GPU has only a kernel from
+                  3000 to 6000 ns and a copy from 5000 to 9000 ns; without this function, it is not tested
+    EXECUTION     execution of a net in track `default`: `eager`, `graph` or `compiled`
+    BATCH_NORM    `fused` if a batch norm in evaluation has a kernel of its own; missing if not
+    UNAVAILABLE   workload → beginning of the refusal, for the workloads without track `tuned`
 The constants are literals, as they are read without importing the framework.
 """
 
 from collections.abc import Callable
 
-# A trace as XLA's profiler writes it of a GPU: a kernel and a copy that overlap, a stretch over both and what lies
-# between, and an operator of the host. By their lines' clocks, in ns: 3000 to 6000 and 5000 to 9000.
+# A GPU trace in the format of XLA's profiler: a kernel and a copy that overlap, an annotation over both and the time
+# between, and an operator of the host. Times in ns, by the lines' clocks: 3000 to 6000 and 5000 to 9000.
 GPU_TRACE = """
 planes {
   name: "/device:GPU:0"

@@ -1,22 +1,22 @@
-"""The two contracts of a framework: an adapter, by which it is measured, and an inspector, by which it is proved.
+"""The two contracts of a framework: an adapter to measure it, and an inspector to prove it.
 
 A framework is a folder, `frameworks/<name>/`:
-    adapter.py    all that measuring needs: see `Adapter` and `Trainer`
-    inspector.py  all that the certificate and the diagnosis after a run need: see `Inspecting` and `Inspector`. A
+    adapter.py    everything for measuring: see `Adapter` and `Trainer`
+    inspector.py  everything for the certificate and the diagnosis after a run: see `Inspecting` and `Inspector`. A
                   framework without it is measured, its diagnosis is null, and its certificate is refused
-    faults.py, samples.py  what the tests plant in it and show to it; no measured code imports them
+    faults.py, samples.py  faults and samples for the tests; measured code does not import them
 
-A precision is the same thing in every framework:
+A precision means the same in every framework:
     float32   weights, images and every computation in float32, TF32 switched off
     tf32      the same, but convolutions and matrix products may round their factors to TF32's 11 bits wherever the
               GPU's libraries have such a kernel
     bfloat16, float16
-              mixed precision: weights, optimizer and loss in float32; convolutions and matrix products, forwards and
-              backwards, in the lower precision, and so is what stands between them (ReLU, pooling, dropout);
-              float16 with the framework's own loss scaling
+              mixed precision: weights, optimizer and loss in float32; convolutions and matrix products, forward and
+              backward, in the lower precision, with the layers between them (ReLU, pooling, dropout); float16 with the
+              framework's own loss scaling
     float64   for the certificate alone
-The numbers of a batch norm stay in float32 in mixed precision, and so does what is computed with them.
-The precision in effect is seen in numbers after every run: `framebench.measure.footprint`.
+In mixed precision, the numbers of a batch norm and all computations with them stay in float32.
+Every run is tested for its precision afterwards: `framebench.measure.footprint`.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -30,9 +30,9 @@ from framebench.workloads.layers import BatchNorm, Workload
 
 Span = tuple[float, float]  # start and end in ns
 Weights = dict[str, np.ndarray]  # neutral name → neutral array, see Workload.weight_shapes
-Tuning = Mapping[str, Any]  # settings of an adapter's OPTIONS; one that is missing is as in "default"
+Tuning = Mapping[str, Any]  # settings of an adapter's OPTIONS; missing ones are as in "default"
 NOT_TUNED: Tuning = MappingProxyType({})
-# Part of an operation's name → kernel of attention: of PyTorch (torch.nn.functional.scaled_dot_product_attention), JAX.
+# Part of an operation's name → attention kernel: PyTorch's (torch.nn.functional.scaled_dot_product_attention), JAX's.
 ATTENTION = {
     "scaled_dot_product_flash_attention": "flash",
     "scaled_dot_product_efficient_attention": "efficient",
@@ -46,27 +46,27 @@ class Pace(Protocol):
     """Listens to the training loop, which belongs to the framework."""
 
     def over(self, synchronise: Callable[[], object], steps: int = 1) -> bool:
-        """Told of every step, or of the steps that were taken in one call.
+        """Called after every step, or once for several steps taken in one call.
 
-        May call `synchronise`, which waits for the device. True: stop training.
+        May call `synchronise`, which waits for the device. Returns True to stop training.
         """
 
 
 class Observer(Protocol):
-    """Told what happens inside every training step; for the certificate, never while measuring."""
+    """Receives values from inside every training step; for the certificate, never while measuring."""
 
     def loss(self, value: np.ndarray) -> None:
         """The loss that the step minimises, a scalar."""
 
     def gradients(self, gradients: Weights) -> None:
-        """The gradients that the optimizer is given, in the neutral layout."""
+        """The gradients that reach the optimizer, in the neutral layout."""
 
     def dropout(self, before: np.ndarray, after: np.ndarray) -> None:
         """Input and output of one dropout layer; called layer by layer."""
 
 
 class Trainer(Protocol):
-    """A model of one workload, in one framework, that can be fed, trained and asked what it computes."""
+    """A model of one workload, in one framework, that can be fed, trained and queried."""
 
     def __init__(
         self,
@@ -81,8 +81,8 @@ class Trainer(Protocol):
     ) -> None:
         """Build the model with these initial weights on `device`, `cpu` or `cuda`, using `threads` CPU threads.
 
-        Weights and images are float64 where `precision` is that, else float32. `cuda` is the one GPU that the
-        process can see, whose memory is taken as it is needed.
+        Weights and images are float64 where `precision` is that, else float32. `cuda` is the one GPU that the process
+        can see; its memory is allocated on demand.
         ValueError naming the layer where the weights do not fit the workload's model file; ValueError where the
         framework sees no GPU.
         """
@@ -94,16 +94,16 @@ class Trainer(Protocol):
         """
 
     def train(self, pace: Pace) -> None:
-        """Train on the batches in order, again and again, until `pace` says that the run is over."""
+        """Train on the batches in order, repeatedly, until `pace` says that the run is over."""
 
     def infer(self, pace: Pace, take: Callable[[np.ndarray], object]) -> None:
-        """Take the batches through a net of inference in order, again and again, until `pace` says that it is over.
+        """Take the batches through a net for inference in order, repeatedly, until `pace` says that it is over.
 
-        `take` is given what came out of each, (batch size, size) in the host's memory, before the pace is told.
+        `take` gets the output of each batch, (batch size, size) in the host's memory, before the pace is called.
         """
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Logits (n, classes), or what else the net gives, in evaluation mode."""
+        """Logits (n, classes), or another output of the net, in evaluation mode."""
 
     def loss(self, images: np.ndarray, labels: np.ndarray) -> float:
         """Loss in evaluation mode, shapes and types as in `feed`."""
@@ -112,7 +112,7 @@ class Trainer(Protocol):
         """The present weights in the neutral layout."""
 
     def load(self, weights: Weights) -> None:
-        """Replace the weights, and what the optimizer keeps by what it begins with; also between two training steps.
+        """Replace the weights and reset the optimizer; also between two training steps.
 
         ValueError naming the layer where a name or a shape does not fit.
         """
@@ -120,83 +120,84 @@ class Trainer(Protocol):
     def settings(self) -> dict[str, object]:
         """Settings in effect, as the framework itself reports them.
 
-        `device`, where its weights are, is one of them, and `threads` where it tells with how many it computes.
+        They include `device`, where its weights are, and `threads`, if it reports their number.
         """
 
     def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
-        """Most memory of the GPU that tensors took at a time, and that the framework held for them; None: unknown."""
+        """Peak GPU memory in MiB allocated to tensors, and reserved by the framework; None: unknown."""
 
 
 class Adapter(Protocol):
     """The module `frameworks/<name>/adapter.py`. It imports its framework at the top: that import is timed.
 
-    Its constants are literals, as they are read without importing it. With track "tuned" come two more: OPTIONS, for a
-    "cpu" and for "cuda" the settings that the framework's own performance guide recommends, each with its values, the
-    first as in "default"; and TRAINING_OPTIONS, those that inference has no use for, which need not be there.
+    Its constants are literals, as they are read without importing it. Track "tuned" needs two more. OPTIONS has the
+    settings that the framework's own performance guide recommends: per device kind, "cpu" and "cuda", each setting's
+    candidate values; the first is the default. TRAINING_OPTIONS names the settings that do not apply to inference, and
+    may be missing.
     """
 
-    LABEL: str  # the framework's name as a reader knows it
-    ENVIRONMENT: str  # which of envs/ it is installed by
-    MODEL_FILE: str  # which file of a workload's folder it builds its model from
+    LABEL: str  # the framework's name for readers
+    ENVIRONMENT: str  # its environment in envs/
+    MODEL_FILE: str  # name of its model file in a workload's folder
     TRACKS: tuple[str, ...]  # "default", the code that its own documentation shows; "tuned", the fastest settings
-    PRECISIONS: Mapping[str, tuple[str, ...]]  # what it computes in on a "cpu" and on a GPU, "cuda"
-    COLOUR: str  # in every figure, such as "#0072B2": one that no other framework has
-    MARKER: str  # of Matplotlib, for print without colour
+    PRECISIONS: Mapping[str, tuple[str, ...]]  # precisions on a "cpu" and on a GPU, "cuda"
+    COLOUR: str  # in every figure, such as "#0072B2", different from the other frameworks'
+    MARKER: str  # Matplotlib marker, for print without colour
     Trainer: type[Trainer]
 
     @staticmethod
     def start(threads: int, precision: str, device: str) -> object:
-        """Set what the framework must know before it computes, and put a first number on `device`.
+        """Configure the framework before its first computation, and put a first number on `device`.
 
         Every Trainer does so too. ValueError where the framework sees no GPU.
         """
 
     @staticmethod
     def versions() -> dict[str, str]:
-        """`framework_version`, and `backend`: what computes under the framework, with its version."""
+        """`framework_version`, and `backend`: the library under the framework, with its version."""
 
     @staticmethod
     def out_of_memory(error: BaseException) -> bool:
-        """True if the error says that memory ran out, the host's or the GPU's."""
+        """True if the error reports that memory ran out, the host's or the GPU's."""
 
 
 class Inspector(Protocol):
     """Looks into a trainer of its framework: for the certificate and, after a run, for its diagnosis."""
 
     def __init__(self, trainer: Any) -> None:
-        """Take the trainer to look into."""
+        """`trainer`: the trainer to look into."""
 
     def layer_inputs(self, images: np.ndarray) -> Weights:
         """The input of every convolution and dense layer of the spec in evaluation mode, by the layer's name.
 
-        Neutral: channels last; (n, units) in H, W, C order after a flatten. A layer that the model file does
-        not use is missing. ValueError naming the layer that does not fit the one before it.
+        Neutral: channels last; (n, units) in H, W, C order after a flatten. A layer that the model file does not use is
+        missing. ValueError naming the layer that does not fit the one before it.
         """
 
     def watch(self, observer: Observer) -> None:
-        """Tell `observer` of every training step from now on; before the first one."""
+        """Report every training step to `observer` from now on; call it before the first step."""
 
     def without_dropout(self) -> None:
-        """Make the dropout layers pass everything in training too; before the first training step."""
+        """Switch the dropout layers off in training too; call it before the first step."""
 
     def own_initial_weights(self) -> Weights | None:
-        """Weights that the model file draws by itself when none are copied into it; None where it draws none."""
+        """The model file's own initial weights, before any are copied into it; None where it draws none."""
 
     def counted_flops(self, images: np.ndarray) -> int | None:
-        """Floating-point operations of `logits` on these images, by the framework's own counter or what it traces.
+        """Floating-point operations of `logits` on these images, by the framework's own counter or from its trace.
 
         Convolutions and matrix products only, as in the spec; None where there is no counter. Forward only.
         """
 
     def counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int | None:
-        """The same of one training step on this batch, as it is measured; it may be taken, or traced.
+        """The same for one training step on this batch, as it is measured; the step may be taken, or traced.
 
-        The gradient of a layer's input counts as many as the layer itself, and that of the first is not needed. Nor is
-        that of a recurrent layer's first state, which may be left out.
+        The gradient of a layer's input counts as many as the layer itself; the first layer needs none. The gradient of
+        a recurrent layer's first state may be left out.
         """
 
     def kernels(self, images: np.ndarray) -> dict[str, str]:
-        """The way that the framework takes for a batch where there are several: see the function `kernels`."""
+        """The implementations chosen for a batch where there are several: see the function `kernels`."""
 
     def product(self, size: int) -> Callable[[int], None]:
         """A function that multiplies two matrices (size, size) n times in the trainer's precision, and waits for it."""
@@ -212,11 +213,11 @@ class Inspecting(Protocol):
 
     @staticmethod
     def traced(device: str) -> AbstractContextManager[list[Span]]:
-        """Follow what is computed on `device`, `cpu` or `cuda`, with the framework's own profiler.
+        """Follow the computations on `device`, `cpu` or `cuda`, with the framework's own profiler.
 
         When the context ends, the list has every kernel and copy of the GPU, or every operator on the CPU, with its
-        start and end on a clock of the profiler; they may overlap. It is entered and left while the device is idle.
-        ValueError at its end where the profiler cannot tell.
+        start and end on a clock of the profiler; they may overlap. Enter and leave it while the device is idle.
+        ValueError at its end where the profiler has no result.
         """
 
 
@@ -230,12 +231,12 @@ class Framework(NamedTuple):
 def kernels(
     workload: Workload, execution: str, operations: Collection[str], cudnn: str, fused: Collection[str]
 ) -> dict[str, str]:
-    """The ways that a framework takes where there are several, told by the names of its operations.
+    """The implementations that a framework chose where it has several, by the names of its operations.
 
     execution   `eager`, `graph` or `compiled`
-    recurrent   of a net with a GRU: `cudnn` where its kernel is among the framework's `operations`, or `loop`
-    batch_norm  of a net with one: `fused` where a kernel of its own is, or `elementwise`
-    attention   of a net with it: the fused kernel that is among them, or `products`, as they are written out
+    recurrent   for a net with a GRU: `cudnn` if its kernel is among the framework's `operations`, or `loop`
+    batch_norm  for a net with a batch norm: `fused` if it has a kernel of its own, or `elementwise`
+    attention   for a net with attention: the fused kernel among the operations, or `products`, written out
     """
     found = {"execution": execution}
     if workload.recurrent:
@@ -249,7 +250,7 @@ def kernels(
 
 
 def nothing() -> None:
-    """Synchronises a device with which the host is in step: what came of the last step is in its memory."""
+    """Synchronises a device in step with the host: the results of the last step are in its memory."""
 
 
 def stored_type(precision: str) -> str:
@@ -258,12 +259,12 @@ def stored_type(precision: str) -> str:
 
 
 def computed_type(precision: str) -> str:
-    """The type that convolutions and matrix products are given."""
+    """The type of the factors of convolutions and matrix products."""
     return precision if precision in MIXED_PRECISIONS else stored_type(precision)
 
 
 def check_fit(given: Mapping[str, Sequence[int]], model: Mapping[str, Sequence[int]]) -> None:
-    """ValueError naming the layer where weights that are given are not those of a model: `layer/weight` → shape."""
+    """ValueError naming the layer where given weights do not fit a model: `layer/weight` → shape."""
     for name in [*given, *model]:
         layer, _, weight = name.rpartition("/")
         if name not in model:
@@ -276,9 +277,9 @@ def check_fit(given: Mapping[str, Sequence[int]], model: Mapping[str, Sequence[i
 
 
 def furthest(adapter: Adapter, workload: Workload) -> dict[str, object]:
-    """Every setting of track `tuned` for a workload, on whatever device, as far from `default` as it goes.
+    """Every setting of track `tuned` for a workload, on any device, at its value furthest from `default`.
 
-    Where both kinds of device have it, with the last value of the CPU.
+    A setting of both device kinds gets the last value of the CPU.
     """
     without = () if workload.trains else getattr(adapter, "TRAINING_OPTIONS", ())
     offered = getattr(adapter, "OPTIONS", {})

@@ -1,7 +1,7 @@
 """A framework under another name, to be compared with itself.
 
-`pytorch~again` is PyTorch. `pytorch~5-more` is PyTorch that takes one more training step after every 5 and does
-not count it: it does 6/5 of the work, so that its speed is 5/6 of PyTorch's, whatever the machine does.
+`pytorch~again` is PyTorch. `pytorch~5-more` is PyTorch with one more training step after every 5, which it does not
+count: it does 6/5 of the work, so its speed is 5/6 of PyTorch's, whatever the machine does.
 """
 
 import re
@@ -17,11 +17,11 @@ def base(framework: str) -> str:
 
 
 def side(framework: str) -> str:
-    """What follows the framework in a name; empty for the framework itself."""
+    """The suffix of a name after its framework; empty for the framework itself."""
     return framework.partition(SIDE)[2]
 
 
 def extra_step_every(framework: str) -> int | None:
-    """After how many counted steps one is taken that does not count; None where every step counts."""
+    """Number of counted steps before an uncounted one; None where every step counts."""
     found = MORE.fullmatch(side(framework))
     return int(found[1]) if found else None

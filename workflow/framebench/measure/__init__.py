@@ -10,7 +10,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def die_with(parent: int) -> None:
     """Ask the kernel to kill this process when its parent dies, so that no measurement outlives its workflow.
 
-    The parent says its process id itself: it may have died before this process could look.
+    The parent passes its own process id: it may have died before this process could look.
     """
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")

@@ -27,8 +27,8 @@ def main() -> None:
     )
     parser.add_argument("--story", help="npz of framebench.certify.story, for the cells of this block")
     parser.add_argument("--order", type=json.loads, required=True, help="JSON: place in the campaign of each run")
-    parser.add_argument("--planned", type=Path, required=True, help="JSON: the campaign's records, to say what is left")
-    parser.add_argument("--logs", type=Path, nargs="+", required=True, help="of each run")
+    parser.add_argument("--planned", type=Path, required=True, help="JSON: planned records, for the progress line")
+    parser.add_argument("--logs", type=Path, nargs="+", required=True, help="log of each run")
     parser.add_argument("--outputs", type=Path, nargs="+", required=True, help="JSON: the record of each run")
     arguments = parser.parse_args()
     with command.leased(arguments) as told:
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def member(told: dict, i: int) -> Member:
-    """The i-th run that these arguments ask for."""
+    """The i-th run of these arguments."""
     asked, output = dict(told["members"][i]), told["outputs"][i]
     tuning = json.loads(Path(asked.pop("tuning")).read_text())["chosen"] if "tuning" in asked else {}
     decided = asked | {"order": told["order"][i], "tuning": tuning}
@@ -67,13 +67,13 @@ def member(told: dict, i: int) -> Member:
 
 
 def peak_before(output: Path) -> float | None:
-    """Most memory in MiB that the run of another round took whose record stands beside this; None: there is none."""
+    """Peak memory in MiB of another round's run, whose record is beside this one; None where there is none."""
     others = [json.loads(path.read_text()) for path in output.parent.glob("round-*.json")]
     return max((run["host_rss_peak_mib"] for run in others if run["host_rss_peak_mib"]), default=None)
 
 
 def say_of_machine(runs: list[dict]) -> None:
-    """Say on stderr what else computed meanwhile, where it did."""
+    """Report on stderr other processes that computed meanwhile, if any."""
     if any(record.BUSY in run["flags"] for run in runs):
         during, before = (runs[0][name] or 0.0 for name in ("others_cpu_cores", "busy_at_start_cores"))
         cores = f"other processes kept {during:.2f} cores busy during these runs and {before:.2f} just before them"
@@ -84,7 +84,7 @@ def say_of_machine(runs: list[dict]) -> None:
 
 
 def progress_line(request: Request, planned: Path) -> str:
-    """The line about a block in a round, by one of its runs, and what is left of its campaign."""
+    """The progress line of a block in a round: one of its runs, and the rest of the campaign."""
     cell, left = request.cell, progress.left(planned)
     what = [cell.workload, f"batch {cell.batch_size}", f"input {cell.input}", f"round {request.round}"]
     return progress.line("measuring", left.done + 1, left.planned, what, left_s=left.left_s, may_add_s=left.may_add_s)

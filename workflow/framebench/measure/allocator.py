@@ -1,9 +1,9 @@
-"""Another memory allocator for the measuring process, preloaded from a package of its environment's lock."""
+"""An alternative memory allocator for the measuring process, preloaded from a package of its environment's lock."""
 
 from pathlib import Path
 
-# What to preload, in this order, from the lib folder of the environment; `system` is the C library's own.
-# tbbmalloc: oneTBB's, of the package `tbb`, whose proxy takes the place of malloc as its documentation says
+# Libraries to preload, in this order, from the lib folder of the environment; `system` is the C library's allocator.
+# tbbmalloc: oneTBB's, from the package `tbb`; its proxy replaces malloc as its documentation says
 # (uxlfoundation.github.io/oneTBB/main/tbb_userguide/Linux_C_Dynamic_Memory_Interface_Replacement.html).
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "system": (),
@@ -12,9 +12,9 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 
 
 def preload(allocator: str, prefix: str) -> dict[str, str]:
-    """The environment variable that makes a process of the environment at `prefix` use the allocator, if it needs one.
+    """The environment variable that preloads the allocator from the environment at `prefix`, if one is needed.
 
-    FileNotFoundError naming a library that the environment lacks: the loader would go on without it.
+    Raises FileNotFoundError naming a library that the environment lacks: the loader would go on without it.
     """
     paths = [Path(prefix, "lib", name).absolute() for name in LIBRARIES[allocator]]
     for path in paths:
@@ -24,7 +24,7 @@ def preload(allocator: str, prefix: str) -> dict[str, str]:
 
 
 def check(allocator: str) -> None:
-    """RuntimeError where the allocator asked for is not loaded into this process."""
+    """Raise RuntimeError where the requested allocator is not loaded into this process."""
     loaded = Path("/proc/self/maps").read_text()
     for name in LIBRARIES[allocator]:
         if name.removesuffix(".2") not in loaded:

@@ -1,8 +1,8 @@
-"""What the device does at most in the framework and process of a run: large matrix products, and large copies.
+"""Peak rates of the device in the framework and process of a run: large matrix products, and large copies.
 
-Measured after the training, so that nothing of the run differs for it: the same precision, libraries and threads,
-with the device as warm and its clocks as high as they were. What a product reaches bounds what a net can reach that is
-made of products; what a copy reaches, one that is bound by memory.
+They are measured after the training, so that they cannot change the run: same precision, libraries and threads, with
+the device warm and its clocks up. The matrix product bounds a net made of products; the copy bounds a net limited by
+memory.
 """
 
 import time
@@ -11,17 +11,17 @@ from statistics import median
 
 from framebench.frameworks.contract import Inspector
 
-# The smallest of these sizes of which one product takes long enough for its launch not to matter, else the largest,
-# of which three matrices in float32 take 0.8 GiB.
+# Candidate sizes. The smallest one counts whose product is long compared with its launch, or else the largest, where
+# three matrices in float32 take 0.8 GiB.
 SIZES = (512, 1024, 2048, 4096, 8192)
 PRODUCT_S = 0.02
-COPY_MIB = 128  # with its copy beyond the caches of most processors
+COPY_MIB = 128  # with its copy, larger than the caches of most processors
 BLOCKS = 3
 BLOCK_S = 0.05
 
 
 def measured(inspector: Inspector, out_of_memory: Callable[[BaseException], bool]) -> dict[str, object]:
-    """Record fields; null where there is no memory left for it."""
+    """Record fields; null where there is too little memory."""
     try:
         size, product = large_product(inspector)
         return {
@@ -38,7 +38,7 @@ def measured(inspector: Inspector, out_of_memory: Callable[[BaseException], bool
 
 
 def large_product(inspector: Inspector) -> tuple[int, Callable[[int], None]]:
-    """A size and its product; the product has been made."""
+    """A matrix size and its product, already computed once."""
     for size in SIZES:
         product = inspector.product(size)
         product(1)
@@ -48,7 +48,7 @@ def large_product(inspector: Inspector) -> tuple[int, Callable[[int], None]]:
 
 
 def rate(work: Callable[[int], None], amount: float) -> float:
-    """`amount` of work done at a time, per second: median over BLOCKS of at least BLOCK_S."""
+    """Units of `amount` per second: median over BLOCKS of at least BLOCK_S."""
     work(1)
     times = 1
     while seconds(work, times) < BLOCK_S:
@@ -57,7 +57,7 @@ def rate(work: Callable[[int], None], amount: float) -> float:
 
 
 def seconds(work: Callable[[int], None], times: int) -> float:
-    """How long it takes to do `work` so many times."""
+    """Seconds for this many repetitions of `work`."""
     start = time.perf_counter()
     work(times)
     return time.perf_counter() - start

@@ -1,6 +1,6 @@
 """Checks of a run in its process, after its timed steps: that it trained, in its precision and with its threads.
 
-With these goes all that the framework's inspector tells of it.
+The findings of the framework's inspector belong to them.
 """
 
 import json
@@ -20,13 +20,13 @@ from framebench.measure.request import Request
 from framebench.workloads.layers import Workload
 from framebench.workloads.own import Own
 
-# Relative; the float32 noise of a loss is below 1e-6, and one step of the slowest workload moves it by more.
+# Relative change. The float32 noise of a loss is below 1e-6; one step of the slowest workload moves it by more.
 LOSS_MOVES = 1e-5
-# Cores that a run may use on a CPU for each thread that it is given: an input pipeline has threads of its own.
+# Cores that a run may use on a CPU per requested thread: an input pipeline has threads of its own.
 THREADS_USED = 1.3
-# A profiled step may take so many times as long as a timed one before the clock is thought not to have waited for it.
+# Largest ratio of a profiled step to a timed one; beyond it, the clock is assumed not to have waited for the step.
 QUEUED = 1.5
-LOOP = "recurrent_loop_on_gpu"  # flag of a run on a GPU whose recurrent layer was not computed by cuDNN's kernel
+LOOP = "recurrent_loop_on_gpu"  # flag of a GPU run whose recurrent layer was not computed by cuDNN's kernel
 
 
 def checked(
@@ -38,7 +38,7 @@ def checked(
     first_batch: tuple[np.ndarray, np.ndarray],
     outputs: Sequence[np.ndarray],
 ) -> dict[str, Any]:
-    """Record fields from what came of the run, as far as `request` lets it be looked at, and the initial weights."""
+    """Record fields from the outcome of the run, as far as `request` allows, and from the initial weights."""
     precision = None if request.weights_only else request.cell.precision
     if not workload.trains:
         return outcome_of_inference(trainer, workload, outputs[-1], precision)
@@ -54,9 +54,9 @@ def outcome(
     batch: tuple[np.ndarray, np.ndarray],
     precision: str,
 ) -> dict[str, Any]:
-    """Record fields from what the trainer says after training: it must have trained, and in that precision.
+    """Record fields from the trainer after training: it must have trained, and in the requested precision.
 
-    `weights` are the initial ones; the trainer's are changed.
+    `weights` are the initial ones; those of the trainer are changed.
     """
     last = finite_or_none(trainer.loss(*batch))
     trainer.load(weights)
@@ -70,7 +70,7 @@ def outcome(
 def outcome_of_inference(
     trainer: Trainer, workload: Workload, output: np.ndarray, precision: str | None
 ) -> dict[str, Any]:
-    """Record fields from what came out of the last batch, (n, size), and from the net, unless `precision` is None."""
+    """Record fields from the outputs of the last batch, (n, size), and from the net unless `precision` is None."""
     seen = {} if precision is None else precision_seen(trainer, workload, len(output), precision)
     if "status" not in seen and (reason := did_not_infer(output)):
         return seen | {"status": "invalid", "reason": reason}
@@ -87,9 +87,9 @@ def looked_into(
     device: str,
     step_ms: float,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Record fields and flags from the framework's inspector; where it has none, the reason.
+    """Record fields and flags from the framework's inspector, or the reason why it has none.
 
-    `step_ms`: of a step, by the clock.
+    `step_ms`: step time by the clock.
     """
     try:
         module = frameworks.inspector(request.cell.framework)
@@ -108,14 +108,14 @@ def looked_into(
 
 
 def kernels_seen(inspector: Inspector, images: np.ndarray, device: str) -> tuple[dict[str, Any], list[str]]:
-    """Record fields from what the framework runs for a batch, and flags."""
+    """Record fields and flags from the operations that the framework runs for a batch."""
     ran = inspector.kernels(images)
     fallback = device == "cuda" and ran.get("recurrent") == "loop"
     return {"kernels": json.dumps(ran)}, [LOOP] * fallback
 
 
 def computed_in_time(profile: Mapping[str, Any], step_ms: float) -> dict[str, Any]:
-    """Record fields of a run on a GPU, by its profile: invalid if the clock did not wait for the work."""
+    """Record fields of a GPU run from its profile: invalid if the clock did not wait for the work."""
     busy_ms = profile.get("device_busy_ms") or 0.0
     if busy_ms <= QUEUED * step_ms:
         return {}
@@ -126,7 +126,7 @@ def computed_in_time(profile: Mapping[str, Any], step_ms: float) -> dict[str, An
 def look_without_dropout(
     looks: Looks, adapter: Adapter, request: Request, *, workload: Workload, weights: Weights, device: str
 ) -> None:
-    """Look at the first steps of another trainer like the one that is measured, whose dropout is off."""
+    """Look at the first steps of a second trainer like the measured one, with dropout off."""
     cell, batches = request.cell, looks.batches_without_dropout
     try:
         module = frameworks.inspector(cell.framework)
@@ -145,12 +145,12 @@ def look_without_dropout(
 def operations_counted(
     inspector: Inspector, workload: Workload, batch: tuple[np.ndarray, np.ndarray]
 ) -> dict[str, Any]:
-    """Record fields from the framework's own count of what a step computes: it must be what the spec says."""
+    """Record fields from the framework's own count of a step's operations: it must agree with the spec."""
     counted = inspector.counted_step_flops(*batch) if workload.trains else inspector.counted_flops(batch[0])
     if counted is None:
         return {}
     found, expected = counted / len(batch[0]), workload.flops_per_sample
-    # Counters may differ on a user's own model: one counts as a product what another does as a kernel.
+    # Counters may differ on a user's own model: one counts an operation as a product, another as a kernel.
     if isinstance(workload, Own) or found in (expected, expected - workload.flops_of_a_first_state):
         return {"counted_flops_per_sample": found}
     reason = (
@@ -160,9 +160,9 @@ def operations_counted(
 
 
 def precision_seen(trainer: Trainer, workload: Workload, batch_size: int, precision: str) -> dict[str, Any]:
-    """Record fields from the numbers that the net gives: it must compute in that precision.
+    """Record fields from the net's numbers: they must show the requested precision.
 
-    There are none of a user's own model, whose layers are not known; what it changes is held to the precision's bounds.
+    A user's own model has none, since its layers are not known; its weight changes are held to the precision's bounds.
     """
     if isinstance(workload, Own):
         return {}
@@ -174,7 +174,7 @@ def precision_seen(trainer: Trainer, workload: Workload, batch_size: int, precis
 
 
 def outcome_by_weights(weights: Weights, initial: Weights) -> dict[str, Any]:
-    """Record fields from the weights alone: to look at the loss may need more memory than training did."""
+    """Record fields from the weights alone: computing the loss may need more memory than training did."""
     if not all(np.isfinite(array).all() for array in weights.values()):
         return {"status": "invalid", "reason": "a weight is not finite"}
     if all(np.array_equal(array, initial[name]) for name, array in weights.items()):
@@ -187,17 +187,17 @@ def finite_or_none(value: float) -> float | None:
 
 
 def threads_used(threads: int, cores: float) -> dict[str, Any]:
-    """Record fields of a run on a CPU that has used so many cores: it is invalid with more than its threads can use."""
+    """Record fields of a CPU run that used so many cores: more than its threads can use makes it invalid."""
     if cores <= THREADS_USED * threads:
         return {}
     return {"status": "invalid", "reason": f"{threads} threads were given, and {cores:.2f} cores were used"}
 
 
 def did_not_train(first: object, last: object) -> str | None:
-    """Why the run cannot have trained; None where the loss is finite and has moved.
+    """The reason why the run cannot have trained; None where the loss is finite and has moved.
 
-    It need not have fallen: a short run may end on one of the jumps that momentum makes early in training.
-    The certificate proves that the steps are the right ones.
+    It need not have fallen: a short run may end on one of the jumps that momentum makes early in training. The
+    certificate proves that the steps are right.
     """
     if not isinstance(first, float) or not isinstance(last, float):
         return "the loss is not finite"
@@ -207,12 +207,12 @@ def did_not_train(first: object, last: object) -> str | None:
 
 
 def did_not_infer(output: np.ndarray) -> str | None:
-    """Why what came out of a batch, (n, size), cannot be of its samples; None where it can.
+    """The reason why outputs of a batch, (n, size), cannot belong to its samples; None where they can.
 
-    The certificate proves that it is the right thing.
+    The certificate proves that they are right.
     """
     if not np.isfinite(output).all():
-        return "what came out is not finite"
+        return "the output is not finite"
     if len(output) > 1 and (output == output[0]).all():
-        return "the same came out of every sample"
+        return "every sample has the same output"
     return None

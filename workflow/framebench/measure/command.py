@@ -1,4 +1,4 @@
-"""The common part of the commands that measure: the options of all, and how each begins."""
+"""Options and start-up shared by the commands that measure."""
 
 import argparse
 import json
@@ -19,35 +19,35 @@ from framebench.record import TYPES, Cell
 
 
 def parser(module: str, description: str | None, decided: Container[str] = ()) -> argparse.ArgumentParser:
-    """A parser of what every such command is told; of a cell all but the fields that are `decided` by this one."""
+    """A parser with the options of every measuring command; of the cell fields, those not `decided` by this one."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     for name, type in TYPES.items():
         if name not in decided:
             parser.add_argument(f"--{name.replace('_', '-')}", type=type, required=True)
-    parser.add_argument("--uuid", help="of the GPU to measure on")
-    parser.add_argument("--allocated", metavar="MODEL", help="measure on what Slurm allocated: this GPU, or `cpu`")
+    parser.add_argument("--uuid", help="UUID of the GPU to measure on")
+    parser.add_argument("--allocated", metavar="MODEL", help="device allocated by Slurm: this GPU, or `cpu`")
     parser.add_argument(
         "--protocol", type=lambda text: Protocol.of(json.loads(text)), required=True, help="JSON of a Protocol"
     )
     parser.add_argument("--data", required=True, help="npz with samples and labels")
-    parser.add_argument("--modules", default="", help="start of a bash command that loads what interpreters need")
+    parser.add_argument("--modules", default="", help="start of a bash command that loads the interpreters' modules")
     parser.add_argument("--parent", type=int, default=os.getppid(), help="process to die with (default: the caller)")
     return parser
 
 
 def add_interpreter(parser: argparse.ArgumentParser) -> None:
     """The options of a command that measures in one framework: its interpreter, and one log and output."""
-    parser.add_argument("--python", required=True, help="interpreter that the framework is installed for")
-    parser.add_argument("--environment", required=True, help="prefix that this interpreter must have")
+    parser.add_argument("--python", required=True, help="interpreter of the framework's environment")
+    parser.add_argument("--environment", required=True, help="required sys.prefix of this interpreter")
     parser.add_argument("--lock-digest", required=True)
     parser.add_argument("--site", action="store_true", help="this interpreter is the site's own")
     parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True, help="JSON: what was measured")
+    parser.add_argument("--output", type=Path, required=True, help="JSON: the results")
 
 
 @contextmanager
 def leased(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The values of such arguments, with the device that was allocated, while that device is leased."""
+    """The parsed arguments, with the allocated device, while that device is leased."""
     die_with(arguments.parent)
     interrupts.end_in_a_line()
     told = vars(arguments)
@@ -58,7 +58,7 @@ def leased(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def request(told: Mapping[str, Any], **decided: Any) -> Request:
-    """The request that these values make with what the command has `decided`; others are not looked at."""
+    """The request for a run, from these arguments and the values that the command has `decided`."""
     told = {**told, **decided}
     of_request = {field.name: told[field.name] for field in fields(Request) if field.name in told}
     return Request(cell=Cell.of(told), **of_request)

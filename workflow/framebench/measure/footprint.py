@@ -1,20 +1,20 @@
-"""The precision that a framework really computes in, seen in what its convolutions and matrix products give.
+"""The effective precision of a framework, seen in the results of its convolutions and matrix products.
 
-A type whose significand has p bits, the leading one counted, keeps 1 + 2⁻ᵏ as long as k < p and makes 1 of it when
-k ≥ p, whether it rounds to the nearest, ties to even, or cuts off. p is 24 for float32, 11 for float16 and for TF32,
-which NVIDIA's libraries round the factors of float32 products to, and 8 for bfloat16. Of these only float16 loses
-2⁻³⁰: its smallest number is 2⁻²⁴.
+A type whose significand has p bits, including the leading one, keeps 1 + 2⁻ᵏ as long as k < p and turns it into 1 when
+k ≥ p, whether it rounds to the nearest, ties to even, or truncates. p is 24 for float32, 11 for float16 and for TF32
+(to which NVIDIA's libraries round the factors of float32 products), and 8 for bfloat16. Only float16 loses 2⁻³⁰: its
+smallest number is 2⁻²⁴.
 
-So weights are put into the net with which one kernel multiplies ones by such factors, and every other layer passes on
-what it is given. In a residual net the way past each block passes it on, and the block with the kernel the result, in
-channels of its own: so several kernels can be looked at in one pass. Each result is a power of two that all of these
-types hold exactly, or zero where the factor was rounded. Between the two lies all that is needed for a convolution by
-way of transforms (Winograd, Fourier), whose own rounding leaves some 10⁻⁶ of the ones in float32: a result counts as
-kept within a factor of 8.
+So the net gets weights with which one kernel multiplies ones by such factors, and every other layer passes on its
+input. In a residual net the shortcut of each block passes it on, and the block with the kernel adds the result, in
+channels of its own: so several kernels are tested in one pass. Each result is a power of two that all of these types
+hold exactly, or zero where the factor was rounded. The gap between the two is wide enough for a convolution by
+transforms (Winograd, Fourier), whose own rounding leaves some 10⁻⁶ of the ones in float32: a result counts as kept
+within a factor of 8.
 
-It is looked at after the run, in the state that the run left: before it, the first step would find a device and
-libraries already warm, and the allocator's peak would be no longer that of training alone. It sees the way forward;
-the way back follows the same casts and switches.
+The test runs after the run, in the state that the run left: before it, the first step would find a device and libraries
+already warm, and the allocator's peak would no longer be that of training alone. It tests the forward pass; the
+backward pass follows the same casts and switches.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,12 +25,12 @@ import numpy as np
 from framebench.frameworks.contract import Trainer, Weights
 from framebench.workloads.layers import GRU, BatchNorm, Conv, Dense, Embedding, Layer, Residual, Workload
 
-# What a layer multiplies two ones by: to be passed on; kept by 11 bits and not by 8, by 24 and not by 11, by range.
+# Factors for a layer's two ones: passed on by all; kept by 11 bits and not by 8; by 24 and not by 11; by range.
 FACTORS = ((1.0, 0.0), (1 + 2.0**-9, -1.0), (1 + 2.0**-13, -1.0), (2.0**-30, 0.0))
 RESULTS = np.array([first + second for first, second in FACTORS])
 WITHIN = 8
-SHUT = 100.0  # σ and tanh of it are 1, and σ of −100 is 0, in every type
-# Which results but the first a precision keeps.
+SHUT = 100.0  # its σ and tanh are 1, and σ of −100 is 0, in every type
+# The results, apart from the first, that each precision keeps.
 KEPT: dict[tuple[bool, ...], str] = {
     (True, True, True): "float32",
     (True, False, True): "tf32",
@@ -42,7 +42,7 @@ UNKNOWN = "none that is known"
 
 @dataclass(frozen=True)
 class Probe:
-    """A kernel that is looked at: the first of two channels with ones, and the first of those with its results."""
+    """A kernel under test: the first of two channels with ones, and the first of those with its results."""
 
     kernel: str
     ones: int
@@ -50,9 +50,9 @@ class Probe:
 
 
 def found(trainer: Trainer, workload: Workload, batch_size: int) -> dict[str, str]:
-    """What multiplies → precision, at that batch size, for every kernel of the net; changes the trainer's weights."""
+    """Layer with a product → precision at that batch size, for every kernel; changes the trainer's weights."""
     ones = np.ones((batch_size, *workload.input_shape), np.int64 if workload.tokens else np.float32)
-    at_a_time = min(len(FACTORS), workload.shapes[-1][0])  # a net's last layer may have fewer units than there are
+    at_a_time = min(len(FACTORS), workload.shapes[-1][0])  # a net's last layer may have fewer units
     precisions = {}
     for probes in passes(workload):
         results = []
@@ -66,11 +66,11 @@ def found(trainer: Trainer, workload: Workload, batch_size: int) -> dict[str, st
 
 
 def passes(workload: Workload) -> list[list[Probe]]:
-    """Which kernels are looked at together."""
+    """Groups of kernels that are tested together."""
     names = kernels(workload)
     if not any(isinstance(layer, Residual) for layer in workload.layers):
         return [[Probe(name, 0, 0)] for name in names]
-    # What passes by a block stays beside what comes out of it.
+    # The shortcut of a block stays beside the block's output.
     each = 2 + len(FACTORS)
     narrowest = min(layer.filters for layer, _, _ in workload.placed if isinstance(layer, Conv))
     together = narrowest // each
@@ -81,37 +81,37 @@ def passes(workload: Workload) -> list[list[Probe]]:
 
 
 def contradiction(asked: str, precisions: Mapping[str, str]) -> str | None:
-    """Why what was found is not the precision that was asked for; None where it is.
+    """The reason why the precision found is not the requested one; None where it is.
 
-    `tf32` allows its use: which product is computed in it is the library's choice, by shape, and one must be.
+    `tf32` allows its use: the library chooses by shape which products it computes so, and at least one must be.
     """
     seen = set(precisions.values())
     if seen == {asked} or (asked == "tf32" and seen == {"tf32", "float32"}):
         return None
-    return f"precision {asked} was asked for, but the numbers are those of {described(precisions)}"
+    return f"precision {asked} was requested, but the numbers are those of {described(precisions)}"
 
 
 def described(precisions: Mapping[str, str]) -> str:
-    """The one precision of all layers, or that of each: `conv1 tf32, dense1 float32`."""
+    """The one precision of all layers, or one per layer: `conv1 tf32, dense1 float32`."""
     if len(set(precisions.values())) == 1:
         return next(iter(precisions.values()))
     return ", ".join(f"{layer} {one}" for layer, one in precisions.items())
 
 
 def kernels(workload: Workload) -> list[str]:
-    """The weights that are multiplied with, in the order of the net."""
+    """The weights of products, in the order of the net."""
     return [name for name in workload.weight_shapes if name.endswith("kernel")]
 
 
 def weights(workload: Workload, probes: Sequence[Probe], factors: Sequence[tuple[float, float]]) -> Weights:
-    """Weights with which ones come out as the factors' sums among the logits, but for what the probed kernels lose.
+    """Weights that turn ones into the factors' sums among the logits, except for the losses of the probed kernels.
 
-    Of a convolution only the middle of the kernel is used, so that padding changes nothing; of what is flattened
-    only the first pixel, which comes first in H, W, C order. Every token becomes ones, and so does every image.
+    A convolution uses only the middle of its kernel, so that padding changes nothing; after a flatten only the first
+    pixel is used, which comes first in H, W, C order. Every token becomes ones, and so does every image.
     """
     made = {name: np.zeros(shape, np.float32) for name, shape in workload.weight_shapes.items()}
     count = len(factors)
-    left = {probe.kernel for probe in probes}  # what comes before them are two ones, and then the sums
+    left = {probe.kernel for probe in probes}  # its input is two ones, and then the sums
 
     def fill(layers: tuple[Layer, ...], passed_on: Sequence[Probe]) -> None:
         for layer in layers:
@@ -126,7 +126,7 @@ def weights(workload: Workload, probes: Sequence[Probe], factors: Sequence[tuple
                 case Conv(name=name) | Dense(name=name):
                     kernel = made[f"{name}/kernel"]
                     middle = kernel[tuple(size // 2 for size in kernel.shape[:-2])]  # (in, out)
-                    first = layer is workload.layers[0]  # of an image, whose channels are all ones
+                    first = layer is workload.layers[0]  # an image's channels are all ones
                     for probe in passed_on:
                         ones = 0 if first else probe.ones
                         results = slice(probe.results, probe.results + count)
@@ -150,9 +150,9 @@ def weights(workload: Workload, probes: Sequence[Probe], factors: Sequence[tuple
 
 
 def _make_gru(own: Weights, probed: str, factors: Sequence[tuple[float, float]], before: bool) -> None:
-    """Weights of a GRU whose gates are shut so far that its state is tanh of what is multiplied, and tanh keeps size.
+    """Weights of a GRU with its gates shut: its state is tanh of the product, and tanh keeps the size.
 
-    Ones that it is to have in its state it takes from the bias, as tanh of a large number.
+    The ones of its state come from the bias, as tanh of a large number.
     """
     update, reset, new = np.split(own["bias"][0], 3)  # views
     update[:], reset[:] = -SHUT, SHUT

@@ -1,11 +1,11 @@
 """Find the largest batch that trains: doubled until memory runs out, then bisected, every trial a fresh process.
 
-Memory ran out where the framework, or C++ beneath it, says so. A trial that ends in any other way, be it a crash, the
-timeout or a kill by the kernel, tells nothing about the batch: the search ends there and has failed.
+Out of memory counts only where the framework, or C++ beneath it, reports it. A trial that ends in any other way, be it
+a crash, the timeout or a kill by the kernel, tells nothing about the batch: the search ends there and has failed.
 
-A trial has one batch of data, which lies on the device, and takes a few steps: what is found is the room that the
-weights, the optimizer, the activations and the framework's workspace leave for a batch, with no data set beside it.
-Images are used again where the data hold too few.
+A trial has one batch of data, which is on the device, and takes a few steps: the result is the room that the weights,
+the optimizer, the activations and the framework's workspace leave for a batch, with no data set beside it. Images are
+repeated where the data hold too few.
 """
 
 import sys
@@ -20,7 +20,7 @@ from framebench.measure.supervisor import SHARED, Member
 from framebench.record import STAND_IN
 
 RESOLUTION = 16  # the batch found is within 1/16 of the smallest that ran out of memory
-# What the records of the trials say of the machine, and what a reader should know of the search.
+# Fields of the trials' records on the machine, and flags of the search.
 OF_MACHINE = ("device_name", "device_uuid", "gpu_memory_total_mib", "driver_version", "framework_version", "threads")
 FLAGS = (SHARED, STAND_IN)
 
@@ -38,9 +38,9 @@ class Trial:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search came to; `largest` is None where not one image trained, or the search failed.
+    """The outcome of a search; `largest` is None where not one image trained, or the search failed.
 
-    `bound`: `out_of_memory` where a batch at most 1/16 larger has none, `at_most` where no larger one was tried.
+    `bound`: `out_of_memory` where a batch at most 1/16 larger has too little, `at_most` where no larger one was tried.
     """
 
     status: str
@@ -50,7 +50,7 @@ class Found:
 
 
 def search(start: int, at_most: int, run: Callable[[int], Trial]) -> tuple[Found, list[Trial]]:
-    """The largest batch, between 1 and `at_most`, and the trials made in order, of which `start` is the first.
+    """The largest batch, between 1 and `at_most`, and the trials in order, beginning with `start`.
 
     `run` makes a trial of a batch size.
     """
@@ -74,7 +74,7 @@ def search(start: int, at_most: int, run: Callable[[int], Trial]) -> tuple[Found
 
 
 def _next(trains: int, too_large: int | None, start: int, at_most: int) -> int | None:
-    """The batch size to try, between the largest that trains, 0 for none, and the smallest that does not."""
+    """The batch size to try, between the largest that trains (0 for none) and the smallest that does not."""
     if too_large is None:
         return min(2 * trains or start, at_most) if trains < at_most else None
     if too_large - trains <= max(1, trains // RESOLUTION):
@@ -85,9 +85,9 @@ def _next(trains: int, too_large: int | None, start: int, at_most: int) -> int |
 def main() -> None:
     parser = command.parser("framebench.measure.largest", __doc__, decided=("track", "input", "batch_size"))
     command.add_interpreter(parser)
-    parser.add_argument("--host-memory-mib", type=int, help="what a trial may take; needed without a GPU")
+    parser.add_argument("--host-memory-mib", type=int, help="memory limit of a trial; required without a GPU")
     parser.add_argument("--start", type=int, required=True, help="batch size of the first trial")
-    parser.add_argument("--at-most", type=int, required=True, help="largest batch size that is tried")
+    parser.add_argument("--at-most", type=int, required=True, help="largest batch size to try")
     arguments = parser.parse_args()
     if not (arguments.uuid or arguments.allocated or arguments.host_memory_mib):
         parser.error("without a GPU, --host-memory-mib must keep the trials from taking all memory of the host")
@@ -118,7 +118,7 @@ def main() -> None:
 
 
 def flags(runs: Iterable[dict]) -> list[str]:
-    """Those of FLAGS that any of the runs has."""
+    """The FLAGS of any of the runs."""
     return [flag for flag in FLAGS if any(flag in run["flags"] for run in runs)]
 
 

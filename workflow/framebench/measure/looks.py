@@ -1,11 +1,10 @@
-"""The looks at a run, in its process: what its optimizer changes, kept for the supervisor, who holds it against the
-reference (see `framebench.measure.story`).
+"""Looks at a run, in its process: changes of its weights, kept for comparison with the reference (measure/story.py).
 
 All runs of a block begin with the same weights and see the same batches in the same order. After some of the first
-steps a run keeps what its optimizer has changed. Later, between its turns and after its timed blocks, initial weights
-and a fresh optimizer are put back within the same loop, and it keeps what the next step changes: that shows that the
-program which is timed is still the same one, and by the batches whose turn it is, that as many steps were taken as the
-clock has counted.
+steps a run keeps the changes of its weights. Later, between its turns and after its timed blocks, it restores the
+initial weights and a fresh optimizer within the same loop, and keeps the changes of the next step. That shows that the
+timed program is still the same one, and, by the batches that are due, that as many steps were taken as the clock has
+counted.
 """
 
 import time
@@ -22,19 +21,19 @@ from framebench.measure.story import LATER, OUTPUT, START, WITHOUT_DROPOUT, fact
 from framebench.workloads.layers import Workload
 from framebench.workloads.own import Own
 
-MOST = 8  # looks at a run after its first steps, as far as FLOPS allow
-AT_THE_END = 3  # as many of these come after the timed blocks
-APART, APART_S = 16, 0.1  # fewer steps between them than that, or than that time takes
-# The reference computes them for each run by itself. One look may take more than all of many together, and more still
-# in a run with a diagnosis, which few have: ten steps at once of a large net.
+MOST = 8  # looks after the first steps of a run, as far as FLOPS allow
+AT_THE_END = 3  # looks of the same kind after the timed blocks
+APART, APART_S = 16, 0.1  # most steps, and most time, between two looks
+# Limit of the reference's work, which is done for each run by itself. One look may take more than all looks of a series
+# together, and more still in a run with a diagnosis, which few have: ten steps at once of a large net.
 FLOPS = 4e9
 FLOPS_OF_ONE = 1e11
-FLOPS_OF_INFERENCE = 1e11  # all looks at a net of inference: those at ResNet-50 are six
+FLOPS_OF_INFERENCE = 1e11  # all looks at an inference net; the six at ResNet-50 take this
 FLOPS_OF_A_DIAGNOSIS = 3e11
 
 
 class Looks:
-    """The looks at one run. A `Pace` says when to look; what was seen is left in files of a folder."""
+    """The looks at one run. A `Pace` says when to look; the findings are written into files of a folder."""
 
     def __init__(
         self,
@@ -46,7 +45,7 @@ class Looks:
         outputs: Sequence[np.ndarray],
         folder: Path,
     ) -> None:
-        """`weights`: the initial ones; `outputs`: what came out of the last batch in inference; `folder`: a new one."""
+        """`weights`: the initial ones; `outputs`: those of the last batch in inference; `folder`: a new one."""
         folder.mkdir()
         self._facts = facts(request)
         self._trainer, self._request, self._workload, self._weights = trainer, request, workload, weights
@@ -56,18 +55,18 @@ class Looks:
         self.after = tuple(map(int, in_loop(self._facts)))
 
     def look(self, steps: int) -> None:
-        """After so many of the first steps."""
+        """Look after so many of the first steps."""
         if steps in self.after:
             self._keep(self._trainer, START, steps)
 
     def later(self, at_once: int, step_s: float) -> tuple[int, tuple[int, ...]]:
-        """The number of looks between the turns, and for each after the timed blocks the steps before it.
+        """The number of looks between the turns, and for each look after the timed blocks the steps before it.
 
-        Steps are taken so many `at_once`, and one takes `step_s`. There are none where their bound is not known, and as
-        many as the reference can follow in little time: one at least in a run with a diagnosis.
+        Steps are taken so many `at_once`, and one takes `step_s`. There are none where their bound is unknown, and as
+        many as the reference can follow in little time: at least one in a run with a diagnosis.
         """
         if isinstance(self._workload, Own):
-            return 0, ()  # the reference of these are the files themselves, which no supervisor runs
+            return 0, ()  # their reference is the files themselves, which no supervisor runs
         samples = at_once * self._request.cell.batch_size if self._workload.trains else reference.SAMPLES
         flops = samples * self._workload.flops_per_sample
         looks = int(min(MOST, (FLOPS if self._workload.trains else FLOPS_OF_INFERENCE) // flops))
@@ -81,7 +80,7 @@ class Looks:
         return looks - 1 - len(skipped), (0, *skipped)
 
     def begin_anew(self, taken: int, at_once: int) -> int:
-        """Put weights and optimizer back to the beginning after so many steps; returns how many are to follow."""
+        """Restore weights and optimizer after so many steps; return how many steps are to follow."""
         if not self._workload.trains:
             self._keep(self._trainer, LATER, 1, taken - 1)
             return 0
@@ -91,18 +90,18 @@ class Looks:
         return at_once
 
     def look_again(self) -> None:
-        """After the steps that have followed."""
+        """Look after those steps."""
         self._keep(self._trainer, LATER, self._at_once, self._taken)
         with self._looking():
             self._trainer.load(self._trained)
 
     @property
     def batches_without_dropout(self) -> int:
-        """The number of first batches at which a net with dropout is looked at without it; 0: it has none."""
+        """The number of first batches for a look at a net with its dropout off; 0: it has no dropout."""
         return max(map(int, self._facts["bounds"]), default=0) if "masks" in self._facts else 0
 
     def look_without_dropout(self, trainer: Trainer) -> None:
-        """At the first steps of another trainer, whose dropout is off."""
+        """Look at the first steps of another trainer, whose dropout is off."""
         taken = 0
 
         class Looking:
@@ -117,7 +116,7 @@ class Looks:
         trainer.train(Looking())
 
     def _keep(self, trainer: Trainer, at: str, steps: int, number: int = 0) -> None:
-        """In a file, as what is kept in memory would count as the framework's."""
+        """Write to a file: arrays kept in memory would count as the framework's."""
         with self._looking():
             if self._workload.trains:
                 changed = {name: array - self._weights[name] for name, array in trainer.weights().items()}

@@ -1,8 +1,8 @@
-"""The clock of a run: it counts training steps and says where to synchronise and when to stop.
+"""The clock of a run: it counts training steps and decides when to synchronise and when to stop.
 
-The training loop belongs to the framework; this only listens. A run is a row of intervals of steps with
-one synchronisation at the end of each: the first step, groups of the warm-up, the timed blocks, and single
-steps for the latency. Before its timed blocks it waits for its turn, as the processes of a round take turns.
+The training loop belongs to the framework; the clock only listens. A run is a sequence of intervals of steps with one
+synchronisation at the end of each: the first step, groups of the warm-up, the timed blocks, and single steps for the
+latency. Before its timed blocks it waits for its turn, as the processes of a round take turns.
 """
 
 import gc
@@ -38,47 +38,47 @@ class Interval:
 
 @dataclass
 class Timeline:
-    """What the clock saw, in order."""
+    """The clock's readings, in order."""
 
     first: Interval | None = None
     warmup: list[Interval] = field(default_factory=list)
     warmup_converged: bool = False
-    lead_in_s: float = 0.0  # in all, of the steps at the start of each turn that are not timed
-    taken: int = 0  # steps in all, those that no interval counts too
-    undone: int = 0  # of these, steps that were taken to be looked at, and have changed nothing that stayed
-    looked_at: bool = True  # the steps now are looked at, and taken as they are
+    lead_in_s: float = 0.0  # untimed steps at the start of each turn, in all
+    taken: int = 0  # all steps, with those outside every interval
+    undone: int = 0  # of these, steps taken for a look only, which changed nothing that stayed
+    looked_at: bool = True  # the present steps belong to a look: MoreWork hides none
     blocks: list[Interval] = field(default_factory=list)
     synced: list[Interval] = field(default_factory=list)
 
 
 class Turns(Protocol):
-    """Turns that are waited for: see `framebench.measure.turns`."""
+    """Turns to wait for: see `framebench.measure.turns`."""
 
     def wait(self, state: str) -> int:
-        """Blocks that may be timed now; 0: no more."""
+        """Blocks to time now; 0: no more."""
 
 
 class Looks(Protocol):
     """Looks at the work of a run: see `framebench.measure.looks`."""
 
-    after: tuple[int, ...]  # of the first steps, those after which it looks
-    looked_s: float  # how long it has looked, and steps been taken for that alone
+    after: tuple[int, ...]  # numbers of the first steps after which it looks
+    looked_s: float  # seconds spent on looks, and on steps for them alone
 
     def look(self, steps: int) -> None:
-        """After so many of the first steps."""
+        """Look after so many of the first steps."""
 
     def later(self, at_once: int, step_s: float) -> tuple[int, tuple[int, ...]]:
-        """How many looks there are between turns, and for each after the last the steps before it."""
+        """The number of looks between turns, and for each look after the last turn the steps before it."""
 
     def begin_anew(self, taken: int, at_once: int) -> int:
-        """Put everything back to the beginning after so many steps; how many are to follow, taken `at_once`."""
+        """Restore the initial state after so many steps; return how many steps follow, taken `at_once`."""
 
     def look_again(self) -> None:
-        """After these."""
+        """Look after those steps."""
 
 
 class Pace:
-    """Drives one run. `start()` just before the training loop, then `over()` after every step."""
+    """Drives one run. Call `start()` just before the training loop, then `over()` after every step."""
 
     def __init__(
         self,
@@ -101,7 +101,8 @@ class Pace:
     def over(self, synchronise: Callable[[], object], steps: int = 1) -> bool:
         """Count the steps just taken; at the end of an interval wait for the device and take the time.
 
-        An interval ends with the call that fills it, and counts all of that call's steps. True: stop training.
+        An interval ends with the call that fills it, and counts all of that call's steps. Returns True to stop
+        training.
         """
         self.timeline.taken += steps
         self._left -= steps
@@ -118,9 +119,9 @@ class Pace:
 
 
 class MoreWork:
-    """Keeps one call from the pace after every `every` calls, which it tells: work that is done and not counted.
+    """Hides one call in every `every` + 1 from the pace: work that is done and not counted.
 
-    But for the steps that are looked at, where it would be seen.
+    Steps of a look are not hidden, since they would show it.
     """
 
     def __init__(self, pace: Pace, every: int) -> None:
@@ -138,7 +139,7 @@ class MoreWork:
 def _plan(
     timeline: Timeline, warmup: Warmup, blocks: Blocks, turns: Turns, *, synced_steps: int, looks: Looks | None
 ) -> Generator[int, Interval, None]:
-    """Yields how many steps the next interval takes and is sent that interval when it is over."""
+    """Yields the number of steps of the next interval, and is sent that interval at its end."""
     timeline.first = yield 1
     at_once = timeline.first.steps
 
@@ -161,7 +162,7 @@ def _plan(
         if elapsed_s >= warmup.max_s:
             break
 
-    # What exists by now stays: the collector need not walk it during the blocks.
+    # Objects that exist by now stay: the collector need not walk them during the blocks.
     gc.collect()
     gc.freeze()
     step_s = median(group.step_s for group in groups[-GROUPS_COMPARED:])
@@ -171,7 +172,7 @@ def _plan(
         if looks and between:
             between -= 1
             yield from _looked_at(timeline, looks, at_once)
-        # Who computed meanwhile has emptied the caches.
+        # Other processes that computed meanwhile have emptied the caches.
         lead_in = yield max(1, ceil(blocks.lead_in_s / step_s))
         timeline.lead_in_s += lead_in.s
         for _ in range(count):
@@ -190,7 +191,7 @@ def _plan(
 
 
 def _looked_at(timeline: Timeline, looks: Looks, at_once: int) -> Generator[int, Interval, None]:
-    """A look at steps that are taken anew from the beginning, and that nothing counts."""
+    """A look at steps that begin anew with the initial weights, and are counted nowhere."""
     timeline.looked_at = True
     if steps := looks.begin_anew(timeline.taken, at_once):
         again = yield steps
@@ -201,7 +202,7 @@ def _looked_at(timeline: Timeline, looks: Looks, at_once: int) -> Generator[int,
 
 
 def is_steady(groups: list[Interval], tolerance: float) -> bool:
-    """Whether the median step time of the last groups is within `tolerance` of that of the groups before them."""
+    """True where the median step time of the last groups is within `tolerance` of that of the groups before them."""
     if len(groups) < 2 * GROUPS_COMPARED:
         return False
     last = median(group.step_s for group in groups[-GROUPS_COMPARED:])

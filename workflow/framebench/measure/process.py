@@ -1,4 +1,4 @@
-"""A measuring process as its supervisor sees it: started, given its turns, and ended where it takes too long."""
+"""A measuring process as its supervisor sees it: started, given its turns, and ended at its timeout."""
 
 import math
 import os
@@ -13,21 +13,21 @@ from pathlib import Path
 from framebench.measure.allocator import preload
 from framebench.measure.request import Request
 
-LOOK_EVERY_S = 0.5  # how often something else is looked at while a process is waited for
+LOOK_EVERY_S = 0.5  # interval between checks while waiting for a process
 
 
 class Process:
-    """One worker; it computes in its turns only, and `timeout_s` of the protocol is for these together."""
+    """One worker; it computes in its turns only, and the protocol's `timeout_s` limits their sum."""
 
     def __init__(self, request: Request, asked: Path, seen: Path, log: Path) -> None:
-        """Start the worker on the request that it finds in the file `asked`; it is to write the file `seen`.
+        """Start the worker on the request in the file `asked`; it writes the file `seen`.
 
-        FileNotFoundError where the environment lacks the allocator that is asked for.
+        Raises FileNotFoundError where the environment lacks the requested allocator.
         """
         asked.write_text(request.to_json())
         log.parent.mkdir(parents=True, exist_ok=True)
         self.timed_out = False
-        self.ended_s = math.inf  # when it was seen to have ended, by time.perf_counter
+        self.ended_s = math.inf  # time.perf_counter at which its end was seen
         self._told, told_by_worker = os.pipe()
         self._lines = b""
         self._left_s = request.protocol.timeout_s
@@ -51,16 +51,16 @@ class Process:
         self.pid = self._popen.pid
 
     def go(self, blocks: int = 1) -> None:
-        """Let it go on; nothing happens to one that has ended."""
+        """Let the worker go on; no effect once it has ended."""
         assert self._popen.stdin, "it was asked for"
         with suppress(BrokenPipeError):
             self._popen.stdin.write(b"%d\n" % blocks)
             self._popen.stdin.flush()
 
     def reached(self, look: Callable[[], bool] = lambda: False) -> str | None:
-        """The next state that it reaches; None where it has ended, or is ended as its time is over.
+        """The next state that the worker reaches; None where it has ended, or was ended at its timeout.
 
-        `look` is called now and then meanwhile; where it gives True, the process is killed.
+        `look` is called now and then meanwhile; where it returns True, the process is killed.
         """
         start = time.monotonic()
         while b"\n" not in self._lines:
@@ -73,10 +73,10 @@ class Process:
                 said = os.read(self._told, 4096)
                 self._lines += said
                 if not said:
-                    # It ends, which may take long, or for ever.
+                    # Its end may take long, or for ever.
                     with suppress(subprocess.TimeoutExpired):
                         self._popen.wait(max(0.0, min(LOOK_EVERY_S, left_s)) or None)
-            # Asked, for a process of its own may hold its end of the pipe open.
+            # A child process may hold the other end of the pipe open, so ask.
             if not (ready and said) and self._popen.poll() is not None:
                 self.ended_s = time.perf_counter()
                 return None
@@ -87,7 +87,7 @@ class Process:
         return line.decode()
 
     def kill(self) -> None:
-        """End it with everything that it started."""
+        """Kill the worker with its child processes."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 

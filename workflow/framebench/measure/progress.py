@@ -1,4 +1,4 @@
-"""How far a campaign is, in one line for the person who waits for it."""
+"""The progress of a campaign, in one line."""
 
 import json
 from collections.abc import Hashable, Iterable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-RECENT = 300  # records that the estimate looks at: more would take longer to read than they tell
+RECENT = 300  # records used for the estimate: reading more would take too long
 
 
 def line(
@@ -19,10 +19,10 @@ def line(
     may_add_s: float = 0,
     now: datetime | None = None,
 ) -> str:
-    """One line: the stage, which part of how many, what it is about, and how long it all takes from now on.
+    """One line: the stage, the part and the number of parts, its subject, and the time left.
 
-    `left_s` is the seconds left, None where they are not known; `may_add_s` those of the rounds that a rule may yet
-    add; `now` the local time, that of the clock where it is not given.
+    `left_s` is the seconds left, None where unknown; `may_add_s` those of the rounds that a rule may yet add; `now` the
+    local time, by default that of the clock.
     """
     count = f" {place} of {planned}" if planned else ""
     parts = [f"[{stage}{count}] " + " · ".join(map(str, what))]
@@ -35,9 +35,9 @@ def line(
 
 
 def seconds_left(left: Iterable[Hashable], taken: Iterable[tuple[Hashable, float]]) -> float | None:
-    """Seconds that what is left takes: each as long as the last of the same name took, and else the mean of these.
+    """Estimated seconds left: each part takes as long as the last of the same name took, or else the mean of all.
 
-    `taken` are names with the seconds that each took, in the order of time; None where there are none.
+    `taken` are names with their seconds, in the order of time; None where there are none.
     """
     newest = dict(taken)
     if not newest:
@@ -48,7 +48,7 @@ def seconds_left(left: Iterable[Hashable], taken: Iterable[tuple[Hashable, float
 
 @dataclass(frozen=True)
 class Left:
-    """What is left of a campaign."""
+    """The rest of a campaign."""
 
     done: int
     planned: int  # 0: not known
@@ -57,12 +57,12 @@ class Left:
 
 
 def left(plan: Path) -> Left:
-    """What is left by `framebench.plan.matrix.write_planned`'s file; nothing is known where it is not there."""
+    """The rest by the file of `framebench.plan.matrix.write_planned`; unknown where the file is missing."""
     try:
         planned = json.loads(plan.read_text(encoding="utf-8"))
     except OSError:
         return Left(0, 0, None, 0)
-    # A record stands in the folder of its cell, so that the folder is the name of what takes alike.
+    # A record is in the folder of its cell, so parts in one folder take about as long.
     written: list[tuple[float, Path]] = []
     missing: list[Path] = []
     for path in map(Path, planned["records"]):
@@ -87,6 +87,6 @@ def duration(seconds: float) -> str:
 
 
 def _clock(seconds: float, now: datetime) -> str:
-    """The time of day in so many seconds, with the date where it is another day: `14:32`, `2026-11-28 09:05`."""
+    """The time of day in so many seconds, with the date if it is another day: `14:32`, `2026-11-28 09:05`."""
     end = now + timedelta(seconds=seconds)
     return f"{end:%H:%M}" if end.date() == now.date() else f"{end:%Y-%m-%d %H:%M}"

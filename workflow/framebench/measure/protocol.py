@@ -1,10 +1,10 @@
-"""The way a run is measured, in the words of config.yaml: what the configuration says and the clock keeps to."""
+"""The measuring protocol: how a run is measured, in the words of config.yaml."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-MIN_ROUNDS = 3  # the fewest of which an interval can be told: docs/statistics.md
+MIN_ROUNDS = 3  # fewest rounds for an interval: docs/statistics.md
 
 
 def _checked(value: float, check: Callable[[float], float]) -> float:
@@ -13,10 +13,10 @@ def _checked(value: float, check: Callable[[float], float]) -> float:
 
 
 class Allowed:
-    """The limits of a value of config.yaml, and the words that a person is told of them.
+    """The limits of a value of config.yaml, and their wording in error messages.
 
-    The limits are named as in pydantic, which is not installed where a run is measured: this only has the two methods
-    that pydantic looks for in `Annotated`. A number is kept as it was written, 600 and not 600.0.
+    The limits have pydantic's names, but pydantic is not installed where a run is measured: this only has the two
+    methods that pydantic looks for in `Annotated`. A number is kept as it was written, 600 and not 600.0.
     """
 
     def __init__(self, words: str, **limits: object) -> None:
@@ -35,7 +35,7 @@ class Allowed:
         return {**handler(schema), "allowed": self.words}
 
 
-# Far above what anyone asks for, and below what a table, a random generator or a file's name can hold.
+# Far above any sensible request, and below the capacity of a table, a random generator or a file name.
 MOST = 10**9
 Count = Annotated[int, Allowed(f"a whole number from 1 to {MOST}", ge=1, le=MOST)]
 CountOrNone = Annotated[int, Allowed(f"a whole number from 0 to {MOST}", ge=0, le=MOST)]
@@ -54,11 +54,11 @@ class Warmup:
     min_steps: Count
     """Fewest steps of warm-up."""
     max_s: Seconds
-    """Seconds after which warm-up ends without having converged."""
+    """Longest warm-up in seconds; it then ends without having converged."""
     group_s: SomeSeconds
-    """Seconds of steps whose median is one reading of the step time."""
+    """Seconds of steps in a group; their median is one reading of the step time."""
     tolerance: Annotated[float, Allowed("a number above 0 and at most 1", gt=0, le=1)]
-    """Largest relative change of the step time that counts as none."""
+    """Largest relative change of the step time at which warm-up has converged."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Blocks:
     min_steps: Count
     """Fewest steps of a block."""
     lead_in_s: Seconds
-    """Seconds of steps that are not timed before the first block of a turn."""
+    """Seconds of untimed steps before the first block of a turn."""
 
 
 @dataclass(frozen=True)
@@ -80,46 +80,46 @@ class Protocol:
     """The way a cell is measured."""
 
     seed: Seed
-    """Draws the order of the runs, the initial weights, what is synthetic and which reviews come first."""
+    """Random seed of the order of runs, the initial weights, the synthetic data and the choice of reviews."""
     cores: tuple[int, ...] | None
-    """Cores that the measuring process is pinned to; None where it may use any."""
+    """Cores that the measuring process is pinned to; None for any."""
     threads: int
-    """CPU threads given to every framework, a number also where the file says `auto`."""
+    """CPU threads for every framework, a number also where the file says `auto`."""
     warmup: Warmup
     blocks: Blocks
     interleave: Literal["auto"] | Flag
-    """True where the blocks of all frameworks that are compared alternate; auto does so on CPUs alone."""
+    """True where the blocks of the compared frameworks alternate; auto does so on CPUs alone."""
     diagnosed_rounds: CountOrNone
-    """Rounds, the first ones, in which every run is followed by the diagnosis that the next keys tell of."""
+    """Number of first rounds in which every run is followed by its diagnosis, set by the next keys."""
     synced_steps: Count
-    """Steps of the diagnostic pass that synchronises after each one."""
+    """Steps of the diagnosis with a synchronisation after each one."""
     profiled_steps: CountOrNone
-    """Steps after the measuring that the framework's own profiler follows; 0 for none."""
+    """Steps of the diagnosis under the framework's own profiler; 0 for none."""
     sampler_hz: Annotated[int, Allowed("a whole number from 1 to 100", ge=1, le=100)]
     """Samples per second of a GPU's memory, power, clocks and temperature."""
     other_processes: Literal["flag", "wait"]
-    """The answer to other processes that compute on the GPU of a run: flag it, or wait for their end."""
+    """Response to other processes that compute on the GPU of a run: flag the run, or wait for their end."""
     timeout_s: SomeSeconds
     """Seconds after which a run is stopped."""
 
     def interleaves(self, uuid: str | None) -> bool:
-        """Whether the blocks of what is compared alternate on the GPU of this UUID, or on the CPU."""
+        """True where the blocks of the compared runs alternate on the GPU of this UUID, or on the CPU."""
         return not uuid if self.interleave == "auto" else self.interleave
 
     @property
     def shortest_s(self) -> float:
-        """Seconds that a run takes at least."""
+        """Shortest duration of a run in seconds."""
         return self.warmup.min_s + self.blocks.count * self.blocks.min_s
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Protocol":
-        """The protocol whose `asdict` went through JSON."""
+        """The protocol from its `asdict` after JSON."""
         parts = {"warmup": Warmup(**values["warmup"]), "blocks": Blocks(**values["blocks"])}
         return cls(**values | parts | {"cores": values["cores"] and tuple(values["cores"])})
 
 
 def few_steps(protocol: Protocol) -> Protocol:
-    """The protocol of a trial that only shows whether a batch trains: all that does not bear on that is left out.
+    """The protocol of a trial that only shows whether a batch trains, without everything irrelevant to that.
 
     The first step allocates most; the loss scaling of float16 skips some until it has found its scale, and a trial in
     which no weight has changed is invalid.

@@ -1,9 +1,10 @@
 """One block in one round: a fresh process of each run, and their timed blocks in turn.
 
-The noise of a shared machine lives at seconds. So the processes of a block are alive together, and their timed blocks
-alternate in random order while only one computes (randomized multiple interleaved trials: Abedi and Brecht, "Conducting
-Repeatable Experiments in Highly Variable Cloud Computing Environments", ICPE 2017). Where memory does not hold all, as
-many as it holds are alive together, and the others follow; where nothing is interleaved, each follows the one before.
+The noise of a shared machine has a time scale of seconds. So the processes of a block are alive together, and their
+timed blocks alternate in random order while only one computes (randomized multiple interleaved trials: Abedi and
+Brecht, "Conducting Repeatable Experiments in Highly Variable Cloud Computing Environments", ICPE 2017). Where memory
+does not hold all, as many as it holds are alive together, and the others follow; without interleaving, each follows the
+one before.
 """
 
 import itertools
@@ -18,17 +19,17 @@ from pathlib import Path
 from framebench.measure.devices import allocation, cpu
 from framebench.measure.supervisor import Member, Run, revision
 
-SPARE = 1.25  # times the memory that a process is expected to take must be free before it is started beside others
+SPARE = 1.25  # free memory needed before a process is started beside others, as a multiple of its expected memory
 
 
 StillIn = Callable[[Sequence[Sequence[float]]], Sequence[bool]]
 
 
 def measure(members: Sequence[Member], still_in: StillIn | None = None) -> list[dict]:
-    """Make these runs, of one protocol and device, in this order as far as they follow one another; their records.
+    """Measure these runs, of one protocol and device, as far as possible in this order; return their records.
 
-    `still_in` is told the images/s of every run's blocks after each cycle, where they take turns, and tells which runs
-    take more.
+    After each cycle of interleaved runs, `still_in` gets the images/s of every run's blocks and returns the runs to go
+    on with.
     """
     protocol, uuid = members[0].request.protocol, members[0].request.uuid
     start_s, before = time.perf_counter(), cpu.usage()
@@ -49,7 +50,7 @@ def measure(members: Sequence[Member], still_in: StillIn | None = None) -> list[
 
 @contextmanager
 def ended_with(members: Sequence[Member], facts: dict, folder: Path) -> Iterator[list[Run]]:
-    """The runs of these members, none of which outlives an error in between."""
+    """The runs of these members; an error in between ends them all."""
     runs = []
     for i, member in enumerate(members):
         (folder / str(i)).mkdir()
@@ -63,10 +64,10 @@ def ended_with(members: Sequence[Member], facts: dict, folder: Path) -> Iterator
 
 
 def started(waiting: deque[Run], interleave: bool) -> list[Run]:
-    """Take as many runs from those that wait as may be alive together, and bring each through its warm-up.
+    """Take as many waiting runs as may be alive together, and bring each through its warm-up.
 
-    A run that is to be diagnosed is started alone, as the times of its start count; of others the first alone where
-    it is not known how much memory they take, and then all at the same time.
+    A run with a diagnosis is started alone, as the times of its start count. Other runs start at the same time; where
+    their memory is not known, the first of them starts alone.
     """
     alone = not interleave or any(run.request.diagnosis for run in waiting)
     together: list[Run] = []
@@ -87,7 +88,7 @@ def started(waiting: deque[Run], interleave: bool) -> list[Run]:
 
 
 def holds(together: Sequence[Run], candidate: Run) -> bool:
-    """Whether memory holds one more process beside these."""
+    """True where memory holds one more process beside these."""
     taken = [run.resident_peak_mib() for run in together]
     known = [run.member.expected_mib or 0.0 for run in (*together, candidate)]
     most = max(taken + known)
@@ -100,16 +101,16 @@ def holds(together: Sequence[Run], candidate: Run) -> bool:
 def take_turns(
     together: Sequence[Run], blocks: int, places: Iterator[int], draw: random.Random, still_in: StillIn
 ) -> None:
-    """Let each of these runs time so many blocks: one in each cycle, in an order that is drawn; a single run all.
+    """Let each of these runs time so many blocks, one per cycle, in random order; a single run times all at once.
 
-    `places` gives each block its place in the round.
+    `places` numbers the blocks of the round.
     """
     if len(together) == 1:
         together[0].take_turn(list(itertools.islice(places, blocks)))
         return
     going = list(together)
     for _ in range(blocks):
-        # `random()` gives the same numbers in every Python; `shuffle` does not promise that.
+        # `random()` gives the same numbers in every Python; `shuffle` does not guarantee that.
         for _, i in sorted((draw.random(), i) for i in range(len(going))):
             going[i].take_turn([next(places)])
         going = [run for run, stays in zip(going, still_in([run.speeds for run in going]), strict=True) if stays]
@@ -121,7 +122,7 @@ def everyone(speeds: Sequence[Sequence[float]]) -> list[bool]:
 
 
 def end(together: Sequence[Run]) -> None:
-    """End these runs one after another: what is looked at in each takes longer beside the others."""
+    """End these runs one after another: the checks of each take longer beside the others."""
     for run in together:
         run.end()
         run.close()

@@ -1,6 +1,6 @@
-"""How long of a step the device computes, as the framework's own profiler tells: the rest of it, it waits for the host.
+"""The device's share of a step, by the framework's own profiler; the rest of the step it waits for the host.
 
-After the measuring, as a profiler slows what it follows.
+It follows the measuring, as a profiler slows the steps that it follows.
 """
 
 import time
@@ -12,7 +12,7 @@ from framebench.workloads.layers import Workload
 
 
 class Followed:
-    """A pace of one call that is not followed, as it may still compile, and of those that have `steps` in all."""
+    """A pace of one call outside the profile, as it may still compile, and of calls with `steps` in all."""
 
     def __init__(self, trace: AbstractContextManager[list[Span]], steps: int, context: ExitStack) -> None:
         self._trace, self._context = trace, context
@@ -37,7 +37,7 @@ class Followed:
 
 
 def measured(trainer: Trainer, inspector: Inspecting, workload: Workload, device: str, steps: int) -> dict[str, object]:
-    """Record fields of a trainer that has been measured, on `device`, `cpu` or `cuda`; why there are none."""
+    """Record fields of a measured trainer on `device`, `cpu` or `cuda`, or the reason why there are none."""
     try:
         with ExitStack() as context:
             pace = Followed(inspector.traced(device), steps, context)
@@ -57,7 +57,7 @@ def measured(trainer: Trainer, inspector: Inspecting, workload: Workload, device
 
 
 def covered_ns(spans: Iterable[Span]) -> float:
-    """How long at least one of the spans holds."""
+    """Total length of the union of the spans."""
     total = end = 0.0
     for start, stop in sorted(spans):
         if stop > end:

@@ -1,8 +1,7 @@
-"""Whether a run does the work that its certificate is about, at its own batch size, precision, track and input.
+"""Comparison of a run with its certificate: the same work at its own batch size, precision, track and input.
 
-The measuring process only keeps what it sees (`framebench.measure.looks`). Its supervisor holds that against the
-reference once the process is no more: the reference computes alone then, and nothing that a run does can change what it
-says.
+The measuring process only keeps its weight changes (`framebench.measure.looks`). Its supervisor compares them with the
+reference after the process has ended: the reference then computes alone, and nothing in a run can influence it.
 """
 
 import json
@@ -22,14 +21,14 @@ from framebench.measure.request import Request
 from framebench.workloads.layers import Workload
 from framebench.workloads.own import Own
 
-FOLDER = "looks"  # of what a measuring process keeps
-NOT_TOLD = "story_not_told"  # flag of a run whose work could not be held against the reference's
-# The bounds are known from the first batches, and later ones are others: so many times as wide, and beside dropout, as
-# how much a mask changes depends on the images.
+FOLDER = "looks"  # in the names of the files that a measuring process keeps
+NOT_TOLD = "story_not_told"  # flag of a run whose work could not be compared with the reference's
+# Factors on the bounds, which are from the first batches: for later batches, and with dropout, since the effect of a
+# mask depends on the images.
 LATER_THAN_KNOWN, LATER_BESIDE_DROPOUT = 2.0, 4.0
-# Rounding makes a ReLU or a pooling window take the other branch in one of some hundred small batches, and the batches
-# that the bounds are from may have none (PyTorch, article-cnn, batch 8 and 32: in 12 of 1,344 looks). Before a run is
-# refused, so many draws of rounding are made on the very batches of the look.
+# Rounding sends a ReLU or a pooling window into the other branch in one of some hundred small batches, and the batches
+# behind the bounds may have none (PyTorch, article-cnn, batch 8 and 32: in 12 of 1,344 looks). Before a run is refused,
+# this many draws of rounding are made on the very batches of the look.
 AGAIN = 8
 START, WITHOUT_DROPOUT, LATER = "start", "no_dropout", "later"
 OUTPUT = "outputs"
@@ -37,22 +36,21 @@ SHARE = "share of the reference"
 
 
 def facts(request: Request) -> dict[str, Any]:
-    """What the reference says of the runs of this request, but for its arrays."""
+    """The reference for the runs of this request, without its arrays."""
     assert request.story, "it is asked for"
     with np.load(request.story, allow_pickle=False) as file:
         return json.loads(str(file["facts"]))
 
 
 def in_loop(told: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The bounds of the steps as they are measured, dropout and all, by the number of steps."""
+    """Bounds of the steps as measured, with dropout, by the number of steps."""
     return told.get("masks", told.get("bounds", {}))
 
 
 def judged(request: Request, kept: Path) -> tuple[dict[str, Any], list[str]]:
-    """Record fields and flags: `story`, by look the number nearest to its bound, and why the run is invalid.
+    """Record fields and flags: `story`, with each look's number nearest to its bound, and the reason if invalid.
 
-    `kept`: the folder that `Looks` has filled; without any file nothing is told. Raises ValueError where one is none of
-    those.
+    `kept`: the folder filled by `Looks`; an empty one gives no fields. Raises ValueError for any other file.
     """
     told, workload, data = facts(request), workloads.load(request.cell.workload), read(Path(request.data))
 
@@ -91,9 +89,9 @@ def _looked_at(
     of: Callable[[int], Batch],
     again: int,
 ) -> list[dict[str, Any]]:
-    """All numbers of a look: where it was, after how many steps, and from which one on; `of` gives a batch.
+    """All numbers of a look: its place, its steps, and its first step; `of` gives a batch.
 
-    Where one is out of the bounds of rounding, so many draws on the batches of this look may widen them.
+    Where one is beyond the bounds of rounding, this many draws on the batches of the look may widen them.
     """
     at, steps, number = look
     bounds = told["bounds"] if at == WITHOUT_DROPOUT else in_loop(told)
@@ -104,7 +102,7 @@ def _looked_at(
         changed = {OUTPUT: output[reference.places(workload, len(output), first=at == START)]}
     exact = _of_batches(request, workload, number, steps, of) if at == LATER else _of_first(request, steps)
     if isinstance(workload, Own):
-        # Both files' changes are told, and of each those that rounding does not decide.
+        # Changes of both files, and of each those that rounding does not decide.
         exact = {name: array for name, array in exact.items() if name in changed}
         changed, again = {name: changed[name] for name in exact}, 0
     shapes = ({name: array.shape for name, array in one.items()} for one in (changed, exact))
@@ -145,7 +143,7 @@ def _of_first(request: Request, steps: int) -> Weights:
 
 
 def _of_batches(request: Request, workload: Workload, number: int, steps: int, of: Callable[[int], Batch]) -> Weights:
-    """The same of so many steps from the batch of this number on, or what comes out of that in inference."""
+    """The same for so many steps from this batch on, or the outputs of that batch in inference."""
     weights = workload.initial_weights(request.protocol.seed)
     if not workload.trains:
         few = reference.places(workload, request.cell.batch_size, first=False)
@@ -155,14 +153,14 @@ def _of_batches(request: Request, workload: Workload, number: int, steps: int, o
 
 
 def _beside_dropout(numbers: reference.Numbers, masks: Mapping, times: float) -> Iterator[dict[str, Any]]:
-    """Every number with what is expected of it, and by how much it may be off that."""
+    """Every number with its expected value and its bound."""
     for name, expectations in masks.items():
         for number, value, (expected, bound) in zip(("size", SHARE), numbers[name], expectations, strict=True):
             yield _entry(name, number, value, expected, times * bound)
 
 
 def _beside_rounding(numbers: reference.Numbers, bound: float, along: float | None = None) -> Iterator[dict[str, Any]]:
-    """The distance of each weight with its bound, and the share of the reference in all weights with its own."""
+    """Distance of each weight with its bound, and the share of the reference in all weights with its own bound."""
     for name, pair in numbers.items():
         yield _entry(name, "distance", reference.distance(*pair), 0.0, bound)
     if along is not None:
@@ -175,12 +173,12 @@ def _entry(weight: str, number: str, value: float, expected: float, bound: float
 
 
 def _share(one: Mapping[str, Any]) -> float:
-    """How far a number is off, in units of its bound."""
+    """Deviation of a number, in units of its bound."""
     return math.inf if one["value"] is None else abs(one["value"] - one["expected"]) / one["bound"]
 
 
 def _told(one: Mapping[str, Any]) -> str:
-    """Where a run did not do the reference's work, in words."""
+    """Description of the looks at which a run departed from the reference."""
     first = f"the first {one['step']} steps" if one["step"] > 1 else "the first step"
     when = {
         START: f"after {first}",

@@ -1,4 +1,4 @@
-"""A run under its supervisor: its process is started, given turns and watched, and a record made of what came of it."""
+"""The supervisor of a run: it starts the process, gives it turns, watches it, and makes the record."""
 
 import json
 import signal
@@ -21,20 +21,20 @@ from framebench.measure.process import Process
 from framebench.measure.request import Request
 from framebench.measure.turns import BUILT
 
-SHARED = "other_process_on_gpu"  # flag of a run before or after which another process computed on its card
-OTHERS_EVERY_S = 1.0  # how often the processes of a card are asked for while they are waited for
-# What is written before a process is aborted in which memory ran out and no one caught that: by the C++ library; and by
-# TensorFlow where a thread gets no stack. The second may have other causes, and counts where memory was limited: by the
-# batch, which is all that differs between trials, the number of threads does not change.
+SHARED = "other_process_on_gpu"  # flag: another process computed on the card before or after the run
+OTHERS_EVERY_S = 1.0  # interval between queries of a card's processes while waiting for their end
+# Messages of a process aborted out of memory where nothing caught the error: the C++ library's; and TensorFlow's where
+# a thread gets no stack. The second may have other causes, and counts where memory was limited: trials differ only in
+# the batch, and the number of threads stays.
 BAD_ALLOC = "terminate called after throwing an instance of 'std::bad_alloc'"
 NO_THREAD = "creation via pthread_create() failed"
 
 
 @dataclass(frozen=True)
 class Member:
-    """A run that is asked for, and where its output goes; on a GPU, its samples too, if there is a file for them.
+    """A requested run, and the place of its output; on a GPU, that of its samples too, if they are wanted.
 
-    `expected_mib`: memory that such a run took before; None: not known.
+    `expected_mib`: memory of such a run before; None: unknown.
     """
 
     request: Request
@@ -49,8 +49,8 @@ class Run:
     def __init__(self, member: Member, facts: Mapping[str, Any], folder: Path) -> None:
         """`facts`: record fields of the machine; `folder`: an empty one, for the files between the two processes."""
         self.member, self.request = member, member.request
-        self.places: list[int] = []  # of its blocks among those of the round
-        self.alone = True  # nothing computed beside it while it was started
+        self.places: list[int] = []  # places of its blocks among those of the round
+        self.alone = True  # nothing else computed while it was started
         self.beside = 0  # other processes that waited meanwhile
         self.speeds: list[float] = []  # images/s of the last block of each turn
         self.ended = False
@@ -65,7 +65,7 @@ class Run:
         self._frequencies: list[tuple[int, float]] = []
 
     def start(self, sample: bool) -> None:
-        """Start the process; `sample`: its GPU too, which nothing else computes on."""
+        """Start the process; `sample`: with samples of its GPU, on which nothing else computes."""
         self._known["started_unix_s"] = time.time()
         if self.request.refused:
             self._fail(self.request.refused)
@@ -85,7 +85,7 @@ class Run:
             self._sampling = Sampling(self.request.uuid, self.request.protocol.sampler_hz, cores, lines)
             self._sampling.idle()
         self._start_s = time.perf_counter()
-        # Pinned from its start: a library may make its threads when it is imported.
+        # Pinned from its start: a library may create its threads at import.
         with cpu.pinned(cores):
             try:
                 self._process = Process(self.request, self._folder / "request.json", self._seen, self.member.log)
@@ -104,7 +104,7 @@ class Run:
             self._reach()
 
     def take_turn(self, places: Sequence[int]) -> None:
-        """Let it time a block for each of these places in the round."""
+        """Let it time one block for each of these places in the round."""
         self.places += places
         self._go(len(places))
         step_s = self._reach()
@@ -112,11 +112,11 @@ class Run:
             self.speeds.append(self.request.cell.batch_size / float(step_s))
 
     def end(self) -> None:
-        """Let it time no more and look at what came of it."""
+        """End the timing and let it make its checks."""
         self._go(0)
 
     def close(self) -> None:
-        """Wait for its end, and see what came of it."""
+        """Wait for its end, and collect the outcome."""
         self._reach()
         process, request = self._process, self.request
         if not process or self._observed:
@@ -147,24 +147,24 @@ class Run:
                 self._observed |= {"status": "failed", "reason": without_card(request.uuid, error)}
 
     def _judge_work(self) -> None:
-        """Hold what the process kept against the reference, now that it is no more."""
+        """Compare the kept changes with the reference, now that the process has ended."""
         start = time.perf_counter()
         try:
             seen, flags = story.judged(self.request, self._seen.with_name(story.FOLDER))
         except ValueError as error:
-            seen, flags = {"status": "invalid", "reason": f"what it did cannot be told: {error}"}, []
+            seen, flags = {"status": "invalid", "reason": f"its work cannot be judged: {error}"}, []
         self._observed |= seen | {"judged_s": time.perf_counter() - start}
         self._flags += flags
 
     def kill(self) -> None:
-        """End everything that it started."""
+        """End all its processes."""
         if self._process:
             self._process.kill()
         if self._sampling:
             self._sampling.stop()
 
     def resident_peak_mib(self) -> float:
-        """Most memory that the process has taken so far."""
+        """Peak memory of the process so far."""
         return cpu.resident_peak_mib(self._process.pid) if self._process and not self.ended else 0.0
 
     def record(self, of_round: Mapping[str, Any]) -> dict:
@@ -189,7 +189,7 @@ class Run:
         return self._folder / "observed.json"
 
     def _parts(self, observed: Mapping[str, Any], built_s: float) -> dict[str, float | None]:
-        """Fields that the time of the process is the sum of; `built_s`: that until the model was there."""
+        """Fields that add up to the time of the process; `built_s`: time until the model was built."""
         known_s = built_s + sum(observed[name] for name in AT_WORK)
         parts: dict[str, float | None] = {"end_s": observed["process_s"] - known_s}
         if self.alone:
@@ -205,7 +205,7 @@ class Run:
             self._process.go(blocks)
 
     def _reach(self) -> str:
-        """Wait for its next state; returns what it says beside that."""
+        """Wait for its next state; returns the rest of its message."""
         if not self._process or self.ended:
             return ""
         said = self._process.reached(self._look)
@@ -220,7 +220,7 @@ class Run:
 
 
 def asked_for(request: Request) -> dict[str, Any]:
-    """Record fields that a request has from the beginning."""
+    """Record fields that follow from a request."""
     cores = request.protocol.cores
     return {
         **vars(request.cell),
@@ -248,14 +248,14 @@ def described(card: nvml.Card) -> dict[str, object]:
 
 
 def shared(uuid: str, ended: int | None = None) -> list[str]:
-    """The flag that another process computes on a card now; `ended` is the id of the worker that is no more."""
+    """The flag for another process on a card now; `ended` is the id of the ended worker."""
     return [SHARED] * any(process.pid != ended for process in nvml.processes(uuid) or [])
 
 
 def wait_for_others(uuid: str, timeout_s: float) -> None:
-    """Return when no process computes on a card, or after timeout_s; says on stderr that it waits, and why no more.
+    """Return when no process computes on a card, or after timeout_s; reports on stderr the wait and its end.
 
-    A card that cannot be asked is left to the run, which says so in its record.
+    A card that cannot be asked is left to the run, whose record then says so.
     """
     end = time.monotonic() + timeout_s
     with suppress(nvml.NvmlError), nvml.session():
@@ -270,12 +270,12 @@ def wait_for_others(uuid: str, timeout_s: float) -> None:
 
 
 def stand_in() -> list[str]:
-    """The flag that what NVML said was said by no driver."""
+    """Flags results that came from the NVML stand-in of the tests."""
     return [record.STAND_IN] * nvml.is_stand_in()
 
 
 def without_card(uuid: str, error: nvml.NvmlError) -> str:
-    """Why a run has no card, and what to do about that."""
+    """The reason why a run has no card, and the remedy."""
     if isinstance(error, nvml.CardLostError):
         return f"{uuid} is lost: {error}"
     return (
@@ -285,7 +285,7 @@ def without_card(uuid: str, error: nvml.NvmlError) -> str:
 
 
 def of_gpu(sampled: samples.Samples, observed: dict, started_ns: int, pid: int, batch_size: int) -> dict:
-    """Record fields of a run, by its process id, with what was sampled; it has failed where sampling had to end."""
+    """Record fields of a run from its samples, by its process id; the run has failed where sampling had to end."""
     found = samples.observed(sampled, started_ns, pid, observed, batch_size)
     found["flags"] = [*observed.get("flags", []), *found["flags"]]
     if sampled.ended:
@@ -294,7 +294,7 @@ def of_gpu(sampled: samples.Samples, observed: dict, started_ns: int, pid: int, 
 
 
 def mean_within(readings: list[tuple[int, float]], blocks: list[dict] | None) -> float | None:
-    """Mean of the readings that were taken within a block."""
+    """Mean of the readings within a block."""
     inside = [
         value for t_ns, value in readings if any(block["t0_ns"] <= t_ns <= block["t1_ns"] for block in blocks or [])
     ]
@@ -302,9 +302,9 @@ def mean_within(readings: list[tuple[int, float]], blocks: list[dict] | None) ->
 
 
 def seen_by(code: int, seen: Path, log: Path, limited: bool) -> dict:
-    """What a worker that has ended with this exit code left behind, or why there is nothing.
+    """The output of a worker that ended with this exit code, or the reason why there is none.
 
-    `log` holds its output; `limited` tells whether its memory was.
+    `log` holds its output; `limited`: its memory was limited.
     """
     if code == 0:
         return json.loads(seen.read_text())
@@ -321,7 +321,7 @@ def seen_by(code: int, seen: Path, log: Path, limited: bool) -> dict:
 
 
 def revision() -> dict[str, object]:
-    """Return the version of the code, its commit and whether it was changed since; no commit outside a git checkout."""
+    """The version of the code, its commit and true if it was changed since; no commit outside a git checkout."""
     version: dict[str, object] = {"framebench_version": __version__}
     git = ["git", "-C", str(Path(__file__).parent)]
     try:

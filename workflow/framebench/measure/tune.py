@@ -1,11 +1,11 @@
-"""Find the settings for track `tuned`: those of an adapter's OPTIONS that are shown to be faster than the default ones.
+"""Find the settings for track `tuned`: those of an adapter's OPTIONS shown to be faster than the default ones.
 
-The rule, the same for every framework. First the default settings and every change of one option are alive together and
-time blocks in turn; one that is shown to be slower than the best so far takes no more turns. Then fresh processes of
-the default settings, of the fastest change and of all changes together that were shown to be faster do so again. The
-fastest of these is chosen if it is shown to be faster than the default settings here too, else the default ones are
-kept. "Shown" is by a one-sided t test at LEVEL over the cycles, each of which has one block of either; that two
-processes of the same settings differ too is why a gain must be shown by two processes, and be larger than PROCESSES.
+The rule is the same for every framework. First the default settings and every change of one option are alive together
+and time blocks in turn; one that is shown to be slower than the best so far takes no more turns. Then fresh processes
+do so again: of the default settings, of the fastest change, and of all changes together that were shown to be faster.
+The fastest of these is chosen if it is shown to be faster than the default settings here too, else the default ones are
+kept. "Shown" is by a one-sided t test at LEVEL over the cycles, each with one block of either. Two processes with the
+same settings differ too, so a gain must be shown by two processes, and be larger than PROCESSES.
 """
 
 import json
@@ -24,13 +24,13 @@ Options = Mapping[str, tuple]
 Settings = dict[str, object]
 
 LEVEL = 0.05
-# By so much, as a share, may the median of one process differ from that of another of the same settings: on the 2 cores
-# of shared virtual machines, 2 to 7 % (docs/statistics.md).
+# Largest relative difference between the medians of two processes with the same settings: 2 to 7 % on the 2 cores of
+# shared virtual machines (docs/statistics.md).
 PROCESSES = 0.05
-BLOCKS = 6  # of each process, at most: what is searched for are gains of more than 5 %
-FEWEST_CYCLES = 3  # before any settings are dropped
-# One-sided 5 % points of Student's t with 1 to 30 degrees of freedom; beyond, that of the last is the safe side. The
-# environment of a framework has no SciPy, and a search runs where it may be missing.
+BLOCKS = 6  # of each process, at most: the search is for gains of more than 5 %
+FEWEST_CYCLES = 3  # cycles before any settings are dropped
+# One-sided 5 % points of Student's t with 1 to 30 degrees of freedom; beyond, the last one is on the safe side. The
+# environment of a framework has no SciPy, and a search also runs without it.
 T95 = (
     *(6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812, 1.796, 1.782, 1.771, 1.761, 1.753),
     *(1.746, 1.740, 1.734, 1.729, 1.725, 1.721, 1.717, 1.714, 1.711, 1.708, 1.706, 1.703, 1.701, 1.699, 1.697),
@@ -48,10 +48,10 @@ class Trial:
 
 
 def search(options: Options, run: Callable[[int, list[Settings]], list[Trial]]) -> tuple[Settings, list[Trial]]:
-    """The settings chosen, one value of each option, and the trials made.
+    """The chosen settings, one value of each option, and the trials made.
 
-    `options`: name → values, first the default one. `run` makes the trials of a stage, 1 or 2, of several settings, of
-    which the first are the default ones. RuntimeError where not even these run.
+    `options`: name → values, the default one first. `run` makes the trials of a stage, 1 or 2, of several settings, the
+    default ones first. Raises RuntimeError where not even these run.
     """
     default = {name: values[0] for name, values in options.items()}
     changes = [{name: value} for name, values in options.items() for value in values[1:]]
@@ -73,12 +73,12 @@ def search(options: Options, run: Callable[[int, list[Settings]], list[Trial]]) 
 
 
 def middle(trial: Trial) -> float:
-    """The geometric mean of a trial's blocks; 0 where there are none."""
+    """Geometric mean of a trial's blocks; 0 where there are none."""
     return geometric_mean(trial.images_per_s) if trial.images_per_s else 0.0
 
 
 def gain(trial: Trial, other: Trial) -> float:
-    """The logarithm of the ratio of two trials' speeds that is exceeded with the confidence of 1 - LEVEL.
+    """Lower bound of the log ratio of two trials' speeds at the confidence of 1 - LEVEL.
 
     -inf where there are fewer than two cycles of both.
     """
@@ -86,7 +86,7 @@ def gain(trial: Trial, other: Trial) -> float:
 
 
 def bound(values: Sequence[float]) -> float:
-    """The lower one-sided t bound of the mean of values at the confidence of 1 - LEVEL; -inf of fewer than two."""
+    """Lower one-sided t bound of the mean of values at the confidence of 1 - LEVEL; -inf for fewer than two."""
     if len(values) < 2:
         return float("-inf")
     t = T95[min(len(values) - 1, len(T95)) - 1]
@@ -94,7 +94,7 @@ def bound(values: Sequence[float]) -> float:
 
 
 def still_in(speeds: Sequence[Sequence[float]]) -> list[bool]:
-    """Whether each of several settings may still be the fastest, by their blocks so far; the first always stays in."""
+    """For each of several settings, true while it may still be the fastest by its blocks; the first always is."""
     best = max(speeds, key=lambda some: geometric_mean(some) if some else 0.0)
     if len(best) < FEWEST_CYCLES:
         return [True] * len(speeds)
@@ -107,7 +107,7 @@ def still_in(speeds: Sequence[Sequence[float]]) -> list[bool]:
 def main() -> None:
     parser = command.parser("framebench.measure.tune", __doc__, decided=("track", "batch_size"))
     command.add_interpreter(parser)
-    parser.add_argument("--options", type=json.loads, required=True, help="JSON: option → its values")
+    parser.add_argument("--options", type=json.loads, required=True, help="JSON: option → values")
     arguments = parser.parse_args()
     batch_size = workloads.load(arguments.workload).article_batch_size
     peaks: list[float] = []
@@ -157,14 +157,14 @@ def main() -> None:
 
 
 def ratio(trial: Trial, default: Trial) -> str:
-    """How a trial stands to that of the default settings, in words."""
+    """Comparison of a trial with that of the default settings, in words."""
     if trial is default:
         return "the default settings"
     return f"{middle(trial) / middle(default):.2f} of the default, at least {exp(gain(trial, default)):.2f}"
 
 
 def trial_of(settings: Settings, stage: int, run: dict) -> Trial:
-    """What a run's record says about its settings."""
+    """The record fields on a run's settings."""
     if run["status"] != "ok":
         return Trial(settings, stage, [], f"{run['status']}: {run['reason']}")
     blocks = [(block["t1_ns"] - block["t0_ns"]) / 1e9 / block["steps"] for block in run["blocks"]]

@@ -1,9 +1,9 @@
 """Turns of the processes of a round: each waits in its training loop until the supervisor lets it go on.
 
-The process says in a line which state it has reached; the supervisor answers with a number, and only then it goes on:
-    built   the model is there, and so is the data   any number: take the first step and warm up
-    warm    nothing changes any more                 n blocks to be timed; 0: no more, look at what came of it and end
-    timed   the blocks asked for were timed          the same; behind the word stands the last one's step time in s
+The process reports each state that it reaches in a line, and waits; the supervisor answers with a number:
+    built   model and data are ready            any number: take the first step and warm up
+    warm    the warm-up has ended               blocks to time; 0: time no more, make the checks and end
+    timed   the requested blocks are timed      the same; the line also has the last one's step time in s
 """
 
 import os
@@ -14,22 +14,22 @@ BUILT, WARM, TIMED = "built", "warm", "timed"
 
 
 class Turns:
-    """The turns of this process, and how long it waited for them."""
+    """The turns of this process, and its waiting times."""
 
     def __init__(self, told: TextIO, heard: TextIO) -> None:
         """States are written to `told`, answers read from `heard`."""
         self._told, self._heard = told, heard
         self.waiting_s = 0.0  # wall time
-        self.waiting_cpu_s = 0.0  # CPU time of all threads meanwhile: a pool that spins takes it from whoever computes
+        self.waiting_cpu_s = 0.0  # CPU time of all threads meanwhile: a spinning pool takes it from the others
 
     @classmethod
     def of_worker(cls, descriptor: int) -> "Turns":
-        """Those of a measuring process, which writes to this descriptor and reads its standard input."""
+        """The turns of a measuring process, which writes to this descriptor and reads its standard input."""
         os.set_inheritable(descriptor, False)
         return cls(os.fdopen(descriptor, "w"), os.fdopen(0))
 
     def wait(self, state: str) -> int:
-        """Say which state is reached, and wait for the answer. Raises EOFError where no one is there to give it."""
+        """Report a reached state, and wait for the answer. Raises EOFError where the supervisor is gone."""
         wall, cpu = time.perf_counter(), time.process_time()
         print(state, file=self._told, flush=True)
         answer = self._heard.readline()

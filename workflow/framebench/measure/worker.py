@@ -1,8 +1,8 @@
-"""Inside the measuring process: import, build, feed, train by the clock, and say what was seen.
+"""Inside the measuring process: import, build, feed, train by the clock, and report.
 
-Started by the supervisor as `python -P -m framebench.measure.worker REQUEST DESCRIPTOR OBSERVED PARENT`: two JSON
-files, what to measure and, when all went well or an error was caught, what was seen; between them, where to say which
-state is reached (see `turns`); and the process to die with.
+The supervisor starts it as `python -P -m framebench.measure.worker REQUEST DESCRIPTOR OBSERVED PARENT`: REQUEST, a JSON
+file, asks for the run; DESCRIPTOR takes the states reached (see `turns`); OBSERVED, a JSON file, is written when all
+went well or an error was caught; PARENT is the process whose death ends it.
 """
 
 import json
@@ -49,7 +49,7 @@ def main() -> None:
         observe(request, turns, observed, Path(sys.argv[3]).with_name(FOLDER))
     except Exception as error:
         traceback.print_exc()
-        # What the C++ library says for every framework, whatever that makes of it.
+        # The C++ library's message under every framework, however that wraps it.
         out_of_memory = isinstance(error, MemoryError) or "std::bad_alloc" in str(error)
         if "framework_version" in observed:
             out_of_memory |= frameworks.load(request.cell.framework).out_of_memory(error)
@@ -57,8 +57,8 @@ def main() -> None:
         observed["reason"] = f"{type(error).__name__}: {' '.join(str(error).split())[:REASON_LENGTH]}"
     observed |= {"waiting_s": turns.waiting_s, "waiting_cpu_s": turns.waiting_cpu_s}
     Path(sys.argv[3]).write_text(json.dumps(observed))
-    # All is told. To take everything down again costs each process of a round some seconds, and one of TensorFlow now
-    # and then 20, 40 or 80.
+    # The report is complete. A clean shutdown costs each process of a round some seconds, and one of TensorFlow now and
+    # then 20, 40 or 80.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
@@ -73,9 +73,9 @@ def timed(observed: dict[str, Any], name: str) -> Iterator[None]:
 
 
 def observe(request: Request, turns: Turns, observed: dict[str, Any], kept: Path) -> None:
-    """Measure what `request` asks for and put record fields into `observed` as they become known.
+    """Measure the requested run, and put record fields into `observed` as they become known.
 
-    `kept`: a folder, to be made, for what the supervisor holds against the reference.
+    `kept`: a folder, to be made, for the arrays that the supervisor compares with the reference.
     """
     workload = workloads.load(request.cell.workload)
     weights = workload.initial_weights(request.protocol.seed)
@@ -123,7 +123,7 @@ def observe(request: Request, turns: Turns, observed: dict[str, Any], kept: Path
 
 
 def add(observed: dict[str, Any], seen: Mapping[str, Any], flags: Sequence[str] = ()) -> None:
-    """Put more record fields and flags into `observed`; a status that is not ok stays, as it was found first."""
+    """Put more record fields and flags into `observed`; the first status that is not ok stays."""
     found = {name: value for name, value in seen.items() if observed["status"] == "ok" or name not in OUTCOME}
     observed |= found | {"flags": [*observed["flags"], *flags]}
 
@@ -131,7 +131,7 @@ def add(observed: dict[str, Any], seen: Mapping[str, Any], flags: Sequence[str] 
 def built(
     request: Request, workload: Workload, weights: Weights, observed: dict[str, Any]
 ) -> tuple[Adapter, Trainer, str]:
-    """The framework's adapter, its trainer, and its device, `cpu` or `cuda`; what is seen goes into `observed`."""
+    """The framework's adapter, its trainer, and its device, `cpu` or `cuda`; findings go into `observed`."""
     if Path(sys.prefix).resolve() != Path(request.environment).resolve():
         raise RuntimeError(f"{request.environment}: this is not the environment of the interpreter ({sys.prefix})")
     observed |= {
@@ -180,9 +180,9 @@ def measure(
     outputs: deque[np.ndarray],
     looks: Looks | None,
 ) -> dict[str, Any]:
-    """Train, or infer, as `request` asks for; record fields on the time and the memory that it took.
+    """Train, or infer, as `request` asks; return record fields on time and memory.
 
-    `outputs` takes what comes out of each batch in inference.
+    `outputs` collects the outputs of each batch in inference.
     """
     seen: dict[str, Any] = {}
     peak_mib = cpu.resident_peak_mib()
@@ -217,7 +217,7 @@ def measure(
 
 
 def timing(timeline: Timeline, batch_size: int, workload: Workload) -> dict[str, Any]:
-    """Record fields computed from what the clock saw."""
+    """Record fields computed from the clock's readings."""
     assert timeline.first, "a run that ended has had a first step"
     blocks = [vars(block) for block in timeline.blocks]
     intervals = [vars(interval) for interval in (timeline.first, *timeline.warmup)]

@@ -1,1 +1,1 @@
-"""From config.yaml to what is measured: cells, runs, devices, environments, requests to a cluster."""
+"""From config.yaml to a plan: cells, runs, devices, environments, requests to a cluster."""

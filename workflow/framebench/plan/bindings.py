@@ -1,7 +1,7 @@
 """From the names in config.yaml to the CPU and to cards of this machine: chosen once, and kept with the results.
 
-What was chosen stands in devices.json of the results folder, so that a later invocation, or a job on another host,
-does not choose differently.
+The choice is in devices.json of the results folder, so that a later invocation, or a job on another host, does not
+choose differently.
 """
 
 import dataclasses
@@ -23,12 +23,12 @@ Asked = str | list[str] | Mapping[str, Mapping[str, str]]
 
 
 class DeviceError(Exception):
-    """A device that cannot be had, in one line that begins with the key of config.yaml or with the file."""
+    """A device is not available; one line that begins with the key of config.yaml or with the file."""
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """The card, or the MIG device of a card, that a name stands for; None is what it did not tell."""
+    """The card, or the MIG device of a card, behind a name; None where it did not report a value."""
 
     name: str
     uuid: str
@@ -40,7 +40,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Wish:
-    """What a name of config.yaml must be: `what` is a `uuid` or a `model`, and stands at `key`."""
+    """The device behind a name: `how` is `uuid` or `model`, `what` its value; `key` is its place in config.yaml."""
 
     key: str
     name: str
@@ -48,7 +48,7 @@ class Wish:
     what: str
 
     def fits(self, uuid: str, model: str) -> bool:
-        """Whether a card is this one: the same UUID, or the words of the model one after another in its name."""
+        """True where a card is this one: the same UUID, or the words of the model one after another in its name."""
         if self.how == "uuid":
             return uuid.lower() == self.what.lower()
         return nvml.is_model(model, self.what)
@@ -63,10 +63,10 @@ class Chosen:
 
 
 def resolve(asked: Asked, results: str) -> dict[str, Gpu | None]:
-    """What `devices` of config.yaml stands for: name → card, None for the CPU.
+    """The meaning of `devices` of config.yaml: name → card, None for the CPU.
 
-    Names that the results folder has are taken from it, and only for others this machine is looked at: not at all
-    for the CPU alone. DeviceError where a device does not exist, or is not what was chosen before.
+    Names that the results folder has are taken from it; the machine is asked only for others, and not at all for the
+    CPU alone. DeviceError where a device does not exist, or is not the one chosen before.
     """
     if asked != AUTO and set(asked) == {CPU}:
         return {CPU: None}
@@ -74,7 +74,7 @@ def resolve(asked: Asked, results: str) -> dict[str, Gpu | None]:
 
 
 def keep(asked: Asked, devices: Mapping[str, Gpu | None], results: str) -> None:
-    """Write down what was chosen, beside what the results folder has; nothing where only the CPU could be meant."""
+    """Save the choice, with those already in the results folder; nothing where only the CPU is possible."""
     before = _chosen(results)
     auto = tuple(devices) if asked == AUTO else before.auto
     after = Chosen({**before.devices, **devices}, auto)
@@ -89,14 +89,14 @@ def keep(asked: Asked, devices: Mapping[str, Gpu | None], results: str) -> None:
 
 
 def bindings(devices: Mapping[str, Gpu | None]) -> dict[str, dict[str, str]]:
-    """Devices as config.yaml may have them, so that nothing is left to choose."""
+    """Devices in the form of config.yaml, with no choice left."""
     return {name: {"uuid": gpu.uuid} if gpu else {} for name, gpu in devices.items()}
 
 
 def choose(
     asked: Asked, chosen: Chosen, record: str, cards: Callable[[], Iterable[nvml.Card]]
 ) -> dict[str, Gpu | None]:
-    """What `resolve` does, with the machine's `cards` to look at and `record` as the name of what was chosen."""
+    """`resolve`, given the machine's `cards` and the name of the file with the choice as `record`."""
     if asked == AUTO:
         if chosen.auto is not None:
             return {name: chosen.devices[name] for name in chosen.auto}
@@ -120,7 +120,7 @@ def _wishes(asked: Asked) -> list[Wish]:
     for name, binding in asked.items():
         if name == CPU and binding:
             raise DeviceError(f"devices.{name}: is the processor and has no uuid or model; give a GPU another name")
-        # A uuid says all; a name alone is that of a model, as in a list.
+        # A uuid is enough; a name alone is a model, as in a list.
         how = "uuid" if "uuid" in binding else "model"
         key = f"devices.{name}.{how}" if binding else f"devices.{name}"
         wishes.append(Wish(key, name, how, binding.get(how, name)))
@@ -152,7 +152,7 @@ def label(model: str) -> str:
 
 
 def _card(wish: Wish, cards: Callable[[], Iterable[nvml.Card]]) -> nvml.Card:
-    """The one card that is wished for; its MIG device where the uuid is one's."""
+    """The one requested card; its MIG device where the uuid is one's."""
     try:
         there = list(cards())
     except nvml.NvmlError as error:
@@ -190,7 +190,7 @@ def _refuse_shared_cards(devices: Mapping[str, Gpu | None]) -> None:
 
 
 def _as_before(wish: Wish, before: Gpu, record: str) -> Gpu:
-    """What was chosen for a name; DeviceError where something else is asked for now."""
+    """The device chosen before for a name; DeviceError where another one is requested now."""
     if wish.fits(before.uuid, before.model):
         return before
     raise DeviceError(

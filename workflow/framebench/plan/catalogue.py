@@ -1,4 +1,4 @@
-"""Which frameworks and workloads there are, found by looking at the files, without importing any of them."""
+"""Catalogue of frameworks and workloads, found by looking at the files, without importing any of them."""
 
 import ast
 import hashlib
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = Path("workflow/framebench")
 ADAPTER, INSPECTOR = "adapter.py", "inspector.py"
 COLOUR = re.compile("#[0-9A-Fa-f]{6}")
-# Constant of an adapter → the type of its literal, and of what is in it; how to write it.
+# Constant of an adapter → type of its literal, type of its items, and how to write it.
 CONSTANTS: dict[str, tuple[type, type, str]] = {
     "LABEL": (str, str, "a name in quotes"),
     "ENVIRONMENT": (str, str, "a name in quotes"),
@@ -42,12 +42,12 @@ OF_TUNED = {
 
 
 class AdapterError(Exception):
-    """An adapter that does not say what it must, in one line that names the file."""
+    """An adapter lacks a declaration; one line that names the file."""
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """What a framework's adapter declares about itself."""
+    """The declarations of a framework's adapter."""
 
     name: str
     label: str
@@ -58,9 +58,9 @@ class Adapter:
     tracks: tuple[str, ...]
     precisions: Mapping[str, tuple[str, ...]]  # by kind of device, `cpu` or `cuda`
     path: Path  # relative to the repository
-    # Of track `tuned`, by kind of device: settings and their values, first that of `default`.
+    # Settings of track `tuned` with their values, the default first, by kind of device.
     options: Mapping[str, Mapping[str, tuple]] = field(default_factory=dict)
-    training_options: tuple[str, ...] = ()  # those of them that inference has no use for
+    training_options: tuple[str, ...] = ()  # settings that do not apply to inference
 
     def options_of(self, kind: str, trains: bool) -> dict[str, tuple]:
         """The settings on a kind of device, for a workload which trains, or else infers."""
@@ -69,19 +69,19 @@ class Adapter:
 
     @property
     def most_trials(self) -> int:
-        """The most runs that a search for its settings makes: the default ones, each change of one, and again three."""
+        """Most runs in a search for its settings: the default ones, each change of one, and three more."""
         changes = [sum(len(values) - 1 for values in options.values()) for options in self.options.values()]
         return 1 + max(changes, default=0) + 3
 
     @property
     def defaults(self) -> dict[str, object]:
-        """What track `default` has of every setting, on whatever device."""
+        """The value of every setting in track `default`, on any device."""
         return {name: values[0] for options in self.options.values() for name, values in options.items()}
 
 
 @cache
 def frameworks(root: Path = ROOT) -> tuple[str, ...]:
-    """The folders that hold an adapter, sorted; `frameworks/keras_tensorflow/` is `keras-tensorflow`.
+    """The folders with an adapter, sorted; `frameworks/keras_tensorflow/` is `keras-tensorflow`.
 
     One whose name begins with `_` is no framework.
     """
@@ -96,14 +96,14 @@ def workloads(root: Path = ROOT) -> tuple[str, ...]:
 
 @cache
 def specs(root: Path = ROOT) -> tuple[str, ...]:
-    """The names in use for the folders of `workflow/framebench/workloads/` that hold a spec.py, sorted."""
+    """Names of the folders of `workflow/framebench/workloads/` with a spec.py, sorted; `_` is `-`."""
     specs = sorted((root / PACKAGE / "workloads").glob("*/spec.py"))
     return tuple(spec.parent.name.replace("_", "-") for spec in specs)
 
 
 @cache
 def adapter(framework: str, root: Path = ROOT) -> Adapter:
-    """What a framework's adapter declares; AdapterError naming the file and the constant that it lacks."""
+    """The declarations of a framework's adapter; AdapterError naming the file and the missing constant."""
     path = folder(framework) / ADAPTER
     constants = declared(path, root)
     wanted = CONSTANTS | (OF_TUNED if "tuned" in (constants.get("TRACKS") or ()) else {})
@@ -131,7 +131,7 @@ def takes_part(framework: str, workload: str, root: Path = ROOT) -> bool:
 
 
 def beneath(framework: str, others: Iterable[str], root: Path = ROOT) -> str | None:
-    """What computes under a framework, of these others: that of its environment, with a model file of its own.
+    """The backend of a framework among these others: the one of its environment with a model file of its own.
 
     `keras-torch` has `pytorch` beneath. None where there is none among them.
     """
@@ -144,20 +144,20 @@ def beneath(framework: str, others: Iterable[str], root: Path = ROOT) -> str | N
 
 
 def framework_label(framework: str, root: Path = ROOT) -> str:
-    """The framework's name as a reader knows it (`keras-tensorflow`: `Keras (TensorFlow)`)."""
+    """The framework's name for readers (`keras-tensorflow`: `Keras (TensorFlow)`)."""
     side = self_comparison.side(framework)
     return adapter(framework, root).label + (f" ({side})" if side else "")
 
 
 def spec_path(workload: str) -> Path:
-    """Where a workload's spec is, relative to the repository; of a user's own model, the file of its problem."""
+    """Path of a workload's spec, relative to the repository; of a user's own model, the file of its problem."""
     if model := _own_model(workload):
         return Path(model["folder"], "problem.yaml")
     return PACKAGE / "workloads" / _module(workload) / "spec.py"
 
 
 def model_path(framework: str, workload: str, root: Path = ROOT) -> Path:
-    """Where a framework's model of a workload is expected, relative to the repository, or in a user's folder."""
+    """Expected path of a framework's model of a workload, relative to the repository, or in a user's folder."""
     style = adapter(framework, root).model_file
     if model := _own_model(workload):
         return Path(model["folder"], model.get(style, {}).get("file", f"{style}.py"))
@@ -166,11 +166,11 @@ def model_path(framework: str, workload: str, root: Path = ROOT) -> Path:
 
 @cache
 def sources(framework: str, workload: str, root: Path = ROOT) -> tuple[Path, ...]:
-    """The files that measuring a workload in a framework depends on, relative to the repository, sorted.
+    """The files that the measurement of a workload in a framework depends on, relative to the repository, sorted.
 
-    They are the measured world's shared code, the framework's adapter and inspector, the workload's spec, the one
-    model file that the framework uses, and whatever of the package these import. Files of other frameworks are left
-    out, so that a change to one framework measures only that framework again.
+    They are the shared measuring code, the framework's adapter and inspector, the workload's spec, the one model file
+    that the framework uses, and everything in the package that these import. Files of other frameworks are left out, so
+    that a change to one framework measures only that framework again.
     """
     package = root / PACKAGE
     schema = PACKAGE.parent / "schemas" / "record.schema.json"
@@ -189,9 +189,9 @@ def sources(framework: str, workload: str, root: Path = ROOT) -> tuple[Path, ...
 
 @cache
 def certified(framework: str, workload: str, root: Path = ROOT) -> tuple[Path, ...]:
-    """The files that decide what function a framework trains, relative to the repository, sorted.
+    """The files that determine the function that a framework trains, relative to the repository, sorted.
 
-    They are the workload's spec, the framework's model file, adapter and inspector, and whatever these import.
+    They are the workload's spec, the framework's model file, adapter and inspector, and everything that these import.
     """
     return tuple(sorted(_closure([*_of_workload(framework, workload, root), *_own(framework, root)], root)))
 
@@ -207,7 +207,7 @@ def sources_digest(framework: str, workload: str, root: Path = ROOT) -> str:
 
 @cache
 def certificate_id(framework: str, workload: str, lock_digest: str, root: Path = ROOT) -> str:
-    """12 hex digits that change with what a certificate proves: those files, and the framework's environment.
+    """12 hex digits that change with the subject of a certificate: those files, and the framework's environment.
 
     A certificate has it and every record carries it; a record counts under no other certificate.
     """
@@ -227,7 +227,7 @@ def code(*modules: str, root: Path = ROOT) -> tuple[Path, ...]:
 
 
 def third_party(framework: str, root: Path = ROOT) -> tuple[str, ...]:
-    """The modules that measuring in a framework imports, and that neither Python nor this package has, sorted."""
+    """The modules that measuring in a framework imports from outside Python and this package, sorted."""
     measured = [*(root / PACKAGE / "measure").glob("**/*.py"), *_own(framework, root)]
     names = {
         module.partition(".")[0]
@@ -246,7 +246,7 @@ def _own(framework: str, root: Path) -> list[Path]:
 
 
 def _of_workload(framework: str, workload: str, root: Path) -> list[Path]:
-    """Files of the repository that are a workload in a framework: a user's own model has none of them."""
+    """Files of the repository for a workload in a framework; a user's own model has none."""
     if _own_model(workload):
         return [root / PACKAGE / "workloads" / "own.py"]
     return [root / spec_path(workload), root / model_path(framework, workload, root)]
@@ -272,7 +272,7 @@ def _digest(words: Iterable[str], paths: Iterable[Path], root: Path) -> str:
 
 
 def _closure(files: list[Path], root: Path) -> set[Path]:
-    """The files and all of the package that they import, directly or not, relative to the repository."""
+    """The files and their direct and indirect imports from the package, relative to the repository."""
     found: set[Path] = set()
     waiting = list(files)
     while waiting:
@@ -298,7 +298,7 @@ def _syntax(file: Path, root: Path) -> ast.Module:
 
 
 def declared(path: Path, root: Path = ROOT) -> dict[str, Any]:
-    """Names that a file of the repository binds at its top level → their literals, or None where it is no literal."""
+    """Top-level names of a file of the repository → their literals, or None where the value is no literal."""
     constants: dict[str, Any] = {}
     for statement in _syntax(root / path, root).body:
         match statement:
@@ -312,7 +312,7 @@ def declared(path: Path, root: Path = ROOT) -> dict[str, Any]:
 
 @cache
 def _imports(file: Path, root: Path) -> tuple[Path, ...]:
-    """The files of the package that a file imports; kept, as some forty closures go through most of them.
+    """The files of the package that a file imports; cached, as some forty closures go through most of them.
 
     A module's packages run before it.
     """
@@ -328,12 +328,12 @@ def _imports(file: Path, root: Path) -> tuple[Path, ...]:
 
 
 def _package(file: Path) -> list[str]:
-    """The package, name by name, of a file of this one that is told relative to the repository."""
+    """The package, name by name, of a file of this package given relative to the repository."""
     return list(file.relative_to(PACKAGE.parent).parent.parts)
 
 
 def _modules(statement: ast.AST, package: list[str]) -> list[str]:
-    """The modules that a statement in a file of `package` may import; of `from x import y`, x and x.y."""
+    """The modules that a statement in a file of `package` may import; `from x import y` gives x and x.y."""
     match statement:
         case ast.Import(names=names):
             return [name.name for name in names]

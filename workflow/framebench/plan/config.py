@@ -1,4 +1,4 @@
-"""Turns config.yaml into a Config that can be measured, or refuses it in one line: where, what, and what is allowed."""
+"""Turns config.yaml into a usable Config, or refuses it in one line: where, what, and the allowed values."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -22,12 +22,12 @@ SCHEMA = schema.FILE
 
 @dataclass(frozen=True)
 class Config(Knobs):
-    """A configuration that can be measured: the keys of the file, with names and words resolved for this machine."""
+    """A usable configuration: the keys of the file, with names and words resolved for this machine."""
 
     devices: tuple[str, ...]
-    protocol: Protocol  # type: ignore[assignment]  # as every run is told it: numbers in place of words
+    protocol: Protocol  # type: ignore[assignment]  # with numbers in place of words, as passed to every run
     gpus: tuple[Gpu, ...]  # the cards of this machine among the devices
-    requests: tuple[slurm.Request, ...]  # what the devices ask a cluster for: all of them, or none
+    requests: tuple[slurm.Request, ...]  # requests of the devices to a cluster: all of them, or none
 
     @property
     def on_gpus(self) -> tuple[str, ...]:
@@ -37,10 +37,10 @@ class Config(Knobs):
 
 
 def load(config: Mapping[str, Any], origin: str) -> Config:
-    """The checked configuration; `origin` says where it came from (`config.yaml + presets/quick.yaml`).
+    """The checked configuration; `origin` names its source (`config.yaml + presets/quick.yaml`).
 
-    ConfigError tells the first problem: what a value may not be by itself, in the order of the file, then what this
-    repository and this machine do not offer.
+    ConfigError reports the first problem: first values that are wrong by themselves, in the order of the file, then
+    values that this repository or this machine does not offer.
     """
     try:
         knobs = schema.ADAPTER.validate_python(config)
@@ -83,7 +83,7 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
 
 
 def _resolved(written: WrittenProtocol, requests: Iterable[slurm.Request]) -> Protocol:
-    """The protocol with numbers: threads are alike on every device, `auto` one for each core that each of them has."""
+    """The protocol with numbers: every device has the same threads, `auto` one per core available on each of them."""
     threads = written.threads
     if threads == "auto":
         threads = min((request.cpus for request in requests), default=0) or feasible.core_count(written)

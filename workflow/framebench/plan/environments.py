@@ -1,8 +1,8 @@
-"""The isolated environment of each framework: its lock and the folder that it is installed in.
+"""The isolated environment of each framework: its lock and its folder.
 
-A folder under .venvs/ is named by the digest of its lock's pins and of the Python version, so that new pins
-are a new environment, and a new comment in a lock is not. In place of one can stand a site's own interpreter, that of a
-module or a vendor's image, with whatever packages it has: they are listed, and their digest stands for the lock's.
+A folder under .venvs/ is named by the digest of its lock's pins and of the Python version, so new pins make a new
+environment, and a new comment in a lock does not. A site's own interpreter, from a module or a vendor's image, can take
+its place, with whatever packages it has: they are listed, and their digest replaces the lock's.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from framebench.plan.installation import MARKER, pins
 DRIVER = Path("/proc/driver/nvidia/version")  # present wherever NVIDIA's kernel driver is loaded
 
 
-# What a site's interpreter says of itself, and of the modules that it is asked for.
+# Facts from a site's interpreter on itself and on the given modules.
 DESCRIBE = """
 import importlib.metadata, importlib.util, json, platform, sys
 json.dump({
@@ -34,17 +34,17 @@ OLDEST_PYTHON = (3, 11)
 
 
 class InterpreterError(Exception):
-    """A site's interpreter that cannot be used, in one line that says why."""
+    """A site's interpreter cannot be used; one line with the reason."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """Where a framework is found: the interpreter and its sys.prefix, and what its records call its packages."""
+    """Place of a framework: the interpreter, its sys.prefix, and the digest of its packages in the records."""
 
     python: str
     prefix: str
     digest: str
-    ready: str  # file that is there when the interpreter can be used
+    ready: str  # file that exists when the interpreter can be used
     packages: tuple[str, ...] | None = None  # of a site's interpreter
 
 
@@ -65,7 +65,7 @@ def of(framework: str, packages: str, interpreters: Mapping[str, str], results: 
 
 @cache
 def site(name: str, python: str, modules: tuple[str, ...], results: str) -> Environment:
-    """The environment that a site's interpreter is; InterpreterError where it does not run or lacks a module."""
+    """The environment of a site's interpreter; InterpreterError where it does not run or lacks a module."""
     try:
         said = subprocess.run([python, "-c", DESCRIBE, *modules], capture_output=True, text=True, check=True).stdout
         seen = json.loads(said)
@@ -82,12 +82,12 @@ def site(name: str, python: str, modules: tuple[str, ...], results: str) -> Envi
 
 
 def packages(choice: str) -> str:
-    """`cpu` or `cuda`: the choice itself, or for `auto` what this machine has a driver for."""
+    """`cpu` or `cuda`: the choice itself; `auto` depends on this machine's driver."""
     return choice if choice != "auto" else ("cuda" if DRIVER.exists() else "cpu")
 
 
 def lock_of(framework: str, packages: str) -> Path:
-    """The lock that installs `framework`, relative to the repository: the CPU's for one that computes on no GPU."""
+    """The lock that installs `framework`, relative to the repository: the CPU's for one that cannot use a GPU."""
     adapter = catalogue.adapter(framework)
     return Path("envs", f"{adapter.environment}-{packages if packages in adapter.precisions else 'cpu'}.txt")
 
@@ -98,7 +98,7 @@ def digest(lock: Path) -> str:
 
 
 def prefix(lock: Path, requirements: Path | None = None) -> str:
-    """Folder that the lock is installed in, relative to the repository; with a user's requirements on top of it."""
+    """Folder of the lock's installation, relative to the repository; with a user's requirements on top of it."""
     return f".venvs/{lock.stem}-{digest(lock)}" + (f"-with-{_own_digest(requirements)}" if requirements else "")
 
 

@@ -1,4 +1,4 @@
-"""Refuses what a configuration cannot have: values that contradict each other, files and cores that are not there."""
+"""Refuses infeasible configurations: values that contradict each other, and missing files or cores."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from framebench.plan.knobs import (
 )
 from framebench.plan.refusals import instead
 
-# Below it lie the folders of a record, some 100 characters; file systems end at 4096, some before.
+# The folders of a record come below it, some 100 characters; file systems end at 4096, some before.
 LONGEST_PATH, DEEPEST_PATH = 1000, 51
 OF_PROJECT = (
     *("workflow", "envs", "docs", "tests", "presets", "profiles", "studies"),
@@ -32,7 +32,7 @@ SHARED_MEMORY = ("/", "dev", "shm")
 
 
 def problems(knobs: Knobs) -> Iterator[str]:
-    """Everything wrong with a configuration; what stands behind a problem may rely on its absence."""
+    """All problems of a configuration; later checks may rely on the absence of earlier problems."""
     yield from _results_problems(knobs.results)
     yield from _name_problems(knobs)
     yield from _shared_cells(knobs.matrix)
@@ -68,7 +68,7 @@ def _results_problems(results: str) -> Iterator[str]:
 
 
 def _owner(folder: Path) -> str | None:
-    """Whose folder it is, where it is none for results."""
+    """The owner of a folder that cannot hold results."""
     if folder in (catalogue.ROOT, *catalogue.ROOT.parents):
         return "all of this project"
     if catalogue.ROOT in folder.parents:
@@ -78,7 +78,7 @@ def _owner(folder: Path) -> str | None:
 
 
 def _name_problems(knobs: Knobs) -> Iterator[str]:
-    """Names of things that are files of this repository, or that must be the same in two places."""
+    """Names of files of this repository, and names that must agree in two places."""
     frameworks = knobs.frameworks
     for i, framework in enumerate(frameworks):
         yield from _unknown(f"frameworks[{i}]", framework, catalogue.frameworks())
@@ -119,7 +119,7 @@ def precision_problems(knobs: Knobs, kinds: Mapping[str, str]) -> Iterator[str]:
                     if precision not in offered:
                         yield f"{where} is not offered by {framework} on {device}{instead(precision, offered)}"
                 if tuned and precision != "float32":
-                    # Its footprint would be seen outside the loops and compilers that settings bring in.
+                    # Its precision would be tested outside the loops and compilers of the settings.
                     yield f"{where} is not offered with track 'tuned'; allowed: float32"
 
 
@@ -138,7 +138,7 @@ def _shared_cells(matrix: Sequence[Entry]) -> Iterator[str]:
             if seen.setdefault(cell, i) != i:
                 *names, batch_size = cell
                 shared = f"{', '.join(names)}, batch size {batch_size}"
-                yield f"matrix[{i}]: {shared} stands in matrix[{seen[cell]}] too; one entry may hold a cell"
+                yield f"matrix[{i}]: {shared} is in matrix[{seen[cell]}] too; one entry may hold a cell"
 
 
 def _rounds_problems(matrix: Sequence[Entry]) -> Iterator[str]:
@@ -151,7 +151,7 @@ def _rounds_problems(matrix: Sequence[Entry]) -> Iterator[str]:
         elif rounds.at_most > rounds.at_least and not rounds.has_rule:
             yield f"{where}: has no rule for rounds beyond at_least; add ci_half_width or until"
         if rounds.ci_half_width is not None and rounds.until is not None:
-            yield f"{where}.until: stands beside ci_half_width; allowed: one of the two"
+            yield f"{where}.until: cannot be used with ci_half_width; allowed: one of the two"
 
 
 def _aa_problems(aa: AgainstItself, frameworks: Iterable[str]) -> Iterator[str]:
@@ -217,7 +217,7 @@ def core_count(protocol: WrittenProtocol) -> int:
 
 
 def _usable_cores() -> str:
-    """The cores that this process may use as the kernel lists them: `0-3,8-11`."""
+    """The cores that this process may use, in the kernel's notation: `0-3,8-11`."""
     found = re.search(r"^Cpus_allowed_list:\s*(\S+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
     assert found, "every Linux since 2.6 reports Cpus_allowed_list"
     return found[1]

@@ -1,8 +1,8 @@
 """Virtual environments made from hashed locks by uv, with the index settings that the user gave to pip.
 
-Runs on the standard library alone, since it makes the environments in which everything else runs. uv itself is
-installed by pip, from a lock too. People configure pip for their network and not uv, so pip's index, proxy and
-certificate settings are handed on; the rest of that configuration, such as constraints, would change what is installed.
+It needs the standard library alone, since it makes the environments for everything else. uv itself is installed by pip,
+from a lock too. People configure pip for their network and not uv, so pip's index, proxy and certificate settings are
+handed on; the rest of that configuration, such as constraints, would change what is installed.
 """
 
 import argparse
@@ -33,11 +33,11 @@ SETTINGS = {
     "client-cert": ("SSL_CLIENT_CERT",),
     "timeout": ("UV_HTTP_TIMEOUT",),
 }
-# Settings that say where packages can be found; with one of them, a lock's own extra index is the second choice.
+# Settings on the source of packages; with one of them, a lock's own extra index is the second choice.
 PLACES = ("index-url", "extra-index-url", "find-links", "no-index")
 # pip's sections from the weakest to the strongest.
 SECTIONS = ("global", "install", ":env:")
-# A user's variables for uv that are handed on: where packages come from and how, and not which are taken.
+# A user's variables for uv that are handed on: source and transport of packages, and not their choice.
 KEPT = (
     *("UV_CACHE_DIR", "UV_CONCURRENT_", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_HTTP_"),
     *("UV_INDEX", "UV_INSECURE_HOST", "UV_KEYRING_PROVIDER", "UV_LINK_MODE", "UV_NATIVE_TLS", "UV_NO_CACHE"),
@@ -47,7 +47,7 @@ UNREACHABLE = ("connection broken", "(connect)", "dns error", "timed out", "erro
 
 
 class InstallationError(Exception):
-    """An environment that could not be made, in one line that says why."""
+    """An environment could not be made; one line with the reason."""
 
 
 def pins(lock: Path) -> list[str]:
@@ -83,7 +83,7 @@ def forget_unusable(prefix: Path) -> None:
 
 
 def install(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> None:
-    """Make a virtual environment at `prefix` with exactly the lock's packages, in place of what was there.
+    """Make a virtual environment at `prefix` with exactly the lock's packages, replacing a previous one.
 
     `on_top`: a user's requirements beside them, which change none of the lock's versions.
 
@@ -107,8 +107,8 @@ def install(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> 
                 *("--compile-bytecode", "--index-strategy", "unsafe-best-match"),
             ]
             text = "\n".join(pins(lock))
-            # uv ends where one index cannot be reached, as a lock's own may not be from a closed network, whose
-            # mirror or folder then has to have the packages.
+            # uv stops at an index that cannot be reached. From a closed network that may be the lock's own; a mirror or
+            # folder then has to have the packages.
             choices = [[], options(lock)] if options(lock) and settings.keys() & set(PLACES) else [options(lock)]
             for number, choice in enumerate(choices, start=1):
                 try:
@@ -118,7 +118,7 @@ def install(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> 
                     if number == len(choices):
                         raise
             if on_top:
-                versions = prefix / "lock.txt"  # hashes would be asked of the user's requirements too
+                versions = prefix / "lock.txt"  # it would require hashes of the user's requirements too
                 versions.write_text("\n".join(pin.partition(" --hash")[0] for pin in pins(lock)), encoding="utf-8")
                 _run([*command, "--requirements", on_top, "--constraints", versions, *choice], output, environment)
         except subprocess.CalledProcessError as error:
@@ -128,7 +128,7 @@ def install(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> 
 
 
 def bootstrap(folder: Path, output: TextIO) -> Path:
-    """Path of uv in an environment of its own in `folder`, which pip fills from UV_LOCK where it is not there yet."""
+    """Path of uv in an environment of its own in `folder`, which pip fills from UV_LOCK where it is missing."""
     digest = hashlib.sha256("\n".join(pins(UV_LOCK)).encode()).hexdigest()[:12]
     prefix = folder / f"uv-{digest}"
     with locked(prefix):
@@ -154,7 +154,7 @@ def bootstrap(folder: Path, output: TextIO) -> Path:
 
 @contextlib.contextmanager
 def locked(prefix: Path) -> Iterator[None]:
-    """Hold the right to make the environment at `prefix`; wait for whoever has it."""
+    """Hold the lock for making the environment at `prefix`; wait for its holder."""
     prefix.parent.mkdir(parents=True, exist_ok=True)
     with prefix.with_name(f"{prefix.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -198,16 +198,16 @@ def uv_environment(settings: Mapping[str, str], environment: Mapping[str, str]) 
     given = {variable: value for name, value in settings.items() for variable in SETTINGS[name]}
     if "UV_FIND_LINKS" in given:
         given["UV_FIND_LINKS"] = given["UV_FIND_LINKS"].replace(" ", ",")
-    # As pip does it: the system's certificates, where there are any, know a site's own.
+    # pip's rule: the system's certificates, if present, include a site's own.
     if Path(ssl.get_default_verify_paths().cafile or os.devnull).is_file():
         given["UV_SYSTEM_CERTS"] = "1"
     return given | kept
 
 
 def reason(log: str) -> str | None:
-    """Why an installer failed, from what it printed: its last error with what caused that, in one line.
+    """The reason of an installer's failure, from its output: its last error with its cause, in one line.
 
-    Both pip's and uv's; None where neither told an error.
+    For pip and uv alike; None where neither reported an error.
     """
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     starts = [number for number, line in enumerate(lines) if line.lower().startswith(("error:", "×"))]
@@ -236,12 +236,12 @@ def _run(command: list[str | Path], output: TextIO, environment: dict[str, str],
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Make the environment, unless it is there and usable; ends with one line on stderr where it cannot."""
+    """Make the environment, unless it is there and usable; ends with one line on stderr where that fails."""
     parser = argparse.ArgumentParser(prog="python -m framebench.plan.installation", description=__doc__)
     parser.add_argument("--lock", type=Path, required=True, metavar="FILE", help="pins with hashes: envs/NAME.txt")
     parser.add_argument("--prefix", type=Path, required=True, metavar="DIR", help="folder of the environment")
     parser.add_argument("--log", type=Path, required=True, metavar="FILE", help="takes the installer's output")
-    parser.add_argument("--on-top", type=Path, metavar="FILE", help="a user's requirements beside these")
+    parser.add_argument("--on-top", type=Path, metavar="FILE", help="a user's requirements, in addition")
     asked = parser.parse_args(arguments)
     with locked(asked.prefix):
         if usable(asked.prefix):

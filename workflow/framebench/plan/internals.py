@@ -1,4 +1,4 @@
-"""Everything of Snakemake that is no public interface, with the reason for each use.
+"""Every use of Snakemake beyond its public interface, with the reason.
 
 `workflow` is the object of that name in a Snakefile. A new Snakemake that changes any of it fails the tests of plans,
 of bad input or of a cluster.
@@ -16,28 +16,28 @@ from framebench.plan import slurm
 
 
 def quiet_scheduler(logger: logging.Logger) -> None:
-    """Drop two lines of the scheduler before each job, since every run says one itself; no option is as narrow."""
+    """Drop two lines of the scheduler before each job, since every run prints one itself; no option is as narrow."""
     scheduler = ("Select jobs", "Execute ")
     logger.addFilter(lambda record: not record.getMessage().startswith(scheduler))
 
 
 def given_files(workflow: Any) -> list[str]:
-    """The files given by --configfile, which messages name; until `configfile:` there are no others."""
+    """The files given by --configfile, for messages; until `configfile:` there are no others."""
     return list(workflow.configfiles)
 
 
 def given_values(workflow: Any) -> bool:
-    """True where --config puts values over those of the files, which messages name."""
+    """True where --config overrides values of the files, for messages."""
     return bool(workflow.config_settings.config)
 
 
 def keep_local(workflow: Any, but: Collection[str]) -> None:
-    """Run every rule here `but` these, as `localrules:` does for rules that it names."""
+    """Run every rule here except these, as `localrules:` does for named rules."""
     workflow.localrules(*(rule.name for rule in workflow.rules if rule.name not in but))
 
 
 def planned(workflow: Any, rules: Collection[str]) -> list[Any]:
-    """The jobs of these rules that this invocation makes; hooks are told of no plan."""
+    """The jobs of these rules in this invocation's plan; hooks get no plan."""
     return [job for job in workflow.dag.needrun_jobs() if job.rule.name in rules]
 
 
@@ -57,7 +57,7 @@ def is_job(workflow: Any) -> bool:
 
 
 def tell_submissions(workflow: Any, rules: Collection[str]) -> None:
-    """After a dry run, say how many calls of sbatch a real one would make, and how many runs these are of."""
+    """After a dry run, report how many calls of sbatch a real one would make, and how many runs they cover."""
     dag = workflow.dag
     # Not `planned`: after a dry run every job counts as made.
     jobs = [job for job in dag.jobs if dag.needrun(job) and job.rule.name in rules] if workflow.dryrun else []
@@ -69,14 +69,14 @@ def tell_submissions(workflow: Any, rules: Collection[str]) -> None:
 
 
 def tell_failed_jobs(workflow: Any) -> None:
-    """Say of each job that fails on a cluster which it was and why.
+    """Report each job that fails on a cluster, with its reason.
 
-    Of a group, Snakemake drops what its executor says, also where Slurm refused it:
+    For a group, Snakemake drops the executor's message, also where Slurm refused it:
     https://github.com/snakemake/snakemake-executor-plugin-slurm/issues/456
     """
     if not on_cluster(workflow):
         return
-    # Not above: every job of the cluster reads this file, and the import takes long.
+    # Not at the top: every job of the cluster reads this file, and the import takes long.
     from snakemake_executor_plugin_slurm import Executor  # type: ignore[import-untyped]  # noqa: PLC0415
 
     print_job_error: Callable = Executor.print_job_error

@@ -1,7 +1,7 @@
-"""The keys of config.yaml, each declared here once: its name, its type, what it may be and what it is.
+"""The keys of config.yaml, each declared here once: its name, its type, its limits and its description.
 
-Their JSON schema (plan/schema.py) and what is told of a wrong value (plan/refusals.py) are made from these classes.
-What every value must be by itself stands here; what must fit together, or be there, is in plan/feasible.py.
+Their JSON schema (plan/schema.py) and the messages about wrong values (plan/refusals.py) are made from these classes.
+Limits of single values are here; values that must fit together, or must exist, are checked in plan/feasible.py.
 """
 
 import os
@@ -15,19 +15,19 @@ from typing_extensions import TypedDict
 
 from framebench.measure.protocol import Allowed, Count, Flag, Protocol
 
-REPEATED = "repeated"  # the error of an item that stands in a list twice
+REPEATED = "repeated"  # error of an item that is in a list twice
 
 
 def _distinct(items: tuple) -> tuple:
     for i, item in enumerate(items):
         if item in items[:i]:
-            raise PydanticCustomError(REPEATED, "stands there twice", {"index": i})
+            raise PydanticCustomError(REPEATED, "occurs twice", {"index": i})
     return items
 
 
 @dataclass(frozen=True)
 class Written:
-    """The type that a value has in the file, and what makes of it what the class has."""
+    """The type of a value in the file, and its conversion to the type of the class."""
 
     form: Any
     taken: Callable[[Any], Any]
@@ -37,7 +37,7 @@ class Written:
 
 
 def _like(pattern: str, words: str) -> Allowed:
-    """The limits of a text that has this pattern as a whole; Python's $ alone allows a newline after it."""
+    """The limits of a text that matches this pattern as a whole; Python's $ alone allows a newline after it."""
     return Allowed(words, pattern=rf"^{pattern}$(?!\n)")
 
 
@@ -62,10 +62,10 @@ HalfWidth = Annotated[float, Allowed("a number between 0 and 1, such as 0.02", g
 Core = Annotated[int, Allowed("the number of a core, from 0", ge=0)]
 Archive = Annotated[str, Allowed("the path of a file in quotes", min_length=1)] | None
 Md5 = Annotated[str, _like("[0-9a-fA-F]{32}", "32 hexadecimal digits in quotes"), AfterValidator(str.lower)]
-# Wildcard braces, shell characters and a leading - or ~ would be read as something else by a tool on the way.
+# Wildcard braces, shell characters and a leading - or ~ would be misread by some tool.
 FOLDER = "a folder other than / and . whose name holds letters, digits, spaces and . _ - + = @ only"
 Folder = Annotated[str, _like(r"(?![./]*$)[\w./][\w./+=@ -]*", FOLDER), AfterValidator(os.path.normpath)]
-# It is a folder of the results and part of a figure's name.
+# It becomes a folder of the results and part of a figure's name.
 DEVICE = "a name that begins with a letter or digit and holds letters, digits and . _ - only"
 Device = Annotated[str, _like("[0-9A-Za-z][0-9A-Za-z_.-]*", DEVICE)]
 OF_SLURM = "a name of letters, digits and . _ - only, or several joined with commas"
@@ -76,12 +76,12 @@ Interpreter = Annotated[str, _like(r"/[\w./+=@-]+", INTERPRETER)]
 Results = Annotated[str, Allowed("the path of a results folder or of an archive", pattern=r"^\s*\S")]
 UUID = "a UUID as `nvidia-smi -L` prints it, such as GPU-5b21c3a4-8f0e-4c4e-9d7a-2f1f0a7f6c11"
 Uuid = Annotated[str, _like("(GPU|MIG)-[0-9A-Za-z-]+", UUID)]
-GPU_MODEL = "letters, digits, _ and . only; a model that Slurm names otherwise is asked for by constraint"
+GPU_MODEL = "letters, digits, _ and . only; request a model with another name in Slurm by constraint"
 GpuModel = Annotated[str, _like("[0-9A-Za-z_.]+", GPU_MODEL)]
 GRES = "one GPU, as gpu:1 or gpu:p100:1, its model of letters, digits, _ and . only"
 Gres = Annotated[str, _like("gpu(:[0-9A-Za-z_.]+)?:1", GRES)]
 Module = Annotated[str, _like(r"[0-9A-Za-z][\w./+-]*", "the name of a module, such as cuda/12.4")]
-# Without those that there is a key for, or that Snakemake gives itself.
+# Without the options that have a key here, or that Snakemake gives itself.
 OPTION = "an option in its long form such as --reservation=maintenance, and none that a key or Snakemake gives"
 Option = Annotated[
     str,
@@ -97,21 +97,21 @@ Input = Literal["device", "host"]
 
 
 class Binding(TypedDict, total=False):
-    """The GPU or the node that the name of a device stands for."""
+    """The GPU or the node behind the name of a device."""
 
     uuid: Uuid
     """The UUID of a GPU or of a MIG device, as `nvidia-smi -L` prints it."""
     model: Annotated[
         str, Allowed("words of a GPU's name as `nvidia-smi -L` prints it, such as H200", pattern="^.*[0-9A-Za-z]")
     ]
-    """Words of the name of a GPU of which there is one, such as H200."""
-    # From here on, what a job of Slurm is asked for: with any of these, the device is a cluster's.
+    """Words of a GPU's name, such as H200; only one card in the machine may have them."""
+    # From here on: requests to Slurm. A device with any of these keys is a cluster's.
     kind: Literal["gpu", "cpu"]
-    """The part of a cluster's node that is measured, its GPU or its processor."""
+    """The measured part of a cluster's node, its GPU or its processor."""
     gpu_model: GpuModel
-    """Model of the GPU, as Slurm names it (sbatch --gpus)."""
+    """Model of the GPU in Slurm's notation (sbatch --gpus)."""
     gres: Gres
-    """The GPU as a generic resource, where the site wants it so (sbatch --gres)."""
+    """The GPU as a generic resource, for sites that require it (sbatch --gres)."""
     partition: OfSlurm
     """Partition to submit to; without it, the site's default."""
     account: OfSlurm
@@ -119,7 +119,7 @@ class Binding(TypedDict, total=False):
     qos: OfSlurm
     """Quality of service."""
     constraint: Annotated[str, _like(r"[\w.:()|&*\[\]-]+", "features, joined with & or |")]
-    """Features that the node must have, as the site names them."""
+    """Features that the node must have, by the site's names."""
     nodelist: Annotated[
         str, _like(r"[0-9A-Za-z][\w.-]*", "the name of one node; to leave nodes out, name them with exclude")
     ]
@@ -135,39 +135,39 @@ class Binding(TypedDict, total=False):
     mem_mb: Count
     """Host memory of a job in MB, of which Snakemake itself takes 250."""
     runtime: Count
-    """Minutes that a job is given for each of its runs."""
+    """Minutes for each run of a job."""
     modules: Distinct[Module]
     """Environment modules to load before a run."""
     slurm_extra: Annotated[
         Distinct[Option], Allowed("a list of at least one option, such as [--reservation=maintenance]")
     ]
-    """Further options of sbatch, for which there is no key here."""
+    """Further options of sbatch, without a key here."""
 
 
 @dataclass(frozen=True)
 class Rounds:
     """Fresh processes per cell: `at_least`, and up to `at_most` by one of two rules.
 
-    Where a number of rounds was given, both limits are that number and there is no rule.
+    For a plain number of rounds, both limits are that number and there is no rule.
     """
 
     at_least: RoundCount
-    """Rounds that every cell gets, and from which the need for more is computed."""
+    """Rounds of every cell, from which the number of further rounds is computed."""
     at_most: RoundCount
-    """Most rounds that a cell may get."""
+    """Most rounds of a cell."""
     ci_half_width: Annotated[float | None, Written(HalfWidth, lambda share: share)] = None
-    """Half the width of a ratio's interval that the rounds are to reach, as a share of the ratio: 0.02 is 2 %."""
+    """Target for half the width of a ratio's interval, as a share of the ratio: 0.02 is 2 %."""
     until: Annotated[Literal["decided"] | None, Written(Literal["decided"], lambda word: word)] = None
     """The rule that gives each block the rounds that decide it within same_within, as far as budget_min goes."""
 
     @classmethod
     def of(cls, written: "int | Rounds") -> "Rounds":
-        """The rounds that a number is, or those with a rule themselves."""
+        """Rounds from a number, or from rounds with a rule."""
         return cls(written, written) if isinstance(written, int) else written
 
     @property
     def has_rule(self) -> bool:
-        """Whether more rounds than the first may follow from these."""
+        """True where a rule may add rounds to the first ones."""
         return self.ci_half_width is not None or self.until is not None
 
 
@@ -178,11 +178,11 @@ class Entry:
     workload: Name
     """A folder of workflow/framebench/workloads/."""
     tracks: Distinct[Name]
-    """The ways in which a framework is driven."""
+    """The tracks: code and settings of the frameworks."""
     precisions: Distinct[Precision]
     """Arithmetic of the training step."""
     inputs: Distinct[Input]
-    """Where a step's batch comes from, the device's memory or the host's."""
+    """Source of a step's batch, the device's memory or the host's."""
     batch_sizes: Distinct[Count]
     """Images per step."""
     rounds: Annotated[Rounds, Written(RoundCount | Rounds, Rounds.of)]
@@ -191,33 +191,33 @@ class Entry:
 
 @dataclass(frozen=True)
 class Images:
-    """The images that nets are trained on."""
+    """The images to train on."""
 
     source: Literal["synthetic", "cifar-10"]
-    """Where the images come from."""
+    """Source of the images."""
     samples: SampleCount
     """Images in one epoch."""
     archive: Archive
     """Path of cifar-10-binary.tar.gz; null downloads it."""
     md5: Md5
-    """MD5 that the archive must have."""
+    """Required MD5 of the archive."""
 
-    kind: ClassVar[str] = "images"  # in the words of a workload's spec
-    held: ClassVar[int] = 50_000  # by the official archive
+    kind: ClassVar[str] = "images"  # kind of samples in a workload's spec
+    held: ClassVar[int] = 50_000  # number of samples in the official archive
 
 
 @dataclass(frozen=True)
 class Reviews:
-    """The reviews that nets are trained on."""
+    """The reviews to train on."""
 
     source: Literal["synthetic", "imdb"]
-    """Where the reviews come from."""
+    """Source of the reviews."""
     samples: SampleCount
     """Reviews in one epoch."""
     archive: Archive
     """Path of aclImdb_v1.tar.gz; null downloads it."""
     md5: Md5
-    """MD5 that the archive must have."""
+    """Required MD5 of the archive."""
 
     kind: ClassVar[str] = "reviews"
     held: ClassVar[int] = 25_000
@@ -231,7 +231,7 @@ class LargeImages:
     """Images in one epoch."""
 
     kind: ClassVar[str] = "large-images"
-    held: ClassVar[int] = 0  # there is no archive of them
+    held: ClassVar[int] = 0  # they have no archive
     source: ClassVar[str] = "synthetic"
     archive: ClassVar[str | None] = None
     md5: ClassVar[str | None] = None
@@ -239,11 +239,11 @@ class LargeImages:
 
 @dataclass(frozen=True)
 class WrittenProtocol(Protocol):
-    """The way a cell is measured."""
+    """The measuring protocol."""
 
-    # Words or numbers here, and numbers in what a run is told.
+    # Words or numbers here; numbers in the requests for runs.
     cores: Literal["any"] | Annotated[Distinct[Core], Allowed("a list of at least one core number")]  # type: ignore[assignment]
-    """Cores that the measuring process is pinned to, alike for every framework."""
+    """Cores that the measuring process is pinned to, the same for every framework."""
     threads: Literal["auto"] | Count  # type: ignore[assignment]
     """CPU threads given to every framework."""
 
@@ -253,15 +253,15 @@ class LargestBatch:
     """The search for the largest batch that trains."""
 
     start: Count
-    """Batch size that the search begins with."""
+    """First batch size of the search."""
     at_most: Count
-    """Largest batch size that is tried."""
+    """Largest batch size to try."""
     host_memory_mib: Annotated[int, Allowed("a whole number of MiB", ge=1)] | None
-    """Memory in MiB that a trial on the CPU may take; null makes none there."""
+    """Memory limit of a CPU trial in MiB; null disables the CPU search."""
 
     @property
     def most_trials(self) -> int:
-        """The most trials that a search makes: doublings or halvings, then bisections down to 1/16."""
+        """Most trials of a search: doublings or halvings, then bisections down to 1/16."""
         return self.at_most.bit_length() + 5
 
 
@@ -276,7 +276,7 @@ class AgainstItself:
     rounds: RoundCount
     """Fresh processes per cell and side."""
     more_work_every: Count
-    """Steps after which the handicapped side takes one more, which it does not count."""
+    """Counted steps of the handicapped side before each uncounted one."""
 
 
 @dataclass(frozen=True)
@@ -288,7 +288,7 @@ class Part:
 
     @classmethod
     def of(cls, written: str | dict[str, str]) -> "Part":
-        """The part that a path is, or the only pair of a name and a path."""
+        """The part from a path, or from a single pair of name and path."""
         if isinstance(written, str):
             return cls(written)
         ((name, path),) = written.items()
@@ -330,12 +330,12 @@ class Knobs:
     )
 
     results: Folder
-    """Folder for everything that is made."""
+    """Folder for all results."""
     devices: Annotated[
         Literal["auto"] | Distinct[Device] | Bindings,
         Allowed("auto, a list such as [cpu, h200], or names such as {cpu: {}, big: {model: H200}}"),
     ]
-    """Where to measure; auto, a list of names, or names with what each stands for."""
+    """Devices to measure on; auto, a list of names, or names with their meaning."""
     packages: Literal["auto", "cpu", "cuda"]
     """The package builds to install; auto takes cuda where an NVIDIA driver is present."""
     interpreters: Annotated[
@@ -344,22 +344,22 @@ class Knobs:
             "{} or names of environments with the path of an interpreter, such as {pytorch: /opt/site/bin/python3}"
         ),
     ] = field(hash=False)
-    """A site's own interpreters, by the name of the environment in whose place each stands."""
+    """A site's own interpreters, by the name of the environment that each replaces."""
     frameworks: Distinct[Name]
-    """The frameworks that are compared; names of the files in workflow/framebench/frameworks/."""
+    """The frameworks to compare; names of the folders in workflow/framebench/frameworks/."""
     baseline: Name
     """The framework that the others are drawn relative to."""
     question: TwoFrameworks | None
-    """The two frameworks that the question is about, or null where nothing is asked."""
+    """The two frameworks of the question, or null for no question."""
     models: Annotated[
         Mapping[ModelName, Annotated[str, Allowed("the path of a folder, such as ../my-net")]],
         Allowed("{} or names with the folder of a model of your own, such as {my-net: ../my-net}"),
     ] = field(hash=False)
-    """Models of your own, by the name that a matrix entry has for each."""
+    """Models of your own, by their name in a matrix entry."""
     matrix: Annotated[tuple[Entry, ...], Field(min_length=1), Allowed("a list of at least one entry")]
     """The cells; every entry is crossed with every framework and device."""
     budget_min: Minutes
-    """Minutes that rounds beyond at_least may take in all, where rounds are measured until decided."""
+    """Minutes for all rounds beyond at_least, where rounds are measured until decided."""
     data: Images
     reviews: Reviews
     large_images: LargeImages
@@ -371,7 +371,7 @@ class Knobs:
     same_within: SameWithin = field(hash=False)
     """The margin within which two speeds count as the same, by the kind of device."""
     across_cards: Flag
-    """True where runs of a round that were measured on two cards of one model are compared."""
+    """True where two frameworks are compared although their runs of a round were on two cards of one model."""
     languages: Distinct[Name]
     """Languages of figures and verdict; names of the files in workflow/framebench/languages/."""
     merge: Annotated[
@@ -381,9 +381,9 @@ class Knobs:
             "a list such as [results, lab.zip], or with names of the machines such as [{here: results}, {lab: lab.zip}]"
         ),
     ]
-    """Results folders and archives of `snakemake export` that `snakemake merge` makes one table and page of."""
+    """Results folders and archives of `snakemake export` for `snakemake merge`."""
 
     @property
     def bindings(self) -> Mapping[str, Binding]:
-        """The devices with what each is said to be; nothing where only names are given."""
+        """The devices with their meaning; nothing where only names are given."""
         return self.devices if isinstance(self.devices, dict) else {}

@@ -1,4 +1,4 @@
-"""From a configuration to what is measured: the cells, their runs, the order of the runs and their files."""
+"""From a configuration to its runs: the cells, their runs, the order of the runs and their files."""
 
 import argparse
 import json
@@ -17,10 +17,10 @@ from framebench.record import BLOCK, TYPES, Block, Cell
 
 T = TypeVar("T")
 
-# Where the record of a run stands in the results folder: for `format`, and for Snakemake as wildcards.
+# Path of a run's record in the results folder: for `format`, and for Snakemake as wildcards.
 _FOLDERS = "/".join(f"{{{name}}}" for name in TYPES).replace("{batch_size}", "batch-{batch_size}")
 RECORD = f"runs/{_FOLDERS}/round-{{round}}.json"
-# Where stands what a search for the largest batch found.
+# Path of the result of a search for the largest batch.
 LARGEST_BATCH = "largest-batch/{device}/{workload}/{framework}/{precision}.json"
 
 
@@ -47,7 +47,7 @@ class Shape:
     batch_sizes: tuple[int, ...]
 
     def rule(self, campaign: str) -> str:
-        """The name of the rule that makes its jobs in a campaign, of letters, digits and _."""
+        """The name of the rule that makes its jobs in a campaign: letters, digits and _."""
         words = [f"measure_{campaign}{self.workload}", *self.tracks, self.precision, self.input]
         return re.sub(r"\W", "_", "_".join(words))
 
@@ -56,7 +56,7 @@ class Shape:
         return list(product(self.frameworks, self.tracks))
 
     def files(self, pattern: str) -> list[str]:
-        """The files of a job's runs by such a pattern as RECORD; its wildcards are device, batch size and round."""
+        """The files of a job's runs by a pattern such as RECORD; its wildcards are device, batch size and round."""
         left = {name: f"{{{name}}}" for name in ("device", "batch_size", "round")}
         fixed = {name: getattr(self, name) for name in ("workload", "precision", "input")}
         return [
@@ -95,7 +95,7 @@ def cells(config: Config) -> list[Cell]:
 
 @cache
 def rounds(config: Config) -> dict[Cell, Rounds]:
-    """How often each cell is measured, in the order of the configuration."""
+    """Number of rounds of each cell, in the order of the configuration."""
     return {
         Cell(*values): entry.rounds
         for entry in config.matrix
@@ -113,11 +113,10 @@ def rounds(config: Config) -> dict[Cell, Rounds]:
 
 @cache
 def campaign(config: Config) -> tuple[Run, ...]:
-    """Every run that may be measured, in order: of a cell with a rule for its rounds, at_most.
+    """Every possible run, in order; a cell with a rule for its rounds has at_most.
 
-    Round follows round, and inside a round the blocks of a device stand in an order drawn from the seed, the device
-    and the round, and inside a block the runs that one job makes. A cell with fewer rounds is missing from the later
-    ones.
+    Rounds follow one another; inside a round the blocks of a device are in an order drawn from the seed, the device and
+    the round; inside a block come the runs of one job. A cell with fewer rounds is missing from the later ones.
     """
     at_most = {cell: one.at_most for cell, one in rounds(config).items()}
     of_shapes = shapes(config)
@@ -135,14 +134,14 @@ def campaign(config: Config) -> tuple[Run, ...]:
 
 
 def _drawn(items: Iterable[T], draw: random.Random) -> list[T]:
-    """The items in an order that is drawn; `random()` gives the same numbers in every Python, `shuffle` may not."""
+    """The items in random order; `random()` gives the same numbers in every Python, `shuffle` may not."""
     return [item for _, item in sorted(((draw.random(), item) for item in items), key=lambda pair: pair[0])]
 
 
 def runs(config: Config, asked: Mapping[Block, int] | None = None) -> list[Run]:
-    """The runs that are measured, in the order of the campaign.
+    """The planned runs, in the order of the campaign.
 
-    A block with a rule for its rounds gets at_least of them, or the number that `asked` has for it.
+    A block with a rule for its rounds gets at_least of them, or its number in `asked`.
     """
     asked = asked or {}
     counts = {cell: asked.get(cell.block, one.at_least) for cell, one in rounds(config).items()}
@@ -151,16 +150,16 @@ def runs(config: Config, asked: Mapping[Block, int] | None = None) -> list[Run]:
 
 @cache
 def order(config: Config) -> dict[Run, int]:
-    """Each run's place in the campaign, from 1; rounds that no rule asks for leave gaps.
+    """Each run's place in the campaign, from 1; rounds that no rule requests leave gaps.
 
-    A place depends on all cells: another framework in the configuration moves the runs that are there
-    already. It is therefore no reason to measure a run again; a record keeps the place it was measured at.
+    A place depends on all cells: another framework in the configuration moves the runs that are there already. It is
+    therefore no reason to measure a run again; a record keeps the place that it had.
     """
     return {run: place for place, run in enumerate(campaign(config), start=1)}
 
 
 def jobs(config: Config) -> list[list[Run]]:
-    """All runs that may be measured, by the job that makes them together."""
+    """All possible runs, by the job that makes them together."""
     return [
         shape.runs(device, batch_size, round)
         for shape in shapes(config)
@@ -181,27 +180,27 @@ def largest_batch_paths(config: Config) -> list[str]:
 
 
 def has_rule(config: Config) -> bool:
-    """Whether the rounds of any cell follow from those measured first."""
+    """True where the number of rounds of any cell follows from its first rounds."""
     return any(entry.rounds.has_rule for entry in config.matrix)
 
 
 def first_runs(config: Config) -> list[Run]:
-    """The runs from which more rounds are computed, those of the cells with a rule; in the order of the campaign."""
+    """The runs from which further rounds are computed, those of the cells with a rule; in the order of the campaign."""
     rules = rounds(config)
     return [run for run in runs(config) if rules[run.cell].has_rule]
 
 
 def asked_rounds(path: Path) -> dict[Block, int]:
-    """The rounds that the rules asked for, by block, as `framebench.analyse.rounds_needed` wrote them."""
+    """The rounds requested by the rules, by block, from the file of `framebench.analyse.rounds_needed`."""
     rows = json.loads(path.read_text(encoding="utf-8"))
     return {tuple(row[key] for key in BLOCK): row["rounds"] for row in rows}
 
 
 def write_planned(config: Config, rounds: Path, file: Path) -> None:
-    """Write which jobs are planned, each by its first record, for the line that says how much is left.
+    """Write the planned jobs, each by its first record, for the progress line.
 
-    They are those that `rounds`, the file of what the rules asked for, gives every block; where it is not there yet, a
-    rule may add rounds of so many seconds. See `framebench.measure.progress`.
+    `rounds`, the file of the requested rounds, gives those of every block; where it is missing, a rule may add rounds
+    of so many seconds. See `framebench.measure.progress`.
     """
     known = rounds.exists()
     may_add = any(entry.rounds.until for entry in config.matrix) and not known
@@ -216,13 +215,13 @@ def write_planned(config: Config, rounds: Path, file: Path) -> None:
 
 
 def timeline_run(config: Config, device: str) -> Run:
-    """The run of which a GPU's timeline is: the baseline's first, at the largest of its batch sizes."""
+    """The run for a GPU's timeline: the baseline's first, at the largest of its batch sizes."""
     of_device = [run for run in runs(config) if (run.cell.device, run.cell.framework) == (device, config.baseline)]
     return max(of_device, key=lambda run: (run.cell.batch_size, -run.round))
 
 
 def record_path(results: str, run: Run) -> str:
-    """The file of a run's record under the folder `results`."""
+    """Path of a run's record under the folder `results`."""
     return f"{results}/{RECORD.format(**vars(run.cell), round=run.round)}"
 
 
@@ -230,8 +229,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the plan of a campaign: the paths of its records, one a line, in the order of measuring."""
     parser = argparse.ArgumentParser(prog="python -m framebench plan", description=main.__doc__)
     parser.add_argument("--config", required=True, type=json.loads, help="the configuration as JSON")
-    parser.add_argument("--rounds", type=Path, metavar="rounds.json", help="what the rules for rounds asked for")
-    parser.add_argument("--aa", action="store_true", help="the campaign of the frameworks against themselves")
+    parser.add_argument("--rounds", type=Path, metavar="rounds.json", help="rounds requested by the rules")
+    parser.add_argument("--aa", action="store_true", help="the campaign of frameworks against themselves")
     parser.add_argument("--output", required=True, type=Path)
     options = parser.parse_args(arguments)
     config = load(options.config, "--config")

@@ -1,4 +1,4 @@
-"""The models of a user's own in a configuration: told to every process, and refused where one cannot be measured."""
+"""A user's own models in a configuration: made known to every process, and refused where one cannot be measured."""
 
 import json
 import os
@@ -9,13 +9,13 @@ from framebench import usermodels
 from framebench.plan import catalogue, problem
 from framebench.plan.refusals import ConfigError
 
-SEED = 1  # of a proof
+SEED = 1  # files of a proof
 
 
 def announce(models: Mapping[str, str], results: str) -> None:
-    """Make these folders known as workloads, here and in every process that is started from now on.
+    """Make these folders known as workloads, here and in every process started from now on.
 
-    ConfigError where a folder has no problem that can be read, no model file, or the name of a workload of framebench.
+    ConfigError where a folder has no readable problem or no model file, or has the name of a workload of framebench.
     """
     told = {}
     for name, path in models.items():

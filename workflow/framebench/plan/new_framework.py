@@ -1,4 +1,4 @@
-"""Make the files of a new framework, as copies of the template that work as they stand: `make new-framework NAME=…`."""
+"""Make the files of a new framework, as working copies of the template: `make new-framework NAME=…`."""
 
 import keyword
 import re
@@ -11,7 +11,8 @@ TEMPLATE = catalogue.PACKAGE / "frameworks" / "_template"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 IMPORTS = re.compile("(?:^from framebench.*\n)+", re.MULTILINE)  # in another order with another name
 FIRST_WORKLOAD = "article-cnn"
-# Colours that colour-blind readers tell apart (Paul Tol's muted scheme), and none that a figure has for strangers.
+# Colours that colour-blind readers can distinguish (Paul Tol's muted scheme), none of them used by a figure for unknown
+# frameworks.
 COLOURS = ("#882255", "#117733", "#332288", "#999933", "#44AA99", "#AA4499", "#661100")
 MARKERS = ("h", "p", "d", "8", "H", "1", "2")
 NEXT = """
@@ -31,11 +32,11 @@ model file for."""
 
 
 class RefusedError(Exception):
-    """A name that no new framework can have, in one line that says why."""
+    """A name cannot be that of a new framework; one line with the reason."""
 
 
 def planned(name: str, root: Path) -> dict[str, Path]:
-    """File of the template → where its copy goes, relative to the repository; RefusedError where it cannot."""
+    """File of the template → path of its copy, relative to the repository; RefusedError where it cannot be made."""
     module = name.replace("-", "_")
     if not NAME.fullmatch(name) or keyword.iskeyword(module):
         raise RefusedError(f"{name!r} is no name; a name has small letters, digits and single hyphens, such as my-net")

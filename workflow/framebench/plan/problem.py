@@ -1,4 +1,4 @@
-"""The file problem.yaml of a user's folder, read strictly: every key is declared here, with what it may be."""
+"""The file problem.yaml of a user's folder, read strictly: every key is declared here, with its limits."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -14,10 +14,10 @@ from framebench.plan.refusals import ConfigError, explained, shown
 from framebench.plan.yaml_file import readable
 
 FILE, WEIGHTS = "problem.yaml", "weights.yaml"
-DEFAULT_EPSILON = 1e-7  # of Adam, as keras.io/api/optimizers/adam; PyTorch's own default is 1e-8
+DEFAULT_EPSILON = 1e-7  # Adam's, as in keras.io/api/optimizers/adam; PyTorch's own default is 1e-8
 SIDES = ("keras", "pytorch")
 
-UNSET: Any = None  # a key that is not there
+UNSET: Any = None  # error of a missing key
 Sizes = Annotated[
     tuple[Count, ...], Field(min_length=1), Allowed("a list of sizes without the batch, such as [32, 32, 3]")
 ]
@@ -32,31 +32,31 @@ Function = Annotated[str, Allowed("the name of a function or class in the file",
 
 
 class Strict:
-    """Any other key is refused."""
+    """Refuses any other key."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True)
 class Input(Strict):
-    """One sample as Keras has it."""
+    """One sample in Keras's layout."""
 
     shape: Sizes
     """Sizes of one sample, images channels last."""
     type: Literal["float32", "int64", "int32"] = "float32"
     """Type of the values."""
     below: Below = UNSET
-    """Number of tokens, of integers."""
+    """Number of tokens, for integers."""
 
 
 @dataclass(frozen=True)
 class Target(Strict):
-    """The right output of one sample."""
+    """The target of one sample."""
 
     classes: Classes = UNSET
-    """Number of classes, of which one is right."""
+    """Number of classes, one of which is right."""
     shape: Sizes = UNSET
-    """Sizes of one target of floats, images channels last; with classes, of what each position is classified."""
+    """Sizes of one target of floats, images channels last; with classes, sizes of the positions to classify."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Epsilons(Strict):
 
 @dataclass(frozen=True)
 class Optimizer(Strict):
-    """The optimizer that both frameworks train with."""
+    """The optimizer of both frameworks."""
 
     name: Literal["sgd", "adam", "adamw"]
     """Name of the optimizer."""
@@ -91,12 +91,12 @@ class Optimizer(Strict):
 
 @dataclass(frozen=True)
 class File(Strict):
-    """A model file of another name, or a function of another name in it."""
+    """A model file with another name, or with another function name."""
 
     file: FileName = UNSET
     """Name of the file."""
     function: Function = "build"
-    """Name of the function or class that gives the model."""
+    """Name of the function or class that returns the model."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Problem(Strict):
     input: Input
     """One sample, such as {shape: [32, 32, 3], type: float32}."""
     target: Target
-    """The right output of one sample, such as {classes: 10}."""
+    """The target of one sample, such as {classes: 10}."""
     loss: Literal["softmax_cross_entropy", "mean_squared_error", "binary_cross_entropy"]
     """The loss, of logits."""
     optimizer: Optimizer
@@ -114,11 +114,11 @@ class Problem(Strict):
     batch_size: Count
     """Samples of one training step."""
     compare_anyway: Flag = False
-    """True where models that are not equal are to be measured all the same."""
+    """True where models that are not equal are measured all the same."""
     keras: File = File()
-    """The Keras file, where it is not keras.py with a function build."""
+    """The Keras file, if it is not keras.py with a function build."""
     pytorch: File = File()
-    """The PyTorch file, where it is not pytorch.py with a function build."""
+    """The PyTorch file, if it is not pytorch.py with a function build."""
 
 
 @cache
@@ -163,7 +163,7 @@ def _contradictions(problem: Problem) -> Iterator[str]:
 
 
 def weights(folder: Path) -> dict[str, str]:
-    """The pairs of weights.yaml, layer of Keras → module of PyTorch by its path here; empty where there is no file."""
+    """The pairs of weights.yaml, layer of Keras → module of PyTorch by its path here; empty without the file."""
     path = folder / WEIGHTS
     if not path.exists():
         return {}
@@ -175,7 +175,7 @@ def weights(folder: Path) -> dict[str, str]:
 
 
 def files(folder: Path, problem: Problem) -> dict[str, dict[str, str]]:
-    """The model files that are there: side → file and function; ConfigError where one that is named is missing."""
+    """The existing model files: side → file and function; ConfigError where a named one is missing."""
     found = {}
     for side in SIDES:
         asked: File = getattr(problem, side)
@@ -198,7 +198,7 @@ def optimizer(problem: Problem) -> dict[str, Any]:
 
 
 def request(folder: Path, problem: Problem, seed: int, threads: int) -> dict[str, Any]:
-    """The problem as processes are told it that run the user's code."""
+    """The problem in the form for processes that run the user's code."""
     return {
         "folder": str(folder),
         "input": vars(problem.input),

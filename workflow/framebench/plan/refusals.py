@@ -1,4 +1,4 @@
-"""The line that is told of a wrong value in config.yaml: where it is, which it is, and what is allowed."""
+"""The message about a wrong value in config.yaml: its place, its value, and the allowed values."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,17 +12,17 @@ from framebench.plan.knobs import REPEATED
 
 
 class ConfigError(Exception):
-    """A configuration that is refused, in one line for the person who wrote it."""
+    """A refused configuration, in one line for its author."""
 
 
-# Errors of pydantic that are about a key of a group, and not about a value.
+# Errors of pydantic about a key of a group, and not about a value.
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument", "invalid_key")
 MISSING = ("missing", "missing_argument")
-KEY = "[key]"  # in the place of an error that is about a name in a mapping
+KEY = "[key]"  # replaces an error about a name in a mapping
 
 
 def explained(error: ValidationError, written: Mapping[str, Any], described: Mapping[str, Any] | None = None) -> str:
-    """The first problem of a configuration, in the order of the file; a misspelt key before the one that it hides.
+    """The first problem of a configuration, in the order of the file; a misspelt key before the key that it hides.
 
     `described` is the schema of the file (`schema.described`), by default that of config.yaml.
     """
@@ -33,8 +33,8 @@ def explained(error: ValidationError, written: Mapping[str, Any], described: Map
 def _told(errors: Sequence[ErrorDetails], written: Mapping[str, Any], described: Mapping[str, Any]) -> str:
     """The line for the first error, found in the schema by the keys on the way to it.
 
-    For a value that may be of several types, pydantic tells what each would need, with the type's name among the keys.
-    Where it is of one of them by its form, as a list is, only what is wrong inside that counts.
+    For a value with several possible types, pydantic reports each type's requirement, with the type's name among the
+    keys. Where the value has the form of one of them, such as a list, only problems inside it count.
     """
     first = errors[0]["loc"]
     unknown = (one for one in errors if one["type"] in UNKNOWN and one["loc"][:-1] == first[: len(one["loc"]) - 1])
@@ -63,7 +63,7 @@ def _told(errors: Sequence[ErrorDetails], written: Mapping[str, Any], described:
             node = node.get("items") or node.get("properties", {}).get(key) or node["additionalProperties"]
     if error["type"] == REPEATED:
         index = error["ctx"]["index"]
-        return f"{where}[{index}]: {shown(value[index])} stands there twice"
+        return f"{where}[{index}]: {shown(value[index])} occurs twice"
     return _refused(where, value, node)
 
 
@@ -87,7 +87,7 @@ def instead(name: object, allowed: Iterable[str]) -> str:
 
 
 def _as_clause(sentence: str) -> str:
-    """A sentence as the second half of another: `The search.` is `the search`, and `GPUs.` is `GPUs`."""
+    """A description as the second half of a sentence: `The search.` is `the search`, and `GPUs.` is `GPUs`."""
     return (sentence if sentence[1].isupper() else sentence[0].lower() + sentence[1:]).removesuffix(".")
 
 
@@ -97,7 +97,7 @@ def _joined(where: str, key: object) -> str:
 
 
 def shown(value: object) -> str:
-    """A value in a few words, so that its writer sees what YAML made of it."""
+    """A value in a few words, showing how YAML read it."""
     match value:
         case None:
             return "nothing"

@@ -1,7 +1,7 @@
 """The JSON schema of config.yaml and of presets, for editors and for the messages; `make schema` writes it.
 
-Everything in it comes from the classes of plan/knobs.py. Beside what the standard has, `allowed` says in words what a
-value may be.
+Everything in it comes from the classes of plan/knobs.py. Besides the standard's keywords, `allowed` describes the
+allowed values in words.
 """
 
 import argparse
@@ -27,23 +27,23 @@ ADAPTER = TypeAdapter(Knobs)
 
 @cache
 def of_config() -> dict[str, Any]:
-    """The schema of config.yaml, with every class written out where it is used."""
+    """The schema of config.yaml, with every class written out at its place."""
     return {"$schema": DIALECT, **described(ADAPTER, "config")}
 
 
 def described(adapter: TypeAdapter[Any], key: str) -> dict[str, Any]:
-    """The schema of what an adapter takes, every class written out where it is used; `key` is what it is called."""
+    """The schema of an adapter's input, with every class written out at its place; `key` is the name of the input."""
     schema = adapter.json_schema(schema_generator=_Described)
     return _written_out(schema, schema.pop("$defs", {}), key)
 
 
 def of_presets() -> dict[str, Any]:
-    """The schema of a preset, which may leave out any key: not in a list, which takes the place of the other whole."""
+    """The schema of a preset: any key may be left out, except inside a list, which replaces the other list."""
     return {"$schema": DIALECT, **_partial(of_config())}
 
 
 class _Described(GenerateJsonSchema):
-    """The generator of pydantic, which knows the docstrings of a class's own fields, with those of inherited ones."""
+    """The generator of pydantic, which finds the docstrings of a class's own fields, extended to inherited ones."""
 
     def dataclass_schema(self, schema: core_schema.DataclassSchema) -> dict[str, Any]:
         found = super().dataclass_schema(schema)
@@ -56,10 +56,10 @@ class _Described(GenerateJsonSchema):
 
 
 def _written_out(node: dict[str, Any], classes: dict[str, Any], key: str) -> dict[str, Any]:
-    """A part of pydantic's schema without references and titles, and with `allowed`; `key` is where it stands."""
+    """A part of pydantic's schema without references and titles, and with `allowed`; `key` is its place."""
     node = {**classes[node.pop("$ref").rpartition("/")[2]], **node} if "$ref" in node else dict(node)
     node.pop("title", None)
-    node.pop("default", None)  # a key that may be left out, and no value that may stand there
+    node.pop("default", None)  # the key may be left out; the default is no value to write
     for pattern, values in node.pop("patternProperties", {}).items():
         node["additionalProperties"] = values
         node["propertyNames"] = {**node["propertyNames"], "type": "string", "pattern": pattern}
@@ -74,7 +74,7 @@ def _written_out(node: dict[str, Any], classes: dict[str, Any], key: str) -> dic
 
 
 def _allowed(node: dict[str, Any], key: str) -> str:
-    """The words for what a value may be, where its type does not have its own."""
+    """Allowed values in words, where the type has none of its own."""
     match node:
         case {"anyOf": [first, *others]}:
             joint = " or " if "const" in first else ", or "

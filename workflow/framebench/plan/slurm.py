@@ -1,4 +1,4 @@
-"""What a device of config.yaml asks a Slurm cluster for, in the words of sbatch and of Snakemake's executor for it."""
+"""The requests of a device in config.yaml to a Slurm cluster, in the terms of sbatch and of Snakemake's executor."""
 
 import getpass
 import math
@@ -11,52 +11,52 @@ from typing import Any
 
 from framebench.plan.knobs import WrittenProtocol
 
-LOCAL_KEYS = ("uuid", "model")  # of a device that is on the machine that Snakemake runs on
-GPU_KEYS = ("model", "gpu_model", "gres")  # that say which GPU
-# Options of sbatch for these; `gpu` and `gpu_model` are one, and slurm_extra is some already.
+LOCAL_KEYS = ("uuid", "model")  # keys of a device on the machine that Snakemake runs on
+GPU_KEYS = ("model", "gpu_model", "gres")  # keys that choose the GPU
+# Options of sbatch behind these keys; `gpu` and `gpu_model` are one, and slurm_extra is some already.
 OPTIONS = {
     **{"slurm_partition": "--partition", "slurm_account": "--account", "qos": "--qos", "constraint": "--constraint"},
     **{"gres": "--gres", "cpus_per_task": "--cpus-per-task", "mem_mb": "--mem", "runtime": "--time"},
 }
 CPU = "cpu"  # a device of this name is a processor
 
-# What a run is given where its device does not say. Snakemake itself, twice in every job, takes 250 MB of the memory.
+# Defaults of a run. Snakemake itself, twice in every job, takes 250 MB of the memory.
 CPUS = 4
 MEMORY_MB = 16_000
-START_MIN = 1  # minutes that a job takes to start Snakemake, and a run to sample its idle GPU
+START_MIN = 1  # minutes for a job to start Snakemake, and for a run to sample its idle GPU
 
 
 class PlaceError(Exception):
-    """A campaign that would be measured where it should not be, in one line for who started it."""
+    """A campaign would be measured in the wrong place; one line for its user."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One GPU of a cluster, or the processor of one of its nodes, that a device's name stands for.
+    """One GPU of a cluster, or the processor of one of its nodes, behind a device's name.
 
     `resources` are those of a Snakemake rule; `runtime` and `mem_mb` are a single run's, in minutes and 10^6 bytes.
     """
 
     name: str
     kind: str  # `cuda` or `cpu`
-    model: str  # words that the GPU's name must have; of a processor, nothing
+    model: str  # words of the GPU's name; none for a processor
     cpus: int
     modules: tuple[str, ...]
     resources: Mapping[str, int | str] = field(hash=False)
 
     def resource(self, name: str, runs: int) -> int | str | None:
-        """A resource of a job of so many runs, one after another; None where it asks for none."""
+        """A resource of a job of so many runs, one after another; None where it requests none."""
         value = self.resources.get(name)
         return runs * value if name == "runtime" and isinstance(value, int) else value
 
 
 def is_request(binding: Mapping[str, Any]) -> bool:
-    """Whether a device of config.yaml is asked of a cluster, and not of this machine."""
+    """True where a device of config.yaml is requested from a cluster, and not from this machine."""
     return bool(set(binding) - set(LOCAL_KEYS))
 
 
 def problems(devices: Mapping[str, Mapping[str, Any]], protocol: WrittenProtocol) -> Iterator[str]:
-    """Contradictions in devices whose keys are right by themselves; what Slurm has is for Slurm to say."""
+    """Contradictions in devices whose keys are right by themselves; Slurm itself reports what it lacks."""
     asked = [name for name, binding in devices.items() if is_request(binding)]
     for name, binding in devices.items():
         where = f"devices.{name}"
@@ -65,7 +65,7 @@ def problems(devices: Mapping[str, Mapping[str, Any]], protocol: WrittenProtocol
             yield f"{where}: uuid names one GPU of this machine, and nothing is left to choose by {other}; give one"
         if asked and name not in asked:
             yield (
-                f"{where}: is on this machine, and {asked[0]!r} is asked of a cluster; "
+                f"{where}: is on this machine, and {asked[0]!r} is requested from a cluster; "
                 "measure the two with a configuration and a results folder each"
             )
         of_gpu = next((key for key in GPU_KEYS if key in binding), None)
@@ -85,9 +85,9 @@ def problems(devices: Mapping[str, Mapping[str, Any]], protocol: WrittenProtocol
 
 
 def requests(devices: Mapping[str, Mapping[str, Any]], timeout_s: float) -> tuple[Request, ...]:
-    """The devices that are asked of a cluster, from a configuration without problems.
+    """The devices requested from a cluster, from a configuration without problems.
 
-    `timeout_s` is the longest that a run may take: by default the job is given that long, and so is never cut short.
+    `timeout_s` is the longest duration of a run: by default the job gets that long, and so is never cut short.
     """
     return tuple(_request(name, binding, timeout_s) for name, binding in devices.items() if is_request(binding))
 
@@ -123,8 +123,8 @@ def _cpus(binding: Mapping[str, Any]) -> int:
 def load_modules(modules: Sequence[str]) -> str:
     """The start of a bash command that loads these environment modules; nothing for none.
 
-    The function `module` of a login shell does not come through every /bin/sh to a job. Where it is defined stands in
-    MODULESHOME, with Lmod as with Environment Modules; both may use variables that are not set.
+    The function `module` of a login shell does not reach every /bin/sh of a job. MODULESHOME says where it is defined,
+    with Lmod as with Environment Modules; both may use variables that are not set.
     """
     if not modules:
         return ""
@@ -133,19 +133,19 @@ def load_modules(modules: Sequence[str]) -> str:
 
 
 def check_place(requests: Sequence[Request], on_cluster: bool, folder: Path) -> None:
-    """PlaceError where these devices are not measured by jobs of a cluster, or where there are jobs of before.
+    """PlaceError where these devices are not measured by jobs of a cluster, or where earlier jobs are left.
 
     Jobs that an earlier invocation left in the queue, as when its login session was closed, go on and write their
     records into `folder`; Snakemake's executor for Slurm does not know them and would submit the same runs again.
     """
     if requests and not on_cluster:
         raise PlaceError(
-            f"devices: {requests[0].name!r} is asked of a Slurm cluster, and this would measure here: "
+            f"devices: {requests[0].name!r} is requested from a Slurm cluster, and this would measure here: "
             "snakemake --profile profiles/slurm"
         )
     if on_cluster and not requests:
         raise PlaceError(
-            "devices: none is asked of a Slurm cluster, as this profile would; say what to ask for in config.yaml, "
+            "devices: none is requested from a Slurm cluster, as this profile would; write requests in config.yaml, "
             "such as {p100: {gpu_model: p100, partition: gpu}}, or leave out --profile profiles/slurm"
         )
     if on_cluster and (jobs := _jobs(folder)):
@@ -156,7 +156,7 @@ def check_place(requests: Sequence[Request], on_cluster: bool, folder: Path) -> 
 
 
 def check_request(request: Request, runs: int) -> None:
-    """PlaceError with Slurm's own words where no node would ever be given to a job of so many runs."""
+    """PlaceError with Slurm's own message where no node can ever be given to a job of so many runs."""
     resources = {name: request.resource(name, runs) for name in request.resources}
     model = f"{resources['gpu_model']}:" if "gpu_model" in resources else ""
     extra = shlex.split(str(resources.get("slurm_extra", "")))
@@ -166,9 +166,9 @@ def check_request(request: Request, runs: int) -> None:
 
 
 def failure(name: str, job: str | None, said: str) -> str:
-    """One line on a job of Snakemake that failed: how Slurm's job ended, or why sbatch took none.
+    """One line on a failed job of Snakemake: the end of Slurm's job, or sbatch's reason for refusing one.
 
-    `said` is what the executor says, for which sbatch's own words stand before the whole call; after a call it says
+    `said` is the executor's message, in which sbatch's own message comes before the whole call. After a call it has
     less than Slurm, which forgets ended jobs after minutes and so is to be asked at once.
     """
     if job is None:
@@ -191,7 +191,7 @@ def _jobs(folder: Path) -> list[str]:
 
 
 def _answer(command: Sequence[str], about: str = "") -> str:
-    """What a command of Slurm prints; PlaceError, which begins with `about`, where there is none or it refuses."""
+    """Output of a Slurm command; PlaceError, which begins with `about`, where the command is missing or refuses."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A YAML file that holds keys, read strictly: a key that stands there twice is refused."""
+"""A YAML file of keys, read strictly: a key that occurs twice is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from framebench.unique_keys import UniqueKeyLoader, problem
 
 
 def readable(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML file; ConfigError where there is none or a key stands twice."""
+    """The mapping in a YAML file; ConfigError where there is none or a key occurs twice."""
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=UniqueKeyLoader)
     except OSError as error:

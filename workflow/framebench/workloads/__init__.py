@@ -1,6 +1,6 @@
 """The training problems: one folder each, a neutral spec beside one model file per framework style.
 
-Beside these, the models of a user's own: see `framebench.workloads.own`.
+A user's own models are in `framebench.workloads.own`.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""The neutral words that a workload's spec is written in: layers, optimizer, and what follows from them."""
+"""The vocabulary of a workload's spec: layers, optimizers, and the numbers that follow from them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,10 +12,11 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Conv:
-    """Convolution with a square kernel, channels last; `relu` tells whether a ReLU follows.
+    """Convolution with a square kernel, channels last; `relu`: followed by a ReLU.
 
-    `same` puts (kernel − 1) // 2 zeros before and kernel // 2 after the image in both directions, whatever the stride:
-    of a strided one that is PyTorch's way, and not TensorFlow's, which puts what is needed at the end first.
+    `same` puts (kernel − 1) // 2 zeros before and kernel // 2 after the image in both directions, whatever the stride.
+    For a stride above 1 that is PyTorch's rule; TensorFlow pads only as much as needed, with the larger part at the
+    end.
     """
 
     name: str
@@ -41,8 +42,8 @@ class BatchNorm:
 
 @dataclass(frozen=True)
 class MaxPool:
-    """Max pooling; an incomplete window at the edge is dropped. The windows touch unless another `stride` is given;
-    with `same` padding, as in Conv, what is added is smaller than anything.
+    """Max pooling; an incomplete window at the edge is dropped. Windows touch unless another `stride` is given; with
+    `same` padding, as in Conv, the padding is smaller than any value.
     """
 
     size: int
@@ -52,7 +53,7 @@ class MaxPool:
 
 @dataclass(frozen=True)
 class Residual:
-    """ReLU of the sum of what two ways make of the input; an empty one passes it on (He et al. 2016, figure 5)."""
+    """ReLU of the sum of two branches of the input; an empty branch passes it on (He et al. 2016, figure 5)."""
 
     body: "tuple[Layer, ...]"
     shortcut: "tuple[Layer, ...]"
@@ -75,7 +76,7 @@ class Flatten:
 
 @dataclass(frozen=True)
 class Dense:
-    """Fully connected, biased; `relu` tells whether a ReLU follows (the last layer gives logits)."""
+    """Fully connected, biased; `relu`: followed by a ReLU (the last layer gives logits)."""
 
     name: str
     units: int
@@ -84,7 +85,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Embedding:
-    """Token → vector; the first layer of a net that reads."""
+    """Token → vector; the first layer of a net on text."""
 
     name: str
     tokens: int
@@ -107,7 +108,7 @@ class GRU:
 
 Layer = Conv | BatchNorm | MaxPool | Residual | GlobalAveragePool | Dropout | Flatten | Dense | Embedding | GRU
 
-# The weights of a BatchNorm: the last two are no parameters, as no optimizer changes them.
+# The weights of a BatchNorm. The last two are no parameters, as no optimizer changes them.
 STATISTICS = ("moving_mean", "moving_variance")
 OF_PYTORCH = ("running_mean", "running_var")  # the same in the files of a user's own
 OF_BATCH_NORM = ("gamma", "beta", *STATISTICS)
@@ -126,7 +127,7 @@ class Adam:
     """m ← β₁·m + (1 − β₁)·g; v ← β₂·v + (1 − β₂)·g²; w ← w − learning_rate·m̂ / (√v̂ + ε)
 
     with m̂ = m/(1 − β₁ᵗ) and v̂ = v/(1 − β₂ᵗ) after step t (Kingma & Ba 2015, algorithm 1). Every weight moves at every
-    step, those of tokens that a batch does not hold too.
+    step, including those of tokens that are not in the batch.
     """
 
     learning_rate: float
@@ -148,20 +149,19 @@ class AdamW:
 
 @dataclass(frozen=True)
 class Workload:
-    """A training problem: the same function, loss and optimizer in every framework. Or one of inference.
+    """A problem of training, or of inference: the same function, loss and optimizer in every framework.
 
-    The loss is softmax cross-entropy of the logits with integer labels, averaged over the batch. Of inference a step
-    is a batch's way through the net in evaluation mode, and what comes out is copied into the host's memory.
-    A sample is an image, float32 pixels in [0, 1], channels last, or a sequence of tokens, int64 from 0; a batch
-    (n, *input_shape).
+    The loss is softmax cross-entropy of the logits with integer labels, averaged over the batch. A step of inference
+    takes a batch through the net in evaluation mode and copies the output into the host's memory. A sample is an image,
+    float32 pixels in [0, 1], channels last, or a sequence of tokens, int64 from 0; a batch is (n, *input_shape).
     """
 
     name: str
-    data: str  # the kind of samples: a file of this name is made of them
+    data: str  # the kind of samples, and the name of their file
     input_shape: Shape  # (height, width, channels) or (tokens,)
     layers: tuple[Layer, ...]
     optimizer: SGD | Adam | AdamW | None  # None: inference
-    article_batch_size: int  # at which the article-form chart and the verdict are taken
+    article_batch_size: int  # batch sizes of the article-form chart and the verdict
 
     @property
     def trains(self) -> bool:
@@ -178,7 +178,7 @@ class Workload:
 
     @cached_property
     def placed(self) -> "tuple[tuple[Layer, Shape, Shape], ...]":
-        """Every layer, those of a Residual in its place, with the shapes of what it is given and what it gives."""
+        """Every layer, with those of a Residual in its place, and its input and output shapes."""
         return tuple(_placed(self.layers, self.input_shape))
 
     @cached_property
@@ -208,16 +208,16 @@ class Workload:
 
     @property
     def parameters(self) -> int | None:
-        """How many there are; None where it depends on the framework."""
+        """Number of trainable parameters; None where it depends on the framework."""
         return parameters(self.weight_shapes)
 
     @property
     def flops_per_sample(self) -> int:
         """Floating-point operations of one step per sample; a multiply-add counts as two.
 
-        Convolutions and matrix products only: forward, gradient of the weights, and gradient of the
-        input, which the first layer does not need; of inference forward only. Elementwise work is left out, as in
-        published FLOP counts.
+        Convolutions and matrix products only: forward, gradient of the weights, and gradient of the input, which the
+        first layer does not need; for inference forward only. Elementwise work is left out, as in published FLOP
+        counts.
         """
         if not self.trains:
             return self.forward_flops_per_sample
@@ -236,7 +236,7 @@ class Workload:
 
     @cached_property
     def _multiply_adds(self) -> list[int]:
-        """Per sample, of the forward pass of each layer with weights."""
+        """FLOPs per sample of the forward pass of each layer with weights."""
         multiply_adds = []
         for layer, before, after in self.placed:
             if isinstance(layer, Conv):
@@ -252,18 +252,18 @@ class Workload:
 
     @property
     def tokens(self) -> int | None:
-        """How many tokens there are to read; None where the samples are images."""
+        """Size of the vocabulary; None where the samples are images."""
         first = self.layers[0]
         return first.tokens if isinstance(first, Embedding) else None
 
     @property
     def turns(self) -> int:
-        """How often a loop of its net turns, if it has one."""
+        """Iterations of the loop in its net, if it has one."""
         return self.input_shape[0] if self.recurrent else 1
 
     @property
     def attends(self) -> bool:
-        """True where attention is in its net."""
+        """True where its net has attention."""
         return False
 
     @property
@@ -272,16 +272,16 @@ class Workload:
 
     @cached_property
     def kinds(self) -> dict[str, type]:
-        """Of every layer with weights, by its name, which it is."""
+        """Type of every layer with weights, by its name."""
         return {layer.name: type(layer) for layer, _, _ in self.placed if hasattr(layer, "name")}
 
     def input_of(self, name: str) -> Shape:
-        """What layer `name` is given, without the batch."""
+        """Input shape of layer `name`, without the batch."""
         return next(before for layer, before, _ in self.placed if getattr(layer, "name", None) == name)
 
     @property
     def loss(self) -> str:
-        """The name of its loss, as problem.yaml has it."""
+        """The name of its loss, in the words of problem.yaml."""
         return "softmax_cross_entropy"
 
     @property
@@ -290,11 +290,11 @@ class Workload:
         return True
 
     def targets(self, stored: np.ndarray) -> np.ndarray:
-        """Targets as a framework is given them, of those in a data file: int64 classes, or float32."""
+        """Targets in a framework's form, from those in a data file: int64 classes, or float32."""
         return stored.astype(np.int64)
 
     def samples(self, stored: np.ndarray) -> np.ndarray:
-        """Samples as a framework is given them, of those in a data file: pixels uint8, or tokens."""
+        """Samples in a framework's form, from those in a data file: pixels uint8, or tokens."""
         return stored.astype(np.int64) if self.tokens else np.divide(stored, 255, dtype=np.float32)
 
     def flattened_from(self, dense: str) -> Shape | None:
@@ -315,7 +315,7 @@ class Workload:
 
     def initial_weights(self, seed: int) -> dict[str, np.ndarray]:
         """Neutral name → float32 array: Glorot uniform (Glorot & Bengio 2010, eq. 16), but zero biases, and a batch
-        norm that changes nothing but by its ε.
+        norm that is the identity up to its ε.
         """
         generator = np.random.Generator(np.random.PCG64(seed))
         weights = {}
@@ -333,7 +333,7 @@ class Workload:
 
 
 def parameters(shapes: Mapping[str, Shape]) -> int:
-    """How many numbers an optimizer would change, of weights with these names and shapes."""
+    """Number of trainable parameters among weights with these names and shapes."""
     return sum(prod(shape) for name, shape in shapes.items() if not name.endswith((*STATISTICS, *OF_PYTORCH)))
 
 
@@ -373,5 +373,5 @@ def _output_shape(layer: Layer, shape: Shape) -> Shape:
 
 
 def _windows(side: int, size: int, stride: int, padding: str) -> int:
-    """How many windows lie in a row of so many pixels."""
+    """Number of windows in a row of so many pixels."""
     return (side + (size - 1 if padding == "same" else 0) - size) // stride + 1

@@ -14,12 +14,12 @@ from types import ModuleType
 from typing import Any
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal, in messages of Keras
-# Names of a user's model files that are names of packages too.
+# Names of user's model files that are also names of packages.
 RESERVED = ("keras", "pytorch", "tensorflow", "jax")
 
 
 class UserError(Exception):
-    """A user's file that cannot be proved, in one line; `traceback` is the user's own, where their code raised."""
+    """A user's file cannot be proved; one line. `traceback` is the user's own, where their code raised."""
 
     def __init__(self, line: str, traceback: str = "") -> None:
         super().__init__(" ".join(line.split()))
@@ -42,7 +42,7 @@ class Siblings(importlib.abc.MetaPathFinder):
 
 @contextmanager
 def at_home(folder: Path, *, forget: bool = True) -> Iterator[None]:
-    """Within, files and modules of a user's folder are found; afterwards its modules are forgotten, or kept.
+    """Makes files and modules of a user's folder importable meanwhile; its modules are then forgotten, or kept.
 
     A compiler may import the module of a model again by its name when the model is first called.
     """
@@ -62,7 +62,7 @@ def at_home(folder: Path, *, forget: bool = True) -> Iterator[None]:
 def model(path: Path, function: str) -> Any:
     """The model that `function` of a file returns; UserError where it has none or raises."""
     spec = importlib.util.spec_from_file_location(f"user_{path.stem}", path)
-    assert spec and spec.loader  # of a file that ends in .py there always is one
+    assert spec and spec.loader  # never None for a file that ends in .py
     run = spec.loader.exec_module
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # a dataclass looks its own module up there

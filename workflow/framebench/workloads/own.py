@@ -16,10 +16,9 @@ from framebench.workloads.layers import SGD, Adam, AdamW, Shape, Workload
 
 @dataclass(frozen=True)
 class Own(Workload):
-    """A model of a folder of the user's own, without layers that are known here.
+    """A model from a user's own folder, whose layers are not known here.
 
-    Its weights have the names of the file that they are in, `keras/<place>/<name>` and `pytorch/<name>`, and that
-    framework's layout.
+    Its weights are named by their file, `keras/<place>/<name>` and `pytorch/<name>`, and have that framework's layout.
     """
 
     asked: Mapping[str, Any] = field(default_factory=dict, hash=False)  # see `framebench.plan.problem.request`
@@ -45,7 +44,7 @@ class Own(Workload):
 
     @property
     def requirements(self) -> Path | None:
-        """The file of the packages that it needs beside those of a framework, if there is one."""
+        """The file of packages that it needs besides the framework's, if there is one."""
         path = self.folder / REQUIREMENTS
         return path if path.is_file() else None
 
@@ -73,7 +72,7 @@ class Own(Workload):
 
     @property
     def parameters(self) -> None:
-        """A pair may differ in them, as by an LSTM's second bias; the proof tells of both."""
+        """None: the two files may differ, as by an LSTM's second bias; the proof has both numbers."""
         return None
 
     @property
@@ -82,7 +81,7 @@ class Own(Workload):
 
     @property
     def alike(self) -> bool:
-        """True where the proof says that a training step changes the same in both files, but for dropout."""
+        """True where the proof says that a training step changes both files' weights alike, apart from dropout."""
         return self._facts["alike"]
 
     @property
@@ -90,7 +89,7 @@ class Own(Workload):
         return self._facts["attends"]
 
     def initial_weights(self, seed: int) -> dict[str, np.ndarray]:
-        """Those of both files, as Keras has drawn them in the proof; they do not depend on the seed."""
+        """Weights of both files, as drawn by Keras in the proof; they do not depend on the seed."""
         with np.load(self.told, allow_pickle=False) as file:
             return {name: file[name] for name in file.files if name != "facts"}
 
@@ -101,7 +100,7 @@ class Own(Workload):
         return stored
 
     def build(self, style: str) -> Any:
-        """The model of the file of this style, `keras` or `pytorch`."""
+        """The model from the file of this style, `keras` or `pytorch`."""
         file = self.asked[style]
         with loading.at_home(self.folder, forget=False):
             return loading.model(self.folder / file["file"], file["function"])

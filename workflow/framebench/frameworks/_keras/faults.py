@@ -1,4 +1,4 @@
-"""Faults of Keras's model files and of what is shared of its adapters, for the tests."""
+"""Faults of Keras's model files and of the adapters' shared part, for the tests."""
 
 from collections.abc import Iterator
 from types import ModuleType
@@ -94,7 +94,7 @@ def faults(adapter: ModuleType) -> Iterator[Fault]:
 
 
 def more_work(trainer) -> None:
-    """Products in training that change nothing."""
+    """Products in training without any effect."""
     plain = trainer.model.compute_loss
 
     def more(x=None, y=None, y_pred=None, sample_weight=None, training=True):

@@ -1,4 +1,4 @@
-"""Keras whatever its backend, looked into: its layers, and the methods that `fit` calls in every step."""
+"""Inspector of Keras on any backend: its layers, and the methods that `fit` calls in every step."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
@@ -13,9 +13,9 @@ from framebench.frameworks.contract import Observer, Weights, kernels
 
 
 class KerasInspector(ABC):
-    """All of an Inspector but what is its backend's."""
+    """An Inspector without its backend's part."""
 
-    backend: ModuleType  # the inspector of what computes under Keras
+    backend: ModuleType  # the inspector of the backend
 
     def __init__(self, trainer: KerasTrainer) -> None:
         self.trainer: Any = trainer
@@ -34,7 +34,7 @@ class KerasInspector(ABC):
         compute_loss, apply = self.trainer.model.compute_loss, self.trainer.model.optimizer.apply
         names = {id(variable_of(self.trainer.model, name)): name for name in self.trainer.workload.weight_shapes}
 
-        # Keras calls both outside of training steps too, in evaluation and to learn the shapes.
+        # Keras calls both outside of training steps too, in evaluation and to infer shapes.
         def watched_loss(*args, training: bool = True) -> Any:
             loss = compute_loss(*args, training=training)
             if training:
@@ -42,7 +42,7 @@ class KerasInspector(ABC):
             return loss
 
         def watched_apply(gradients: list, *others) -> None:
-            # Where the net does not use a variable, some backends have no gradient.
+            # Some backends have no gradient for a variable that the net does not use.
             pairs = zip(self.trainer.model.trainable_variables, gradients, strict=True)
             known = {names[id(variable)]: one for variable, one in pairs if one is not None}
             self._tell(lambda *arrays: observer.gradients(dict(zip(known, arrays, strict=True))), *known.values())
@@ -70,7 +70,7 @@ class KerasInspector(ABC):
         return self.trainer._values(self.trainer._build())
 
     def counted_flops(self, images: np.ndarray) -> int | None:
-        # No backend counts all of a loop.
+        # No backend counts every iteration of a loop.
         return None if self.trainer.workload.recurrent else self._counted_flops(images)
 
     def counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int | None:
@@ -80,15 +80,15 @@ class KerasInspector(ABC):
 
     @abstractmethod
     def _counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int:
-        """As `counted_step_flops`, where the backend has a counter for the net."""
+        """Like `counted_step_flops`, where the backend has a counter for the net."""
 
     @abstractmethod
     def _counted_flops(self, images: np.ndarray) -> int:
-        """As `counted_flops`, where the backend has a counter for the net."""
+        """Like `counted_flops`, where the backend has a counter for the net."""
 
     @abstractmethod
     def _operations(self, images: np.ndarray) -> Collection[str]:
-        """The names of what the backend runs for a batch."""
+        """The names of the operations that the backend runs for a batch."""
 
     def _execution(self) -> str:
         if self.trainer.model.jit_compile:
@@ -115,6 +115,6 @@ class KerasInspector(ABC):
 
 
 def _before_padding(tensor: keras.KerasTensor) -> keras.KerasTensor:
-    """A layer's input, which in the spec has its padding within it."""
+    """A layer's input; in the spec, its padding is part of the layer."""
     operation = tensor._keras_history.operation
     return operation.input if isinstance(operation, keras.layers.ZeroPadding2D) else tensor

@@ -1,4 +1,4 @@
-"""Keras whatever its backend: `compile` and `fit`, as keras.io/guides/training_with_built_in_methods shows.
+"""Trainer of Keras on any backend: `compile` and `fit`, as in keras.io/guides/training_with_built_in_methods.
 
 An adapter names its backend to Keras (KERAS_BACKEND) before it imports this, and adds what the backend needs.
 """
@@ -29,9 +29,9 @@ from framebench.frameworks.contract import (
 from framebench.workloads.layers import SGD, Adam, AdamW, Workload
 from framebench.workloads.own import Own
 
-ENDLESS = 10**9  # epochs: `fit` is ended by the pace
+ENDLESS = 10**9  # epochs: the pace ends `fit`
 CALLS_PER_EPOCH = 1000
-OWN = "keras/"  # begins the names of a user's weights
+OWN = "keras/"  # prefix of a user's weights
 LOSSES = {
     "softmax_cross_entropy": partial(keras.losses.SparseCategoricalCrossentropy, from_logits=True),
     "mean_squared_error": keras.losses.MeanSquaredError,
@@ -40,9 +40,9 @@ LOSSES = {
 
 
 class KerasTrainer(ABC):
-    """All of a Trainer but what is its backend's."""
+    """A Trainer without its backend's part."""
 
-    backend: ModuleType  # the adapter of what computes under Keras
+    backend: ModuleType  # the adapter of the backend
 
     def __init__(
         self,
@@ -62,15 +62,15 @@ class KerasTrainer(ABC):
         self.steps_per_call: int = tuning.get("steps_per_execution", 1)
         self.stored, self.computed = stored_type(precision), computed_type(precision)
         keras.config.set_floatx(self.stored)
-        # Some backends compute some things of float64 in float32 (products PyTorch, tanh JAX), as JAX does unless asked
-        # otherwise; there is no switch for it, and the certificate could prove nothing to more than 7 digits.
+        # Some backends compute parts of float64 in float32 (products in PyTorch, tanh in JAX), and so does JAX by
+        # default; there is no switch for it, and the certificate could prove nothing to more than 7 digits.
         BIT64_TO_BIT32_DTYPE["float64"] = self.stored
         # keras.io/api/mixed_precision/policy; `compile` adds the loss scaling of mixed_float16.
         keras.config.set_dtype_policy(self.computed if self.computed == self.stored else f"mixed_{self.computed}")
         with keras.device(self.place):
             self.model = self._build()
             if not workload.trains and self.computed != self.stored:
-                # As keras.io/guides/mixed_precision has it for the last layer. Otherwise half as many bytes would be
+                # The rule of keras.io/guides/mixed_precision for the last layer. Otherwise half as many bytes would be
                 # copied into the host's memory as in the other frameworks.
                 output = keras.layers.Activation("linear", dtype=self.stored)(self.model.output)
                 self.model = keras.Model(self.model.inputs, output)
@@ -88,7 +88,7 @@ class KerasTrainer(ABC):
 
     @abstractmethod
     def _batches(self, images: np.ndarray, labels: np.ndarray, input: str) -> Any:
-        """What `fit` takes batches from, on the device or in the host's memory; without an end for several a call."""
+        """The input of `fit`, on the device or in the host's memory; endless where a call takes several batches."""
 
     @abstractmethod
     def _synchronise(self) -> None:
@@ -96,7 +96,7 @@ class KerasTrainer(ABC):
 
     @abstractmethod
     def _device(self) -> str:
-        """Where the backend has the weights."""
+        """Device of the weights, as named by the backend."""
 
     def allocator_peaks_mib(self) -> tuple[float | None, float | None]:
         return self.backend.allocator_peaks_mib(self.place)
@@ -110,11 +110,11 @@ class KerasTrainer(ABC):
         raise ValueError(f"the adapter does not know the optimizer {optimizer}")
 
     def _dense(self, gradient: Any) -> Any:
-        """A gradient as an array, where it is not one on the backend."""
+        """A gradient as an array, for backends where it is not one."""
         return gradient
 
     def _update_variables(self) -> None:  # noqa: B027
-        """Give the model's variables the values that they have, where `fit` keeps them elsewhere while it trains."""
+        """Write the present values into the model's variables, where `fit` keeps them elsewhere while it trains."""
 
     def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
         if not self.workload.trains:
@@ -127,7 +127,7 @@ class KerasTrainer(ABC):
             return
         self.data = {"x": self._batches(images, labels, input), "shuffle": False}
         if self.steps_per_call > 1:
-            # Without an end, so that no call is left with fewer batches.
+            # Endless, so that no call is left with fewer batches.
             self.data["steps_per_epoch"] = self.steps_per_call * CALLS_PER_EPOCH
 
     def train(self, pace: Pace) -> None:
@@ -136,7 +136,7 @@ class KerasTrainer(ABC):
             self.model.fit(**self.data, epochs=ENDLESS, verbose=0, callbacks=[callback])
 
     def infer(self, pace: Pace, take: Callable[[np.ndarray], object]) -> None:
-        # keras.io/api/models/model_training_apis: what gives the host the output of one batch.
+        # keras.io/api/models/model_training_apis: the method that returns the output of one batch to the host.
         for batch in cycle(self.batches):
             take(self.model.predict_on_batch(batch))
             if pace.over(nothing):
@@ -174,7 +174,7 @@ class KerasTrainer(ABC):
         if self.workload.trains:
             own = getattr(
                 self.model.optimizer, "inner_optimizer", self.model.optimizer
-            )  # under a loss scaling, which stays as it is
+            )  # within a loss scaling, which is not reset
             for kept in own.variables:
                 if kept is not own._learning_rate:
                     kept.assign(np.zeros(kept.shape, kept.dtype))
@@ -200,7 +200,7 @@ class KerasTrainer(ABC):
 
 
 def own_variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """The weights of a user's model under their names, which hold on every backend."""
+    """The weights of a user's model under names that are the same on every backend."""
     return {f"{OWN}{place:03}/{one.name}": one for place, one in enumerate(model.weights)}
 
 
@@ -215,15 +215,15 @@ def variable_of(model: keras.Model, name: str) -> keras.Variable:
 
 
 def _adam(spec: Adam | AdamW, dense: Callable) -> keras.optimizers.Optimizer:
-    """Keras's Adam, with epsilon where the spec and algorithm 1 of the paper have it: beside the corrected √v̂.
+    """Keras's Adam, with epsilon added to the corrected √v̂, as in the spec and in algorithm 1 of the paper.
 
-    Keras adds it to √v before the correction, which for small gradients is another function. So it is given epsilon
-    times what the correction would do to it: for every step one number more to compute.
+    Keras adds it to √v before the correction, which for small gradients is another function. So epsilon is multiplied
+    here by the factor of the correction: one more number to compute per step.
 
-    `dense` makes an array of a gradient that TensorFlow gives as rows and where they belong, as that of an embedding.
-    Keras 3.15 squares the rows one by one: of a token that stands twice in a batch it takes g² + h² for (g + h)².
+    `dense` makes an array of a gradient that TensorFlow gives as rows with their places, as for an embedding. Keras
+    3.15 squares the rows one by one: for a token that occurs twice in a batch it uses g² + h² instead of (g + h)².
 
-    Reviews/s of gru-imdb, batch 64, on Keras (TensorFlow), 2 cores, 7 interleaved rounds, by those of Keras's own Adam:
+    Reviews/s of gru-imdb, batch 64, on Keras (TensorFlow), 2 cores, 7 interleaved rounds, relative to Keras's own Adam:
     0.95 with epsilon corrected (0.85 to 1.19), 0.98 with both (0.84 to 1.11): no cost shows in this noise.
     """
 
@@ -241,14 +241,14 @@ def _adam(spec: Adam | AdamW, dense: Callable) -> keras.optimizers.Optimizer:
 
 
 class RunOver(Exception):  # noqa: N818
-    """Leaves `fit` between two steps. `stop_training` would be looked at only after one more."""
+    """Leaves `fit` between two steps. `stop_training` would take effect only after one more."""
 
 
 class PaceCallback(keras.callbacks.Callback):
     """Reports every step to the pace and ends `fit` when the run is over.
 
-    It listens to the beginning of the next step: a callback at a step's end would make Keras convert the
-    loss to a Python number after every step, which `fit` does not do by itself (callback_list.py, async dispatch).
+    It listens to the beginning of the next step: a callback at a step's end would make Keras convert the loss to a
+    Python number after every step, which `fit` does not do by itself (callback_list.py, async dispatch).
     """
 
     def __init__(self, pace: Pace, synchronise: Callable[[], object], steps_per_call: int) -> None:

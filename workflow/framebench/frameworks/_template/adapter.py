@@ -1,28 +1,28 @@
 """A first adapter, which works as it stands: NumPy as a framework. Put yours in its place, piece by piece.
 
-`make new-framework NAME=…` copies it. It is all that is needed to be measured; `frameworks/contract.py` says what each
-method must do, and `frameworks/pytorch/adapter.py` is a complete example with tuned settings and a GPU.
+`make new-framework NAME=…` copies it. Measuring needs no other file; `frameworks/contract.py` defines each method, and
+`frameworks/pytorch/adapter.py` is a complete example with tuned settings and a GPU.
 """
 
 import os
 from collections.abc import Callable
 from itertools import cycle
 
-# Here stands the import of your framework: it is timed.
+# Import your framework here: the import is timed.
 import numpy as np
 
 from framebench import workloads
 from framebench.frameworks.contract import NOT_TUNED, Pace, Tuning, Weights, check_fit, nothing, stored_type
 from framebench.workloads.layers import SGD, Workload
 
-LABEL = "Template"  # as a reader knows it
-ENVIRONMENT = "template"  # its packages are in envs/template-cpu.in
-MODEL_FILE = "template"  # its model of a workload is workloads/<workload>/template.py
-COLOUR = "#882255"  # in every figure, and no other framework's
+LABEL = "Template"  # name for readers
+ENVIRONMENT = "template"  # packages: envs/template-cpu.in
+MODEL_FILE = "template"  # model files: workloads/<workload>/template.py
+COLOUR = "#882255"  # in every figure, different from the other frameworks'
 MARKER = "h"
-# With "tuned" among them, OPTIONS and TRAINING_OPTIONS are needed, and a text for each setting in languages/*.yaml.
+# Track "tuned" needs OPTIONS and TRAINING_OPTIONS too, and a text for each setting in languages/*.yaml.
 TRACKS = ("default",)
-# On a GPU too: "cuda": ("float32", …), and an envs/template-cuda.in.
+# For a GPU add "cuda": ("float32", …), and an envs/template-cuda.in.
 PRECISIONS = {"cpu": ("float32",)}
 
 
@@ -50,15 +50,15 @@ class Trainer:
         self.load(weights)
 
     def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
-        # A framework with a device, or a pipeline of its own for data in the host's memory, tells the inputs apart.
+        # A framework with a device, or with its own pipeline for data in the host's memory, distinguishes the inputs.
         x = images.reshape(-1, self.batch_size, *images.shape[1:])
         self.batches = list(zip(x, labels.reshape(-1, self.batch_size), strict=True))
 
     def train(self, pace: Pace) -> None:
-        # The loop of the framework's own documentation; nothing is in it but the steps and the pace.
+        # The loop of the framework's own documentation, with nothing but the steps and the pace.
         for x, y in cycle(self.batches):
             self.step(x, y)
-            if pace.over(nothing):  # a framework that computes while Python goes on gives what waits for it
+            if pace.over(nothing):  # a framework that computes asynchronously passes a function that waits for it
                 return
 
     def step(self, x: np.ndarray, y: np.ndarray) -> None:
@@ -87,7 +87,7 @@ class Trainer:
         return float(cross_entropy(self.logits(images), labels)[0])
 
     def weights(self) -> Weights:
-        # The neutral layout, in which NumPy keeps them here: kernels HWIO and (in, out), H, W, C after a flatten.
+        # The neutral layout, which is also NumPy's here: kernels HWIO and (in, out), H, W, C after a flatten.
         return {name: array.copy() for name, array in self.values.items()}
 
     def load(self, weights: Weights) -> None:
@@ -118,7 +118,7 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
 def start(threads: int, precision: str, device: str) -> None:
     # Threads: the worker has set OPENBLAS_NUM_THREADS and the like before NumPy is imported.
     if device != "cpu":
-        raise ValueError(f"a GPU is asked for, but NumPy {np.__version__} sees none (it computes on CPUs)")
+        raise ValueError(f"a GPU was requested, but NumPy {np.__version__} sees none (it computes on CPUs)")
 
 
 def versions() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Faults of the template's model file and adapter, for the tests: the certificate must refuse each.
 
-`frameworks/_planting.py` says what this file holds. Plant one fault for each thing that the model file or the adapter
-could get wrong. A name that other frameworks use too is checked for what differs first, in `test_certify.py`.
+`frameworks/_planting.py` describes this file. Plant one fault for each possible mistake in the model file or the
+adapter. For a name that other frameworks use too, `test_certify.py` checks the first difference.
 """
 
 from collections.abc import Callable, Iterator

@@ -68,7 +68,7 @@ class Inspector:
     def _multiplied(self, images: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
         """Every layer that multiplies: its name, input, kernel and output.
 
-        The functions of the model file are others while the net runs. Most frameworks have hooks for this.
+        The functions of the model file are replaced while the net runs. Most frameworks have hooks for this.
         """
         names = {id(array): name.removesuffix("/kernel") for name, array in self.trainer.values.items()}
         found = []

@@ -1,7 +1,7 @@
-"""article-cnn, in the style that users of this framework write: here, functions on NumPy arrays.
+"""article-cnn in the style of this framework's users: here, functions on NumPy arrays.
 
-It becomes `workloads/article_cnn/<name>.py`. It holds the model and nothing else, so that it can be read side by side
-with the model files of other frameworks. `spec.py` beside it is what it must compute, and names the weights.
+It becomes `workloads/article_cnn/<name>.py`. It contains only the model, so that it can be read side by side with the
+model files of other frameworks. `spec.py` beside it defines the function and names the weights.
 
 NumPy has no layers and no gradients, so this file has both; a file of a real framework is shorter.
 """
@@ -16,7 +16,7 @@ Back = Callable[[np.ndarray], Weights]
 
 
 def net(w: Weights, x: np.ndarray) -> tuple[np.ndarray, Back]:
-    """Logits (n, 10) of images (n, 32, 32, 3), and the way back from their gradient to that of every weight."""
+    """Logits (n, 10) of images (n, 32, 32, 3), and the backward function from their gradient to every weight's."""
     y1, back1 = conv(x, w["conv1/kernel"], w["conv1/bias"])
     y1, back_pool1 = max_pool(relu(y1))
     y2, back2 = conv(y1, w["conv2/kernel"], w["conv2/bias"])
@@ -44,7 +44,7 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 
 def conv(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, Callable]:
-    """A `valid` convolution, channels last, kernel HWIO; the way back gives the gradients of kernel, bias and input."""
+    """A `valid` convolution, channels last, kernel HWIO; backward gives the gradients of kernel, bias and input."""
     size = kernel.shape[0]
     windows = sliding_window_view(x, (size, size), axis=(1, 2))  # (n, h, w, in, size, size)
 
@@ -59,7 +59,7 @@ def conv(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarra
 
 
 def max_pool(x: np.ndarray) -> tuple[np.ndarray, Callable]:
-    """The largest of every 2 × 2 pixels of what a ReLU gave; the way back is that through the ReLU too."""
+    """The largest of every 2 × 2 pixels of a ReLU's output; backward goes through the ReLU too."""
     n, h, w, c = x.shape
     pixels = x[:, : h // 2 * 2, : w // 2 * 2].reshape(n, h // 2, 2, w // 2, 2, c)
     largest = pixels.max((2, 4), keepdims=True)

@@ -1,4 +1,4 @@
-"""Samples to show to the template, and what is expected of it, for the tests: `frameworks/_samples.py` says what."""
+"""Test samples for the template: described in `frameworks/_samples.py`."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ EXECUTION = "eager"
 
 
 def out_of_memory() -> list[BaseException]:
-    # More than 2^47 bytes, which no process has addresses for, whatever the kernel lets it promise itself.
+    # More than 2^47 bytes, beyond the addresses of any process, even where the kernel overcommits.
     return [caught(lambda: np.empty(2**50, np.uint8))]
 
 

@@ -1,7 +1,7 @@
 """JAX without a layer library: one `jax.jit` step per batch (docs.jax.dev, notebooks/Neural_Network_and_Data_Loading).
 
-That page writes the net as functions on a tree of weights, as the model files here do; layers in objects are Flax, a
-framework of its own. The optimizer and the loss are Optax's, to which JAX's documentation points for them.
+That page writes the net as functions on a tree of weights, as the model files here do; layers as objects belong to
+Flax, a framework of its own. The optimizer and the loss are Optax's, which JAX's documentation recommends.
 """
 
 import os
@@ -36,9 +36,9 @@ MARKER = "v"
 TRACKS = ("default", "tuned")
 OPTIONS = {
     "cpu": {
-        # An allocator that keeps freed memory; offered to every framework alike.
+        # An allocator that keeps freed memory; offered to every framework.
         "allocator": ("system", "tbbmalloc"),
-        # The old weights' memory is that of the new ones: docs.jax.dev/en/latest/buffer_donation.html
+        # The old weights' memory is reused for the new ones: docs.jax.dev/en/latest/buffer_donation.html
         "donate": (False, True),
         # Several steps in one call, by `lax.scan`: docs.jax.dev/en/latest/201/control-flow.html
         "steps_per_call": (1, 10),
@@ -49,15 +49,15 @@ OPTIONS = {
     },
 }
 TRAINING_OPTIONS = ("donate", "steps_per_call")
-# No float16: the loss scaling that it needs is neither JAX's nor Optax's.
+# No float16: it needs loss scaling, which neither JAX nor Optax has.
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16")}
 
-# docs.jax.dev/en/latest/_autosummary/jax.default_matmul_precision.html. It is of products of float32 only, where
-# those of a GPU are TF32 unless asked otherwise.
+# docs.jax.dev/en/latest/_autosummary/jax.default_matmul_precision.html. It applies to products of float32 only, which a
+# GPU computes in TF32 by default.
 PRODUCTS = {"float32": "float32", "tf32": "tensorfloat32"}
 DROPOUT_SEED = 0
 
-State = tuple[Any, Any, Any]  # weights, what the optimizer keeps, and the key that dropout draws from, or None
+State = tuple[Any, Any, Any]  # weights, optimizer state, and the key for dropout, or None
 
 
 class Trainer:
@@ -137,14 +137,14 @@ class Trainer:
         return optax.apply_updates(weights, updates), optimizer_state, key
 
     def _steps(self, state: State, x: jax.Array, y: jax.Array, numbers: jax.Array) -> State:
-        """A step on each of the batches of these numbers."""
+        """Takes a step on each batch of these numbers."""
         return jax.lax.scan(lambda state, number: (self._step(state, x[number], y[number]), None), state, numbers)[0]
 
     def _loss(self, weights: Weights, x: jax.Array, y: jax.Array, key: jax.Array | None = None) -> jax.Array:
         return _mean_loss(self._logits(weights, x, key), y)
 
     def _logits(self, weights: Weights, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
-        """Computed in one type and given in that of the weights; a cast from a type to itself does nothing."""
+        """Computes in one type and returns the type of the weights; a cast from a type to itself does nothing."""
         weights = {
             name: array if name.endswith(OF_BATCH_NORM) else array.astype(self.computed)
             for name, array in weights.items()
@@ -200,28 +200,28 @@ def _mean_loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def start(threads: int, precision: str, device: str) -> jax.Device:
-    """Set what JAX must know before its first computation; returns the device.
+    """Configure JAX before its first computation; returns the device.
 
-    ValueError where it sees no GPU, and where a process that has computed before did so with other threads.
+    ValueError where it sees no GPU, and where the process has already computed with another number of threads.
     """
-    # Read when the first number is computed: XLA's threads, of which nothing but this variable of its PjRt client and
-    # the cores that the process may use decides (github.com/jax-ml/jax/issues/1539).
+    # Read at the first computation. The number of XLA's threads depends only on this variable of its PjRt client and on
+    # the cores that the process may use (github.com/jax-ml/jax/issues/1539).
     os.environ["PJRT_NPROC"] = str(threads)
-    # Memory is taken as it is needed: docs.jax.dev/en/latest/gpu_memory_allocation.html
+    # Memory is allocated on demand: docs.jax.dev/en/latest/gpu_memory_allocation.html
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     if device == "cpu":
-        # XLA computes bfloat16 in float32 there, and leaves out the roundings in between unless asked otherwise.
-        # Nothing is rounded in float32.
+        # XLA computes bfloat16 in float32 there, and by default leaves out the intermediate roundings. This has no
+        # effect on float32.
         _set_xla_flag("--xla_allow_excess_precision=false")
     jax.config.update("jax_enable_x64", precision == "float64")
     jax.config.update("jax_default_matmul_precision", PRODUCTS.get(precision))
     try:
         place = jax.devices(device)[0]
     except RuntimeError as error:
-        raise ValueError(f"a GPU is asked for, but JAX {jax.__version__} sees none ({error})") from error
+        raise ValueError(f"a GPU was requested, but JAX {jax.__version__} sees none ({error})") from error
     jax.block_until_ready(jnp.zeros(1, device=place))
     if device == "cpu" and xla_threads() != threads:
-        raise ValueError(f"{threads} threads are asked for, but XLA computes with {xla_threads()}")
+        raise ValueError(f"{threads} threads were requested, but XLA computes with {xla_threads()}")
     return place
 
 
@@ -232,13 +232,13 @@ def _set_xla_flag(flag: str) -> None:
 
 
 def xla_threads() -> int:
-    """How many threads of this process compute for XLA on the CPU, by the name that it gives them."""
+    """Number of this process's threads that compute for XLA on the CPU, by the name that it gives them."""
     names = Path("/proc/self/task").glob("*/comm")
     return sum(name.read_text().startswith("tf_XLAEigen") for name in names)
 
 
 def device_name(device: jax.Device) -> str:
-    """Such as `cpu:0`."""
+    """JAX's name of the device, such as `cpu:0`."""
     return f"{device.platform}:{device.id}"
 
 
@@ -252,7 +252,7 @@ def runtime_settings() -> dict[str, object]:
 
 
 def allocator_peaks_mib(place: jax.Device) -> tuple[float | None, float | None]:
-    """Of this device; None where JAX keeps no count of it, as on a CPU."""
+    """Peaks of this device in MiB; None where JAX does not count them, as on a CPU."""
     stats = place.memory_stats() or {}
     peaks = (stats.get(name) for name in ("peak_bytes_in_use", "peak_pool_bytes"))
     in_use, held = (None if peak is None else peak / 2**20 for peak in peaks)
@@ -264,7 +264,7 @@ def versions() -> dict[str, str]:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    # The allocators' own words, and those of the CUDA runtime, cuBLAS and cuDNN.
+    # Messages of the allocators, and of the CUDA runtime, cuBLAS and cuDNN.
     said = ("RESOURCE_EXHAUSTED", "CUDA_ERROR_OUT_OF_MEMORY", "STATUS_ALLOC_FAILED")
     return isinstance(error, MemoryError) or (
         isinstance(error, jax.errors.JaxRuntimeError) and any(words in str(error) for words in said)

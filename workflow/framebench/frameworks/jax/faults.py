@@ -19,7 +19,7 @@ PLANTED = (
     "a weight of the wrong shape",
     "a layer missing in the model file",
 )
-# Each fault is compiled anew: so one of each kind.
+# Each fault is compiled anew, so one of each kind.
 IN_TABLE = (
     "article-cnn: none",
     "gru-imdb: none",
@@ -78,7 +78,7 @@ def faults(adapter: ModuleType) -> Iterator[Fault]:
     yield "article-cnn", "Nesterov momentum", optimizer(lambda sgd, rate, momentum: sgd(rate, momentum, nesterov=True))
     yield "article-cnn", "weight decay 1e-4", optimizer(decayed)
     yield "article-cnn", "loss summed over the batch", [(adapter, "_mean_loss", summed)]
-    # No file of this framework has shapes of its own: what it can do is to cut a weight, or to leave it unused.
+    # Files of this framework have no shapes of their own: a fault can cut a weight, or leave it unused.
     yield "article-cnn", "a weight of the wrong shape", model(conv2=lambda x, kernel: article.conv(x, kernel[..., :15]))
     yield "article-cnn", "a layer missing in the model file", model(conv2=lambda x, kernel: x[..., :16])
     yield "vgg-cnn", "dropout left on in evaluation", [(vgg, "dropout", always)]
@@ -95,7 +95,7 @@ def faults(adapter: ModuleType) -> Iterator[Fault]:
 
 
 def more_work(trainer) -> None:
-    """Products in training that change nothing."""
+    """Products in training without any effect."""
     plain = trainer._logits
 
     def more(weights: Any, x: jax.Array, key: jax.Array | None = None) -> jax.Array:

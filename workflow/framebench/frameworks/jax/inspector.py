@@ -1,4 +1,4 @@
-"""JAX, looked into: what it traces of a function, and the traces that XLA's profiler writes."""
+"""Inspector of JAX: the traces of its functions, and those of XLA's profiler."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from framebench.frameworks._xspace import XLA_INSTRUCTION, on_cpu, on_gpu
 from framebench.frameworks.contract import Observer, Span, Weights, kernels
 from framebench.frameworks.jax.adapter import Trainer
 
-# Kernels by which one way of several is known, as jax.experimental.rnn names it; a batch norm has none of its own.
+# Kernels that identify an implementation, by jax.experimental.rnn's names; a batch norm has none of its own.
 CUDNN_RNN = "rnn_fwd"
 BATCH_NORMS = ()
 
@@ -40,7 +40,7 @@ class Inspector:
         except (TypeError, ValueError) as error:
             layer, _, _ = read[-1].partition("/") if read else ("input", "", "")
             raise ValueError(f"layer {layer}: {error}") from error
-        # A tree's leaves come in the order of their names.
+        # A tree's leaves are ordered by name.
         names = {id(variable): name for variable, name in zip(traced.jaxpr.invars, sorted(weights), strict=False)}
         found = {}
         for equation in traced.jaxpr.eqns:
@@ -55,7 +55,7 @@ class Inspector:
         loss, optimizer = self.trainer._loss, self.trainer.optimizer
 
         def watched_loss(weights: Weights, x: jax.Array, y: jax.Array, key: jax.Array | None = None) -> jax.Array:
-            # A function of the model file, which is another while the step is traced that calls it.
+            # A function of the model file, replaced while the step that calls it is traced.
             functions = vars(self.trainer.model)
             own = dict(functions)
             if "dropout" in own:
@@ -98,7 +98,7 @@ class Inspector:
 
 
 class Noting(dict):
-    """Weights by name, that notes in a list which ones were read."""
+    """Weights by name, with a list of the names that were read."""
 
     def __init__(self, weights: Weights, read: list[str]) -> None:
         super().__init__(weights)
@@ -115,7 +115,7 @@ def tell(function: Callable, *arrays: jax.Array) -> None:
 
 
 def watched_dropout(dropout: Callable, observer: Observer) -> Callable:
-    """`dropout`, a function of an array and more, that tells the observer of it whenever it runs."""
+    """`dropout`, a function of an array and more arguments, with a report to the observer at each run."""
 
     def watched(x: jax.Array, *others: Any) -> jax.Array:
         y = dropout(x, *others)
@@ -126,7 +126,7 @@ def watched_dropout(dropout: Callable, observer: Observer) -> Callable:
 
 
 def operations(function: Callable, *arguments: Any) -> set[str]:
-    """The names of what JAX traces in a function."""
+    """The names of the operations in a traced function."""
     return set(_primitives(jax.make_jaxpr(function)(*arguments).jaxpr))
 
 
@@ -140,10 +140,10 @@ def _primitives(jaxpr: Any) -> Iterator[str]:
 
 @contextmanager
 def traced(device: str) -> Iterator[list[Span]]:
-    """As the contract has it: docs.jax.dev/en/latest/profiling.html"""
+    """See the contract: docs.jax.dev/en/latest/profiling.html"""
     options = jax.profiler.ProfileOptions()
     options.python_tracer_level = 0
-    # Of a GPU nothing else is followed: what is slows the host.
+    # On a GPU, only the GPU is followed: following the host slows it.
     options.host_tracer_level = 1 if device == "cuda" else 2
     spans: list[Span] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -154,7 +154,7 @@ def traced(device: str) -> Iterator[list[Span]]:
 
 
 def spans_in(profile: jax.profiler.ProfileData, device: str) -> list[Span]:
-    """When something was computed on the device."""
+    """Spans of computation on the device."""
     return [
         (event.start_ns, event.end_ns)
         for plane in profile.planes
@@ -166,9 +166,9 @@ def spans_in(profile: jax.profiler.ProfileData, device: str) -> list[Span]:
 
 
 def traced_flops(function: Callable, *arguments: Any) -> int:
-    """Floating-point operations of the convolutions and matrix products that JAX traces in a function.
+    """Floating-point operations of the convolutions and matrix products in a traced function.
 
-    The counter of its compiler takes elementwise ones too, and leaves out those on the zeros of a `same` convolution.
+    The counter of JAX's compiler includes elementwise ones, and leaves out those on the zeros of a `same` convolution.
     """
     return 2 * _multiply_adds(jax.make_jaxpr(function)(*arguments).jaxpr)
 
@@ -184,12 +184,12 @@ def _multiply_adds(jaxpr: Any) -> int:
             total += results * prod(equation.invars[0].aval.shape[axis] for axis in summed)
         for inner in equation.params.values():
             if isinstance(inner, jax.extend.core.ClosedJaxpr):
-                total += equation.params.get("length", 1) * _multiply_adds(inner.jaxpr)  # that of a scan, in steps
+                total += equation.params.get("length", 1) * _multiply_adds(inner.jaxpr)  # length of a scan, in steps
     return total
 
 
 def _of_convolution(equation: Any) -> int:
-    """Multiply-adds of a convolution; where it is all around what it is given, as on the way back, of that alone."""
+    """Multiply-adds of a convolution; padded all around its input, as in the backward pass, only the input counts."""
     given, kernel = (variable.aval.shape for variable in equation.invars)
     result, numbers = equation.outvars[0].aval.shape, equation.params["dimension_numbers"]
     count = prod(kernel) // kernel[numbers.rhs_spec[0]] * prod(result[axis] for axis in numbers.out_spec[:2])
@@ -201,17 +201,17 @@ def _of_convolution(equation: Any) -> int:
 
 
 def product(place: jax.Device, computed: str, size: int) -> Callable[[int], None]:
-    """As the contract has it, on this device."""
+    """See the contract, on this device."""
     a, b = (jax.device_put(jax.random.uniform(jax.random.key(0), (size, size), computed), place) for _ in range(2))
     multiplied = jax.jit(jnp.matmul)
     return _repeated(lambda: multiplied(a, b))
 
 
 def copy(place: jax.Device, mib: int) -> Callable[[int], None]:
-    """As the contract has it, on this device."""
+    """See the contract, on this device."""
     source = jax.device_put(jax.random.uniform(jax.random.key(0), (mib * 2**18,), "float32"), place)
-    # New memory each time, whose page faults are part of it on a CPU; the ceiling is that of the framework which
-    # copies fastest.
+    # New memory each time, whose page faults belong to the copy on a CPU; the ceiling is from the framework that copies
+    # fastest.
     return _repeated(lambda: jnp.copy(source))
 
 

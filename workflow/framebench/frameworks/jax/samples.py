@@ -1,4 +1,4 @@
-"""Samples to show to JAX, and what is expected of it, for the tests."""
+"""Test samples for JAX."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ EXECUTION = "compiled"
 def out_of_memory() -> list[BaseException]:
     error = jax.errors.JaxRuntimeError
     return [
-        # More than 2^47 bytes, which no process has addresses for, whatever the kernel lets it promise itself.
+        # More than 2^47 bytes, beyond the addresses of any process, even where the kernel overcommits.
         caught(lambda: jnp.zeros(2**48)),
         caught(jax.jit(lambda: 2 * jnp.ones(2**48))),
         error("INTERNAL: Failed to create cuDNN handle: CUDNN_STATUS_ALLOC_FAILED"),

@@ -39,7 +39,7 @@ MARKER = "P"
 TRACKS = ("default", "tuned")
 OPTIONS = {
     "cpu": {
-        # An allocator that keeps freed memory; offered to every framework alike.
+        # An allocator that keeps freed memory; offered to every framework.
         "allocator": ("system", "tbbmalloc"),
         # keras.io/api/models/model_training_apis, `compile`: several batches in one call
         # "can greatly improve performance on TPUs or small models with a large Python overhead".
@@ -57,7 +57,7 @@ PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloa
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches as they are, (number, batch size, …), once or without an end."""
+    """Batches in their own form, (number, batch size, …), once or endless."""
 
     def __init__(self, images: Any, labels: Any, endless: bool) -> None:
         super().__init__()
@@ -84,11 +84,11 @@ class Trainer(KerasTrainer):
         return Batches(x, y, endless=self.steps_per_call > 1)
 
     def _synchronise(self) -> None:
-        # Out of Keras's own dictionary and lists, which JAX takes for single things that it need not wait for.
+        # Taken out of Keras's own dictionary and lists, which JAX would treat as objects without anything to wait for.
         jax.block_until_ready([array for group in self.model._jax_state.values() for array in group])
 
     def _update_variables(self) -> None:
-        # `fit` on JAX keeps their values to itself, but for whom asks for them so.
+        # On JAX, `fit` keeps their values to itself unless they are requested this way.
         self.model.jax_state_sync()
 
     def _device(self) -> str:

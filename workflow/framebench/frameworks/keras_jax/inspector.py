@@ -1,4 +1,4 @@
-"""Keras on JAX, looked into."""
+"""Inspector of Keras on JAX."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ class Inspector(KerasInspector):
         backend.tell(function, *tensors)
 
     def _operations(self, images: np.ndarray) -> set[str]:
-        # Not in training: a dropout layer would keep what is only traced as its next seed.
+        # Not in training: a dropout layer would keep a traced value as its next seed.
         return backend.operations(lambda x: self.trainer.model(x, training=False), images)
 
     def _counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int:

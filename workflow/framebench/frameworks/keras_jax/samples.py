@@ -1,4 +1,4 @@
-"""Samples to show to Keras on JAX, and what is expected of it, for the tests."""
+"""Test samples for Keras on JAX."""
 
 from framebench.frameworks.jax.samples import gpu_spans, other_errors, out_of_memory
 

@@ -38,7 +38,7 @@ MARKER = "s"
 TRACKS = ("default", "tuned")
 OPTIONS = {
     "cpu": {
-        # An allocator that keeps freed memory; offered to every framework alike.
+        # An allocator that keeps freed memory; offered to every framework.
         "allocator": ("system", "tbbmalloc"),
         # keras.io/api/models/model_training_apis, `compile`: several batches in one call of the graph
         # "can greatly improve performance on TPUs or small models with a large Python overhead".
@@ -73,10 +73,10 @@ class Trainer(KerasTrainer):
         return data.repeat() if self.steps_per_call > 1 else data
 
     def _numbers(self, images: np.ndarray, labels: np.ndarray) -> tf.data.Dataset:
-        """The numbers of batches that the step of training takes from the GPU's memory.
+        """The numbers of batches that the training step takes from the GPU's memory.
 
-        What `fit` is given stands in the host's, and would be copied step by step; a step of one's own is as
-        keras.io/guides/custom_train_step_in_tensorflow shows.
+        The input of `fit` is in the host's memory, and would be copied step by step; a custom step is as in
+        keras.io/guides/custom_train_step_in_tensorflow.
         """
         train_step = self.model.train_step
         with tf.device(self.place):

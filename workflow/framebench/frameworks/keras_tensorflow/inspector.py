@@ -1,4 +1,4 @@
-"""Keras on TensorFlow, looked into."""
+"""Inspector of Keras on TensorFlow."""
 
 from collections.abc import Callable
 from typing import Any

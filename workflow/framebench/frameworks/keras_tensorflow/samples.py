@@ -1,4 +1,4 @@
-"""Samples to show to Keras on TensorFlow, and what is expected of it, for the tests."""
+"""Test samples for Keras on TensorFlow."""
 
 from framebench.frameworks.tensorflow.samples import gpu_spans, other_errors, out_of_memory
 

@@ -40,7 +40,7 @@ MARKER = "^"
 TRACKS = ("default", "tuned")
 OPTIONS = {
     "cpu": {
-        # An allocator that keeps freed memory; offered to every framework alike.
+        # An allocator that keeps freed memory; offered to every framework.
         "allocator": ("system", "tbbmalloc"),
         # keras.io/api/models/model_training_apis, `compile`: "auto" is eager here, and True is torch.compile. Needs a
         # C++ compiler on the machine. The page's steps_per_execution must be 1 on this backend.

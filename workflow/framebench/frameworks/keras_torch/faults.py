@@ -11,7 +11,7 @@ PLANTED = (
     "a weight of the wrong shape",
     "a layer missing in the model file",
 )
-# Each fault is compiled anew: so one of each kind.
+# Each fault is compiled anew, so one of each kind.
 IN_TABLE = (
     "article-cnn: none",
     "gru-imdb: none",

@@ -1,4 +1,4 @@
-"""Keras on PyTorch, looked into."""
+"""Inspector of Keras on PyTorch."""
 
 from collections.abc import Callable
 from typing import Any

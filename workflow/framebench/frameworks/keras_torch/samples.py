@@ -1,4 +1,4 @@
-"""Samples to show to Keras on PyTorch, and what is expected of it, for the tests."""
+"""Test samples for Keras on PyTorch."""
 
 from framebench.frameworks.pytorch.samples import gpu_spans, other_errors, out_of_memory
 

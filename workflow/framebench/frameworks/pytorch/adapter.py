@@ -41,8 +41,8 @@ OPTIONS = {
     },
     "cuda": {
         "channels_last": (False, True),
-        # As above; modes of docs.pytorch.org/docs/stable/generated/torch.compile.html, of which the second replays its
-        # kernels as CUDA graphs and the third tries kernels out too.
+        # The same, in modes of docs.pytorch.org/docs/stable/generated/torch.compile.html: the second replays its
+        # kernels as CUDA graphs, and the third also tries kernels out.
         "compile": (False, True, "reduce-overhead", "max-autotune"),
         # "Enable cuDNN auto-tuner": convolutions are tried out for their shapes.
         "cudnn_benchmark": (False, True),
@@ -68,13 +68,13 @@ NAMES: dict[type, dict[str, tuple[str, ...]]] = {
         "moving_variance": ("running_var",),
     },
 }
-OWN = "pytorch/"  # begins the names of a user's weights
+OWN = "pytorch/"  # prefix of a user's weights
 LOSSES = {
     "softmax_cross_entropy": nn.CrossEntropyLoss,
     "mean_squared_error": nn.MSELoss,
     "binary_cross_entropy": nn.BCEWithLogitsLoss,
 }
-COUNTER = "num_batches_tracked"  # of a batch norm in training: no weight
+COUNTER = "num_batches_tracked"  # count of a batch norm in training: no weight
 
 
 class Trainer:
@@ -94,7 +94,7 @@ class Trainer:
         self.device = device
         self.computed = computed_type(precision)
         self.lower = None if self.computed == stored_type(precision) else getattr(torch, self.computed)
-        # Passes everything through where it is not enabled.
+        # Has no effect where it is not enabled.
         self.scaler = torch.amp.GradScaler(device, enabled=precision == "float16")
         self.memory_format = torch.channels_last if tuning.get("channels_last") else torch.contiguous_format
         self.workload = workload
@@ -136,7 +136,7 @@ class Trainer:
         return loss
 
     def _mixed_step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """As docs.pytorch.org/tutorials/recipes/recipes/amp_recipe shows."""
+        """The context of docs.pytorch.org/tutorials/recipes/recipes/amp_recipe."""
         loss = self._loss(self._logits(self.net, x), y)
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimizer)
@@ -154,7 +154,7 @@ class Trainer:
         if self.lower is None:
             return net(x)
         with torch.autocast(self.device, self.lower):
-            # The recipe takes the loss in here too, where autocast makes it float32 on a GPU; on a CPU it does not.
+            # The recipe computes the loss in here too, where autocast makes it float32 on a GPU; on a CPU it does not.
             return net(x).float()
 
     def infer(self, pace: Pace, take: Callable[[np.ndarray], object]) -> None:
@@ -180,7 +180,7 @@ class Trainer:
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        """In evaluation mode; what trains goes on in training mode, also where it is looked at between two steps."""
+        """Switches to evaluation mode; a net that trains then returns to training mode, also between two steps."""
         training = self.model.training
         self.model.eval()
         try:
@@ -235,7 +235,7 @@ class Trainer:
     def _channels_first(self, images: np.ndarray) -> torch.Tensor:
         if self.workload.tokens:
             return torch.from_numpy(images)
-        # By default contiguous: the layout that PyTorch's data sets give and its layers default to.
+        # Contiguous by default: the layout of PyTorch's data sets and layers.
         x = _channels_second(torch.from_numpy(images))
         return x.contiguous(memory_format=self.memory_format) if x.ndim == 4 else x
 
@@ -253,7 +253,7 @@ class Trainer:
         return found
 
     def _native_names(self, name: str) -> list[str]:
-        """Under which names a weight stands: one, but two for the biases of a GRU."""
+        """PyTorch's names of a weight: one, but two for the biases of a GRU."""
         layer, _, weight = name.partition("/")
         if names := NAMES.get(self.workload.kinds[layer]):
             return [f"{layer}.{one}" for one in names[weight]]
@@ -262,7 +262,7 @@ class Trainer:
     def _native(self, name: str, array: np.ndarray) -> list[np.ndarray]:
         """HWIO → OIHW; (in, out) → (out, in), its rows re-counted from H, W, C to C, H, W after a flatten.
 
-        Of a GRU the gates z, r, n → r, z, n, and its two biases apart.
+        For a GRU, the gates z, r, n → r, z, n, and its two biases apart.
         """
         layer, _, weight = name.partition("/")
         if self.workload.kinds[layer] is GRU:
@@ -295,7 +295,7 @@ class Trainer:
 class ToGpu:
     """A loader's batches, copied from pinned memory while the GPU is at work.
 
-    As docs.pytorch.org/docs/stable/notes/cuda.html shows, "Use pinned memory buffers".
+    See docs.pytorch.org/docs/stable/notes/cuda.html, "Use pinned memory buffers".
     """
 
     def __init__(self, loader: DataLoader) -> None:
@@ -321,13 +321,13 @@ def _shapes(state: dict[str, torch.Tensor]) -> dict[str, torch.Size]:
 
 
 def _gates_swapped(array: np.ndarray) -> np.ndarray:
-    """The first two of a GRU's three gates, in the last axis, in the other order."""
+    """The first two of a GRU's three gates swapped, in the last axis."""
     first, second, new = np.split(array, 3, axis=-1)
     return np.concatenate([second, first, new], axis=-1)
 
 
 def _optimizer(optimizer: SGD | Adam | AdamW, model: nn.Module, fused: bool) -> torch.optim.Optimizer:
-    # None leaves it to PyTorch, as by default.
+    # None leaves it to PyTorch, which is the default.
     options: dict = {"params": model.parameters(), "lr": optimizer.learning_rate, "fused": fused or None}
     match optimizer:
         case SGD(_, momentum):
@@ -340,11 +340,11 @@ def _optimizer(optimizer: SGD | Adam | AdamW, model: nn.Module, fused: bool) -> 
 
 
 def start(threads: int, precision: str, device: str) -> str:
-    """As the contract has it; returns PyTorch's own name for the device, which is the contract's."""
+    """See the contract; returns PyTorch's own name for the device, which is the contract's."""
     torch.set_num_threads(threads)
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError(
-            f"a GPU is asked for, but PyTorch {torch.__version__} sees none (built for CUDA {torch.version.cuda})"
+            f"a GPU was requested, but PyTorch {torch.__version__} sees none (built for CUDA {torch.version.cuda})"
         )
     if device == "cuda":
         # docs.pytorch.org/docs/stable/notes/cuda.html, "TensorFloat-32 (TF32) on Ampere (and later) devices"
@@ -367,9 +367,8 @@ def runtime_settings() -> dict[str, object]:
 
 
 def allocator_peaks_mib(device: str) -> tuple[float | None, float | None]:
-    """Of this device; None, None on a CPU."""
-    # Memory is taken as it is needed unless asked otherwise: docs.pytorch.org/docs/stable/notes/cuda.html,
-    # "Memory management".
+    """Peaks of this device in MiB; None, None on a CPU."""
+    # Memory is allocated on demand by default: docs.pytorch.org/docs/stable/notes/cuda.html, "Memory management".
     if device != "cuda":
         return None, None
     return torch.cuda.max_memory_allocated() / 2**20, torch.cuda.max_memory_reserved() / 2**20
@@ -385,7 +384,7 @@ def out_of_memory(error: BaseException) -> bool:
     return (
         isinstance(error, MemoryError | torch.OutOfMemoryError)
         or (isinstance(error, RuntimeError) and any(words in str(error) for words in said))
-        # oneDNN's words for several causes, of which a limit of the memory leaves one.
+        # oneDNN's message for several causes; only a memory limit is possible here.
         or (str(error) == "could not create a primitive" and _memory_is_limited())
     )
 

@@ -128,7 +128,7 @@ def torch_inference_faults(adapter: ModuleType) -> Iterator[Fault]:
 
 
 def more_work(trainer) -> None:
-    """Products in training that change nothing."""
+    """Products in training without any effect."""
 
     def more(loss: nn.Module, given: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         logits, labels = given

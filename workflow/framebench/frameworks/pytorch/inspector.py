@@ -1,4 +1,4 @@
-"""PyTorch, looked into: forward hooks, its profiler and its counter of operations."""
+"""Inspector of PyTorch: forward hooks, its profiler and its counter of operations."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,11 +11,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from framebench.frameworks.contract import Observer, Span, kernels
 from framebench.frameworks.pytorch.adapter import Trainer
 
-# Kernels by which one way of several is known, as the profiler names them.
+# Kernels that identify an implementation, by the profiler's names.
 CUDNN_RNN = "aten::_cudnn_rnn"
 BATCH_NORMS = ("aten::cudnn_batch_norm", "aten::native_batch_norm")
 
-COMPILED = "Torch-Compiled Region"  # the profiler's name for what torch.compile made
+COMPILED = "Torch-Compiled Region"  # the profiler's name for code made by torch.compile
 
 
 class Inspector:
@@ -73,7 +73,7 @@ class Inspector:
         x, y = (tensor.to(trainer.device) for tensor in trainer._tensors(images, labels))
         step = trainer._mixed_step if trainer.lower else trainer._step
         trainer.model.train()
-        # What is compiled, in the operators that it was compiled from.
+        # A compiled net, in the operators that it was compiled from.
         measured, trainer.net = trainer.net, trainer.model
         try:
             return counted_flops(lambda: step(x, y))
@@ -81,7 +81,7 @@ class Inspector:
             trainer.net = measured
 
     def kernels(self, images: np.ndarray) -> dict[str, str]:
-        # As it is measured, so that nothing is compiled anew.
+        # The measured net, so that nothing is compiled again.
         x = self.trainer._channels_first(images).to(self.trainer.device)
         self.trainer.model.train(self.trainer.workload.trains)
         with nullcontext() if self.trainer.workload.trains else torch.inference_mode():
@@ -125,21 +125,21 @@ def _repeated(work: Callable[[], object], device: str) -> Callable[[int], None]:
 
 
 def product(device: str, computed: str, size: int) -> Callable[[int], None]:
-    """As the contract has it, on the device that PyTorch calls so."""
+    """See the contract, on the device with this name in PyTorch."""
     a, b = (torch.rand(size, size, device=device).to(getattr(torch, computed)) for _ in range(2))
     result = torch.empty_like(a)
     return _repeated(lambda: torch.matmul(a, b, out=result), device)
 
 
 def copy(device: str, mib: int) -> Callable[[int], None]:
-    """As the contract has it, on the device that PyTorch calls so."""
+    """See the contract, on the device with this name in PyTorch."""
     source = torch.rand(mib * 2**18, device=device)
     copied = torch.empty_like(source)
     return _repeated(lambda: copied.copy_(source), device)
 
 
 def operations(compute: Callable[[], object]) -> set[str]:
-    """The names of what PyTorch runs while it computes."""
+    """The names of the operations that PyTorch runs meanwhile."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
         compute()
     return {event.key for event in seen.key_averages()}
@@ -147,25 +147,25 @@ def operations(compute: Callable[[], object]) -> set[str]:
 
 @contextmanager
 def traced(device: str) -> Iterator[list[Span]]:
-    """As the contract has it: docs.pytorch.org/docs/stable/profiler.html"""
+    """See the contract: docs.pytorch.org/docs/stable/profiler.html"""
     on_gpu, activities = device == "cuda", torch.profiler.ProfilerActivity
     spans: list[Span] = []
     # On a GPU no operator of the host is followed, as that would slow it.
     with torch.profiler.profile(activities=[activities.CUDA if on_gpu else activities.CPU]) as seen:
         yield spans
-    # What `events` makes objects and trees of, which of a recurrent net takes longer than the steps did.
+    # The source from which `events` makes objects and trees, which for a recurrent net takes longer than the steps did.
     for event in seen.profiler.kineto_results.events():
         if not on_gpu and event.name().startswith(COMPILED):
             raise ValueError("PyTorch's profiler does not see the kernels that torch.compile makes for a CPU")
-        # Beside the operators, whose inner ones lie within them, stand the optimizer's Python and autograd's engine;
-        # beside a GPU's kernels and copies, annotations over stretches of the host's time.
+        # Besides the operators, which contain their inner ones, there are the optimizer's Python and autograd's engine;
+        # besides a GPU's kernels and copies, annotations over stretches of the host's time.
         of_gpu = event.device_type() == torch.autograd.DeviceType.CUDA and not event.is_user_annotation()
         if of_gpu if on_gpu else event.name().startswith("aten::"):
             spans.append((event.start_ns(), event.end_ns()))
 
 
 def counted_flops(compute: Callable[[], object]) -> int:
-    """Floating-point operations that PyTorch counts while it computes."""
+    """Floating-point operations that PyTorch counts meanwhile."""
     with FlopCounterMode(display=False) as counter:
         compute()
     return counter.get_total_flops()

@@ -1,4 +1,4 @@
-"""Samples to show to PyTorch, and what is expected of it, for the tests."""
+"""Test samples for PyTorch."""
 
 from unittest.mock import MagicMock, Mock, patch
 
@@ -14,7 +14,7 @@ BATCH_NORM = "fused"
 
 def out_of_memory() -> list[BaseException]:
     return [
-        # More than 2^47 bytes, which no process has addresses for, whatever the kernel lets it promise itself.
+        # More than 2^47 bytes, beyond the addresses of any process, even where the kernel overcommits.
         caught(lambda: torch.empty(2**50, dtype=torch.uint8)),
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
         torch.AcceleratorError("CUDA error: out of memory"),

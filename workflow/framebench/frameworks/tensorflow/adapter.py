@@ -31,7 +31,7 @@ CPU = "/CPU:0"
 TRACKS = ("default", "tuned")
 OPTIONS = {
     "cpu": {
-        # An allocator that keeps freed memory; offered to every framework alike.
+        # An allocator that keeps freed memory; offered to every framework.
         "allocator": ("system", "tbbmalloc"),
         # A loop of steps inside one tf.function: tensorflow.org/guide/function#loops, and its advice in
         # tensorflow.org/guide/basic_training_loops to have the whole loop in the graph.
@@ -77,9 +77,9 @@ class Trainer:
         read = self.variables if same else CastWhenRead(self.variables, self.computed)
         self.net = workloads.model_file(workload.name, MODEL_FILE).Net(read)
         self.steps_per_call: int = tuning.get("steps_per_call", 1)
-        self.held: list[tf.Tensor] = []  # all batches, where they are taken by their number
+        self.held: list[tf.Tensor] = []  # all batches, where the step takes them by number
         self.jit_compile: bool = tuning.get("jit_compile", False)
-        # The one loss scaling that TensorFlow has without Keras.
+        # The only loss scaling of TensorFlow without Keras.
         self.loss_scale: Any = tf.compat.v1.mixed_precision.DynamicLossScale() if precision == "float16" else None
         step = self._scaled_step if self.loss_scale else self._step
         self.step = tf.function(step, jit_compile=self.jit_compile or None)
@@ -87,7 +87,7 @@ class Trainer:
 
     def feed(self, images: np.ndarray, labels: np.ndarray, input: str) -> None:
         if input == "device" and self.steps_per_call > 1:
-            # A graph cannot walk through a Python list, and what a data set gives it stands in the host's memory.
+            # A graph cannot iterate over a Python list, and a data set delivers in the host's memory.
             shape = (-1, self.batch_size, *images.shape[1:])
             batches = images.reshape(shape), labels.reshape(shape[:2])
             if self.place == CPU:
@@ -139,7 +139,7 @@ class Trainer:
         return loss
 
     def _scaled_step(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        """As tensorflow.org/guide/mixed_precision has it for a loop of one's own, under "Loss scaling"."""
+        """The custom loop of tensorflow.org/guide/mixed_precision, "Loss scaling"."""
         scale = self.loss_scale()
         with tf.GradientTape() as tape:
             loss = _mean_loss(self._logits(x, training=True), y)
@@ -151,16 +151,16 @@ class Trainer:
         return loss
 
     def _dense(self, gradients: list[tf.Tensor | None]) -> list[tf.Tensor]:
-        """Every gradient as a tensor: that of what is gathered from comes as its rows and where they belong."""
+        """Every gradient as a tensor: gathered rows come with their places instead."""
         for variable, gradient in zip(self.optimizer.trained, gradients, strict=True):
             if gradient is None:
                 raise ValueError(f"{variable.name}: the model file does not use it")
         return [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def _logits(self, x: tf.Tensor, training: bool) -> tf.Tensor:
-        """Computed in one type and given in that of the weights; a cast from a type to itself does nothing.
+        """Computes in one type and returns the type of the weights; a cast from a type to itself does nothing.
 
-        As in tensorflow.org/guide/mixed_precision, whose layers cast their inputs and weights, the last its output.
+        See tensorflow.org/guide/mixed_precision, whose layers cast their inputs and weights, the last its output.
         """
         x = x if x.dtype.is_integer else tf.cast(x, self.computed)
         return tf.cast(self.net(x, training=training), self.stored)
@@ -207,7 +207,7 @@ class Trainer:
 
 
 class CastWhenRead:
-    """Weights by name, in another type than that in which they are kept."""
+    """Weights by name, in another type than the stored one."""
 
     def __init__(self, variables: dict[str, tf.Variable], dtype: str) -> None:
         self.variables = variables
@@ -234,7 +234,7 @@ class Momentum(tf.Module):
 
 
 class Adam(tf.Module):
-    """As the class of that name in tensorflow.org/guide/core/optimizers_core."""
+    """Adam, like the class of that name in tensorflow.org/guide/core/optimizers_core."""
 
     def __init__(self, adam: layers.Adam, variables: list[tf.Variable]) -> None:
         super().__init__()
@@ -262,13 +262,13 @@ def _mean_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def start(threads: int, precision: str, device: str) -> str:
-    """Set what TensorFlow must know before its first computation; returns its own name for the device.
+    """Configure TensorFlow before its first computation; returns its own name for the device.
 
     ValueError where it sees no GPU.
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-    # On unless asked otherwise: tensorflow.org/api_docs/python/tf/config/experimental/enable_tensor_float_32_execution
+    # On by default: tensorflow.org/api_docs/python/tf/config/experimental/enable_tensor_float_32_execution
     tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
     if device == "cpu":
         place = CPU
@@ -281,15 +281,15 @@ def start(threads: int, precision: str, device: str) -> str:
 
 
 def _grow_memory() -> None:
-    """Take a GPU's memory as it is needed; ValueError where there is no GPU."""
+    """Allocate a GPU's memory on demand; ValueError where there is no GPU."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         raise ValueError(
-            f"a GPU is asked for, but TensorFlow {tf.__version__} sees none "
+            f"a GPU was requested, but TensorFlow {tf.__version__} sees none "
             f"(built for CUDA: {'yes' if tf.test.is_built_with_cuda() else 'no'})"
         )
     for gpu in gpus:
-        # All memory is taken at once unless asked otherwise: tensorflow.org/guide/gpu, "Limiting GPU memory growth"
+        # All memory is allocated at once by default: tensorflow.org/guide/gpu, "Limiting GPU memory growth"
         tf.config.experimental.set_memory_growth(gpu, True)
 
 
@@ -298,13 +298,13 @@ def runtime_settings() -> dict[str, object]:
         "threads": tf.config.threading.get_intra_op_parallelism_threads(),
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
         "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
-        # cuDNN's autotuning is on unless this variable is 0, and nothing but it tells.
+        # cuDNN's autotuning is on unless this variable is 0; nothing else reports it.
         "TF_CUDNN_USE_AUTOTUNE": os.environ.get("TF_CUDNN_USE_AUTOTUNE"),
     }
 
 
 def allocator_peaks_mib(place: str) -> tuple[float | None, None]:
-    """Of the device of that name; TensorFlow does not tell what its allocator holds in reserve."""
+    """Peaks of the device of that name in MiB; TensorFlow does not report its allocator's reserve."""
     if place == CPU:
         return None, None
     return tf.config.experimental.get_memory_info(place.removeprefix("/"))["peak"] / 2**20, None
@@ -315,14 +315,15 @@ def versions() -> dict[str, str]:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    # Of other classes where the CUDA runtime, cuBLAS or cuDNN cannot get what it needs for itself, and where what is
-    # copied to the GPU finds no room there: github.com/tensorflow/tensorflow/issues/7025
+    # Other classes occur where the CUDA runtime, cuBLAS or cuDNN cannot get memory for itself, and where data copied to
+    # the GPU finds no room there: github.com/tensorflow/tensorflow/issues/7025
     said = (
         *("CUDA_ERROR_OUT_OF_MEMORY", "STATUS_ALLOC_FAILED", "RESOURCE_EXHAUSTED"),
         "Dst tensor is not initialized",
     )
-    # Protocol buffers, in which TensorFlow keeps a graph, fail in classes of their own while a function is traced.
-    # Writing fails in these words in two cases alone: no memory, or a message nested 100 deep, which no graph is.
+    # TensorFlow keeps a graph in protocol buffers, which fail in classes of their own while a function is traced.
+    # Writing fails with this message in two cases alone: out of memory, or a message nested 100 deep, which no graph
+    # is.
     in_a_graph = (type(error).__name__ == "DecodeError" and "Arena alloc failed" in str(error)) or (
         type(error).__name__ == "EncodeError" and str(error) == "Failed to serialize proto"
     )

@@ -81,7 +81,7 @@ def faults(adapter: ModuleType) -> Iterator[Fault]:
     yield "article-cnn", "loss summed over the batch", [(adapter, "_mean_loss", summed)]
     always = lambda self, x, rate, training: tf.nn.dropout(x, rate)  # noqa: E731
     never = lambda self, x, rate, training: x  # noqa: E731
-    # No file of this framework has shapes of its own: what it can do is to cut a weight, or to leave it unused.
+    # Files of this framework have no shapes of their own: a fault can cut a weight, or leave it unused.
     yield "article-cnn", "a weight of the wrong shape", model(conv2=lambda x, kernel: convolution2(x, kernel[..., :15]))
     yield "article-cnn", "a layer missing in the model file", model(conv2=lambda x, kernel: x[..., :16])
     yield "vgg-cnn", "dropout left on in evaluation", [(vgg.Net, "dropout", always)]
@@ -101,7 +101,7 @@ def faults(adapter: ModuleType) -> Iterator[Fault]:
 
 
 def more_work(trainer) -> None:
-    """Products in training that change nothing."""
+    """Products in training without any effect."""
     plain = trainer._logits
 
     def more(x: tf.Tensor, training: bool) -> tf.Tensor:

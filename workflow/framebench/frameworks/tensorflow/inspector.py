@@ -1,4 +1,4 @@
-"""TensorFlow, looked into: the graphs of its functions, and the traces that XLA's profiler writes."""
+"""Inspector of TensorFlow: the graphs of its functions, and the traces of XLA's profiler."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,10 +15,10 @@ from framebench.frameworks._xspace import XLA_INSTRUCTION, on_cpu, on_gpu
 from framebench.frameworks.contract import Observer, Span, kernels
 from framebench.frameworks.tensorflow.adapter import CPU, Trainer
 
-# Kernels by which one way of several is known, as a graph names them.
+# Kernels that identify an implementation, by their names in a graph.
 CUDNN_RNN = "CudnnRNNV3"
 BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
-# Attributes of operations that name a function which is computed: by a call once, by a loop in every turn.
+# Attributes of operations that name a function: a call computes it once, a loop in every iteration.
 CALL, LOOP = "f", "body"
 
 
@@ -38,7 +38,7 @@ class Inspector:
             }
             return {layer: tensor for layer, tensor in found.items() if tensor is not None}
 
-        with tf.GradientTape() as tape:  # tells which variables were read
+        with tf.GradientTape() as tape:  # records the variables that were read
             try:
                 found = reaching(tf.constant(images))
             except KeyError as error:
@@ -88,11 +88,11 @@ class Inspector:
 
     def counted_flops(self, images: np.ndarray) -> int | None:
         if self.trainer.workload.recurrent:
-            return None  # the counter takes a loop for one turn of it
+            return None  # the counter takes a loop for one iteration of it
         return graph_flops(lambda x: self.trainer.net(x, training=False), images)
 
     def counted_step_flops(self, images: np.ndarray, labels: np.ndarray) -> int | None:
-        # What `_scaled_step` skips where a gradient is not finite has no products.
+        # The part that `_scaled_step` skips where a gradient is not finite has no products.
         return step_flops(self.trainer._step, images, labels, self.trainer.workload.turns)
 
     def kernels(self, images: np.ndarray) -> dict[str, str]:
@@ -108,13 +108,13 @@ class Inspector:
         return copy(self.trainer.place, mib)
 
     def _neutral_input(self, layer: str, array: np.ndarray) -> np.ndarray:
-        """As it is, but of a sequence, which is multiplied step by step: (steps · n, size) → (n, steps, size)."""
+        """Unchanged, except a sequence, which is multiplied step by step: (steps · n, size) → (n, steps, size)."""
         *steps, size = self.trainer.workload.input_of(layer)
         return array if array.ndim != 2 or not steps else array.reshape(*steps, -1, size).swapaxes(0, 1)
 
 
 def _multiplied_with(variable: tf.Tensor) -> tf.Tensor | None:
-    """In a graph: the first factor of the product, or of the convolution, whose second is a variable's value."""
+    """In a graph: the first factor of the product, or convolution, whose second factor is a variable's value."""
     for read in variable.consumers():
         for user in read.outputs[0].consumers():
             if len(user.inputs) == 2 and user.inputs[1] is read.outputs[0]:
@@ -123,7 +123,7 @@ def _multiplied_with(variable: tf.Tensor) -> tf.Tensor | None:
 
 
 def operations(net: Callable, images: np.ndarray) -> set[str]:
-    """The names of what is in the graph of `net`, and in the functions that it calls."""
+    """The names of the operations in the graph of `net`, and in the functions that it calls."""
     graph = tf.function(net).get_concrete_function(tf.constant(images)).graph.as_graph_def()
     inside = (node for function in graph.library.function for node in function.node_def)
     return {node.op for node in (*graph.node, *inside)}
@@ -131,11 +131,11 @@ def operations(net: Callable, images: np.ndarray) -> set[str]:
 
 @contextmanager
 def traced(device: str) -> Iterator[list[Span]]:
-    """As the contract has it: tensorflow.org/guide/profiler, "Profiling APIs"."""
-    # Here, as nobody who trains waits for its import.
+    """See the contract: tensorflow.org/guide/profiler, "Profiling APIs"."""
+    # Imported here, so that training does not wait for it.
     from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace  # noqa: PLC0415
 
-    # On a GPU nothing of the host is followed, as that would slow it.
+    # On a GPU the host is not followed, as that would slow it.
     options = tf.profiler.experimental.ProfilerOptions(host_tracer_level=1 if device == "cuda" else 2)
     spans: list[Span] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -146,7 +146,7 @@ def traced(device: str) -> Iterator[list[Span]]:
 
 
 def spans_in(profile: Any, device: str) -> list[Span]:
-    """When something was computed on the device, from a trace, an XSpace."""
+    """Spans of computation on the device, from a trace, an XSpace."""
     spans = []
     for plane in profile.planes:
         instruction = {number for number, stat in plane.stat_metadata.items() if stat.name == XLA_INSTRUCTION}
@@ -172,8 +172,8 @@ def graph_flops(net: Callable, images: np.ndarray) -> int:
 def step_flops(step: Callable, images: np.ndarray, labels: np.ndarray, turns: int) -> int:
     """Floating-point operations of the convolutions and matrix products in the graph of a training step.
 
-    Every loop has so many `turns`. TensorFlow's own counter counts none of what a loop computes, and takes the way back
-    of a `valid` convolution to be as large as its padded input.
+    Every loop has `turns` iterations. TensorFlow's own counter leaves out loops, and takes the backward pass of a
+    `valid` convolution to be as large as its padded input.
     """
     graph = tf.function(step).get_concrete_function(tf.constant(images), tf.constant(labels)).graph
     return 2 * _multiply_adds_in(graph, turns)
@@ -192,7 +192,7 @@ def _multiply_adds_in(graph: Any, turns: int) -> int:
 
 
 def _needed(graph: Any) -> set[tf.Operation]:
-    """The operations that lead to what a graph gives or changes."""
+    """The operations that contribute to a graph's outputs or side effects."""
     needed: set[tf.Operation] = set()
     left = [output.op for output in graph.outputs] + list(graph.control_outputs)
     while left:
@@ -221,18 +221,18 @@ def _multiply_adds(operation: tf.Operation) -> int:
 
 
 def product(place: str, computed: str, size: int) -> Callable[[int], None]:
-    """As the contract has it, on the device that TensorFlow calls `place`."""
+    """See the contract, on the device `place` in TensorFlow's notation."""
     with tf.device(place):
         a, b = (tf.random.uniform((size, size), dtype=computed) for _ in range(2))
     return _repeated(lambda: tf.matmul(a, b), place)
 
 
 def copy(place: str, mib: int) -> Callable[[int], None]:
-    """As the contract has it, on the device that TensorFlow calls `place`."""
+    """See the contract, on the device `place` in TensorFlow's notation."""
     with tf.device(place):
         source = tf.random.uniform((mib * 2**18,))
-    # tf.identity gives the same memory under another name. DeepCopy takes new memory each time, whose page faults are
-    # part of it on a CPU; the ceiling is that of the framework which copies fastest.
+    # tf.identity gives the same memory under another name. DeepCopy allocates each time, whose page faults belong to
+    # the copy on a CPU; the ceiling is from the framework that copies fastest.
     return _repeated(lambda: tf.raw_ops.DeepCopy(x=source), place)
 
 

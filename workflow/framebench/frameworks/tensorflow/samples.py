@@ -1,4 +1,4 @@
-"""Samples to show to TensorFlow, and what is expected of it, for the tests."""
+"""Test samples for TensorFlow."""
 
 import tensorflow as tf
 from google.protobuf import text_format
@@ -14,7 +14,7 @@ EXECUTION = "graph"
 
 def out_of_memory() -> list[BaseException]:
     return [
-        # More than 2^47 bytes, which no process has addresses for, whatever the kernel lets it promise itself.
+        # More than 2^47 bytes, beyond the addresses of any process, even where the kernel overcommits.
         caught(lambda: tf.fill([2**48], 1.0)),
         tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
         tf.errors.InternalError(None, None, "Failed to create cuDNN handle: CUDNN_STATUS_ALLOC_FAILED"),

@@ -1,4 +1,4 @@
-"""What Slurm allocated to this job: its one GPU, which libcuda and NVML name by UUID, and what a record tells of it."""
+"""The Slurm allocation of this job: its one GPU, which libcuda and NVML name by UUID, and the record's fields on it."""
 
 import json
 import os
@@ -7,9 +7,9 @@ from framebench.measure.devices import cuda, nvml
 
 CPU = "cpu"
 JOB, NODE = "SLURM_JOB_ID", "SLURMD_NODENAME"
-# Before the name of a variable that the job has and its step that measures has not; see workflow/rules/cluster.smk.
+# Prefix of variables that the job has and its measuring step has not; see workflow/rules/cluster.smk.
 OF_JOB = "FRAMEBENCH_"
-# What the job could use beside its GPU, and where; Slurm sets those that apply. LOADEDMODULES is Environment Modules'.
+# Resources and place of the job besides its GPU; Slurm sets those that apply. LOADEDMODULES is Environment Modules'.
 TOLD = (
     *("SLURM_CLUSTER_NAME", "SLURM_JOB_PARTITION", "SLURM_JOB_QOS", "SLURM_JOB_ACCOUNT", "SLURM_RESTART_COUNT"),
     *("SLURM_JOB_NODELIST", "SLURM_CPUS_ON_NODE", "SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_GPUS_ON_NODE"),
@@ -18,11 +18,11 @@ TOLD = (
 
 
 class AllocationError(Exception):
-    """A job without the device that it was to measure on, in one line for who reads the record."""
+    """The job lacks the device that it was to measure on; one line for readers of the record."""
 
 
 def facts() -> dict[str, object]:
-    """Record fields that tell of this process's Slurm job; none outside one."""
+    """Record fields on this process's Slurm job; none outside one."""
     if JOB not in os.environ:
         return {}
     of_job = {name: os.environ[f"{OF_JOB}{name}"] for name in TOLD if f"{OF_JOB}{name}" in os.environ}
@@ -35,7 +35,7 @@ def facts() -> dict[str, object]:
 
 
 def bound(asked: str) -> tuple[str | None, str | None]:
-    """The UUID of what `--allocated` names, None of a processor; and why the job has not got that, None if it has."""
+    """UUID of the device named by `--allocated`, None for a processor; and the reason if the job lacks it."""
     try:
         return _uuid(asked), None
     except AllocationError as error:
@@ -43,13 +43,14 @@ def bound(asked: str) -> tuple[str | None, str | None]:
 
 
 def _uuid(asked: str) -> str | None:
-    """The GPU of this job, which must have the words `asked` in its name; None where a processor is asked.
+    """The GPU of this job, whose name must contain the words `asked`; None where a processor is asked for.
 
-    CUDA decides what the job sees, by the CUDA_VISIBLE_DEVICES or the cgroup that Slurm gave it.
+    CUDA decides which device the job sees, by the CUDA_VISIBLE_DEVICES or the cgroup that Slurm gave it.
     """
     if JOB not in os.environ:
         raise AllocationError(
-            "this device is asked of a Slurm cluster, and this is no Slurm job: snakemake --profile profiles/slurm"
+            "this device is requested from a Slurm cluster, and this is no Slurm job: "
+            "snakemake --profile profiles/slurm"
         )
     if asked == CPU:
         return None
@@ -58,13 +59,13 @@ def _uuid(asked: str) -> str | None:
         with nvml.session():
             cards = [nvml.card_of_cuda(uuid) for uuid in cuda.visible_uuids()]
     except (RuntimeError, nvml.NvmlError) as error:
-        raise AllocationError(f"{job} has no GPU, and {asked} was asked for: {error}") from None
+        raise AllocationError(f"{job} has no GPU, and {asked} was requested: {error}") from None
     told = ", ".join(f"{card.uuid} ({card.name})" for card in cards)
     if len(cards) != 1:
         raise AllocationError(f"{job} has {len(cards)} GPUs, and a run is of one: {told}")
     if not nvml.is_model(cards[0].name, asked):
         raise AllocationError(
-            f"{job} has {told}, and {asked} was asked for; where that is its name in Slurm only, say its name in "
+            f"{job} has {told}, and {asked} was requested; where that is its name in Slurm only, say its name in "
             "nvidia-smi by the key model of this device"
         )
     return cards[0].uuid

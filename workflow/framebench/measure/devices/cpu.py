@@ -1,4 +1,4 @@
-"""The CPU as a device: what it is, what else runs on it, and how much memory a process on it holds."""
+"""The CPU as a device: its description, the load of other processes, and the memory of a process."""
 
 import os
 import platform
@@ -16,16 +16,16 @@ import psutil
 MIB = 1024**2
 STAT = Path("/proc/stat")
 CPUS = Path("/sys/devices/system/cpu")
-CGROUP = Path("/sys/fs/cgroup")  # of a container, as it sees itself: version 2
-MOMENT_S = 0.5  # 50 of the ticks that the kernel counts in, of each core
-# Where every core has a thread of the framework, each parallel stretch waits for the thread that was delayed: what
-# others take is lost on all cores. Measured with PyTorch's 2 threads on 2 cores: 7 % of its speed beside 0.15 cores of
-# others, 19 % beside 0.25, 64 % beside 0.8. The first is as much as fresh processes of one cell differ anyhow.
+CGROUP = Path("/sys/fs/cgroup")  # memory limit of a container (cgroup v2), as seen from inside
+MOMENT_S = 0.5  # 50 ticks of the kernel's clock, per core
+# With one framework thread per core, each parallel region waits for the slowest thread, so load on one core costs all
+# cores. Measured with PyTorch's 2 threads on 2 cores: 7 % of its speed with 0.15 cores of other load, 19 % with 0.25,
+# 64 % with 0.8. The first is within the differences between fresh processes of one cell.
 BUSY_CORES = 0.15
 
 
 def machine() -> dict[str, object]:
-    """Record fields that describe this machine now."""
+    """Record fields on the current state of this machine."""
     return {
         "cpu_model": cpu_model(),
         "cpu_cores": len(os.sched_getaffinity(0)),
@@ -36,14 +36,14 @@ def machine() -> dict[str, object]:
 
 
 def cpu_model() -> str:
-    """The model as the kernel names it; the bare architecture where it names none."""
+    """The model as named by the kernel; the bare architecture where it names none."""
     found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return found[1].strip() if found else platform.machine()
 
 
 @contextmanager
 def pinned(cores: Iterable[int] | None) -> Iterator[None]:
-    """Meanwhile this process, and for ever those that it starts, may use these cores only; None: any as before."""
+    """Restrict this process meanwhile, and its child processes for good, to these cores; None: no restriction."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores or before)
     try:
@@ -53,14 +53,14 @@ def pinned(cores: Iterable[int] | None) -> Iterator[None]:
 
 
 def resident_mib() -> float:
-    """Resident memory of this process now."""
+    """Resident memory of this process now, in MiB."""
     return psutil.Process().memory_info().rss / MIB
 
 
 def resident_peak_mib(pid: int | None = None) -> float:
-    """Peak of the resident memory of this process, or of another, since its start or since `forget_peak`.
+    """Peak resident memory in MiB of this process, or of another, since its start or since `forget_peak`.
 
-    0 where there is no such process any more.
+    0 where the process has ended.
     """
     try:
         status = Path(f"/proc/{pid or 'self'}/status").read_text()
@@ -71,15 +71,15 @@ def resident_peak_mib(pid: int | None = None) -> float:
 
 
 def available_mib(cgroup: Path = CGROUP) -> float:
-    """Memory that another process may take before any is swapped out, in the machine and in this container."""
+    """Memory in MiB that another process may take before any is swapped out, in the machine and in this container."""
     free = [psutil.virtual_memory().available]
-    with suppress(OSError, ValueError):  # no container, or one without a limit, which is told as `max`
+    with suppress(OSError, ValueError):  # no container, or one without a limit (`max`)
         free.append(int((cgroup / "memory.max").read_text()) - int((cgroup / "memory.current").read_text()))
     return min(free) / MIB
 
 
 def forget_peak() -> bool:
-    """Start the peak anew from what is resident now; False where the kernel does not let us (proc(5), clear_refs)."""
+    """Reset the peak to the memory that is resident now; False where the kernel refuses (proc(5), clear_refs)."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -88,19 +88,19 @@ def forget_peak() -> bool:
 
 
 def limit_memory(mib: int) -> None:
-    """From now on this process gets no more private memory than that; what it asks for beyond fails (setrlimit(2)).
+    """Limit the private memory of this process from now on; allocations beyond the limit fail (setrlimit(2)).
 
-    Counted is what it may write, used or not, and not what it has mapped of files. ValueError where the system
-    has a lower limit.
+    The limit counts writable memory, used or not, and not mapped files. Raises ValueError where the system has a lower
+    limit.
     """
     resource.setrlimit(resource.RLIMIT_DATA, (mib * MIB, mib * MIB))
 
 
 @dataclass(frozen=True)
 class Usage:
-    """CPU time of all cores so far, in s: of everyone, stolen by the hypervisor, idle too, and our own share.
+    """CPU seconds of all cores so far: total, stolen by the hypervisor, idle, and our own.
 
-    "Our own" is this process with its children that have ended. Stolen time is no one's.
+    "Our own" is this process with its ended children. Stolen time belongs to no process.
     """
 
     wall_s: float
@@ -111,7 +111,7 @@ class Usage:
 
 
 def usage(stat: Path = STAT) -> Usage | None:
-    """The usage until now, from proc_stat(5); None where the system does not show it."""
+    """CPU usage until now, from proc_stat(5); None where the system does not show it."""
     try:
         ticks = [int(field) for field in stat.read_text().split(maxsplit=9)[1:9]]
         user, nice, system, idle, waiting, interrupt, soft_interrupt, stolen = ticks
@@ -130,7 +130,7 @@ def usage(stat: Path = STAT) -> Usage | None:
 
 
 def others(before: Usage | None, after: Usage | None) -> dict[str, float]:
-    """Record fields on what was not ours between two usages; none where the system does not show it.
+    """Record fields on the load of others between two usages; none where the system does not show it.
 
     Some sandboxes have a /proc/stat in which no time passes.
     """
@@ -138,26 +138,26 @@ def others(before: Usage | None, after: Usage | None) -> dict[str, float]:
         return {}
     busy_s = (after.busy_s - before.busy_s) - (after.own_s - before.own_s)
     return {
-        # The kernel counts in ticks: the difference of a quiet machine falls on either side of 0.
+        # The kernel counts in ticks, so the difference on a quiet machine can fall below 0.
         "others_cpu_cores": max(0.0, busy_s / (after.wall_s - before.wall_s)),
         "steal_share": (after.stolen_s - before.stolen_s) / (after.total_s - before.total_s),
     }
 
 
 def busy_cores_now() -> float | None:
-    """Mean number of cores that other processes keep busy, over a short moment."""
+    """Mean number of cores kept busy by other processes, over a short moment."""
     before = usage()
     time.sleep(MOMENT_S)
     return others(before, usage()).get("others_cpu_cores")
 
 
 def is_busy(*cores: float | None) -> bool:
-    """Whether other processes kept more than BUSY_CORES busy in any of these readings."""
+    """True where other processes kept more than BUSY_CORES busy in any of these readings."""
     return any(reading is not None and reading > BUSY_CORES for reading in cores)
 
 
 def mhz(cpus: Path = CPUS) -> float | None:
-    """Mean frequency now of the cores that this process may use; None where the system does not show it."""
+    """Mean current frequency of the cores that this process may use; None where the system does not show it."""
     files = [cpus / f"cpu{core}/cpufreq/scaling_cur_freq" for core in os.sched_getaffinity(0)]
     try:
         return mean(int(file.read_text()) for file in files) / 1000
@@ -166,7 +166,7 @@ def mhz(cpus: Path = CPUS) -> float | None:
 
 
 class UsageClock:
-    """A monotonic clock in ns that knows what this process has used at each of its readings."""
+    """A monotonic clock in ns that also reads this process's resource usage."""
 
     def __init__(self) -> None:
         self._usage: dict[int, resource.struct_rusage] = {}

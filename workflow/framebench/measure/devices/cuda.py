@@ -1,4 +1,4 @@
-"""Which cards CUDA itself shows this process, asked of the driver: no index is mapped, and no framework trusted.
+"""The GPUs that CUDA shows this process, asked of the driver: no index is mapped, and no framework trusted.
 
 libcuda and NVML number the cards in different orders, and a scheduler in a third; a UUID is the same to all.
 """
@@ -8,9 +8,9 @@ from uuid import UUID
 
 
 def device(uuid: str | None) -> str:
-    """The frameworks' name of the place to train in: `cpu` without a UUID, else `cuda`.
+    """The frameworks' name of the device to train on: `cpu` without a UUID, else `cuda`.
 
-    RuntimeError where the card, or MIG device, of this UUID is not the one that CUDA shows this process.
+    Raises RuntimeError where CUDA shows this process another card, or MIG device, than the one of this UUID.
     """
     if not uuid:
         return "cpu"
@@ -21,9 +21,9 @@ def device(uuid: str | None) -> str:
 
 
 def visible_uuids() -> list[str]:
-    """UUIDs of the devices in CUDA's order, without the GPU- or MIG- that NVML has before them.
+    """UUIDs of the devices in CUDA's order, without NVML's prefix GPU- or MIG-.
 
-    Makes no context on any device. RuntimeError where the driver cannot be asked.
+    Makes no context on any device. Raises RuntimeError where the driver cannot be asked.
     """
     try:
         library = ctypes.CDLL("libcuda.so.1")

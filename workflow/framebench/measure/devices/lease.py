@@ -11,9 +11,9 @@ from pathlib import Path
 
 @contextmanager
 def lease(device: str) -> Iterator[None]:
-    """Hold `device`, `cpu` or the UUID of a card, alone; waits, and says so on stderr, while another holds it.
+    """Hold `device`, `cpu` or the UUID of a card, alone; wait, with a line on stderr, while another process holds it.
 
-    The kernel lets go when the holder dies, however it dies.
+    The kernel releases it when the holder dies, however it dies.
     """
     path = Path(tempfile.gettempdir()) / f"framebench-{device}.lock"
     descriptor = _opened(path)
@@ -29,7 +29,7 @@ def lease(device: str) -> Iterator[None]:
 
 
 def _opened(path: Path) -> int:
-    """The lock file, readable for every user: in a folder for all, the kernel lets no other user open it to write."""
+    """The lock file, readable for every user: in a shared folder, the kernel lets no other user open it to write."""
     try:
         return os.open(path, os.O_RDONLY)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""NVIDIA's management library: which cards this machine has and what they are."""
+"""NVIDIA's management library: the cards of this machine and their properties."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -9,8 +9,8 @@ from typing import Any
 import pynvml
 
 MIB = 1024**2
-MARKER = "framebench_stand_in"  # symbol of the tests' library in place of the driver's
-# After these codes of nvml.h no query of the card is answered any more.
+MARKER = "framebench_stand_in"  # symbol of the tests' stand-in for the driver
+# After one of these codes of nvml.h, the card answers no further query.
 LOST = {pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED}
 NO_DRIVER = {
     pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: "libnvidia-ml.so.1 cannot be loaded",
@@ -19,15 +19,15 @@ NO_DRIVER = {
 
 
 class NvmlError(Exception):
-    """Cards that cannot be asked, for the reason that the message gives."""
+    """The cards cannot be asked, for the reason in the message."""
 
 
 class NoDriverError(NvmlError):
-    """There is no NVIDIA driver to ask."""
+    """The machine has no NVIDIA driver."""
 
 
 class BrokenDriverError(NoDriverError):
-    """There is a driver, and it cannot be asked: cards that are there would be taken for none."""
+    """The machine has a driver that cannot be asked: its cards would be taken for absent."""
 
 
 class NoCardError(NvmlError):
@@ -40,7 +40,7 @@ class CardLostError(NvmlError):
 
 @dataclass(frozen=True)
 class Card:
-    """What does not change about a card, or a MIG device of one; None is what it does not tell."""
+    """Constant properties of a card, or of a MIG device; None where it does not report one."""
 
     uuid: str
     name: str
@@ -50,8 +50,8 @@ class Card:
     max_sm_mhz: int | None
     max_memory_mhz: int | None
     ecc: bool | None
-    mig: bool | None  # whether MIG is on, so that CUDA shows the card's MIG devices and not the card
-    mig_uuids: tuple[str, ...]  # of its MIG devices
+    mig: bool | None  # MIG is on, so CUDA shows the card's MIG devices and not the card
+    mig_uuids: tuple[str, ...]  # UUIDs of its MIG devices
     driver_version: str | None
     stand_in: bool
 
@@ -66,7 +66,7 @@ class Process:
 
 @contextmanager
 def session() -> Iterator[None]:
-    """Meanwhile the other functions here can be called; NoDriverError where there is nothing to ask."""
+    """Load the library, so that the other functions here can be called; NoDriverError where there is none."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
@@ -81,14 +81,14 @@ def session() -> Iterator[None]:
 
 
 def is_stand_in() -> bool:
-    """Whether the library is that of the tests, and its cards are none."""
+    """True for the tests' stand-in, whose cards are not real."""
     return hasattr(pynvml.nvmlLib, MARKER)
 
 
 def answer(query: Callable[..., Any], *arguments: object) -> Any:
-    """What a query of pynvml answers; None where this card or this driver does not.
+    """The answer to a query of pynvml; None where this card or this driver does not support it.
 
-    CardLostError where the card would answer nothing any more.
+    Raises CardLostError where the card no longer answers anything.
     """
     try:
         return query(*arguments)
@@ -96,12 +96,12 @@ def answer(query: Callable[..., Any], *arguments: object) -> Any:
         if error.value in LOST:
             raise CardLostError(f"{query.__name__}: {error}") from None
         return None
-    except pynvml.NVMLLibraryMismatchError:  # what pynvml makes of FUNCTION_NOT_FOUND in some of its functions
+    except pynvml.NVMLLibraryMismatchError:  # raised by pynvml for FUNCTION_NOT_FOUND in some of its functions
         return None
 
 
 def cards() -> list[Card]:
-    """The cards of this machine that this process may ask, by UUID; CardLostError where one is lost."""
+    """The cards that this process may query, by UUID; CardLostError where one is lost."""
     count = answer(pynvml.nvmlDeviceGetCount) or 0
     handles = [answer(pynvml.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
     return sorted((_card(handle) for handle in handles if handle), key=lambda card: card.uuid)
@@ -113,13 +113,13 @@ def card(uuid: str) -> Card:
 
 
 def card_of_cuda(uuid: str) -> Card:
-    """The card, or MIG device, of this UUID, which CUDA gives without GPU- or MIG-; NoCardError where there is none."""
+    """The card, or MIG device, of this UUID in CUDA's notation, without GPU- or MIG-; NoCardError if there is none."""
     is_mig = not answer(pynvml.nvmlDeviceGetHandleByUUID, f"GPU-{uuid}".encode())
     return card(f"{'MIG' if is_mig else 'GPU'}-{uuid}")
 
 
 def is_model(name: str, model: str) -> bool:
-    """Whether the words of `model` stand one after another in a card's name; signs and capitals do not matter."""
+    """True where the words of `model` follow one another in a card's name, ignoring punctuation and case."""
     return f" {' '.join(words(model))} " in f" {' '.join(words(name))} "
 
 
@@ -128,7 +128,7 @@ def words(model: str) -> list[str]:
 
 
 def handle(uuid: str) -> Any:
-    """What pynvml's functions take for the card, or MIG device, of this UUID; NoCardError where there is none."""
+    """Handle of the card, or MIG device, of this UUID for pynvml's functions; NoCardError where there is none."""
     found = answer(pynvml.nvmlDeviceGetHandleByUUID, uuid.encode())
     if not found:
         there = ", ".join(f"{card.uuid} ({card.name})" for card in cards())
@@ -137,7 +137,7 @@ def handle(uuid: str) -> Any:
 
 
 def processes(uuid: str) -> list[Process] | None:
-    """The processes that compute on a card; None where it does not tell."""
+    """The processes that compute on a card; None where it does not report them."""
     found = answer(pynvml.nvmlDeviceGetComputeRunningProcesses, handle(uuid))
     if found is None:
         return None
@@ -145,7 +145,7 @@ def processes(uuid: str) -> list[Process] | None:
 
 
 def used_mib(handle: Any) -> float | None:
-    """What is held on a card now, without what the driver reserves where it tells that apart; None: unknown."""
+    """Memory in use on a card now, without the driver's reserve where it is reported apart; None: unknown."""
     memory = answer(pynvml.nvmlDeviceGetMemoryInfo, handle, pynvml.nvmlMemory_v2)
     memory = memory or answer(pynvml.nvmlDeviceGetMemoryInfo, handle)
     return memory and memory.used / MIB

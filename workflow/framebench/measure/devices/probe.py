@@ -1,7 +1,7 @@
-"""What a GPU and its driver answer through NVML: `python -P -m framebench.measure.devices.probe --help`.
+"""Capabilities of a GPU and its driver through NVML: `python -P -m framebench.measure.devices.probe --help`.
 
-Of every call that the sampler may make: whether it is answered, what it costs, and how often what it tells changes.
-Best while something computes on the card, since an idle one changes little.
+Reports for every call of the sampler: support, cost, and how often its value changes. Run it while something computes
+on the card, since the values of an idle one rarely change.
 """
 
 import argparse
@@ -17,9 +17,9 @@ from framebench.measure.devices.sampler import PROCESSES, QUERIES, Query, ask
 
 
 def probe(uuid: str, seconds: float) -> dict[str, Any]:
-    """What is known of the card, and what each of its calls did for so many seconds; times in ms.
+    """The card's properties, and the outcome of each call repeated for so many seconds; times in ms.
 
-    nvml.NvmlError where there is no such card, or no driver.
+    Raises nvml.NvmlError where there is no such card, or no driver.
     """
     with nvml.session():
         card = nvml.card(uuid)
@@ -29,7 +29,7 @@ def probe(uuid: str, seconds: float) -> dict[str, Any]:
 
 
 def call(query: Query, card: Any, seconds: float) -> dict[str, Any]:
-    """One call made again and again: how often, its cost, and the median time between two changes; or why not."""
+    """One call repeated: its count, its cost, and the median time between two changes; or the reason for no answer."""
     costs_ms: list[float] = []
     changes_s: list[float] = []
     end = time.perf_counter() + seconds

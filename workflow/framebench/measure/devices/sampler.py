@@ -1,7 +1,7 @@
 """Samples one GPU through NVML at a steady rate: `python -P -m framebench.measure.devices.sampler --help`.
 
-A process of its own, because a thread beside the trainer's takes the interpreter from its steps. It writes a line
-of JSON for each sample, so that what was sampled is there however it ends; it ends when its standard input does,
+It is a process of its own, because a thread in the trainer's process would take the interpreter from its steps. It
+writes a line of JSON for each sample, so that no sample is lost however it ends; it ends when its standard input does,
 and so with its parent. framebench.measure.devices.samples reads the lines.
 """
 
@@ -20,13 +20,13 @@ import pynvml
 
 from framebench.measure.devices import nvml
 
-PROCESSES_EVERY_S = 5  # the list of processes is by far the dearest call
-READY = "sampling"  # said on standard output when there is a first sample, or none will ever be
+PROCESSES_EVERY_S = 5  # the list of processes is by far the most expensive call
+READY = "sampling"  # printed on standard output at the first sample, or when there will be none
 
 
 @dataclass(frozen=True)
 class Query:
-    """One call of NVML: its name there, and what it tells of a card, a value for each column."""
+    """One call of NVML: its name, and the values for each column."""
 
     name: str
     columns: tuple[str, ...]
@@ -48,7 +48,7 @@ def _utilisation(card: Any) -> tuple[float, ...]:
 
 
 def _power_field(field: int) -> Callable[[Any], tuple[float, ...]]:
-    """A field's value in W; the call succeeds where the field fails, which has a return code of its own."""
+    """A field's value in W; the call can succeed while the field fails, which has a return code of its own."""
 
     def ask(card: Any) -> tuple[float, ...]:
         [found] = pynvml.nvmlDeviceGetFieldValues(card, [field])
@@ -59,8 +59,8 @@ def _power_field(field: int) -> Callable[[Any], tuple[float, ...]]:
     return ask
 
 
-# Energy and power first, nearest to the sample's time. Of two that tell the same column, the later is for drivers
-# that do not know the earlier; the first version of the memory's counts what the driver reserves as used.
+# Energy and power come first, nearest to the sample's time. Where two calls fill the same column, the later is for
+# drivers that do not know the earlier; the first version of the memory call counts the driver's reserve as used.
 QUERIES = (
     Query(
         "nvmlDeviceGetTotalEnergyConsumption",
@@ -109,7 +109,7 @@ QUERIES = (
     ),
 )
 
-# A row for each process that computes on the card, its memory null where the driver does not know it.
+# A row for each process that computes on the card; its memory is null where the driver does not know it.
 PROCESSES = Query(
     "nvmlDeviceGetComputeRunningProcesses_v3",
     ("pid", "used_mib"),
@@ -123,9 +123,9 @@ PROCESSES = Query(
 def ticks(
     period_ns: int, wait_until: Callable[[int], bool], clock_ns: Callable[[], int] = time.perf_counter_ns
 ) -> Iterator[int]:
-    """Times of `clock_ns` to sample at, a period apart, until `wait_until` says False instead of waiting.
+    """Sampling times of `clock_ns`, a period apart, until `wait_until` returns False instead of waiting.
 
-    The times that pass while a sample is taken are skipped, and none is within half a period of the one before.
+    Times that pass while a sample is taken are skipped, and no two are less than half a period apart.
     """
     start_ns = tick_ns = clock_ns()
     while wait_until(tick_ns):
@@ -137,7 +137,7 @@ def ticks(
 
 
 def ask(query: Query, card: Any) -> tuple[Any, ...] | str:
-    """What a query tells of a card, or why it does not; nvml.CardLostError where nothing would any more."""
+    """The values of a query, or the reason why there are none; nvml.CardLostError where the card is lost."""
     try:
         return query.ask(card)
     except pynvml.NVMLError as error:
@@ -147,7 +147,7 @@ def ask(query: Query, card: Any) -> tuple[Any, ...] | str:
 
 
 def probe(card: Any) -> tuple[list[Query], dict[str, str]]:
-    """The queries that this card answers, and why not the others, by name; one whose column is told is not asked."""
+    """The queries that this card answers, and the reasons for the others, by name; one query per column."""
     answered: list[Query] = []
     dropped: dict[str, str] = {}
     for query in QUERIES:
@@ -162,9 +162,9 @@ def probe(card: Any) -> tuple[list[Query], dict[str, str]]:
 
 
 def run(uuid: str, hz: float, lines: TextIO, wait_until: Callable[[int], bool]) -> None:
-    """Write lines of samples of a card until `wait_until` says False.
+    """Write lines of samples of a card until `wait_until` returns False.
 
-    nvml.NvmlError where the card is not there or not any more, or there is no driver.
+    Raises nvml.NvmlError where the card or the driver is absent or lost.
     """
 
     def write(line: object) -> None:
@@ -216,7 +216,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m framebench.measure.devices.sampler", description=__doc__)
     parser.add_argument("--uuid", required=True, help="the GPU")
     parser.add_argument("--hz", type=float, required=True, help="samples per second")
-    parser.add_argument("--avoid-cores", type=int, nargs="*", default=[], help="cores to leave alone if there are more")
+    parser.add_argument("--avoid-cores", type=int, nargs="*", default=[], help="cores to avoid, if there are others")
     parser.add_argument("--output", type=Path, required=True, help="file for the lines")
     return parser
 

@@ -1,4 +1,4 @@
-"""The samples of one GPU during a run: their file, and what they say of memory, energy and the card's state."""
+"""The samples of one GPU during a run: their file, and the memory, energy and state derived from them."""
 
 import json
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ import numpy as np
 
 from framebench import files
 
-# The counter moves about every 100 ms, so that two readings err by 0.9 % (rms) over 5 s, and by 4 % over one.
+# The counter moves about every 100 ms, so two readings err by 0.9 % (rms) over 5 s, and by 4 % over one.
 MIN_ENERGY_S = 5.0
-DIFFER = 0.1  # relative difference of counted and integrated energy that is flagged
-# The first that the card answers is the power of the run. nvmlDeviceGetPowerUsage is a mean over the last second
-# on some cards, as nvml.h says.
+DIFFER = 0.1  # relative difference of counted and integrated energy above which a run is flagged
+# Power comes from the first of these that the card answers. nvmlDeviceGetPowerUsage is a mean over the last second on
+# some cards, as nvml.h says.
 POWERS = ("power_instant_w", "power_w", "power_average_w")
 # Bits of nvmlClocksEventReason* in nvml.h.
 THROTTLE_REASONS = {
@@ -28,26 +28,26 @@ THROTTLE_REASONS = {
     0x80: "hw_power_brake_slowdown",
     0x100: "display_clock_setting",
 }
-# Reasons for which a card is slower than it is made to be; a power cap is usual under full load.
+# Reasons for which a card runs below its design clocks; a power cap is usual under full load.
 THROTTLED = 0x8 | 0x20 | 0x40 | 0x80
-NO_END = "the sampler was killed, or hung"  # where it did not say how it ended
+NO_END = "the sampler was killed, or hung"  # reason where the sampler gave none
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What was sampled of one card, at times of the clock that the blocks of a run are timed by."""
+    """The samples of one card, timed on the clock of the run's blocks."""
 
     uuid: str | None
-    hz: float | None  # samples per second that were asked for
-    sources: dict[str, str]  # column → call of NVML that told it
-    dropped: dict[str, str]  # call of NVML → why this card does not answer it
-    ended: str | None  # why sampling ended by itself; None where it was stopped
+    hz: float | None  # requested samples per second
+    sources: dict[str, str]  # column → call of NVML that filled it
+    dropped: dict[str, str]  # call of NVML → reason why this card does not answer it
+    ended: str | None  # reason why sampling ended by itself; None where it was stopped
     t_ns: np.ndarray  # int64 (n,)
     columns: dict[str, np.ndarray]  # name with unit → float64 (n,), NaN where a call failed
     processes: np.ndarray  # float64 (m, 3): time in ns, process id, MiB used or NaN where not known
 
     def column(self, name: str) -> np.ndarray:
-        """Float64 (n,); NaN where the card does not tell it."""
+        """Column of float64 (n,); NaN where the card does not report it."""
         return self.columns.get(name, np.full(len(self.t_ns), np.nan))
 
     def between(self, t0_ns: float, t1_ns: float, name: str) -> np.ndarray:
@@ -57,12 +57,12 @@ class Samples:
 
     @property
     def power(self) -> str | None:
-        """The column that power is taken from; None where the card tells none."""
+        """The column used for power; None where the card reports none."""
         return next((name for name in POWERS if name in self.columns), None)
 
 
 def read_lines(path: Path) -> Samples:
-    """What the sampler wrote until it ended; the last line may be cut off."""
+    """The sampler's output until it ended; the last line may be cut off."""
     lines: list[Any] = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
@@ -87,7 +87,7 @@ def read_lines(path: Path) -> Samples:
 
 
 def save(path: Path, samples: Samples) -> None:
-    """Write the samples into one npz; OSError where that cannot be."""
+    """Write the samples into one npz; OSError where that fails."""
     about = {name: getattr(samples, name) for name in ("uuid", "hz", "sources", "dropped", "ended")}
     arrays: dict[str, Any] = {"about": np.array(json.dumps(about)), "t_ns": samples.t_ns}
     arrays |= {"processes": samples.processes, **samples.columns}
@@ -106,8 +106,8 @@ def load(path: Path) -> Samples:
 def observed(samples: Samples, started_ns: int, pid: int, seen: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
     """Record fields, and `flags`, of a run whose process `pid` was started at started_ns and has `seen` the rest.
 
-    What lies before is the idle card; what is held on it after the end of training does not count. Without `blocks`
-    there is no measured window.
+    Samples before the start are of the idle card; memory held after the end of training does not count. Without
+    `blocks` there is no measured window.
     """
     used = "memory_used_mib"
     blocks, end_ns = seen.get("blocks", []), seen.get("training_end_ns", np.inf)
@@ -136,7 +136,7 @@ def observed(samples: Samples, started_ns: int, pid: int, seen: Mapping[str, Any
 
 
 def state(samples: Samples, t0_ns: int, t1_ns: int) -> dict[str, Any]:
-    """Record fields on what the card did from t0_ns to t1_ns."""
+    """Record fields on the card's state from t0_ns to t1_ns."""
     bits = throttle_bits(samples, t0_ns, t1_ns)
     return {
         "sm_mhz": _middle(samples.between(t0_ns, t1_ns, "sm_mhz")),
@@ -148,7 +148,7 @@ def state(samples: Samples, t0_ns: int, t1_ns: int) -> dict[str, Any]:
 
 
 def throttle_bits(samples: Samples, t0_ns: int, t1_ns: int) -> int | None:
-    """Every reason that held at any sample between; None where there is no sample."""
+    """Every throttle reason present at any sample between; None where there is no sample."""
     seen = samples.between(t0_ns, t1_ns, "throttle_reasons_bits")
     return int(np.bitwise_or.reduce(seen.astype(np.int64))) if len(seen) else None
 
@@ -160,7 +160,7 @@ def reasons(bits: int) -> str:
 
 
 def energy(samples: Samples, t0_ns: int, t1_ns: int, images: int) -> dict[str, Any]:
-    """Record fields on what `images` took from t0_ns to t1_ns; why there are no joules in `energy_reason`."""
+    """Record fields on the energy of `images` from t0_ns to t1_ns; a missing one has its reason in `energy_reason`."""
     window_s = (t1_ns - t0_ns) / 1e9
     counted, integrated = energies_j(samples, t0_ns, t1_ns)
     joules, source = (counted, "counter") if counted else (integrated, "integrated_power")
@@ -181,14 +181,14 @@ def energy(samples: Samples, t0_ns: int, t1_ns: int, images: int) -> dict[str, A
 
 
 def energies_j(samples: Samples, t0_ns: int, t1_ns: int) -> tuple[float | None, float | None]:
-    """What was used from t0_ns to t1_ns by the card's counter, and by its power."""
+    """Energy used from t0_ns to t1_ns by the card's counter, and by its power."""
     counted = counted_j(samples.t_ns, samples.column("energy_counter_j"), t0_ns, t1_ns)
     power_w = samples.column(samples.power) if samples.power else np.full(len(samples.t_ns), np.nan)
     return counted, integrated_j(samples.t_ns, power_w, t0_ns, t1_ns)
 
 
 def counted_j(t_ns: np.ndarray, counter_j: np.ndarray, t0_ns: int, t1_ns: int) -> float | None:
-    """Rise of a counter from t0_ns to t1_ns, each taken on the line between the readings around it.
+    """Rise of a counter from t0_ns to t1_ns, each interpolated between the readings around it.
 
     None where there are no readings around, or the counter went back or stood still, as no card in use does.
     """
@@ -201,9 +201,9 @@ def counted_j(t_ns: np.ndarray, counter_j: np.ndarray, t0_ns: int, t1_ns: int) -
 
 
 def integrated_j(t_ns: np.ndarray, power_w: np.ndarray, t0_ns: int, t1_ns: int) -> float | None:
-    """Energy from t0_ns to t1_ns of a power that stays as it was read until it is read again.
+    """Energy from t0_ns to t1_ns, with each power reading held until the next.
 
-    None where it was not read before t0_ns.
+    None where there is no reading before t0_ns.
     """
     known = ~np.isnan(power_w)
     t_ns, power_w = t_ns[known], power_w[known]
@@ -214,7 +214,7 @@ def integrated_j(t_ns: np.ndarray, power_w: np.ndarray, t0_ns: int, t1_ns: int) 
 
 
 def flags(samples: Samples, t0_ns: int, t1_ns: int) -> dict[str, bool]:
-    """What a reader should know of the card between t0_ns and t1_ns: flag → whether it is so."""
+    """Flags on the card's state between t0_ns and t1_ns: flag → true where it applies."""
     counted, integrated = energies_j(samples, t0_ns, t1_ns)
     long_enough = (t1_ns - t0_ns) / 1e9 >= MIN_ENERGY_S
     differ = bool(counted and integrated and abs(counted - integrated) > DIFFER * counted)

@@ -1,4 +1,4 @@
-"""Starts the sampler of a run before its measuring process, and stops it after."""
+"""Starts the sampler of a run before its measuring process, and stops it afterwards."""
 
 import select
 import subprocess
@@ -10,15 +10,15 @@ from types import TracebackType
 
 from framebench.measure.devices.samples import Samples, read_lines
 
-IDLE_S = 3.0  # for which the card is sampled before the measuring process starts
-ANSWER_S = 10.0  # for which a sampler is waited for that does not begin or end
+IDLE_S = 3.0  # sampling of the idle card before the measuring process starts
+ANSWER_S = 10.0  # longest wait for a sampler to begin or end
 
 
 class Sampling:
     """The sampling process of one run, started with it; the card is idle until `idle` returns."""
 
     def __init__(self, uuid: str, hz: float, cores: Iterable[int] | None, lines: Path) -> None:
-        """`cores` are the trainer's, which the sampler leaves alone if there are others; `lines`, a file to write."""
+        """`cores` are the trainer's, which the sampler avoids if there are others; `lines`, a file to write."""
         self._lines, self._period_s = lines, 1 / hz
         avoided = ["--avoid-cores", *map(str, cores)] if cores else []
         self._process = subprocess.Popen(
@@ -48,11 +48,11 @@ class Sampling:
             time.sleep(IDLE_S)
 
     def ended(self) -> bool:
-        """Whether the sampler has ended by itself, as it does when the card is lost."""
+        """True once the sampler has ended by itself, as it does when the card is lost."""
         return self._process.poll() is not None
 
     def stop(self) -> Samples:
-        """End the sampler, if it has not, after one more sample; everything that it sampled."""
+        """Stop the sampler after one more sample, if it still runs; return all its samples."""
         assert self._process.stdin and self._process.stdout, "they were asked for"
         if not self.ended():
             time.sleep(self._period_s)

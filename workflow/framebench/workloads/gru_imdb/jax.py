@@ -11,7 +11,7 @@ def net(w: dict[str, jax.Array], x: jax.Array) -> jax.Array:
 
 def gru(w: dict[str, jax.Array], x: jax.Array) -> jax.Array:
     bias, recurrent_bias = w["gru/bias"]
-    # What does not depend on the state, for all tokens at once.
+    # The part that does not depend on the state, for all tokens at once.
     x = jnp.swapaxes(x @ w["gru/kernel"] + bias, 0, 1)
 
     def step(h: jax.Array, x: jax.Array) -> tuple[jax.Array, None]:

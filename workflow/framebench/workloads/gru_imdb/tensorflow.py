@@ -16,7 +16,7 @@ class Net(tf.Module):
         tokens, batch, size = x.shape[0], tf.shape(x)[1], x.shape[2]
         bias, recurrent_bias = tf.unstack(self.w["gru/bias"])
         recurrent_kernel = tf.convert_to_tensor(self.w["gru/recurrent_kernel"])
-        # What does not depend on the state, for all tokens at once.
+        # The part that does not depend on the state, for all tokens at once.
         x = tf.matmul(tf.reshape(x, (-1, size)), self.w["gru/kernel"]) + bias
 
         def step(h: tf.Tensor, x: tf.Tensor) -> tf.Tensor:

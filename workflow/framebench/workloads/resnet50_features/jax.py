@@ -33,7 +33,7 @@ def block(w: dict[str, jax.Array], x: jax.Array, name: str, stride: int, project
 
 def conv(w: dict[str, jax.Array], x: jax.Array, name: str, stride: int = 1) -> jax.Array:
     kernel = w[f"{name}/kernel"]
-    # "SAME" would put one zero more at the end than at the beginning where there is a stride.
+    # "SAME" would put one zero more at the end than at the beginning if there is a stride.
     around = kernel.shape[0] // 2
     return lax.conv_general_dilated(
         x, kernel, (stride, stride), 2 * [(around, around)], dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -41,6 +41,6 @@ def conv(w: dict[str, jax.Array], x: jax.Array, name: str, stride: int = 1) -> j
 
 
 def norm(w: dict[str, jax.Array], x: jax.Array, name: str) -> jax.Array:
-    # In mixed precision these stay in float32, and so does what is computed with them.
+    # In mixed precision these stay in float32, and so do computations with them.
     scale = w[f"{name}/gamma"] * lax.rsqrt(w[f"{name}/moving_variance"] + 1e-5)
     return ((x - w[f"{name}/moving_mean"]) * scale + w[f"{name}/beta"]).astype(x.dtype)

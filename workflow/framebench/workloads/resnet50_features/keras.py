@@ -36,7 +36,7 @@ def stage(x: keras.KerasTensor, name: str, blocks: int, filters: int, stride: in
 def build() -> keras.Model:
     images = keras.Input((224, 224, 3))
     x = layers.ReLU()(norm(conv(images, "conv1", 64, 7, stride=2), "bn1"))
-    # Nothing is below zero here, so that zeros around the image are never the largest.
+    # No value is negative here, so zeros around the image are never the largest.
     x = layers.MaxPooling2D(3, strides=2)(layers.ZeroPadding2D(1)(x))
     x = stage(x, "layer1", blocks=3, filters=64, stride=1)
     x = stage(x, "layer2", blocks=4, filters=128, stride=2)

@@ -1,7 +1,7 @@
 """ResNet-50 up to its average pool (the third problem of the article's charts; 224×224 images, batch 32, inference).
 
-Version 1.5: where a block halves the image the 3×3 convolution has the stride, not the first 1×1 as in the paper (He et
-al. 2016). The names are those of torchvision, whose ResNet-50 it is.
+Version 1.5: in a block that halves the image, the 3×3 convolution has the stride, not the first 1×1 as in the paper (He
+et al. 2016). The names are those of torchvision's ResNet-50.
 """
 
 from framebench.workloads.layers import BatchNorm, Conv, GlobalAveragePool, Layer, MaxPool, Residual, Workload

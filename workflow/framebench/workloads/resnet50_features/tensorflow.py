@@ -10,7 +10,7 @@ class Net(tf.Module):
 
     def __call__(self, x: tf.Tensor, training: bool) -> tf.Tensor:
         x = tf.nn.relu(self.norm(self.conv(x, "conv1", stride=2), "bn1"))
-        # Nothing is below zero here, so that zeros around the image are never the largest.
+        # No value is negative here, so zeros around the image are never the largest.
         x = tf.nn.max_pool2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID")
         x = self.stage(x, "layer1", blocks=3, stride=1)
         x = self.stage(x, "layer2", blocks=4, stride=2)
@@ -34,7 +34,7 @@ class Net(tf.Module):
 
     def conv(self, x: tf.Tensor, name: str, stride: int = 1) -> tf.Tensor:
         kernel = self.w[f"{name}/kernel"]
-        # "SAME" would put one zero more at the end than at the beginning where there is a stride.
+        # "SAME" would put one zero more at the end than at the beginning if there is a stride.
         around = kernel.shape[0] // 2
         return tf.nn.conv2d(x, kernel, stride, [[0, 0], [around, around], [around, around], [0, 0]])
 
@@ -42,6 +42,6 @@ class Net(tf.Module):
         gamma, beta, mean, variance = (
             self.w[f"{name}/{weight}"] for weight in ("gamma", "beta", "moving_mean", "moving_variance")
         )
-        # In mixed precision these stay in float32, and so does what is computed with them.
+        # In mixed precision these stay in float32, and so do computations with them.
         exact = tf.nn.batch_normalization(tf.cast(x, gamma.dtype), mean, variance, beta, gamma, 1e-5)
         return tf.cast(exact, x.dtype)
