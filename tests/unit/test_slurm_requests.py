@@ -169,7 +169,7 @@ def test_devices_and_profile_must_fit(tmp_path, monkeypatch):
     requests = loaded({"p100": P100}).requests
     slurm.check_place(requests, True, tmp_path)
     slurm.check_place((), False, tmp_path)
-    assert place_refusal(requests, False, tmp_path).startswith("devices: 'p100' is asked of a Slurm cluster")
+    assert place_refusal(requests, False, tmp_path).startswith("devices: 'p100' is requested from a Slurm cluster")
     assert place_refusal((), True, tmp_path).startswith("devices: none is requested from a Slurm cluster")
 
 
