@@ -131,6 +131,15 @@ def test_the_answer_is_on_the_first_screen(browser, folder, width, height):
     context.close()
 
 
+def test_no_column_of_the_cells_is_out_of_sight_on_a_desktop(browser, folder):
+    context = browser.new_context(offline=True, viewport={"width": 1440, "height": 900})
+    page = opened(context, folder / "report.en.html").page
+    table = page.locator("#cells .wide")
+    assert table.evaluate("one => one.scrollWidth <= one.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth") == 1440
+    context.close()
+
+
 def test_a_row_of_the_answer_tells_how_it_is_measured_again(context, folder):
     page = opened(context, folder / "report.en.html").page
     row = page.locator("table.answer tr", has_text="batch 128").first

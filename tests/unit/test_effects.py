@@ -1,12 +1,15 @@
 """Effects: the same framework, tuned or not, with either input."""
 
+import json
+
 import pandas as pd
 import pytest
 
 from framebench.analyse import command
-from framebench.analyse.effects import COLUMNS, effects
+from framebench.analyse.effects import COLUMNS, KEPT, NOT_SHOWN, effects
 from framebench.analyse.statistics import METHOD, MIN_ROUNDS
 from framebench.analyse.table import table, write_table
+from framebench.plan import catalogue
 from framebench.record import BLOCK
 from runs import runs
 
@@ -61,3 +64,36 @@ def test_the_command_writes_what_the_function_returns(tmp_path):
 
 def test_one_track_and_one_input_have_no_effects():
     assert effects(table(runs(**SPEEDS)), 0.95).empty
+
+
+def tuned(framework: str, tuning: dict, gain: float, spread: float = 0.01) -> list[dict]:
+    """Five rounds of both tracks, the tuned one faster by a gain that scatters."""
+    gains = [gain * (1 + spread * place) for place in (-2, -1, 0, 1, 2)]
+    return runs(**{framework: [100.0] * 5}) + [
+        one | {"tuning": json.dumps(tuning)} for one in runs({"track": "tuned"}, **{framework: [100.0 * one for one in gains]})
+    ]
+
+
+def test_defaults_that_were_kept_are_no_effect_and_cost_the_others_nothing():
+    defaults = catalogue.adapter("tensorflow").defaults
+    other = catalogue.adapter("pytorch").defaults | {"channels_last": True}
+    frame = effects(table(tuned("tensorflow", defaults, 1.3) + tuned("pytorch", other, 1.3)), 0.95)
+    pytorch, tensorflow = frame.to_dict("records")
+    assert tensorflow["verdict"] == KEPT and pd.isna([tensorflow["p"], tensorflow["p_adjusted"]]).all()
+    assert tensorflow["ratio"] > 1.29  # measured all the same
+    assert pytorch["verdict"] == "faster" and pytorch["p_adjusted"] == pytorch["p"]
+
+
+def test_a_verdict_on_an_effect_is_adjusted_for_the_number_of_effects():
+    other = catalogue.adapter("pytorch").defaults | {"channels_last": True}
+    blocks = [tuned("pytorch", other, 1.035, 0.015)]
+    alone = effects(table(blocks[0]), 0.95).iloc[0]
+    assert alone["verdict"] == "faster" and alone["ci_low"] > 1
+    for size in (64, 128, 256):
+        blocks.append([one | {"batch_size": size} for one in tuned("pytorch", other, 1.0, 0.015)])
+    first = effects(table([one for block in blocks for one in block]), 0.95).iloc[0]
+    assert first["p"] == pytest.approx(alone["p"]) and first["p_adjusted"] == pytest.approx(4 * alone["p"])
+    # Its own interval excludes 1 as before.
+    assert (first["verdict"], first["ci_low"]) == (NOT_SHOWN, alone["ci_low"])
+    slower = effects(table(tuned("pytorch", other, 0.7)), 0.95).iloc[0]
+    assert slower["verdict"] == "slower"

@@ -123,10 +123,7 @@ def test_the_best_settings_that_turn_the_answer_are_a_flip_too():
 def test_how_sure_tells_what_is_found_and_what_deciding_takes(tables):
     texts = {note.title: note.text for note in made(tables, comparisons=answered(tables, b32="undecided")).notes}
     assert texts["How sure?"].startswith("At this noise, these rounds find differences of ")
-    assert (
-        "the noisiest (4 times in 5). Deciding the 1 undecided: up to 12 rounds, about 6.0 min more."
-        in texts["How sure?"]
-    )
+    assert "Up to 12 rounds decide 1 of the 1 undecided. That takes about 6.0 minutes more." in texts["How sure?"]
 
 
 def test_settings_are_told_with_a_gain_only_where_it_is_shown():

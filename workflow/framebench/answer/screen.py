@@ -287,16 +287,15 @@ def _sure(rows: Sequence[Row], made: Made) -> str:
     least, most = (_percent(share) for share in (found["finds"].min(), found["finds"].max()))
     said = [language["screen_finds_one" if least == most else "screen_finds_all"].format(least=least, most=most)]
     undecided = found[found["verdict"] == UNDECIDED]
-    minutes = undecided["minutes_to_decide"].sum()
-    if len(undecided):
-        decidable = undecided["rounds_to_decide"].notna().sum()
-        key = "screen_decide" if decidable == len(undecided) else "screen_decide_some"
-        most = undecided["rounds_to_decide"].max()
-        if decidable:
-            values = {"decidable": decidable, "undecided": len(undecided), "minutes": _minutes(minutes), "rounds": most}
-            said.append(language[key].format(**values))
-        else:
-            said.append(language["screen_decide_none"].format(most=MOST_ROUNDS))
+    decidable = undecided["rounds_to_decide"].dropna()
+    if len(undecided) and decidable.empty:
+        said.append(language["screen_decide_none"].format(most=MOST_ROUNDS))
+    elif len(undecided):
+        values = {"decidable": len(decidable), "undecided": len(undecided), "rounds": decidable.max()}
+        said.append(language["screen_decide"].format(**values))
+        minutes = undecided["minutes_to_decide"].sum(min_count=1)  # older records do not tell what a round takes
+        if pd.notna(minutes):
+            said.append(language["screen_minutes"].format(minutes=_minutes(minutes)))
     return " ".join(said)
 
 
