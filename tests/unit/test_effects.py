@@ -68,10 +68,9 @@ def test_one_track_and_one_input_have_no_effects():
 
 def tuned(framework: str, tuning: dict, gain: float, spread: float = 0.01) -> list[dict]:
     """Five rounds of both tracks, the tuned one faster by a gain that scatters."""
-    gains = [gain * (1 + spread * place) for place in (-2, -1, 0, 1, 2)]
-    return runs(**{framework: [100.0] * 5}) + [
-        one | {"tuning": json.dumps(tuning)} for one in runs({"track": "tuned"}, **{framework: [100.0 * one for one in gains]})
-    ]
+    speeds = [100.0 * gain * (1 + spread * place) for place in (-2, -1, 0, 1, 2)]
+    searched = [one | {"tuning": json.dumps(tuning)} for one in runs({"track": "tuned"}, **{framework: speeds})]
+    return runs(**{framework: [100.0] * 5}) + searched
 
 
 def test_defaults_that_were_kept_are_no_effect_and_cost_the_others_nothing():
