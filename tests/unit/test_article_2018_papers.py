@@ -24,7 +24,7 @@ def test_every_point_is_drawn_and_a_hidden_one_is_a_gap(name, tmp_path):
     with warnings.catch_warnings(), drawing.style(language):
         warnings.simplefilter("error")
         figure = article_2018_papers.draw(POINTS, language)
-        drawing.save(figure, tmp_path / "a.svg", tmp_path / "a.png", language)
+        drawing.save(figure, *(tmp_path / f"a.{kind}" for kind in ("svg", "png", "txt")), language)
     (axes,) = figure.axes
     lines = axes.get_lines()
     assert [text.get_text() for text in axes.get_legend().get_texts()] == FRAMEWORKS

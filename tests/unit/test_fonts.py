@@ -45,7 +45,11 @@ def test_a_font_that_was_installed_after_matplotlib_made_its_list_is_found(tmp_p
     files = [str(tmp_path / name) for name in ("broken.ttf", "new.ttf")]
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: files)
     with drawing.style(language):
-        drawing.save(drawing.new_figure(1, "Title", "Footer"), tmp_path / "a.svg", tmp_path / "a.png", language)
+        drawing.save(
+            drawing.new_figure(1, "Title", "Footer"),
+            *(tmp_path / f"a.{kind}" for kind in ("svg", "png", "txt")),
+            language,
+        )
         assert font_manager.findfont("Brand New", fallback_to_default=False) == files[1]
 
 

@@ -170,7 +170,7 @@ def test_a_wrong_text_is_told_in_a_line_with_file_key_and_what_is_allowed(folder
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a: 1\na: 2\n", r"xx\.yaml: line 2, column 1: the key 'a' stands there twice"),
+        ("a: 1\na: 2\n", r"xx\.yaml: line 2, column 1: the key 'a' occurs twice"),
         ("a: 'b\n", r"xx\.yaml: line \d+, column \d+: "),
         ("a: \x07\n", r"xx\.yaml is not YAML"),
         ("- a\n", r"xx\.yaml holds no keys"),

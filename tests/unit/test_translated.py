@@ -12,7 +12,9 @@ def test_the_last_lines_are_the_files(tmp_path, capsys):
     translated.main(["ko", "--results", str(tmp_path)])
     names = registry.names(registry.Scope())
     told = capsys.readouterr().out.splitlines()
-    assert told == [str(tmp_path / "figures" / "ko" / f"{name}.{form}") for name in names for form in ("png", "svg")]
+    assert told == [
+        str(tmp_path / "figures" / "ko" / f"{name}.{form}") for name in names for form in ("png", "svg", "txt")
+    ]
     assert sorted(told) == sorted(map(str, (tmp_path / "figures" / "ko").iterdir()))
 
 
