@@ -1,1 +1,1 @@
-"""The answer in sentences, made of the tables."""
+"""The answer in sentences, written from the tables."""

@@ -1,4 +1,4 @@
-"""The pairs that the answer speaks of, in each block, and what was found of each."""
+"""The pairs that the answer covers in each block, and the result of each."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from framebench.analyse.table import one_line
 from framebench.languages import Language
 from framebench.record import BLOCK
 
-# The order of the blocks: what one gets without tuning anything comes first.
+# Order of the blocks: the settings that need no tuning come first.
 SPOKEN_OF = ["device", "track", "precision", "workload", "input"]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Two frameworks of one block, of which one may be the faster; `runs` holds the block's runs."""
+    """Two frameworks of one block, either of which may be the faster; `runs` holds the block's runs."""
 
     runs: pd.DataFrame
     framework: str
@@ -30,14 +30,14 @@ class Asked:
         return self.runs.iloc[0][BLOCK]
 
     def row(self, comparisons: pd.DataFrame) -> dict[str, Any] | None:
-        """What comparisons.csv has of it, if it has anything."""
+        """The pair's row of comparisons.csv, or None."""
         found = of_pair(comparisons, self)
         found = found[found["batch_size"] == self.block["batch_size"]]
         return None if found.empty else found.iloc[0].to_dict()
 
 
 def pairs(frameworks: Collection[str], baseline: str, question: Sequence[str] | None = None) -> list[tuple[str, str]]:
-    """The pair that the `question` names, where both are among the frameworks; else every framework with `baseline`."""
+    """The pair that the `question` names, if both frameworks were measured; else every framework with `baseline`."""
     if question and set(question) <= set(frameworks):
         first, second = question
         return [(first, second)]
@@ -45,9 +45,9 @@ def pairs(frameworks: Collection[str], baseline: str, question: Sequence[str] | 
 
 
 def asked(runs: pd.DataFrame, baseline: str, question: Sequence[str] | None) -> Iterator[Asked]:
-    """The pairs in each block of `runs`, in the order in which they are spoken of."""
+    """The pairs in each block of `runs`, in the order of the answer."""
     spoken_of = pairs(runs["framework"].unique(), baseline, question)
-    # Not by the alphabet: every framework's own precision first.
+    # Not alphabetical: every framework's own precision comes first.
     keys = [runs["precision"] != "float32" if key == "precision" else key for key in SPOKEN_OF]
     for _, of_block in runs.groupby([*keys, "precision", "batch_size"]):
         for framework, reference in spoken_of:
@@ -55,21 +55,21 @@ def asked(runs: pd.DataFrame, baseline: str, question: Sequence[str] | None) -> 
 
 
 def of_pair(comparisons: pd.DataFrame, pair: Asked) -> pd.DataFrame:
-    """The comparisons of an asked pair at every batch size of its panel, in their order."""
+    """The comparisons of an asked pair at every batch size of its panel, in order."""
     alike = (comparisons[selection.PANEL] == pair.block[selection.PANEL]).all(axis=1)
     these = (comparisons["framework"] == pair.framework) & (comparisons["reference"] == pair.reference)
     return comparisons[alike & these].sort_values("batch_size")
 
 
 def shown(comparisons: pd.DataFrame, block: Mapping[str, Any] | pd.Series, framework: str, reference: str) -> bool:
-    """True where the verdict on two frameworks of a block is that one is the faster."""
+    """True where the verdict says that one of two frameworks is the faster."""
     of_block = (comparisons[BLOCK] == pd.Series({key: block[key] for key in BLOCK})).all(axis=1)
     these = (comparisons["framework"] == framework) & (comparisons["reference"] == reference)
     return bool(comparisons.loc[of_block & these, "verdict"].isin([FASTER, SLOWER]).any())
 
 
 def obstacle(pair: Asked, row: Mapping[str, Any] | None, language: Language, labels: Mapping[str, str]) -> str:
-    """Why a pair has no verdict: a side without a run that counts, or the comparison's own; empty where it has one."""
+    """Why a pair has no verdict: a side has no run that counts, or the comparison's own reason; empty if it has one."""
     sides = {side: pair.runs[pair.runs["framework"] == side] for side in (pair.framework, pair.reference)}
     failures = [_side(runs, labels[side], language) for side, runs in sides.items() if selection.state(runs) != "ok"]
     if failures or row is None:
@@ -78,14 +78,14 @@ def obstacle(pair: Asked, row: Mapping[str, Any] | None, language: Language, lab
 
 
 def conditions(block: Mapping[Any, Any] | pd.Series, language: Language) -> list[str]:
-    """Track, precision and input of a block in words, where they are not the usual ones."""
+    """Track, precision and input of a block in words; the usual values are left out."""
     found = [] if block["track"] == "default" else [language[f"track_{block['track']}"]]
     found += [] if block["precision"] == "float32" else [block["precision"]]
     return found if block["input"] == "device" else [*found, language[f"input_{block['input']}"]]
 
 
 def cell(block: Mapping[Any, Any] | pd.Series, language: Language) -> str:
-    """Workload and batch size in words, and the conditions that are not the usual ones."""
+    """Workload and batch size in words, with the conditions that are not the usual ones."""
     unusual = conditions(block, language)
     doing = "training" if workloads.load(block["workload"]).trains else "inference"
     values = {"doing": language[f"doing_{doing}"], "workload": block["workload"], "batch_size": block["batch_size"]}
@@ -95,7 +95,7 @@ def cell(block: Mapping[Any, Any] | pd.Series, language: Language) -> str:
 
 
 def _side(runs: pd.DataFrame, label: str, language: Language) -> str:
-    """What became of a framework without a single run that counts, with the first reason recorded."""
+    """The status of a framework without any run that counts, with the first reason recorded."""
     status = language[f"status_{selection.state(runs)}"]
     reasons = runs["reason"].dropna()
     if reasons.empty:

@@ -17,13 +17,13 @@ from framebench.answer import terminal, verdict
 from framebench.answer.screen import Made, screen
 from framebench.plan import catalogue
 
-# The tables that it is made of; of merged results agreement.csv too.
+# The tables that the answer needs; for merged results also agreement.csv.
 NEEDS = ("measurements", "comparisons", "effects", "overhead", "why")
 SETTINGS = ("baseline", "question")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the screen and the sentences; one line of error and exit status 1 where that cannot be."""
+    """Write the screen and the sentences; on failure print one line and exit with status 1."""
     parser = argparse.ArgumentParser(prog="python -m framebench verdict", description=__doc__.partition(":")[0])
     parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
     given.add_options(parser, NEEDS, SETTINGS)
@@ -53,5 +53,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console.print(f"\n{words['language']['screen_details']}\n", markup=False, highlight=False)
     terminal.listed([one.text for one in said], console)
     with files.whole(options.output, encoding="utf-8") as file:
-        # A table fills its last column with blanks.
+        # A table pads its last column with blanks.
         file.writelines(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())

@@ -1,4 +1,4 @@
-"""At which batch size the answer turns, of every pair in question."""
+"""The batch sizes between which the answer flips, for every pair in question."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ WINNER = {FASTER: "framework", SLOWER: "reference"}
 
 @dataclass(frozen=True)
 class Turn:
-    """Between two neighbouring sizes that show a difference, the other framework becomes the faster."""
+    """A flip: between two neighbouring sizes that show a difference, the other framework becomes the faster."""
 
     after: int
     before: int
@@ -25,24 +25,24 @@ class Turn:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two frameworks in a panel: their comparisons from the smallest batch size to the largest, and the turns."""
+    """Two frameworks in a panel: their comparisons by increasing batch size, and the flips."""
 
     panel: Mapping[str, Any]
     framework: str
     reference: str
-    rows: list[dict]  # of comparisons.csv
+    rows: list[dict]  # rows of comparisons.csv
     turns: list[Turn]
 
     @property
     def winners(self) -> list[str]:
-        """Who is shown to be the faster at any size, each once."""
+        """The frameworks shown to be the faster at any size, each once."""
         return list(dict.fromkeys(winner for _, winner in _shown(self.rows)))
 
 
 def pairs(
     comparisons: pd.DataFrame, frameworks: list[str], baseline: str, question: Sequence[str] | None = None
 ) -> list[Pair]:
-    """The pairs that the verdict speaks of, in every panel that compares them."""
+    """The pairs of the answer, in every panel that compares them."""
     found = []
     for framework, reference in asked.pairs(frameworks, baseline, question):
         these = (comparisons["framework"] == framework) & (comparisons["reference"] == reference)

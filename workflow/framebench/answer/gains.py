@@ -1,4 +1,4 @@
-"""Reasons why tuned settings gain what they gain: the settings that were chosen, and what each removes."""
+"""Reasons for the gain of tuned settings: the settings that the search chose, and what each removes."""
 
 import pandas as pd
 
@@ -7,10 +7,10 @@ from framebench.languages import Language
 
 
 def explained(runs: pd.DataFrame, language: Language) -> str:
-    """What the settings chosen for one framework's tuned cell remove; empty where none is recorded.
+    """The work removed by the settings chosen for one framework's tuned cell; empty if none is recorded.
 
-    `runs` holds the runs of that cell and of the default cell beside it. Of what a setting removes, page faults
-    are counted in the runs: they are told as the medians of both cells.
+    `runs` holds the runs of that cell and of the default cell beside it. Page faults are counted in the runs, so they
+    are given as the medians of both cells.
     """
     settings = chosen(runs[runs["track"] == "tuned"])
     if settings is None:

@@ -1,7 +1,7 @@
 """The answer on one screen: a headline, a table of at most ten rows, four questions with a line each, and warnings.
 
-The terminal and the first screen of the page show the same; every word about a difference follows from the verdicts of
-comparisons.csv and effects.csv, which are adjusted for their number.
+The terminal and the first screen of the page show the same. Every statement about a difference follows from the
+verdicts of comparisons.csv and effects.csv, which are adjusted for their number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ TRACKS = ("default", "tuned")
 
 @dataclass(frozen=True)
 class Row:
-    """A pair in a block. `ratio`, the first's speed ÷ the second's, and its interval are null where there is none."""
+    """A pair in a block. `ratio` (speed of the first ÷ speed of the second) and its interval are null if unknown."""
 
     name: str
     framework: str
@@ -32,8 +32,8 @@ class Row:
     ratio: float | None
     low: float | None
     high: float | None
-    numbers: tuple[str, str]  # ratio and interval as text, empty where there is none
-    verdict: str  # of comparisons.csv; empty where there is none
+    numbers: tuple[str, str]  # ratio and interval as text, empty if there is none
+    verdict: str  # row of comparisons.csv; empty if there is none
     winner: str | None  # framework
     says: str
     where: dict[str, Any]
@@ -41,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows of one device, track, precision and input, which the title names."""
+    """Rows of one device, track, precision and input; the title names these."""
 
     title: str
     rows: list[Row]
@@ -57,18 +57,18 @@ class Note:
 class Screen:
     question: str
     headline: list[str]
-    sides: list[str]  # the two of the question; none where several pairs are told
-    ratio: str  # says which is divided by which
-    interval: str  # heading of their intervals
+    sides: list[str]  # the two of the question; empty if the screen has several pairs
+    ratio: str  # names the numerator and the denominator
+    interval: str  # heading of the intervals
     groups: list[Group]
-    left_out: str  # says how many rows there are beyond these
+    left_out: str  # number of rows that are left out
     notes: list[Note]
     warnings: list[str]
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a screen is made of: the tables of these names, and how their values are called."""
+    """Everything a screen is made from: the tables by name, and the labels of their values."""
 
     measurements: pd.DataFrame
     comparisons: pd.DataFrame
@@ -86,7 +86,7 @@ class Made:
 
 
 def screen(made: Made) -> Screen:
-    """The answer to the question, or where none is asked, that of every framework with the baseline."""
+    """The answer to the question; without a question, the answer for every framework against the baseline."""
     language = made.language
     everything = list(asked.asked(made.measurements, made.baseline, made.question))
     pairs = list(dict.fromkeys((one.framework, one.reference) for one in everything))
@@ -131,14 +131,14 @@ def screen(made: Made) -> Screen:
 
 
 def _in_short(labels: Mapping[str, str], pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """The labels, without what they have in brackets where a single pair is told that stays apart: Keras, PyTorch."""
+    """The labels, without the part in brackets if a single pair stays distinct without it: Keras, PyTorch."""
     short = {name: label.partition(" (")[0] for name, label in labels.items()}
     names = {name for pair in pairs for name in pair}
     return dict(labels) | (short if len({short[name] for name in names}) == len(names) == 2 else {})
 
 
 def _most_telling(rows: Sequence[Row], made: Made) -> list[Row]:
-    """At most MOST_ROWS: all, else those of the article's batch sizes, else the first of them."""
+    """At most MOST_ROWS rows: all, or those at the article's batch sizes, or the first of them."""
     if len(rows) <= MOST_ROWS:
         return list(rows)
     at_size = selection.at_article_size(made.measurements, made.article_batch_sizes)
@@ -147,12 +147,12 @@ def _most_telling(rows: Sequence[Row], made: Made) -> list[Row]:
 
 
 def _conditions(row: Row, language: Language) -> list[str]:
-    """Track of a row in words, and precision and input where they are not the usual ones."""
+    """Track of a row in words, with precision and input if they are not the usual ones."""
     return [language[f"screen_{row.where['track']}"], *asked.conditions(row.where | {"track": "default"}, language)]
 
 
 def _row(one: Asked, made: Made, *, several: bool) -> Row:
-    """A row of the table; of `several` pairs, its name has the pair too."""
+    """A row of the table; if the table has `several` pairs, the row's name includes the pair."""
     language, labels = made.language, made.labels
     found = one.row(made.comparisons)
     obstacle = asked.obstacle(one, found, language, labels)
@@ -181,7 +181,7 @@ def _row(one: Asked, made: Made, *, several: bool) -> Row:
 
 
 def _says(found: Mapping[str, Any], winner: str | None, made: Made) -> str:
-    """A verdict in a few words; beside what is undecided, what these rounds could find and what deciding takes."""
+    """A verdict in a few words; an undecided one adds the difference that these rounds find, and the rounds needed."""
     language, level = made.language, 1 - found["confidence"]
     within = f"{100 * found['same_within']:g}"
     if winner:
@@ -210,14 +210,14 @@ def _minutes(minutes: float) -> str:
 
 
 def _headline(track: str, rows: Sequence[Row], made: Made) -> str:
-    """A sentence on all rows of a track, pair by pair."""
+    """A sentence on all rows of a track, one clause per pair."""
     pairs = dict.fromkeys((row.framework, row.reference) for row in rows)
     clauses = [_clause(pair, [row for row in rows if (row.framework, row.reference) == pair], made) for pair in pairs]
     return made.language[f"headline_{track}"].format(clauses="; ".join(clauses))
 
 
 def _clause(pair: tuple[str, str], rows: Sequence[Row], made: Made) -> str:
-    """What all rows of a pair say together."""
+    """The headline's clause on all rows of one pair."""
     language = made.language
     first, second = (made.labels[name] for name in pair)
     compared = [row for row in rows if row.verdict in (*DECIDED, UNDECIDED)]
@@ -242,7 +242,7 @@ def _clause(pair: tuple[str, str], rows: Sequence[Row], made: Made) -> str:
 
 
 def _flip(rows: Sequence[Row], made: Made) -> str:
-    """Does the answer turn with the batch size, or with the settings?"""
+    """The answer to "Does it flip?": flips with the batch size, or with the settings."""
     language, found, sizes = made.language, [], set()
     for pair in flips.pairs(
         made.comparisons, list(made.measurements["framework"].unique()), made.baseline, made.question
@@ -276,7 +276,7 @@ def _flip(rows: Sequence[Row], made: Made) -> str:
 
 
 def _sure(rows: Sequence[Row], made: Made) -> str:
-    """Which differences these rounds find, and what deciding the undecided takes."""
+    """The answer to "How sure?": the differences that these rounds find, and the rounds that would decide the rest."""
     language = made.language
     told = {(*row.where.values(), row.framework, row.reference) for row in rows if row.verdict}
     found = made.comparisons
@@ -300,7 +300,7 @@ def _sure(rows: Sequence[Row], made: Made) -> str:
 
 
 def _tuned(rows: Sequence[Row], made: Made) -> str:
-    """Which settings the search chose for each framework of the question, and what they change where that is shown."""
+    """The tuned settings of each framework of the question, with their gain where one is shown."""
     language, said = made.language, []
     tuned = [row for row in rows if row.where["track"] == "tuned"]
     for workload in dict.fromkeys(row.where["workload"] for row in tuned):
@@ -313,7 +313,7 @@ def _tuned(rows: Sequence[Row], made: Made) -> str:
 
 
 def _settings(framework: str, where: Mapping[str, Any], made: Made) -> str:
-    """The settings chosen for a framework in a block, and what they change where that is shown."""
+    """The settings chosen for a framework in a block, with their gain where one is shown."""
     language = made.language
     runs = made.measurements[(made.measurements[BLOCK] == pd.Series(where)[BLOCK]).all(axis=1)]
     settings = chosen(runs[runs["framework"] == framework])

@@ -1,4 +1,4 @@
-"""The answer's screen on a terminal, as wide as it is and in the frameworks' own colours; in a file without colours."""
+"""The answer's screen on a terminal: as wide as the terminal, in the frameworks' colours. A file gets no colours."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ FILE_WIDTH = 100
 
 
 def show(screen: Mapping[str, Any], console: Console) -> None:
-    """Print a screen, of the values that `dataclasses.asdict` makes of it. Whatever it says is text, never markup."""
+    """Print a screen, given as the values of `dataclasses.asdict`. Its words are text, never markup."""
     console.print(Text(screen["question"]))
     for sentence in screen["headline"]:
         console.print(Text(sentence, style="bold"))
@@ -30,7 +30,7 @@ def show(screen: Mapping[str, Any], console: Console) -> None:
 
 
 def listed(sentences: Sequence[str], console: Console) -> None:
-    """Print sentences one below the other, the lines of each indented beneath its mark."""
+    """Print sentences as a list, with the lines of each indented under its mark."""
     table = Table.grid(padding=(0, 1))
     table.add_column()
     table.add_column(overflow="fold")

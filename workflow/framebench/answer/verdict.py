@@ -1,4 +1,4 @@
-"""Sentences of the answer: all that the tables show about the question and its reasons, as a list."""
+"""Sentences of the answer, as a list: everything that the tables show about the question and the reasons."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,22 +16,22 @@ from framebench.languages import Language, numbers
 from framebench.plan import catalogue
 from framebench.record import BLOCK, BUSY, CELL, STAND_IN
 
-# Verdicts of agreement.csv on two versions → what is said of them.
+# Verdicts of agreement.csv on two versions → key of the sentence.
 VERSIONS = {agreement.SLOWER: "verdict_slower_since", agreement.FASTER: "verdict_faster_since"}
-# Findings of overhead.csv → what is said of them.
+# Findings of overhead.csv → key of the sentence.
 COSTS = {
     overhead.FIXED: "cost_fixed",
     overhead.GROWS: "cost_grows",
     overhead.BOTH: "cost_both",
     overhead.UNTOLD: "cost_untold",
 }
-# Findings of why.csv → what is said of them.
+# Findings of why.csv → key of the sentence.
 REASONS = {why.DEVICE: "why_device", why.HOST: "why_host", why.BOTH: "why_both"}
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence of the answer, and the rows that it was made from: those of `table` with the values in `where`."""
+    """A sentence of the answer, and the rows behind it: those of `table` with the values in `where`."""
 
     text: str
     table: str
@@ -52,12 +52,13 @@ def sentences(
     question: Sequence[str] | None = None,
     agreement: pd.DataFrame | None = None,
 ) -> list[Sentence]:
-    """The whole answer, from the tables of those names, one sentence or two an item.
+    """The whole answer from the tables, by name; one or two sentences an item.
 
-    Per device, track, precision, workload, input and pair: the answer at the article's batch size, and what the other
-    sizes answer. Then what tuned settings change, what Keras itself costs and whether device or host makes a
-    difference, each only of pairs whose verdict shows a difference; of merged results which version of a framework made
-    it slower or faster; and how many verdicts are adjusted together. `labels` gives the display name of each framework.
+    For each device, track, precision, workload, input and pair: the answer at the article's batch size, then the other
+    sizes. Next come the gain of tuned settings, the cost of Keras itself, and whether device or host makes the
+    difference, each only for pairs whose verdict shows one. Merged results add the versions that made a framework
+    slower or faster. The last sentence says how many verdicts are adjusted together. `labels` gives the display name of
+    each framework.
     """
     at_size = selection.at_article_size(measurements, article_batch_sizes)
     said = []
@@ -76,7 +77,7 @@ def sentences(
 
 
 def warnings(measurements: pd.DataFrame, comparisons: pd.DataFrame, language: Language) -> list[Sentence]:
-    """Facts that take away from the answer: stand-ins, two devices in one comparison, failures, a busy machine."""
+    """Facts that weaken the answer: stand-ins, two devices in one comparison, failures, a busy machine."""
     said = [Sentence(language["stand_in"], "measurements")] if flagged(measurements, STAND_IN).any() else []
     apart = comparisons["method"].str.contains(ACROSS, regex=False).sum() // 2
     if apart:
@@ -88,7 +89,7 @@ def warnings(measurements: pd.DataFrame, comparisons: pd.DataFrame, language: La
         said.append(Sentence(text, "measurements"))
     busy = flagged(measurements, BUSY).sum()
     if busy:
-        # Only where they were measured can they be measured again.
+        # Runs can be measured again only where they were measured.
         merged = measurements["device"].map(machines.machine).any()
         text = language["verdict_busy_merged" if merged else "verdict_busy"].format(busy=busy, runs=len(measurements))
         said.append(Sentence(text, "measurements"))
@@ -104,15 +105,15 @@ def answers(
     baseline: str,
     question: Sequence[str] | None = None,
 ) -> list[str]:
-    """One sentence per pair, as `asked.pairs` has them, in each block of `runs`.
+    """One sentence per pair of `asked.pairs`, in each block of `runs`.
 
-    The faster framework is the subject, so that a ratio said is at least 1.
+    The faster framework is the subject, so the ratio is at least 1.
     """
     return [_answer(one, comparisons, language, labels) for one in asked(runs, baseline, question)]
 
 
 def adjustment(comparisons: pd.DataFrame, language: Language) -> list[str]:
-    """How many verdicts are adjusted together, the question's and the others, where there is more than one."""
+    """A sentence on the number of verdicts adjusted together, for the question and for the rest, if more than one."""
     of_question, others = (_number(comparisons, family) for family in (QUESTION, PAGE))
     key = "verdict_adjusted_apart" if of_question and others else "verdict_adjusted"
     text = language[key].format(comparisons=of_question or others, others=others)
@@ -120,7 +121,7 @@ def adjustment(comparisons: pd.DataFrame, language: Language) -> list[str]:
 
 
 def _number(comparisons: pd.DataFrame, family: str) -> int:
-    """How many verdicts of a family were adjusted; each stands in the table twice, once from either side."""
+    """The number of adjusted verdicts in a family; each is in the table twice, once from either side."""
     return comparisons.loc[comparisons["family"] == family, "p_adjusted"].notna().sum() // 2
 
 
@@ -133,7 +134,7 @@ def _answer(one: Asked, comparisons: pd.DataFrame, language: Language, labels: M
 def _finding(
     one: Asked, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]
 ) -> tuple[str, dict[str, object]]:
-    """Key of the sentence that answers what is asked, and its values."""
+    """Key of the sentence that answers the question, and its values."""
     sides = [labels[one.framework], labels[one.reference]]
     row = one.row(comparisons)
     values: dict[str, object] = dict(zip(("framework", "reference"), sides, strict=True))
@@ -157,7 +158,7 @@ def _finding(
 
 
 def _other_sizes(one: Asked, comparisons: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
-    """What the other batch sizes of the asked block answer, in one sentence; empty where no size answers."""
+    """One sentence on the other batch sizes of the asked block; empty if none has an answer."""
     compared = of_pair(comparisons, one)
     winners = {FASTER: labels[one.framework], SLOWER: labels[one.reference]}
     verdicts = compared["verdict"].where(compared["verdict"].isin([*DECIDED, UNDECIDED]), "")
@@ -182,7 +183,7 @@ def _gains(
     article_batch_sizes: Mapping[str, int],
     labels: Mapping[str, str],
 ) -> Iterator[Sentence]:
-    """One sentence per device and workload: how much faster than by default each tuned framework is, and why."""
+    """One sentence per device and workload: how much faster each tuned framework is than by default, and why."""
     tuned = effects[(effects["effect"] == TUNED) & effects["ratio"].notna()]
     for _, runs in selection.both_tracks(measurements, article_batch_sizes).groupby(["device", "workload"]):
         by_default = runs.iloc[0][BLOCK]
@@ -202,7 +203,7 @@ def _gains(
 
 
 def _gain(row: Mapping[Any, Any], runs: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
-    """What one framework gains, from its row of the effects and its runs of both tracks, and why if it does."""
+    """One framework's gain, from its row of effects.csv and its runs of both tracks; with the reason if it gains."""
     values = {"framework": labels[row["framework"]], "ratio": numbers.ratio(row["ratio"])}
     if row["verdict"] == KEPT:
         return language["verdict_gain_nothing"].format(**values)
@@ -229,7 +230,7 @@ def _costs(
     language: Language,
     labels: Mapping[str, str],
 ) -> Iterator[Sentence]:
-    """A sentence on a block: what Keras itself costs on each framework beneath it that is shown to differ."""
+    """A sentence on a block: the cost of Keras itself on each framework beneath it, where a difference is shown."""
     block = runs.iloc[0][BLOCK]
     rows = overheads[(overheads[BLOCK] == block).all(axis=1)].dropna(subset="extra_ms_low").to_dict("records")
     rows = [row for row in rows if shown(comparisons, block, row["framework"], row["native"])]
@@ -244,7 +245,7 @@ def _costs(
 
 
 def _cost(row: Mapping[Any, Any], language: Language, labels: Mapping[str, str]) -> str:
-    """What Keras costs on one framework, from its row of the overheads, and what that is a cost of."""
+    """The cost of Keras on one framework, from its row of overhead.csv, and its kind: fixed, growing or both."""
     values = {"native": labels[row["native"]]}
     for name, decimals in (("extra_ms", 2), ("fixed_ms", 2), ("growth_us_per_sample", 1)):
         values |= _with_interval(row, name, decimals)
@@ -270,9 +271,9 @@ def _why(
     *,
     spoken_of: Sequence[tuple[str, str]],
 ) -> Iterator[Sentence]:
-    """A sentence on a block, of its `runs`: where it shows, whether device or host makes the difference of a pair.
+    """A sentence on a block's `runs`: whether device or host makes the difference of a pair, where that is shown.
 
-    Of the pairs `spoken_of`, and of each Keras with what computes under it, where their verdict shows a difference.
+    It covers the pairs `spoken_of`, and each Keras with its backend, if the verdict on the pair shows a difference.
     """
     block, frameworks = runs.iloc[0][BLOCK], runs["framework"].unique()
     natives = [(one, native) for one in frameworks if (native := catalogue.beneath(one, frameworks))]
@@ -301,7 +302,8 @@ def _why(
 
 
 def _versions(agreements: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> Iterator[Sentence]:
-    """One sentence per cell that a version of a framework made slower or faster, and one on all that show nothing."""
+    """One sentence per cell that a framework's new version made slower or faster, and one on all cells that show
+    nothing."""
     of_versions = agreements[agreements["since"].notna()]
     for row in of_versions.to_dict("records"):
         key = VERSIONS.get(row["verdict"])
