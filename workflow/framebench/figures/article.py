@@ -14,17 +14,17 @@ from framebench.languages import Language
 from framebench.record import BLOCK
 
 TRACKS = ("default", "tuned")
-BARS_ACROSS = 14  # with a number over each, and a gap between groups of the width of one
+BARS_ACROSS = 14  # bars with a number above each, and gaps one bar wide between groups
 COLUMNS = ["framework", "workload", "track", "input", "batch_size", "ratio", "ci_low", "ci_high", "obstacle", "state"]
 
 
 def relative_speeds(runs: pd.DataFrame, comparisons: pd.DataFrame, reference: str) -> pd.DataFrame:
     """The chart's bars, one row per framework × workload of `runs`, which hold one block per workload.
 
-    In the order drawn: workloads by name, those of the article's charts last and in their order; frameworks by the bar
-    of the first workload whose name begins with "gru", else of the first workload, descending, without a ratio last,
+    Order of workloads: by name, those of the article's charts last and in their order. Order of frameworks: descending
+    by the bar of the first workload whose name begins with "gru", else of the first workload; without a ratio last,
     ties by name.
-    In COLUMNS: ratio, ci_low, ci_high are NaN where there is none, the reference is 1; obstacle says why a ratio is not
+    In COLUMNS: ratio, ci_low, ci_high are NaN if unknown, 1 for the reference; obstacle says why a ratio is not
     comparable, else it is empty; state is `ok`, a failed status, or `not_measured`.
     """
     of_article = list(rosetta.WORKLOADS.values())
@@ -64,10 +64,10 @@ def draw(
     language: Language,
     labels: Mapping[str, str],
 ) -> drawing.Captioned:
-    """The chart for `device`: a group of bars for each problem and track, in it a bar for each framework.
+    """The chart for `device`: a group of bars for each problem and track, with a bar for each framework.
 
-    The two of the `question` stand first, and speeds are relative to the second of them, where both were measured;
-    else relative to `baseline`. ValueError where the device has no measurements of that form.
+    If both frameworks of the `question` were measured, they come first, and speeds are relative to the second; else
+    speeds are relative to `baseline`. Raises ValueError if the device has no measurements of that form.
     """
     drawing.check_measured(measurements, device=device, framework=baseline)
     here = measurements[measurements["device"] == device]
@@ -108,26 +108,26 @@ def draw(
 
 
 def _in_rows(speeds: pd.DataFrame, groups_across: int) -> list[pd.DataFrame]:
-    """The bars in charts one above the other, each of that many groups at most."""
+    """The bars in charts one above the other, with at most that many groups each."""
     group = speeds.groupby(["workload", "track"], sort=False).ngroup()
     return [row for _, row in speeds.assign(group=group).groupby(group // groups_across)]
 
 
 def _named(bar: pd.Series, language: Language) -> str:
-    """What a group is: its problem, batch size and track."""
+    """The key of a bar's group: problem, batch size and track."""
     words = [bar["workload"], language["batch"].format(batch_size=bar["batch_size"]), language[f"track_{bar['track']}"]]
     return "\n".join([*words, *([language["input_host_short"]] if bar["input"] == "host" else [])])
 
 
 def draw_bars(axes: Axes, bars: pd.DataFrame, language: Language, *, written: bool = False) -> None:
-    """The bars of `relative_speeds`, in colours and places, with their intervals; a gap says why it is one."""
+    """The bars of `relative_speeds`, with colours, places and intervals; a gap states its reason."""
     states = bars["state"].map(lambda state: language["not_comparable" if state == "ok" else f"status_{state}"])
     gaps = states.where(bars["ratio"].isna(), "")
     drawing.relative_speeds(axes, bars.assign(hollow=bars["obstacle"] != "", gap=gaps), written=written)
 
 
 def caption(speeds: pd.DataFrame, comparisons: pd.DataFrame, language: Language) -> list[str]:
-    """What whiskers and hollow bars mean."""
+    """The note on whiskers and hollow bars."""
     said = [language["whiskers"].format(confidence=100 * drawing.confidence_of(comparisons))]
     hollow = speeds["ratio"].notna() & (speeds["obstacle"] != "")
     if hollow.any():
@@ -136,12 +136,12 @@ def caption(speeds: pd.DataFrame, comparisons: pd.DataFrame, language: Language)
 
 
 def top(speeds: pd.DataFrame) -> float:
-    """Where an axis ends that has room for every bar and interval."""
+    """Upper end of an axis with room for every bar and interval."""
     return 1.08 * float(np.nanmax([1, speeds[["ratio", "ci_high"]].max().max()]))
 
 
 def _in_float32(scope: registry.Scope) -> list[registry.Fields]:
-    """Each device that measures a cell in the precision of the article."""
+    """Each device that measured a cell in the article's precision."""
     devices = {cell.device for cell in scope.cells if cell.precision == "float32"}
     return [{"device": device} for device in sorted(devices)]
 

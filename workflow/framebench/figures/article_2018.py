@@ -1,4 +1,4 @@
-"""The article's two charts, redrawn from the numbers that were published with it in 2018."""
+"""The article's two charts, redrawn from the numbers published with it in 2018."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ BASELINE = "TensorFlow"
 SORTED_BY = "gru_imdb_training_s"
 PROBLEMS = list(rosetta.WORKLOADS)
 
-# As printed in the tables → as drawn in the charts. MXNet was drawn by its Module API, never by Gluon.
+# Names printed in the tables → names drawn in the charts. MXNet was drawn by its Module API, never by Gluon.
 DRAWN_AS = {
     "Tensorflow": "TensorFlow",
     "Pytorch": "PyTorch",
@@ -67,7 +67,7 @@ def draw(rosetta_2018: pd.DataFrame, gpu: str, language: Language) -> drawing.Ca
 
 
 def attribution(gpu: str, language: Language) -> list[str]:
-    """Whose numbers these are, and what is known to be wrong with them."""
+    """The credit for these numbers, and their known errors."""
     return [language["credit"], *(line for slip in SLIPS[gpu] for line in language[slip].split("\n"))]
 
 

@@ -1,4 +1,4 @@
-"""The article's figure of the frameworks that papers mention, redrawn from points that were read off it."""
+"""The article's figure of the frameworks that papers mention, redrawn from points read off it."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -7,7 +7,7 @@ from framebench.figures import drawing, registry
 from framebench.languages import Language
 from framebench.plan import catalogue
 
-# The frameworks of the figure that are measured here have the looks that they have everywhere.
+# Frameworks of the figure that are measured here keep their usual colour and marker.
 MEASURED = {"tensorflow": "tensorflow", "keras": "keras-tensorflow", "pytorch": "pytorch"}
 OTHERS = {
     "theano": ("#117733", "v"),
@@ -20,7 +20,7 @@ OTHERS = {
 
 
 def draw(papers_2018: pd.DataFrame, language: Language) -> Figure:
-    """A line per framework over the months; a gap where another point hides one in the article's figure.
+    """A line per framework over the months; a gap if another point hides one in the article's figure.
 
     `papers_2018` has the columns month, framework (as the figure spells it) and percent_of_papers.
     """
@@ -50,5 +50,5 @@ def looks(framework: str) -> tuple[str, str]:
     return adapter.colour, adapter.marker
 
 
-# It is no chart of speeds, so no page has it.
+# This is not a chart of speeds, so no page shows it.
 FIGURE = registry.Figure("article-2018-papers", draw, section="", place=12, each=lambda _: [{}])

@@ -1,4 +1,4 @@
-"""Devices side by side: what each framework reaches on each of them, at one batch size."""
+"""Devices side by side: the throughput of each framework on each device, at one batch size."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from framebench.analyse import selection
 from framebench.figures import drawing, over_batch_size, registry
 from framebench.languages import Language
 
-# What has a panel of its own: inside one, only device and framework differ.
+# Columns that get a panel for each value; inside a panel, only device and framework differ.
 PANEL = [key for key in selection.PANEL if key != "device"]
 
 

@@ -1,4 +1,4 @@
-"""Whether the machine held still: the speed of every run over the clock of the campaign."""
+"""Steadiness of the machine: the speed of every run over the clock of the campaign."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ FLAGGED: dict[str, Any] = {"marker": "x", "markersize": 6, "markeredgewidth": 1.
 def residuals(measurements: pd.DataFrame) -> pd.DataFrame:
     """The runs that are ok, with `minutes` since the first start on their device, and `percent`.
 
-    `percent` is how far a run's images/s are from the median over its cell.
+    `percent` is the deviation of a run's images/s from the median over its cell.
     """
     runs = measurements[(measurements["status"] == "ok") & measurements["started_unix_s"].notna()]
     minutes = (runs["started_unix_s"] - runs.groupby("device")["started_unix_s"].transform("min")) / 60
@@ -65,9 +65,9 @@ def _signed(value: float) -> str:
 
 
 def in_words(row: Mapping[Any, Any], level: float, language: Language) -> str:
-    """What a row of order.csv says of drift, and of the order inside the rounds.
+    """A sentence on drift, and one on the order inside the rounds, from a row of order.csv.
 
-    Either is called shown where its p-value is below `level`.
+    Either is called shown if its p-value is below `level`.
     """
     drift = language[f"drift_{_known(row['drift_p'], level)}"]
     order = language[f"order_{_known(row['order_p'], level)}"]
@@ -76,7 +76,7 @@ def in_words(row: Mapping[Any, Any], level: float, language: Language) -> str:
 
 
 def _known(p: float, level: float) -> str:
-    """What can be said by a p-value, as the end of a text's key."""
+    """The end of a text's key that fits a p-value: shown, chance or unknown."""
     if pd.isna(p):
         return "unknown"
     return "shown" if p < level else "chance"

@@ -15,7 +15,7 @@ from framebench.plan import catalogue
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw the figure that the command line asks for; one line and exit status 1 where that cannot be."""
+    """Draw the figure that the command line names; on failure print one line and exit with status 1."""
     parser = argparse.ArgumentParser(prog="python -m framebench figure", description=__doc__)
     parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(registry.families())}")
     parser.add_argument("options", nargs=argparse.REMAINDER, help="of this figure: NAME --help tells them")
@@ -33,12 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def draw(name: str, values: Mapping[str, Any], language: languages.Language) -> Figure:
-    """The figure of this name, of `values` by the names of its needs and settings.
+    """The figure of this name, drawn from `values`: its needs and settings, by name.
 
-    ValueError where there is no such figure, or nothing to draw it of.
+    Raises ValueError if there is no such figure, or no data for it.
     """
     figure, fields = registry.find(name)
-    # Those that were published may have no adapter, and then stand under the name that they were published by.
+    # Published frameworks may have no adapter; they keep the name that they were published under.
     tables = [values[name] for name in ("measurements", "largest_batch") if name in values]
     frameworks = {*catalogue.frameworks(), *(name for table in tables for name in table["framework"])}
     measured = values["measurements"]["workload"].unique() if "measurements" in values else []

@@ -1,4 +1,4 @@
-"""Shared by all figures: colours, the theme, rows, provenance, files that come out the same."""
+"""Shared by all figures: colours, the theme, rows, provenance, and files that are reproducible to the byte."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,38 +32,39 @@ from framebench.languages import Language, numbers
 from framebench.plan import catalogue
 from framebench.record import CELL, STAND_IN
 
-# On a phone of 360 pixels the page shows a figure 328 pixels wide, and this text in 9 of them.
+# On a phone of 360 pixels the page shows a figure 328 pixels wide, and this text 9 pixels high.
 WIDTH_IN = 5.0
 TEXT_PT = 10
 DPI = 300
 ROW_IN = 0.22
-AXIS_IN = 0.42  # the numbers under axes, and the space to the next
-TITLE_IN = 0.21  # a line of the title over axes
-LABEL_IN = 0.26  # what an axis is, under the last
+AXIS_IN = 0.42  # the numbers under axes, and the space to the next axes
+TITLE_IN = 0.21  # a line of the title above axes
+LABEL_IN = 0.26  # the label under the last axis
 INK = "#222222"
 PALE = "#999999"
 
-# For a framework that is not here, as in merged results, or is compared with itself; the others' adapters say theirs,
-# Okabe and Ito's colours, which colour-blind readers tell apart.
+# For a framework without an adapter here, as in merged results, or one compared with itself. The adapters name the
+# other colours: Okabe and Ito's, which colour-blind readers can distinguish.
 OTHERS = [("#000000", "X"), ("#999999", "*"), ("#8C510A", "<"), ("#5E3C99", ">")]
 
-# The article's blue, orange and green, in its own charts alone: shades that no framework has, of a scheme of Paul
-# Tol's which colour-blind readers tell apart.
+# The article's blue, orange and green, for its own charts only: shades that no framework has, from a scheme of Paul
+# Tol's that colour-blind readers can distinguish.
 PROBLEMS: Sequence[str] = ("#332288", "#999933", "#117733")
-# Where colours are frameworks, problems are told apart by these.
+# Hatches distinguish problems where colours are frameworks.
 HATCHES: Sequence[str] = ("", "////", "....", "xxxx")
 COLUMN_SPACING = 1.2  # of a legend, in heights of its text
 
-# A line ends where its interval does, not half its width later.
+# A line ends where its interval ends, not half its width later.
 INTERVAL = so.Range({"capstyle": "butt"}, linewidth=1.5)
-# Words may reach beyond the axes, and the layout makes room for them.
+# Words may extend beyond the axes; the layout makes room for them.
 WORDS: dict[str, Any] = {"clip_on": False}
-# Figures are laid out in it as far as they can be, and drawn in the language's own: a reader's system may have others.
+# Figures are laid out in this font as far as possible, and drawn in the language's own: a reader's system may have
+# others.
 WIDEST = "DejaVu Sans"
 
 
 class Captioned(Figure):
-    """A figure, with what is to be read under it: a paragraph a line."""
+    """A figure, and the text under it: one paragraph a line."""
 
     caption: str = ""
 
@@ -102,7 +103,7 @@ def style(language: Language) -> Iterator[None]:
         "svg.hashsalt": "framebench",
     }
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        # One by one while a figure is laid out; `save` says it of all.
+        # Warned of one by one during the layout; `save` reports all of them together.
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         yield
 
@@ -110,7 +111,7 @@ def style(language: Language) -> Iterator[None]:
 def new_figure(body_in: float, title: str, footer: str, caption: Iterable[str] = ()) -> Captioned:
     """An empty figure, `WIDTH_IN` wide, with `body_in` of height between its title and its two lines of `footer`.
 
-    A longer footer is shortened, and stands in full at the end of the caption.
+    A longer footer is shortened, and is complete at the end of the caption.
     """
     figure = Captioned(figsize=(WIDTH_IN, body_in), dpi=DPI, layout="constrained")
     large: dict[str, Any] = {"fontsize": 12, "fontweight": "bold"}
@@ -124,7 +125,7 @@ def new_figure(body_in: float, title: str, footer: str, caption: Iterable[str] =
 
 
 def _two_lines(footer: str, **properties: Any) -> str:
-    """The lines of `footer` in two; what a blank line parts from them, a warning, stands above, whole."""
+    """The lines of `footer` in two; a warning, which a blank line separates from the rest, stays whole above them."""
     warning, apart, lines = footer.rpartition("\n\n")
     joined = lines.replace("\n", " · ")
     by_parts = wrapped(joined, separator=" · ", **properties)
@@ -143,7 +144,7 @@ def panels(
     handles: Sequence[Artist | tuple[Artist, ...]] = (),
     legend_title: str = "",
 ) -> tuple[Captioned, list[Axes]]:
-    """A figure of axes one above the other, of these heights and `titles`, and over them a legend of `handles`."""
+    """A figure of axes one above the other, of these heights and `titles`, with a legend of `handles` above them."""
     bold: dict[str, Any] = {"fontweight": "bold"}
     titles = [wrapped(wrapped(one, separator=" · ", **bold), **bold) for one in titles] or [""] * len(sizes_in)
     legend = [legend_height_in(handles) + (0.2 if legend_title else 0)] if handles else []
@@ -159,18 +160,18 @@ def panels(
 
 
 def _head(axes: Axes, title: str) -> None:
-    """The title of axes, over the names at their left too."""
+    """The title of axes; it begins above the names at their left."""
     text = axes.set_title(title, x=0.01)
     text.set_transform(blended_transform_factory(axes.figure.transFigure, text.get_transform()))
 
 
 def wrapped(text: str, width_in: float = 0.97 * WIDTH_IN, separator: str = " ", **properties: Any) -> str:
-    """`text` broken into lines of that width, at separators and where fonts.parts tells; matplotlib's own stick out."""
+    """`text` in lines of that width, broken at separators and where fonts.parts allows; matplotlib's own overflow."""
     width = measure(**properties)
     lines = []
     for paragraph in text.split("\n"):
         words = paragraph.split(separator)
-        # Each with what stands between it and the one before.
+        # Each part with the separator before it.
         pieces = [("" if i else separator, part) for word in words for i, part in enumerate(fonts.parts(word))]
         (_, line), *others = pieces
         taken_in = width(line)
@@ -204,7 +205,7 @@ def styled(rows: pd.DataFrame, frameworks: Iterable[str]) -> pd.DataFrame:
 
 
 def paint(axes: Axes, rows: pd.DataFrame, *layers: tuple, **variables: str) -> None:
-    """Let seaborn draw `rows` on `axes` in the theme, of looks as their columns have them, and estimate nothing.
+    """Draw `rows` on `axes` with seaborn in the theme, with looks taken from their columns and no estimation.
 
     A layer is a mark, moves, and the arguments that are its own; `variables` are those that the layers share.
     """
@@ -220,18 +221,18 @@ def paint(axes: Axes, rows: pd.DataFrame, *layers: tuple, **variables: str) -> N
     logarithmic = {f"{axis}scale": "log" for axis in "xy" if getattr(axes, f"get_{axis}scale")() == "log"}
     theme = {name: matplotlib.rcParams[name] for name in so.Plot.config.theme}
     with warnings.catch_warnings():
-        # seaborn 0.13.2 passes an argument that pandas 3 ignores and warns of.
+        # seaborn 0.13.2 passes an argument that pandas 3 ignores with a warning.
         warnings.filterwarnings("ignore", "The copy keyword is deprecated", DeprecationWarning)
         plot.on(axes).theme(theme).scale(**scales).label(**said).plot()
     axes.set(**logarithmic)
-    _head(axes, axes.get_title("left"))  # which seaborn made anew
+    _head(axes, axes.get_title("left"))  # seaborn made new ones
 
 
 def relative_speeds(axes: Axes, bars: pd.DataFrame, *, written: bool = False) -> None:
-    """Bars of the article's form, with their intervals and a line at 1; where `written`, with the ratio over each.
+    """Bars of the article's form, with intervals and a line at 1; if `written`, with the ratio above each.
 
-    `bars` has at (the place of each), width, ratio, ci_low, ci_high, colour, hatch, hollow, and gap: words in the place
-    of a bar.
+    `bars` has the columns at (place), width, ratio, ci_low, ci_high, colour, hatch, hollow, and gap (words in the place
+    of a bar).
     """
     for bar in bars.to_dict("records"):
         look = {"facecolor": bar["colour"], "edgecolor": "white", "hatch": bar["hatch"], "linewidth": 0}
@@ -253,7 +254,7 @@ def relative_speeds(axes: Axes, bars: pd.DataFrame, *, written: bool = False) ->
 
 
 def grouped(bars: pd.DataFrame, by: str, within: str) -> pd.DataFrame:
-    """`bars` with the place and width of each: a group for each of `by`, in it a bar for each of `within`, in order."""
+    """`bars` with the place and width of each: a group for each of `by`, with a bar for each of `within`, in order."""
     inside = list(bars[within].unique())
     width = 0.84 / len(inside)
     place = bars[within].map(inside.index) - (len(inside) - 1) / 2
@@ -262,13 +263,13 @@ def grouped(bars: pd.DataFrame, by: str, within: str) -> pd.DataFrame:
 
 
 def places(headings: Sequence[str]) -> np.ndarray:
-    """Where rows with these headings stand, counted in rows from the top: a heading is above those that share it."""
+    """Places of rows with these headings, counted in rows from the top: a heading is above the rows that share it."""
     new = [bool(heading) and heading != before for heading, before in zip(headings, ["", *headings], strict=False)]
     return np.arange(len(headings)) + 1.1 * np.cumsum(new)
 
 
 def rows_in(at: Iterable[float]) -> float:
-    """Inches that rows at these places need."""
+    """Height in inches of rows at these places."""
     return ROW_IN * (max(at, default=0) + 1.2)
 
 
@@ -279,7 +280,7 @@ def name_rows(
     words: Iterable[str] = (),
     headings: Sequence[str] = (),
 ) -> None:
-    """`names` at the left of rows, `words` at their right, bold `headings` above those that share one."""
+    """Write `names` left of rows, `words` right of them, and bold `headings` above rows that share one."""
     heights = list(at)
     axes.set_yticks(heights, list(names))
     axes.set_ylim(max(heights, default=0) + 0.6, -0.6)
@@ -299,9 +300,9 @@ def name_rows(
 
 
 def bars_of_parts(axes: Axes, cells: pd.DataFrame, parts: Mapping[str, tuple[str, float]]) -> None:
-    """A bar per row of `cells` at its `place`, of the lengths in the columns `parts` and in tints of its `colour`.
+    """A bar per row of `cells` at its `place`, with the lengths in the columns `parts` in tints of its `colour`.
 
-    At its left stands its `name`, at its right its `words`. `parts`: column → text of the legend, opacity.
+    Its `name` is at its left, its `words` at its right. `parts`: column → text of the legend, opacity.
     """
     lengths = cells.melt(["place", "colour"], list(parts), "part", "length")
     tints = [tint(colour, parts[part][1]) for colour, part in zip(lengths["colour"], lengths["part"], strict=True)]
@@ -313,7 +314,7 @@ def bars_of_parts(axes: Axes, cells: pd.DataFrame, parts: Mapping[str, tuple[str
 def part_handles(
     parts: Mapping[str, tuple[str, float]], frameworks: Iterable[str], language: Language
 ) -> list[tuple[Artist, ...]]:
-    """Legend handles of the parts of `bars_of_parts`: of each the tints that it has in the bars."""
+    """Legend handles of the parts of `bars_of_parts`, each in the tints that it has in the bars."""
     colours = [colour for colour, _ in framework_styles(frameworks).values()]
     return [
         tuple(Patch(color=tint(colour, opacity), label=language[text]) for colour in colours)
@@ -322,31 +323,31 @@ def part_handles(
 
 
 def nothing(axes: Axes, words: str) -> None:
-    """These words in the place of a chart that there is nothing for."""
+    """Write these words in the place of a chart without data."""
     axes.set_axis_off()
     axes.text(0, 0.5, words, transform=axes.transAxes, va="center")
 
 
 def slant(axes: Axes) -> None:
-    """Names under the axis that need more room than there is between them."""
+    """Turn the names under an axis if they need more room than there is."""
     axes.tick_params(axis="x", rotation=40)
     for label in axes.get_xticklabels():
         label.set(ha="right", rotation_mode="anchor")
 
 
 def tint(colour: str, opacity: float) -> str:
-    """What `colour` looks like at `opacity` on white; without grid lines shining through."""
+    """The opaque colour that equals `colour` at `opacity` on white: no grid lines shine through."""
     red, green, blue = (1 - opacity * (1 - part) for part in to_rgb(colour))
     return to_hex((red, green, blue))
 
 
 def legend_height_in(handles: Sequence[Artist | tuple[Artist, ...]]) -> float:
-    """Inches that `legend_across` needs without a title."""
+    """Height in inches of `legend_across` without a title."""
     return 0.1 + 0.2 * ceil(len(handles) / _columns(handles))
 
 
 def legend_across(figure: Figure, axes: Axes, handles: Sequence[Artist | tuple[Artist, ...]], title: str = "") -> None:
-    """A legend over the width of `figure`, in `axes` of that height that only keep its place."""
+    """A legend over the width of `figure`, in `axes` of that height that only reserve its place."""
     axes.set_axis_off()
     axes.legend(
         handles=list(handles),
@@ -369,7 +370,7 @@ def _labels(handles: Sequence[Artist | tuple[Artist, ...]]) -> list[str]:
 
 
 def _columns(handles: Sequence[Artist | tuple[Artist, ...]]) -> int:
-    """As many as the width of a figure has room for, filled one after the other."""
+    """The most columns that fit the width of a figure, filled one after the other."""
     width = measure(fontsize=TEXT_PT)
     widths = [width(label) + TEXT_PT / 72 * (2.8 + COLUMN_SPACING) for label in _labels(handles)]
     fitting = (
@@ -389,7 +390,7 @@ def framework_handles(frameworks: Iterable[str], labels: Mapping[str, str], **li
 
 
 def panel_title(block: Mapping[Any, Any], language: Language, several_devices: bool) -> str:
-    """What a panel is about: the workload, its batch size, and where they are not the usual, the rest of the block."""
+    """Title of a panel: the workload, its batch size, and the rest of the block where it is not the usual."""
     words = [language.workload(str(block["workload"]))]
     if "batch_size" in block:
         words.append(language["batch"].format(batch_size=block["batch_size"]))
@@ -398,7 +399,7 @@ def panel_title(block: Mapping[Any, Any], language: Language, several_devices: b
 
 
 def row_title(block: Mapping[Any, Any], language: Language, several_devices: bool) -> str:
-    """The same in a few words, for a line of a figure: with the name of the workload."""
+    """A short title for a line of a figure, with the name of the workload."""
     words = [str(block["workload"]), language["batch"].format(batch_size=block["batch_size"])]
     return wrapped(", ".join(words + _unusual(block, language, several_devices)), 0.4 * WIDTH_IN, ", ")
 
@@ -415,14 +416,14 @@ def _unusual(block: Mapping[Any, Any], language: Language, several_devices: bool
 
 
 def samples(names: Iterable[str], language: Language) -> str:
-    """What these workloads count, in words: images, reviews, or where they differ or it is a user's own, samples."""
+    """The word for one sample of these workloads: images, reviews, or samples if they differ or are a user's own."""
     data = {workloads.load(name).data.removeprefix("large-") for name in names}
     kind = data.pop() if len(data) == 1 else ""
     return language[f"samples_{kind if kind in ('images', 'reviews') else 'any'}"]
 
 
 def on_gpus(measurements: pd.DataFrame) -> pd.DataFrame:
-    """The measurements that were made on GPUs; ValueError where there is none."""
+    """The measurements made on GPUs; ValueError if there is none."""
     found = measurements[measurements["device_uuid"].notna()]
     if found.empty:
         raise ValueError("this figure shows GPUs, and none was measured")
@@ -430,7 +431,7 @@ def on_gpus(measurements: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_measured(measurements: pd.DataFrame, **wanted: str) -> None:
-    """ValueError where nothing was measured with one of the `wanted` values, by their columns."""
+    """Raise ValueError if nothing was measured with one of the `wanted` values, by their columns."""
     for column, value in wanted.items():
         measured = sorted(measurements[column].unique())
         if value not in measured:
@@ -438,7 +439,7 @@ def check_measured(measurements: pd.DataFrame, **wanted: str) -> None:
 
 
 def confidence_of(comparisons: pd.DataFrame) -> float:
-    """Level of the intervals, as the comparisons have it; 0.95 where there is nothing to compare."""
+    """Level of the intervals in the comparisons; 0.95 if nothing is compared."""
     levels = comparisons["confidence"].dropna()
     return float(levels.iloc[0]) if len(levels) else 0.95
 
@@ -446,8 +447,8 @@ def confidence_of(comparisons: pd.DataFrame) -> float:
 def provenance(measurements: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> str:
     """Devices and threads, UTC dates and rounds, and versions behind `measurements`, one line each.
 
-    All from the records; what they do not say is left out, or "?" inside a line. Searches have no rounds. Above them
-    stands a warning, and a blank line, where a run was made without a GPU, on the stand-in of the tests.
+    Everything comes from the records; a missing value is left out, or "?" inside a line. Searches have no rounds. If a
+    run used the tests' stand-in instead of a GPU, a warning and a blank line come first.
     """
     lines = []
     for device, rows in measurements.groupby("device"):
@@ -465,7 +466,7 @@ def provenance(measurements: pd.DataFrame, language: Language, labels: Mapping[s
     else:
         lines.append(language["footer_searched"].format(date=" / ".join(dates)))
     versions = measurements[["framework", "framework_version"]].dropna().sort_values("framework")
-    # Every Keras is one package, whatever is beneath it; a name and its version stay in one line.
+    # Every Keras is one package, whatever its backend; a name and its version stay in one line.
     packages = (
         f"{labels[name].partition(' (')[0]}\N{NO-BREAK SPACE}{version}" for name, version in versions.to_numpy()
     )
@@ -475,7 +476,7 @@ def provenance(measurements: pd.DataFrame, language: Language, labels: Mapping[s
 
 
 def _rounds(measurements: pd.DataFrame) -> str:
-    """How many rounds the cells have: `5`, or `4–5` where they differ."""
+    """The number of rounds of the cells: `5`, or `4–5` where they differ."""
     counts = measurements.groupby(CELL)["round"].nunique()
     return f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()}–{counts.max()}"
 
@@ -483,10 +484,10 @@ def _rounds(measurements: pd.DataFrame) -> str:
 def save(figure: Figure, svg: Path, png: Path, caption: Path, language: Language) -> None:
     """Write `figure` as SVG (text as text) and PNG, and its caption; the same figure gives the same bytes.
 
-    FontError where a font lacks a glyph that the language needs.
+    Raises FontError if a font lacks a glyph that the language needs.
     """
     fonts.replace_glyphs(figure, language)
-    # The layout is made by now; the last digits of its solver differ from one drawing to the next.
+    # The layout is finished; the last digits of its solver differ from one drawing to the next.
     figure.set_layout_engine("none")
     for axes in figure.axes:
         axes.set_position(np.round(axes.get_position().bounds, 6))

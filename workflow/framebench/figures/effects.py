@@ -1,4 +1,4 @@
-"""What settings and input change within one framework: tuned ÷ default, and host ÷ device."""
+"""Effects of settings and input within one framework: tuned ÷ default, and host ÷ device."""
 
 from collections.abc import Mapping
 
@@ -12,10 +12,10 @@ from framebench.figures import drawing, forest, registry
 from framebench.languages import Language
 from framebench.record import BLOCK
 
-# Effects as effects.csv names them, in the order drawn → the text that heads their panel.
+# Names of effects in effects.csv, in the order drawn → key of their panel's heading.
 EFFECTS = {TUNED: "effect_tuned", "host ÷ device": "effect_host"}
 
-# Verdicts of payback.csv → what is said of them.
+# Verdicts of payback.csv → key of the sentence.
 PAYBACKS = {AFTER: "payback_after", AT_ONCE: "payback_at_once", NEVER: "payback_never"}
 
 
@@ -26,9 +26,9 @@ def reasons(
     language: Language,
     labels: Mapping[str, str],
 ) -> list[str]:
-    """Why each framework gains from tuning, or that it is shown not to or not shown to, a sentence for each.
+    """A sentence per framework: why it gains from tuning, or that no gain or no change is shown.
 
-    Of the cells at the article's batch size; workloads of which the same is to be said share a sentence.
+    The sentences cover the cells at the article's batch size; workloads with the same reason share one.
     """
     both = selection.both_tracks(measurements, article_batch_sizes)
     tuned = effects[(effects["effect"] == TUNED) & effects["ratio"].notna()]
@@ -53,10 +53,9 @@ def paybacks(
     language: Language,
     labels: Mapping[str, str],
 ) -> list[str]:
-    """After how many samples each framework's tuned settings have paid for a longer start, a sentence per cell.
+    """A sentence per cell: after how many samples the tuned settings make up for a longer start.
 
-    Of the cells at the article's batch size of which `paid`, payback.csv, tells it; they are not told of again where no
-    gain is shown.
+    It covers the cells at the article's batch size in `paid` (payback.csv), and leaves out those without a shown gain.
     """
     said = []
     shared = [key for key in BLOCK if key != "track"]
@@ -133,7 +132,7 @@ def _lines(
 
 
 def _compared(scope: registry.Scope) -> list[registry.Fields]:
-    """Once, where two cells differ in their track or in their input alone."""
+    """The figure once, if two cells differ only in their track or only in their input."""
     for name in ("track", "input"):
         others = [tuple(value for key, value in vars(cell).items() if key != name) for cell in scope.cells]
         if len(set(others)) < len(others):

@@ -1,4 +1,4 @@
-"""What a user waits for: importing the framework, building the model, and the first training step."""
+"""Waiting time of a user: importing the framework, building the model, and the first training step."""
 
 from collections.abc import Mapping
 

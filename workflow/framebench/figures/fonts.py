@@ -1,4 +1,4 @@
-"""Fonts of a language: where its glyphs are looked for, and which font to install where one is missing."""
+"""Fonts of a language: the families searched for its glyphs, and the font to install if one is missing."""
 
 import difflib
 import importlib.metadata
@@ -16,7 +16,7 @@ from matplotlib.text import Text
 
 from framebench.languages import Language
 
-# Latin, Greek, Cyrillic, Armenian, Georgian and many signs; Matplotlib brings it, and Debian has it as a package.
+# Latin, Greek, Cyrillic, Armenian, Georgian and many signs; Matplotlib includes it, and Debian has a package.
 COMMON = ("fonts-dejavu-core", "DejaVu Sans")
 # First word of the Unicode names of a script's characters → Debian's package with a font for it, and the font's family.
 PACKAGES = {
@@ -30,9 +30,9 @@ PACKAGES = {
         )
     },
 }
-CJK_PUNCTUATION = range(0x3000, 0x3040)  # whose names begin with anything
-# Between two characters of Chinese or Japanese, which have no spaces; not before what closes or lengthens, nor after
-# what opens.
+CJK_PUNCTUATION = range(0x3000, 0x3040)  # matches any other name
+# Between two characters of Chinese or Japanese, which have no spaces; not before a closing or lengthening mark, nor
+# after an opening one.
 BREAK = re.compile(
     "(?<=[\u3001-\u30ff\u3400-\u9fff\uff01-\uff60])(?=[\u3001-\u30ff\u3400-\u9fff\uff01-\uff60])"
     "(?<![「『（〔])(?![、。，．：；！？」』）〕ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョ])"
@@ -40,16 +40,16 @@ BREAK = re.compile(
 
 
 class FontError(ValueError):
-    """A font that is not installed, or characters that no font of a language has, in one line that says what to do."""
+    """A font is not installed, or no font of a language has some characters; one line that says how to fix it."""
 
 
 def make_known(language: Language) -> None:
-    """Make the fonts of a language known to Matplotlib; FontError where one is not installed.
+    """Register the fonts of a language with Matplotlib; FontError if one is not installed.
 
-    Matplotlib keeps a list of fonts from one process to the next, which lacks those that were installed since.
+    Matplotlib caches its list of fonts between processes, and the cache lacks fonts installed since.
     """
     _add_nanum()
-    # Many fonts have no bold: titles are regular then, which needs no warning.
+    # Many fonts have no bold: titles are then regular, which needs no warning.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     if _unknown(language.fonts):
         listed = {font.fname for font in fontManager.ttflist}
@@ -57,7 +57,7 @@ def make_known(language: Language) -> None:
             try:
                 fontManager.addfont(path)
             except (RuntimeError, OSError, ValueError):
-                continue  # no font that can be drawn with
+                continue  # no font for drawing
     for family in _unknown(language.fonts):
         near = difflib.get_close_matches(family, sorted({font.name for font in fontManager.ttflist}), n=1)
         meant = f"did you mean '{near[0]}'? Allowed" if near else "allowed"
@@ -74,10 +74,11 @@ def _unknown(families: Iterable[str]) -> list[str]:
 
 @cache
 def _add_nanum() -> None:
-    """Make NanumGothic known to Matplotlib, from the files of koreanize-matplotlib.
+    """Register NanumGothic with Matplotlib, from the files of koreanize-matplotlib.
 
-    That package changes global settings when imported, so it is not. Its file for regular comes first, since
-    Matplotlib takes the other for regular too; the one called bold is a 600 to it, the extra bold 700.
+    The package itself is not imported, because that changes global settings. Its regular file comes first, since
+    Matplotlib takes the other for regular too; it gives weight 600 to the file called bold, and 700 to the extra bold
+    one.
     """
     distribution = importlib.metadata.distribution("koreanize-matplotlib")
     for weight in ("NanumGothic", "NanumGothicExtraBold"):
@@ -90,9 +91,9 @@ def parts(word: str) -> list[str]:
 
 
 def replace_glyphs(figure: Figure, language: Language) -> None:
-    """Put a question mark for every character that none of the fonts that would draw it has.
+    """Replace by a question mark every character that none of the fonts that draw it has.
 
-    A device may have any name. FontError where characters of the language's own texts are among them.
+    A device may have any name. Raises FontError if characters of the language's own texts are missing.
     """
     refuse(missing(figure, language), language)
     for text, lacking in _lacking(figure):
@@ -100,12 +101,12 @@ def replace_glyphs(figure: Figure, language: Language) -> None:
 
 
 def missing(figure: Figure, language: Language) -> set[str]:
-    """Characters of the language's own texts that a figure shows and its fonts do not have."""
+    """Characters of the language's own texts that a figure shows and its fonts lack."""
     return set().union(*(lacking for _, lacking in _lacking(figure))) & language.characters
 
 
 def refuse(characters: Iterable[str], language: Language) -> None:
-    """FontError for characters that the fonts of a language lack, if any; it names packages that have them."""
+    """Raise FontError if the fonts of a language lack characters; it names packages that have them."""
     without = sorted(characters)
     if not without:
         return
@@ -125,14 +126,14 @@ def refuse(characters: Iterable[str], language: Language) -> None:
 
 
 def package(character: str) -> tuple[str, str]:
-    """Debian's package with a font that has this character, and the font's family; empty where none is known."""
+    """Debian's package with a font that has this character, and the font's family; empty if none is known."""
     name = unicodedata.name(character, "").replace("-", " ")
     script = "CJK" if ord(character) in CJK_PUNCTUATION else name.partition(" ")[0]
     return PACKAGES.get(script, COMMON if character in _characters((COMMON[1],), "normal") else ("", ""))
 
 
 def _lacking(figure: Figure) -> list[tuple[Text, set[str]]]:
-    """The texts of a figure with characters that their fonts do not have."""
+    """The texts of a figure with characters that their fonts lack."""
     figure.draw_without_rendering()  # makes the tick labels
     found = [
         (text, set(text.get_text()) - {"\n"} - _characters(tuple(text.get_fontfamily()), text.get_fontweight()))
@@ -143,7 +144,7 @@ def _lacking(figure: Figure) -> list[tuple[Text, set[str]]]:
 
 @cache
 def _characters(families: tuple[str, ...], weight: str | int) -> set[str]:
-    """All that can be drawn; a glyph that one family lacks is taken from the next."""
+    """All characters that can be drawn; a glyph that one family lacks is taken from the next."""
     fonts = [FontProperties(family=family, weight=weight) for family in families]
     paths = [font_manager.findfont(font, fallback_to_default=False) for font in fonts]
     return {chr(code) for path in paths for code in FT2Font(path, face_index=path.face_index).get_charmap()}

@@ -1,4 +1,4 @@
-"""Lines of a forest plot: a ratio each on a log axis, with its interval, and in words at the right."""
+"""Lines of a forest plot: one ratio each on a log axis, with its interval, and in words at the right."""
 
 from collections.abc import Mapping
 from math import ceil, floor, log10
@@ -14,8 +14,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from framebench.figures import drawing
 from framebench.languages import Language, numbers
 
-# What a line is: heading above the lines that share it; label at the left, words at the right; the numbers,
-# NaN where there are none; `shown`: filled, since something is shown of the ratio; `barred`: hatched.
+# Columns of a line: heading above the lines that share it; label at the left, words at the right; the numbers, NaN if
+# unknown; `shown`: filled, since the verdict shows something; `barred`: hatched.
 COLUMNS = [
     "heading",
     "label",
@@ -32,19 +32,19 @@ MOST_TICKS = 4
 
 
 def size_in(lines: pd.DataFrame) -> float:
-    """Inches that these lines need."""
+    """Height in inches of these lines."""
     return drawing.ROW_IN * (_bottom(lines) + 0.6)
 
 
 def in_words(row: Mapping[Any, Any], language: Language) -> str:
-    """A ratio with its interval, where it has one; that there is none where there is no ratio."""
+    """A ratio with its interval, if it has one; words that say so if there is no ratio."""
     if pd.isna(row["ratio"]):
         return language["not_comparable"]
     return numbers.bounded(row["ratio"], row["ci_low"], row["ci_high"])
 
 
 def draw(axes: Axes, lines: pd.DataFrame) -> None:
-    """Draw one line per row of COLUMNS, top down, with a bold heading where it changes."""
+    """Draw one line per row of COLUMNS, top down, with a bold heading at each change."""
     heights = pd.Series(_places(lines), lines.index, dtype=float)
     across = axes.get_yaxis_transform()
     axes.axvline(1, color=drawing.INK, linewidth=0.8)
@@ -70,7 +70,7 @@ def draw(axes: Axes, lines: pd.DataFrame) -> None:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Round ratios between these, MOST_TICKS at most: evenly apart over a little, by decades over much."""
+    """Round ratios between these, at most MOST_TICKS: evenly spaced over a small range, by decades over a large one."""
     if high < 3 * low:
         even = MaxNLocator(MOST_TICKS - 1, steps=[1, 2, 5, 10]).tick_values(low, high)
         return [tick for tick in even if low <= tick <= high]
@@ -89,7 +89,7 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def _places(lines: pd.DataFrame) -> np.ndarray:
-    """Where each line stands, counted in rows from the top; a label of two lines takes two rows."""
+    """Place of each line, counted in rows from the top; a label of two lines takes two rows."""
     more = [label.count("\n") for label in lines["label"]]
     above = np.cumsum([0, *more])[:-1] + np.array(more) / 2 if more else 0
     return drawing.places(list(lines["heading"])) + above

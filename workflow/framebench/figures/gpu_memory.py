@@ -1,4 +1,4 @@
-"""Memory of a GPU in the four ways in which it can be told, which no figure adds to one another."""
+"""Memory of a GPU, measured in four ways that must not be added up."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from framebench.analyse import selection
 from framebench.figures import drawing, registry
 from framebench.languages import Language
 
-# Column of measurements.csv → text of the legend, marker and whether it is filled.
+# Column of measurements.csv → text of the legend, marker, and whether the marker is filled.
 NUMBERS = {
     "gpu_context_mib": ("gpu_memory_context", "|", True),
     "allocator_peak_mib": ("gpu_memory_live", "o", True),
@@ -21,9 +21,9 @@ KEY = [*selection.PANEL, "batch_size", "framework"]
 
 
 def numbers(measurements: pd.DataFrame) -> pd.DataFrame:
-    """One row per cell: its key, its state, and over its `ok` runs the median in MiB of each of NUMBERS.
+    """One row per cell: its key, its state, and the median in MiB of each of NUMBERS over its `ok` runs.
 
-    NaN where no run tells it.
+    NaN if no run reports it.
     """
     rows = []
     for cell, runs in measurements.groupby(KEY):
@@ -75,7 +75,7 @@ def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str,
 
 
 def _marker(name: str, colour: str) -> dict:
-    """How one of NUMBERS is drawn."""
+    """Style of one of NUMBERS."""
     _, marker, filled = NUMBERS[name]
     return {
         "marker": marker,

@@ -15,7 +15,7 @@ SHARED = "other_process_on_gpu"  # flag of a search
 
 
 def draw(largest_batch: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> drawing.Captioned:
-    """A panel per workload and precision, all on one scale; in it a bar per framework, under a heading per device."""
+    """A panel per workload and precision, all on one scale, with a bar per framework under a heading per device."""
     panels = [_bars(rows, language, labels) for _, rows in largest_batch.groupby(PANEL)]
     figure, all_axes = drawing.panels(
         [drawing.rows_in(of_panel["place"]) for of_panel in panels],
@@ -34,7 +34,7 @@ def draw(largest_batch: pd.DataFrame, *, language: Language, labels: Mapping[str
 
 
 def _bars(found: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> pd.DataFrame:
-    """A bar and its number for each framework on each device; what became of the search where it found none."""
+    """A bar and its number for each framework on each device; the search's status if it found none."""
     key = ["device", "framework"]
     every = pd.MultiIndex.from_product([sorted(found[one].unique()) for one in key], names=key)
     rows = found.set_index(key).reindex(every).reset_index().fillna({"status": "not_measured"})
@@ -48,7 +48,7 @@ def _bars(found: pd.DataFrame, language: Language, labels: Mapping[str, str]) ->
 
 
 def _notes(searches: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> Iterator[str]:
-    """The caption: how it was found, in how much memory, and why not."""
+    """The caption: the method, the memory available, and the reasons of failed searches."""
     yield language["note_largest_batch"]
     for device, rows in searches.groupby("device"):
         for column, text in {

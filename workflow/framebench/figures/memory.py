@@ -1,4 +1,4 @@
-"""Host memory of the training process: what the import takes, what model and data add, and the peak."""
+"""Host memory of the training process: after the import, added by model and data, and the peak."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from framebench.analyse import selection
 from framebench.figures import drawing, registry
 from framebench.languages import Language
 
-# In the order in which a process passes them: column of measurements.csv → text, opacity of its rise.
+# In the order in which a process reaches them: column of measurements.csv → text, opacity of its rise.
 LEVELS = {
     "host_rss_import_mib": ("memory_import", 0.3),
     "host_rss_built_mib": ("memory_built", 0.6),
@@ -21,8 +21,8 @@ LEVELS = {
 def levels(measurements: pd.DataFrame) -> pd.DataFrame:
     """One row per cell: its key, its state, and the median in MiB of each of LEVELS over its `ok` runs.
 
-    NaN where no run has the value. A level below the one before (memory that was given back) is raised to
-    it, so that the rises between them are never negative.
+    NaN if no run has the value. A level below the previous one (memory was given back) is raised to it, so that the
+    rises between them are never negative.
     """
     key = [*selection.PANEL, "batch_size", "framework"]
     rows = []
@@ -60,7 +60,7 @@ def draw(measurements: pd.DataFrame, *, language: Language, labels: Mapping[str,
 
 
 def _rises(cells: pd.DataFrame, language: Language, labels: Mapping[str, str]) -> pd.DataFrame:
-    """The bars of a panel: in each of LEVELS the rise to it, under a heading for each batch size."""
+    """The bars of a panel: the rise to each of LEVELS, under a heading for each batch size."""
     peak = cells["host_rss_training_peak_mib"]
     known = cells[list(LEVELS)].where(peak.notna()).astype(float).ffill(axis=1).fillna(0)
     states = cells["state"].where(peak.isna() & (cells["state"] != "ok"), "not_measured")

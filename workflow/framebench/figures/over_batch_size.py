@@ -1,4 +1,4 @@
-"""A quantity of each run over the batch size: every run, and their geometric mean with its interval."""
+"""A quantity over the batch size: every run, and the geometric mean of the runs with its interval."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from framebench.languages import Language, numbers
 
 @dataclass(frozen=True)
 class Quantity:
-    """A column of the measurements, and the name by which the languages have its title, axis and note."""
+    """A column of the measurements, and the name under which the languages have its title, axis and note."""
 
     column: str
     name: str
@@ -25,17 +25,17 @@ class Quantity:
 
 THROUGHPUT = Quantity("images_per_s", "throughput")
 
-# What others published: a mark of a kind that no measurement has.
+# Published results: a marker that no measurement has.
 STAR = so.Path({"zorder": 3}, marker="*", pointsize=11, fillcolor="white", linewidth=0)
 RUN, FAILED = so.Dot(alpha=0.35, pointsize=4, edgewidth=0), so.Dot(marker="x", stroke=2)
 NO_STARS = pd.DataFrame(columns=[*selection.PANEL, "framework", "year", "published_batch_size", "value"])
 
 
 def summary(measurements: pd.DataFrame, confidence: float, column: str = THROUGHPUT.column) -> pd.DataFrame:
-    """One row per cell: its key, state, and over its `ok` runs mean, low and high in the unit of `column`.
+    """One row per cell: its key, its state, and mean, low and high over its `ok` runs, in the unit of `column`.
 
-    The geometric mean over processes, bounded at `confidence`; low and high are NaN where the runs are too few,
-    as all three are where no run counts or tells the quantity.
+    The mean is geometric over processes, with its interval at level `confidence`. Low and high are NaN if there are too
+    few runs; all three are NaN if no run counts or reports the quantity.
     """
     rows = []
     for key, runs in measurements.groupby([*selection.PANEL, "framework", "batch_size"]):
@@ -64,7 +64,7 @@ def draw(
 ) -> drawing.Captioned:
     """One panel per device, workload, input, track and precision; `labels` names the frameworks.
 
-    `published` is literature.csv, whose speeds stand as stars in the panel of the runs that they are beside.
+    `published` is literature.csv; its speeds are stars in the panel of the runs that match them.
     """
     cell_rows = summary(measurements, confidence, quantity.column)
     stars = NO_STARS if published is None else in_panels(published)
@@ -104,13 +104,14 @@ def draw(
 
 
 def in_panels(published: pd.DataFrame) -> pd.DataFrame:
-    """The rows of literature.csv that are beside runs of ours, each with the workload of its panel and its `value`."""
+    """The rows of literature.csv that match runs of ours, each with the workload of its panel and its `value`."""
     beside = published.dropna(subset="device")
     return beside.assign(workload=beside["problem"], value=beside["published_images_per_s"])
 
 
 def notes_on_published(stars: pd.DataFrame, *, language: Language, labels: Mapping[str, str]) -> list[str]:
-    """What the stars are, and where it stands why they are not to be mixed with the measurements; of none, nothing."""
+    """The note on the stars: where their sources are, and why they must not be mixed with measurements; empty without
+    stars."""
     points = [
         f"{workload} {year}: {', '.join(labels[framework] for framework in sorted(set(rows['framework'])))}"
         for (workload, year), rows in stars.groupby(["workload", "year"])
@@ -132,7 +133,7 @@ def _over_batch_sizes(
     frameworks = sorted(rows["framework"].unique())
     batch_sizes = [int(size) for size in np.unique(rows["batch_size"])]
     top = _beyond(rows, runs, stars)
-    # Beside one another, and each mean beside its runs, so that equal points do not hide one another.
+    # Markers are side by side, and each mean next to its runs, so that equal points do not hide one another.
     room = min(np.diff(np.log2(batch_sizes))) * 0.5 / len(frameworks)
     beside = {framework: (i - (len(frameworks) - 1) / 2) * room for i, framework in enumerate(frameworks)}
 
@@ -148,7 +149,7 @@ def _over_batch_sizes(
     mean = (so.Dot({"zorder": 3}, pointsize=5), {"y": "mean", "marker": "marker"})
     drawing.paint(axes, cells, mean, (drawing.INTERVAL, {"ymin": "low", "ymax": "high", "orient": "x"}), **look)
     drawing.paint(axes, published, (STAR, {}), **look, y="value")
-    # Failed cells stand in a strip of their own under zero.
+    # Failed cells have a strip of their own below zero.
     failed = rows[rows["state"] != "ok"]
     failed = failed.assign(line=failed.groupby("batch_size").cumcount())
     failed = drawing.styled(failed, styles).assign(
@@ -182,7 +183,7 @@ def one_batch_size(
     stars: pd.DataFrame = NO_STARS,
     said: Callable[[float], str] = numbers.significant,
 ) -> None:
-    """One line per row of a `summary`, under its name and with its mean in words, values along the x axis.
+    """One line per row of a `summary`, with its name, its mean in words, and values along the x axis.
 
     `runs` are the `ok` runs of these cells, with the `value` of each; `stars` those of `in_panels`.
     """
@@ -207,6 +208,6 @@ def one_batch_size(
 
 
 def _beyond(rows: pd.DataFrame, runs: pd.DataFrame, stars: pd.DataFrame) -> float:
-    """Where an axis ends that has room for every interval, run and star; 1 where there is none."""
+    """Upper end of an axis with room for every interval, run and star; 1 if there is none."""
     values = [*rows["high"].dropna(), *runs["value"].dropna(), *stars["value"].dropna()]
     return 1.08 * max(values) if values else 1.0

@@ -1,4 +1,4 @@
-"""How many times as fast: the ratio of every compared pair in every block, with its interval."""
+"""Ratios of every compared pair in every block, with their intervals."""
 
 from collections.abc import Mapping, Sequence
 
@@ -34,7 +34,7 @@ def draw(
     language: Language,
     labels: Mapping[str, str],
 ) -> drawing.Captioned:
-    """One panel per track, in it one line per block and pair."""
+    """One panel per track, with one line per block and pair."""
     rows = compared(comparisons, baseline, question)
     reasons = rows["verdict"].map(selection.obstacle)
     notes = {reason: i for i, reason in enumerate(filter(None, reasons.unique()), start=1)}

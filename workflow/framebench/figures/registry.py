@@ -18,23 +18,23 @@ from framebench.record import Cell
 if TYPE_CHECKING:
     import matplotlib.figure
 
-# Parameters of a drawing function that follow from the command line and from the tables that are read.
+# Parameters of a drawing function that follow from the command line and from the tables read.
 CONTEXT = ("language", "labels", "article_batch_sizes")
 Fields = Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Scope:
-    """All that there is to draw."""
+    """Everything that can be drawn."""
 
     cells: Sequence[Cell] = ()
     gpus: Sequence[str] = ()  # the devices that are GPUs
-    sampled: Sequence[str] = ()  # those of them whose samples are here
+    sampled: Sequence[str] = ()  # GPUs whose samples are here
     searched: bool = False  # for the largest batch
 
 
 def scope_of(rows: Iterable[Mapping], **other: Any) -> Scope:
-    """The scope of runs, of which each row has a cell's columns and `device_uuid`; `other` attributes as given."""
+    """The scope of runs; each row has a cell's columns and `device_uuid`; `other` attributes as given."""
     measured = list(rows)
     cells = dict.fromkeys(Cell.of(row) for row in measured)
     gpus = dict.fromkeys(row["device"] for row in measured if pd.notna(row["device_uuid"]))
@@ -42,12 +42,12 @@ def scope_of(rows: Iterable[Mapping], **other: Any) -> Scope:
 
 
 def if_measured(scope: Scope) -> list[Fields]:
-    """Once, of any measurements."""
+    """The figure once, for any measurements."""
     return [{}] if scope.cells else []
 
 
 def if_gpus(scope: Scope) -> list[Fields]:
-    """Once, where any device is a GPU."""
+    """The figure once, if any device is a GPU."""
     return [{}] if scope.gpus else []
 
 
@@ -55,9 +55,9 @@ def if_gpus(scope: Scope) -> list[Fields]:
 class Figure:
     """A figure, or a family of figures whose names differ in fields: `article-{device}`.
 
-    The parameters of `draw` say what it needs: tables by their names, whatever else `analyse.given.FILES` has, SETTINGS
-    and CONTEXT; fields of the name are among its parameters too. `each` gives the fields of every figure that is drawn.
-    `section` and `place` say where it stands in the page; without a section it does not. A language has its title as
+    The parameters of `draw` declare its inputs: tables by their names, anything else in `analyse.given.FILES`, SETTINGS
+    and CONTEXT; fields of the name are parameters too. `each` gives the fields of every figure to draw. `section` and
+    `place` give its position in the page; without a section the page does not show it. A language has its title as
     `title`.
     """
 
@@ -76,17 +76,17 @@ class Figure:
 
     @property
     def needs(self) -> list[str]:
-        """The names of all that is read for it."""
+        """Names of all its input files."""
         return [name for name in tables.needs(self.draw) if name not in (*CONTEXT, *self._fields, *self.fixed)]
 
     @property
     def settings(self) -> list[str]:
-        """The SETTINGS that it takes."""
+        """Its parameters among SETTINGS."""
         return tables.settings(self.draw)
 
     @property
     def parameters(self) -> list[str]:
-        """All that its drawing function takes."""
+        """All parameters of its drawing function."""
         return list(signature(self.draw).parameters)
 
     @property
@@ -94,13 +94,13 @@ class Figure:
         return re.findall(r"\{(\w+)\}", self.name)
 
     def matched(self, name: str) -> Fields | None:
-        """The fields in a figure's name; None where it is none of these."""
+        """The fields in a figure's name; None if the name is not of this family."""
         pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+)", re.escape(self.name))
         found = re.fullmatch(pattern, name)
         return found.groupdict() if found else None
 
     def title_in(self, language: Language, fields: Fields, devices: Mapping[str, str]) -> str:
-        """Its title, with every device as a reader calls it."""
+        """Its title, with display names of devices."""
         said = {name: devices.get(value, value.upper()) for name, value in fields.items()}
         return language[self.title or f"title_{self.name.replace('-', '_')}"].format(**said)
 
@@ -123,7 +123,7 @@ def families() -> list[str]:
 
 
 def find(name: str) -> tuple[Figure, Fields]:
-    """The figure of this name and its fields, of two families the one that says more of it; ValueError."""
+    """The figure of this name and its fields; of two matching families, the more specific one. Raises ValueError."""
     found = [(figure, fields) for figure in figures() if (fields := figure.matched(name)) is not None]
     if not found:
         raise ValueError(f"unknown figure '{name}'; there is: {', '.join(families())}")
@@ -131,5 +131,5 @@ def find(name: str) -> tuple[Figure, Fields]:
 
 
 def names(scope: Scope) -> list[str]:
-    """The names of all figures that are drawn, in the order of their places."""
+    """The names of all figures to draw, in the order of their places."""
     return [figure.name.format(**fields) for figure in figures() for fields in figure.each(scope)]

@@ -1,4 +1,4 @@
-"""How long of a step the device computes, and how long it waits for Python and the framework."""
+"""The parts of a step: computing on the device, and waiting for Python and the framework."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ STACK = stacked.Stack(
 def draw(
     measurements: pd.DataFrame, *, article_batch_sizes: Mapping[str, int], language: Language, labels: Mapping[str, str]
 ) -> drawing.Captioned:
-    """In milliseconds; the panels are those of `stacked`, each with a scale of its own."""
+    """In milliseconds; the panels are those of `stacked`, each with its own scale."""
     return stacked.draw(
         why.split(measurements), STACK, article_batch_sizes=article_batch_sizes, language=language, labels=labels
     )

@@ -1,4 +1,4 @@
-"""Bars of parts that add up: one bar per cell, a dot for the whole of each run."""
+"""Bars of parts that add up: one bar per cell, a dot for the sum of each run."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from framebench.languages import Language
 
 @dataclass(frozen=True)
 class Stack:
-    """What a figure stacks; a language has its title, axis, note, and words for a whole bar, by its name."""
+    """A stacked figure's parts; a language has its title, axis, note, and words for a whole bar, by its name."""
 
     name: str
     parts: Mapping[str, tuple[str, float]]  # column of the runs → text, opacity
-    untold: str  # text for a cell of which runs are ok and none has all parts
-    one_scale: bool  # whether a second is as long in every panel
+    untold: str  # text for a cell with ok runs, none of which has all parts
+    one_scale: bool  # whether all panels have one scale
 
 
 def summed(runs: pd.DataFrame, parts: Collection[str]) -> pd.DataFrame:
-    """One row per cell: its key, its state, and the median of each of the parts over its `ok` runs that have them all.
+    """One row per cell: its key, its state, and the median of each part over its `ok` runs that have all parts.
 
-    `sums` lists the sum of the parts of each of these runs. Some parts are only told of the first rounds.
+    `sums` lists the sum of the parts of each of these runs. Only the first rounds report some parts.
     """
     key = [*selection.PANEL, "batch_size", "framework"]
     rows = []
@@ -72,7 +72,7 @@ def draw(
 
 
 def _bars(axes: Axes, rows: pd.DataFrame, stack: Stack, language: Language, labels: Mapping[str, str]) -> None:
-    """One stacked bar per row, top down, the whole of it in words at its right, and a dot for each of its sums."""
+    """One stacked bar per row, top down, with the sum in words at its right, and a dot for each of its sums."""
     parts = list(stack.parts)
     words = []
     cells: list[dict] = rows.to_dict("records")

@@ -1,4 +1,4 @@
-"""The article's chart of 2018 above the same chart measured here, on one scale, of the problems that were measured."""
+"""The article's chart of 2018 above the same chart measured here, on one scale, for the problems measured."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ WORKLOADS = list(rosetta.WORKLOADS.values())
 
 
 def nearest(device_name: str) -> str:
-    """The GPU of 2018 that a device is, else the newer of the two: one of rosetta.GPUS."""
+    """The same GPU of 2018, if the device is one, else the newer of the two: one of rosetta.GPUS."""
     return next((gpu for gpu in rosetta.GPUS if gpu in device_name), rosetta.GPUS[0])
 
 
@@ -31,9 +31,9 @@ def draw(
 ) -> drawing.Captioned:
     """The chart for `device`, of the default track.
 
-    Speeds of 2018 are relative to TensorFlow then, those measured here to `baseline`. A framework has its colour in
-    both, those of 2018 alone none; problems are hatched. ValueError where the device has no measurements of a problem
-    of the article in that form.
+    Speeds of 2018 are relative to TensorFlow of 2018, those measured here to `baseline`. A framework has its colour in
+    both charts; frameworks of 2018 only have none. Problems are hatched. Raises ValueError if the device has no
+    measurements of a problem of the article in that form.
     """
     drawing.check_measured(measurements, device=device, framework=baseline)
     of_article = (measurements["device"] == device) & measurements["workload"].isin(WORKLOADS)
@@ -83,21 +83,21 @@ def draw(
 
 
 def _as_bars(speeds: pd.DataFrame) -> pd.DataFrame:
-    """The bars of `article_2018.relative_speeds` as those of `article.relative_speeds`."""
+    """The bars of `article_2018.relative_speeds` in the form of `article.relative_speeds`."""
     bars = speeds.rename(columns=rosetta.WORKLOADS).rename_axis("framework").reset_index()
     bars = bars.melt("framework", var_name="workload", value_name="ratio")
     return bars.assign(ci_low=np.nan, ci_high=np.nan, obstacle="", state="ok")
 
 
 def _repeated(runs: pd.DataFrame, workload: str, language: Language) -> str:
-    """The problem as it was called in 2018, and which cells here repeat it."""
+    """The problem's name in 2018, and the cells here that repeat it."""
     problem = next(problem for problem, one in rosetta.WORKLOADS.items() if one == workload)
     here = drawing.row_title(runs[runs["workload"] == workload].iloc[0].to_dict(), language, several_devices=False)
     return language["then_and_now"].format(then=language[f"problem_{problem}"], now=here.replace("\n", ", "))
 
 
 def _of_article(scope: registry.Scope) -> list[registry.Fields]:
-    """Each device that measures a problem of the article."""
+    """Each device that measured a problem of the article."""
     cells = [cell for cell in scope.cells if (cell.track, cell.precision) == ("default", "float32")]
     return [{"device": device} for device in sorted({cell.device for cell in cells if cell.workload in WORKLOADS})]
 

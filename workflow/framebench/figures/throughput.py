@@ -1,4 +1,4 @@
-"""Images per second over the batch size, beside what others published."""
+"""Images per second over the batch size, beside published speeds."""
 
 from collections.abc import Mapping
 

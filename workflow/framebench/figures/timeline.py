@@ -1,4 +1,4 @@
-"""One run as the GPU's own instruments saw it: power, clock, memory and temperature on one axis of time."""
+"""One run as the GPU's sensors recorded it: power, clock, memory and temperature on one time axis."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from framebench.figures import drawing, registry
 from framebench.languages import Language
 from framebench.record import samples_path
 
-# Text of a panel's axis → columns of the samples; the first that the card told is drawn.
+# Text of a panel's axis → columns of the samples; the first one that the card reports is drawn.
 PANELS = {
     "axis_power": ("power_instant_w", "power_w", "power_average_w"),
     "axis_sm_clock": ("sm_mhz",),
@@ -23,7 +23,7 @@ SHADES = {"timeline_warmup": "#E8E8E8", "timeline_measured": "#BFE3D8"}
 
 
 def read_samples(path: Path) -> dict[str, np.ndarray]:
-    """The columns sampled during a run, `t_ns` among them; no samples where there is no such file."""
+    """The columns sampled during a run, `t_ns` among them; no samples if there is no such file."""
     if not path.exists():
         return {"t_ns": np.array([], dtype=np.int64)}
     with np.load(path, allow_pickle=False) as file:
@@ -33,7 +33,7 @@ def read_samples(path: Path) -> dict[str, np.ndarray]:
 def draw(
     run: dict, columns: Mapping[str, np.ndarray], *, language: Language, labels: Mapping[str, str]
 ) -> drawing.Captioned:
-    """One panel for each of PANELS; `run` is a record, `columns` what `read_samples` gives of it."""
+    """One panel for each of PANELS; `run` is a record, `columns` the result of `read_samples` for it."""
     title = f"{drawing.panel_title(run, language, several_devices=False)}\n" + language["timeline_run"].format(
         framework=labels[run["framework"]], round=run["round"]
     )

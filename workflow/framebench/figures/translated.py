@@ -1,4 +1,4 @@
-"""Draws the article's figures in one language and says where they are: `make figures LANG=ko`."""
+"""Draws the article's figures in one language and prints their paths: `make figures LANG=ko`."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from framebench.plan import catalogue
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw them and print the paths of their files; one line and exit status 1 where that cannot be."""
+    """Draw them and print the paths of their files; on failure print one line and exit with status 1."""
     parser = argparse.ArgumentParser(prog="python -m framebench figures", description=__doc__.partition(":")[0])
     parser.add_argument("language", help=f"one of {', '.join(languages.languages())}")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: %(default)s")
@@ -25,9 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def draw(language: languages.Language, results: Path) -> list[Path]:
-    """The PNG, the SVG and the caption of each figure that needs no measurements, where Snakemake writes them too.
+    """The PNG, the SVG and the caption of each figure that needs no measurements, at the paths that Snakemake uses.
 
-    FontError for the characters that are missing in all of them together.
+    Raises FontError for the characters missing in all of them together.
     """
     with drawing.style(language):
         figures = {}

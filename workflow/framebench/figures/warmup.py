@@ -1,4 +1,4 @@
-"""How long until it is fast: from the start of training to the first step as fast as those that follow."""
+"""Warm-up: the time from the start of training to the first step as fast as those that follow."""
 
 from collections.abc import Mapping
 
@@ -10,8 +10,8 @@ from framebench.figures import drawing, over_batch_size, registry
 from framebench.languages import Language
 from framebench.record import RUN
 
-STEADY = 3  # intervals at the end of a warm-up, whose median is how fast its steps are
-NEAR = 1.1  # times as long as those, a step is fast
+STEADY = 3  # intervals at the end of a warm-up; their median is the steady step time
+NEAR = 1.1  # a step is fast if it takes at most this many times the steady step time
 
 
 def fast_after(warmup: pd.DataFrame) -> pd.DataFrame:
@@ -32,7 +32,7 @@ def draw(
     language: Language,
     labels: Mapping[str, str],
 ) -> drawing.Captioned:
-    """One panel per device, workload, input, track and precision; in it a dot per framework, the median of its runs."""
+    """One panel per device, workload, input, track and precision, with a dot per framework, the median of its runs."""
     runs = selection.at_article_size(measurements, article_batch_sizes)
     shown = fast_after(warmup).merge(runs[[*RUN, "warmup_converged"]], on=RUN)
     key = [*selection.PANEL, "batch_size", "framework"]

@@ -14,18 +14,18 @@ from framebench.unique_keys import UniqueKeyLoader, problem
 
 FOLDER = Path(__file__).parent
 
-# Decides which keys every language must have, and which placeholders each of its texts.
+# The reference: its keys are required in every language, and its placeholders in each text.
 REFERENCE = "en"
 
 DIRECTIONS = ("ltr", "rtl")
-# Keys that a language may leave out.
+# Optional keys of a language.
 OPTIONAL = ("direction",)
-# Values that a text may be given; a number takes forms that a word does not.
+# Types of values in a text; a number takes formats that a word does not.
 SAMPLES: tuple[Any, ...] = ("words", 1, 1.5)
 
 
 class LanguageError(ValueError):
-    """A language that does not exist or whose file is wrong, in one line with the file, the key and what is allowed."""
+    """A language does not exist or its file is wrong; one line with the file, the key and what is allowed."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Language:
 
     @property
     def fonts(self) -> list[str]:
-        """Font families in the order in which a glyph is looked for."""
+        """Font families in the order in which they are searched for a glyph."""
         return self.texts["fonts"]
 
     @property
     def direction(self) -> str:
-        """One of DIRECTIONS, as HTML has them."""
+        """One of DIRECTIONS, by HTML's names."""
         return self.texts.get("direction", DIRECTIONS[0])
 
     @property
@@ -56,31 +56,31 @@ class Language:
         return set(json.dumps(self.texts, ensure_ascii=False))
 
     def workload(self, name: str) -> str:
-        """Title of a workload; its name where the language has no title for it."""
+        """Title of a workload; without a title, its name."""
         return self.texts["workloads"].get(name, name)
 
     def workload_in_short(self, name: str) -> str:
-        """Words for a workload where there is little room; its name where the language has none."""
+        """Short words for a workload; without them, its name."""
         return self.texts["workloads_in_short"].get(name, name)
 
     def setting_in_short(self, name: str) -> str:
-        """Words for a tuned setting, with the placeholder {value}; name and value where the language has none."""
+        """Words for a tuned setting, with the placeholder {value}; without them, name and value."""
         return self.texts["settings_in_short"].get(name, f"{name}={{value}}")
 
     def setting(self, name: str) -> str:
-        """What a tuned setting removes, with the placeholder {value}; name and value where there is no text for it."""
+        """The work that a tuned setting removes, with the placeholder {value}; without a text, name and value."""
         return self.texts["settings"].get(name, f"{name}={{value}}")
 
     def table(self, name: str) -> str:
-        """Title of a table; its name where the language has none, as for a file."""
+        """Title of a table; without a title, its name, as for a file."""
         return self.texts["tables"].get(name, name)
 
     def column(self, name: str) -> str:
-        """Words, with the unit, for a field of records and certificates; its name where the language has none."""
+        """Words, with the unit, for a field of records and certificates; without them, its name."""
         return self.texts["columns"].get(name, name)
 
     def value(self, value: object) -> str:
-        """Words for a recorded value; the value as it is where the language has none."""
+        """Words for a recorded value; without them, the value itself."""
         return self.texts["values"].get(str(value), str(value))
 
 
@@ -90,7 +90,7 @@ def languages() -> list[str]:
 
 
 def load(name: str) -> Language:
-    """The language `name`; LanguageError where there is none, or where its texts are not those of the reference."""
+    """The language `name`; LanguageError if there is none, or if its keys are not those of the reference."""
     if name not in languages():
         raise LanguageError(f"unknown language '{name}'; there is: {', '.join(languages())}")
     texts = _read(name)
@@ -116,7 +116,7 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def _faults(texts: Mapping[str, Any], reference: Mapping[str, Any]) -> Iterator[str]:
-    """Each thing that is wrong with the texts of a file; what hides others comes first."""
+    """Every problem in the texts of a file; a problem that hides others comes first."""
     yield from _faults_of_keys(texts.keys() - OPTIONAL, reference.keys() - OPTIONAL)
     if texts.get("direction", DIRECTIONS[0]) not in DIRECTIONS:
         yield f"has the direction {texts['direction']!r}; allowed: {', '.join(DIRECTIONS)}"
@@ -138,7 +138,7 @@ def _faults(texts: Mapping[str, Any], reference: Mapping[str, Any]) -> Iterator[
 def _faults_of_keys(keys: Set[str], wanted: Set[str], within: str = "") -> Iterator[str]:
     missing = sorted(wanted - keys)
     for key in sorted(map(str, keys - wanted)):
-        # One that is missing is more likely meant than one that is there too.
+        # A missing key is likelier meant than one that is already there.
         near = [*difflib.get_close_matches(key, missing, n=1), *difflib.get_close_matches(key, wanted, n=1)]
         meant = f"did you mean '{near[0]}'? Allowed" if near else "allowed"
         yield f"has an unknown text '{within}{key}'; {meant} are the keys of {_file(REFERENCE)}"
@@ -148,7 +148,7 @@ def _faults_of_keys(keys: Set[str], wanted: Set[str], within: str = "") -> Itera
 
 
 def _faults_of_text(key: str, text: Any, reference: str) -> Iterator[str]:
-    """What is wrong with one text. Order, number and number formats of its {placeholders} are free."""
+    """The problem in one text, if any. Order, number and number formats of its {placeholders} are free."""
     if not isinstance(text, str) or not text.strip():
         yield f"has no text in '{key}' but {text!r}; allowed is a text, in quotes where YAML takes it for another thing"
         return
@@ -178,7 +178,7 @@ def _placeholders(text: str) -> dict[str, list[str]]:
 
 
 def _takes(forms: Iterable[str], value: Any) -> bool:
-    """Whether a value can be written in all of these formats."""
+    """True if a value can be written in all of these formats."""
     try:
         for form in forms:
             format(value, form)

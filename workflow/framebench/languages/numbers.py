@@ -1,33 +1,33 @@
-"""Numbers as they are said wherever a reader meets them: ratios, intervals, and a minus sign."""
+"""Numbers in the form that readers see everywhere: ratios, intervals, and a minus sign."""
 
 from collections.abc import Callable
 from math import floor, isnan, log10
 
 
 def number(value: float, form: str) -> str:
-    """`value` in one of Python's forms, `+.1f`, with a minus sign."""
+    """`value` in one of Python's formats, such as `+.1f`, with a minus sign."""
     return format(value, form).replace("-", "−")
 
 
 def significant(value: float) -> str:
-    """To three digits that count, or to all before the point: `9.32`, `350`, `5,987`."""
+    """With three significant digits, or all digits before the point: `9.32`, `350`, `5,987`."""
     decimals = 2 - floor(log10(abs(value))) if value else 0
     return number(value, f",.{max(0, decimals)}f")
 
 
 def ratio(value: float) -> str:
-    """To two decimals, or to as many as show on which side of 1 it lies and that it is not 0."""
+    """With two decimals, or as many as it takes to differ from 1 and from 0."""
     texts = (f"{value:.{decimals}f}" for decimals in range(2, 17))
     return next((text for text in texts if float(text) not in (0, 1)), f"{value:.2f}")
 
 
 def interval(low: float, high: float, said: Callable[[float], str] = ratio) -> str:
-    """Both ends and a dash, spaced where an end has a sign; `said` says an end."""
+    """Both ends and a dash, spaced if an end has a sign; `said` formats an end."""
     return (" – " if min(low, high) < 0 else "–").join([said(low), said(high)])
 
 
 def bounded(value: float, low: float | None, high: float | None, said: Callable[[float], str] = ratio) -> str:
-    """A value with its interval, where it has one: `0.62 (0.57–0.67)`."""
+    """A value with its interval, if it has one: `0.62 (0.57–0.67)`."""
     if low is None or high is None or isnan(low):
         return said(value)
     return f"{said(value)} ({interval(low, high, said)})"
