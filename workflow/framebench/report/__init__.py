@@ -1,1 +1,1 @@
-"""The page: one file per language that holds all of a campaign and opens anywhere, from what the campaign left."""
+"""The page: one file per language with all of a campaign's results, which opens anywhere."""

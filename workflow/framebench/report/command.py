@@ -16,7 +16,7 @@ from framebench.report.results import ResultsError, read
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write the page; ends the process with one line on stderr where that cannot be."""
+    """Write the page; on failure end the process with one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m framebench page", description=__doc__.partition(":")[0])
     parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="what the campaign left")
     parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")

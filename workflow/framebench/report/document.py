@@ -1,4 +1,4 @@
-"""All that the page says, as one document of plain values: the template only lays it out."""
+"""The page's content as one document of plain values; the template only lays it out."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from framebench.report import gaps, illustrations, rows, surroundings
 from framebench.report.quantities import QUANTITIES, Measured, Quantity, Value, cells, in_words
 from framebench.report.results import Results
 
-# matplotlib's markers by what Vega calls them.
+# Vega's names of matplotlib's markers.
 SHAPES = {
     "o": "circle",
     "s": "square",
@@ -40,7 +40,7 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Making:
-    """What is known of a campaign beside its results."""
+    """Facts about a campaign beside its results."""
 
     baseline: str
     question: Sequence[str] | None
@@ -49,12 +49,12 @@ class Making:
     command: str
     published: pd.DataFrame  # rosetta-2018.csv, as text
     citation: Mapping[str, Any]  # CITATION.cff
-    again: str | None = None  # command that measures a block again, with the place {block}
-    archive: str | None = None  # file beside the page that holds the certificates, where they are not there themselves
+    again: str | None = None  # command that measures a block again, with the placeholder {block}
+    archive: str | None = None  # file beside the page with the certificates, if the page does not have them
 
 
 def document(results: Results, language: Language, making: Making) -> dict[str, Any]:
-    """What the template needs, of values that JSON has; every number with the place of its rows in the page."""
+    """The template's input, made of JSON's types; every number has a link to its rows in the page."""
     measurements, comparisons = results.measurements, results.tables["comparisons"]
     labels = {name: catalogue.framework_label(name) for name in {*measurements["framework"], making.baseline}}
     devices = {
@@ -65,7 +65,7 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
     tables = {name: rows.grouped(name, text) for name, text in text_of.items() if rows.fits(text)}
     measured = cells(results, making.baseline, language)
 
-    # What was not drawn has no file: any device may have a timeline, and any campaign a search.
+    # A figure that was not drawn has no file: any device may have a timeline, and any campaign a search.
     scope = registry.scope_of(measurements.to_dict("records"), sampled=list(devices), searched=True)
     pictures = {
         section: [
@@ -168,18 +168,18 @@ def _said(sentence: verdict.Sentence, tables: Mapping[str, rows.Table]) -> dict[
 
 @dataclass(frozen=True)
 class Bar:
-    """A row's interval on the axis that all rows share, in percent of its width; 50 is a ratio of 1."""
+    """A row's interval on the common axis of all rows, in percent of its width; 50 is a ratio of 1."""
 
     low: float
     width: float
     ratio: float
-    colour: str | None  # of the framework that is shown to be the faster
+    colour: str | None  # of the framework shown to be the faster
 
 
 def _bars(first: Screen, tables: Mapping[str, rows.Table], making: Making) -> list[list[dict[str, Any]]]:
-    """By group and row: the bar of an interval, the place of its rows, and the command that measures it again."""
+    """By group and row: the bar of an interval, the link to its rows, and the command that measures it again."""
     told = [row for group in first.groups for row in group.rows if row.low and row.high]
-    # No narrower than a fifth, so that what is nearly 1 looks like it.
+    # No narrower than a fifth, so that a ratio close to 1 looks close to it.
     most = max([log(1.2), *(abs(log(end)) for row in told for end in (row.low, row.high) if end)])
     found: list[list[dict[str, Any]]] = []
     for group in first.groups:
@@ -202,7 +202,7 @@ def _bars(first: Screen, tables: Mapping[str, rows.Table], making: Making) -> li
 
 @dataclass(frozen=True)
 class _Speaker:
-    """Says the values of keys as a reader says them."""
+    """Formats the values of keys for a reader."""
 
     language: Language
     labels: Mapping[str, str]
@@ -222,11 +222,11 @@ class _Speaker:
         return self.language.workload(str(value)) if key == "workload" else str(value)
 
     def at(self, what: str, machine: str) -> str:
-        """What belongs to a machine, where there are many."""
+        """Words for a machine, if there are several."""
         return f"{what} ({machine})" if machine else what
 
     def briefly(self, key: str, value: Any) -> str:
-        """The same where there is little room."""
+        """The same in short."""
         if key == "input":
             return self.language[f"input_{value}_short"]
         if key == "batch_size":
@@ -236,7 +236,7 @@ class _Speaker:
         return str(value) if key == "workload" else self.value(key, value)
 
     def number(self, quantity: Quantity, value: Value) -> str:
-        """The number with its bounds, or why there is none."""
+        """The number with its bounds, or the reason for its absence."""
         if value.number is None:
             return value.remark
 
@@ -259,7 +259,7 @@ def _explorer(
     several = any(machines.machine(str(cell.where["device"])) for cell in measured)
 
     def where(keys: Mapping[Any, Any] | pd.Series) -> dict[str, str]:
-        """The choices that lead to a block: of many machines, first one of them, and then its device."""
+        """The choices that lead to a block: with several machines, first the machine, then its device."""
         device = str(keys["device"])
         machine = {"machine": machines.machine(device), "device": machines.alone(device)} if several else {}
         return {name: str(keys[name]) for name in BLOCK} | machine
@@ -323,12 +323,12 @@ def _explorer(
 
 
 def _by_size(measured: Sequence[Measured], key: str) -> Sequence[Measured]:
-    """The cells in an order in which the values of a key are offered: batch sizes by their number."""
+    """The cells in the order in which the page offers a key's values: batch sizes by number."""
     return sorted(measured, key=lambda cell: cell.where["batch_size"]) if key == "batch_size" else measured
 
 
 def _value(quantity: Quantity, cell: Measured, tables: Mapping[str, rows.Table], speaker: _Speaker) -> dict[str, Any]:
-    """A value with its text and the place of its rows; numbers that are none are null."""
+    """A value with its text and the link to its rows; values that are not finite are null."""
     value = cell.values[quantity.name]
     return asdict(value) | {
         "text": speaker.number(quantity, value),
@@ -338,7 +338,7 @@ def _value(quantity: Quantity, cell: Measured, tables: Mapping[str, rows.Table],
 
 
 def _cell_table(measured: Sequence[Measured], tables: Mapping[str, rows.Table], speaker: _Speaker) -> dict[str, Any]:
-    """A line per cell: the keys in which cells differ, what was measured, and what became of the runs."""
+    """A line per cell: the keys in which cells differ, the measurements, and the outcome of the runs."""
     language = speaker.language
     keys = ["framework", *BLOCK]
     values = {key: list(dict.fromkeys(cell.where[key] for cell in measured)) for key in keys}
@@ -514,7 +514,7 @@ def _gap(gap: gaps.Gap, speaker: _Speaker) -> str:
 
 
 def _citation(citation: Mapping[str, Any], measurements: pd.DataFrame, devices: Mapping[str, str]) -> dict[str, str]:
-    """What to name: the software as CITATION.cff has it, and these results."""
+    """Sources to cite: the software, by CITATION.cff, and these results."""
     starts = measurements["started_unix_s"].dropna()
     return {
         "authors": ", ".join(

@@ -1,4 +1,4 @@
-"""What a campaign did not measure, of all that could have been."""
+"""Gaps of a campaign: everything that could have been measured and was not."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from framebench.plan.knobs import Input
 
 @dataclass(frozen=True)
 class Gap:
-    """The values of a key that were not measured: of the campaign, or of one workload."""
+    """Values of a key that were not measured, by the campaign or for one workload."""
 
     key: str
     values: list[str]
@@ -21,9 +21,9 @@ class Gap:
 
 
 def gaps(measurements: pd.DataFrame) -> list[Gap]:
-    """Of what the catalogue and the configuration's schema know, that of which no run exists.
+    """Values known to the catalogue and to the configuration's schema, but without any run.
 
-    Of the precisions those that a framework of the campaign trains in, on the kind of device that was measured.
+    Precisions count only if a framework of the campaign trains in them on the kind of device measured.
     """
     kinds = {"cpu" if one else "cuda" for one in measurements["device_uuid"].isna()}
     frameworks = {self_comparison.base(framework) for framework in measurements["framework"]}

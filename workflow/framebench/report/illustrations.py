@@ -1,4 +1,4 @@
-"""The figures in the page: their sections, titles and pictures, and the tables that they were drawn of."""
+"""The figures in the page: their sections, titles and pictures, and the tables behind them."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from framebench.analyse import given
 from framebench.figures import registry
 from framebench.languages import Language
 
-# Characters that an URL in quotes may hold as they are.
+# Characters that an URL in quotes may hold unchanged.
 UNQUOTED = " !$&'()*+,-./:;=?@[]^_`{|}~<>"
 
 
@@ -35,7 +35,7 @@ def illustrations(
 ) -> dict[str, list[Illustration]]:
     """The figures that were drawn, by their section of the page, each section in order.
 
-    `figures` has their SVG by name, `captions` what is read under each, `devices` each device as a reader calls it.
+    `figures` has their SVG by name, `captions` the text under each, `devices` the display names of devices.
     """
     sections: dict[str, list[Illustration]] = {figure.section: [] for figure in registry.figures() if figure.section}
     for name in registry.names(scope):
@@ -59,7 +59,7 @@ def illustrations(
 
 
 def _size(svg: str) -> tuple[str, str]:
-    """Width and height, which keep a picture's place in the page before it is drawn."""
+    """Width and height, which reserve a picture's place in the page before it is drawn."""
     found = [re.search(rf'<svg[^>]*\s{name}="([\d.]+)', svg) for name in ("width", "height")]
     width, height = (one[1].partition(".")[0] if one else "" for one in found)
     return width, height

@@ -1,4 +1,4 @@
-"""Lays a document out as one HTML file that needs nothing else and lets nothing else in."""
+"""Renders a document as one self-contained HTML file."""
 
 import base64
 import hashlib
@@ -16,9 +16,9 @@ FOLDER = Path(__file__).parent
 
 
 def page(document: Mapping[str, Any], language: Language) -> str:
-    """The HTML of a document. What it says is text wherever it stands, and never markup or script.
+    """The HTML of a document. Its strings are always text, never markup or script.
 
-    The page allows itself its own two scripts, its own style and pictures within it, and no address to fetch.
+    The page allows only its own two scripts, its own style and its embedded pictures, and no address to fetch.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
@@ -55,7 +55,7 @@ def _charts() -> str:
 
 
 def _digests(contents: Iterable[str]) -> str:
-    """What allows inline content of a page, and no other."""
+    """Sources of a content security policy that allow only these inline contents."""
     return " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'" for content in contents
     )

@@ -1,4 +1,4 @@
-"""Every cell of a campaign with what was measured of it, or why there is nothing."""
+"""Every cell of a campaign with its measured quantities, or the reason for a gap."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from framebench.report.results import Results
 
 @dataclass(frozen=True)
 class Quantity:
-    """What is shown of a cell; a language has its title as `quantity_<name>` and its meaning as `meaning_<name>`."""
+    """A quantity of a cell; a language has its title as `quantity_<name>` and its meaning as `meaning_<name>`."""
 
     name: str
     decimals: int
-    table: str  # of whose rows it is made
-    reference: float | None = None  # what the others are held against, on a log axis
+    table: str  # the table behind it
+    reference: float | None = None  # the value that others are compared with, on a log axis
 
 
 QUANTITIES = (
@@ -38,7 +38,7 @@ QUANTITIES = (
 
 @dataclass(frozen=True)
 class Value:
-    """A quantity of a cell with its bounds where it has any; without a number, `remark` says why."""
+    """A quantity of a cell, with bounds if it has any; without a number, `remark` gives the reason."""
 
     number: float | None
     low: float | None = None
@@ -53,12 +53,12 @@ class Measured:
     runs: int
     ok: int
     reasons: list[str]  # of the runs that are not ok, each once
-    flags: Mapping[str, int]  # in how many runs
+    flags: Mapping[str, int]  # each flag with its number of runs
     values: Mapping[str, Value]  # by name of the quantity
 
 
 def cells(results: Results, baseline: str, language: Language) -> list[Measured]:
-    """Every framework of the campaign in every block of it, sorted; one that was not measured there too."""
+    """Every framework of the campaign in every block, sorted, including those that were not measured there."""
     measurements, comparisons = results.measurements, results.tables["comparisons"]
     confidence = drawing.confidence_of(comparisons)
     speeds, energies = (
@@ -93,14 +93,14 @@ def cells(results: Results, baseline: str, language: Language) -> list[Measured]
 
 
 def _of_summary(summary: pd.Series, untold: str) -> Value:
-    """The geometric mean over the runs and its interval, of a row of `over_batch_size.summary`."""
+    """The geometric mean over the runs and its interval, from a row of `over_batch_size.summary`."""
     if pd.isna(summary["mean"]):
         return Value(None, remark=untold)
     return Value(summary["mean"], *_bounds(summary["low"], summary["high"]))
 
 
 def _of_runs(runs: pd.DataFrame, values: pd.Series, language: Language) -> Value:
-    """The median over the runs that are ok and tell it, between the least and the most; of one it stands alone."""
+    """The median over the ok runs that report it, with the least and the most; for one run, its value alone."""
     told = values[runs["status"] == "ok"].dropna()
     if told.empty:
         return Value(None, remark=language["page_not_recorded"])
@@ -108,7 +108,7 @@ def _of_runs(runs: pd.DataFrame, values: pd.Series, language: Language) -> Value
 
 
 def _host_wait(runs: pd.DataFrame, language: Language) -> Value:
-    """As `_of_runs`, of the part of a step in which the device waits for the host; else what the profiler says."""
+    """The waiting time for the host in a step, like `_of_runs`; without one, the profiler's reason."""
     value = _of_runs(runs, why.split(runs)["host_ms"], language)
     reasons = runs["profile_reason"].dropna()
     if value.number is None and len(reasons):
@@ -117,7 +117,7 @@ def _host_wait(runs: pd.DataFrame, language: Language) -> Value:
 
 
 def _ratio(where: Mapping[str, Any], comparisons: pd.DataFrame, baseline: str, language: Language) -> Value:
-    """What comparisons.csv says of the cell's framework and the baseline."""
+    """The row of comparisons.csv on the cell's framework and the baseline."""
     if where["framework"] == baseline:
         return Value(1.0, remark=language["page_baseline"])
     of_block = (comparisons[BLOCK] == pd.Series(where)[BLOCK]).all(axis=1)
@@ -133,7 +133,7 @@ def _ratio(where: Mapping[str, Any], comparisons: pd.DataFrame, baseline: str, l
 
 
 def in_words(verdict: str, language: Language) -> str:
-    """A verdict of comparisons.csv in the page's language; the reason of one that is `not comparable` as recorded."""
+    """A verdict of comparisons.csv in the page's language; `not comparable` keeps its recorded reason."""
     if reason := selection.obstacle(verdict):
         return f"{language['not_comparable']}: {reason}"
     return language[f"page_{verdict.replace(' ', '_')}"]
@@ -147,7 +147,7 @@ def _no_energy(runs: pd.DataFrame, language: Language) -> str:
 
 
 def _share_of_peak(where: Mapping[str, Any], limits: pd.DataFrame | None, language: Language) -> Value:
-    """In percent, as limits.csv has it."""
+    """The share of peak in percent, from limits.csv."""
     if limits is None:
         return Value(None, remark=language["page_no_table"].format(table="limits.csv"))
     shares = limits.loc[(limits[CELL] == pd.Series(where)[CELL]).all(axis=1), "share_of_peak"].dropna()

@@ -1,4 +1,4 @@
-"""What a campaign left in its folder: tables, certificates and figures, as far as they are there."""
+"""Results in a campaign's folder: tables, certificates and figures, each if present."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,33 +11,33 @@ from framebench.analyse.given import read_certificate
 from framebench.analyse.table import TableError, table
 from framebench.frameworks import self_comparison
 
-# Without these there is nothing to show; the others may be missing, from a campaign of an earlier version for one.
+# A page needs these; the others may be missing, for example in results of an earlier version.
 NEEDED = ("measurements", "comparisons", "effects")
-# Tables that a merge of many campaigns leaves beside those of the analysis.
+# Tables that a merge of many campaigns adds to those of the analysis.
 OF_MERGE = ("parts", "left_out")
 
 
 class ResultsError(Exception):
-    """A folder of results that no page can be made of, in one line for the person who named it."""
+    """A folder of results cannot be made into a page; one line for the person who named it."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """The tables by name, each typed and as the text that stands in its file; what is not there has no key."""
+    """The tables by name, each typed and as the text in its file; a missing table has no key."""
 
     folder: Path
     tables: Mapping[str, pd.DataFrame]
     rows: Mapping[str, pd.DataFrame]
     certificates: Mapping[tuple[str, str, str], dict]  # by workload, framework and name of the file
     figures: Mapping[str, str]  # SVG by name, in the language of the page
-    captions: Mapping[str, str]  # what is read under each; of figures of an earlier version there is none
+    captions: Mapping[str, str]  # the text under each; figures of an earlier version have none
 
     @property
     def measurements(self) -> pd.DataFrame:
-        """The runs, with every column that a table of this version has: empty where these results lack it."""
+        """The runs, with every column of this version's table: empty if these results lack it."""
         measured = self.tables["measurements"]
         whole = measured.reindex(columns=measured.columns.union(table([]).columns, sort=False))
-        # The copy joins the columns, which are apart after reading: pandas warns when one is added to a hundred.
+        # The copy joins the columns, which are separate after reading: pandas warns when one is added to a hundred.
         return whole.copy()
 
     @property
@@ -50,9 +50,9 @@ class Results:
 
 
 def read(folder: Path, language: str) -> Results:
-    """What stands in `folder`, with the figures of `language`; of certificates, those of what was measured.
+    """The results in `folder`, with the figures of `language` and the certificates of measured cells.
 
-    Raises ResultsError where a table that is NEEDED is missing, or a file cannot be read.
+    Raises ResultsError if a table in NEEDED is missing, or a file cannot be read.
     """
     text, typed = {}, {}
     for name in dict.fromkeys([*NEEDED, *tables.tables(), *OF_MERGE]):
@@ -75,7 +75,7 @@ def read(folder: Path, language: str) -> Results:
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A table as text and with its types."""
+    """A table as text, and with its types."""
     try:
         return pd.read_csv(path, dtype=str, keep_default_na=False), pd.read_csv(path)
     except (OSError, ValueError) as error:

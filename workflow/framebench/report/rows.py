@@ -1,4 +1,4 @@
-"""The rows behind every number, as they stand in their files, in groups that a number can link to."""
+"""The rows behind every number, copied from their files, in groups that a number can link to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ class Table:
     name: str
     columns: list[str]
     groups: list[Group]
-    empty: list[str]  # columns that no row has a value in, which are left out
+    empty: list[str]  # columns without any value, which are left out
 
 
 def fits(text: pd.DataFrame) -> bool:
-    """Whether a page has room for these rows."""
+    """True if a page has room for these rows."""
     return sum(int(text[column].str.len().sum()) for column in text) <= MOST_CHARACTERS
 
 
@@ -48,9 +48,9 @@ def grouped(name: str, rows: pd.DataFrame) -> Table:
 
 
 def link(tables: Mapping[str, Table], name: str, where: Mapping[Any, Any]) -> str:
-    """Where in the page the rows of table `name` with the values in `where` begin; else where the table does.
+    """Link to the first row of table `name` with the values in `where`, else to the table.
 
-    A table that is not in the page is the file beside it.
+    If the table is not in the page, the link is to its file beside the page.
     """
     if name not in tables:
         return f"{name}.csv"

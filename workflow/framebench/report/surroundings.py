@@ -1,4 +1,4 @@
-"""Under what a campaign was measured: machine, versions, commit and seeds, as the records tell."""
+"""Environment of a campaign, from its records: machine, versions, commit and seeds."""
 
 from collections.abc import Sequence
 
@@ -37,9 +37,9 @@ OF_CAMPAIGN = ("seed", "framebench_version", "git_commit", "git_dirty")
 def told(
     measurements: pd.DataFrame, by: str | None, columns: Sequence[str], language: Language
 ) -> dict[str, dict[str, list[str]]]:
-    """Words for a column → value of the column `by` → what its runs say, each once.
+    """Words for a column → value of the column `by` → the values of its runs, each once.
 
-    A column of which no run says anything is left out. Without `by`, all runs are under "".
+    Columns without any value are left out. Without `by`, all runs are under "".
     """
     groups = dict(list(measurements.groupby(by))) if by else {"": measurements}
     found = {
