@@ -50,15 +50,15 @@ COLUMNS = CELL_DTYPES | {
 QUESTION, PAGE = "question", "page"  # the families of pairs whose verdicts are adjusted together
 FASTER, SLOWER, SAME, UNDECIDED = "faster", "slower", "same", "undecided"
 DECIDED = (FASTER, SLOWER, SAME)
-MOST_ROUNDS = 1000  # of which it is still told that they are needed
+MOST_ROUNDS = 1000  # more rounds than this are not reported as needed
 
 
-NOT_COMPARABLE = "not comparable: "  # of a verdict, before the reason
-PLACE = ["device_uuid", "slurm_node"]  # where a run was measured: on which card, or where there is none, which node
-ACROSS = ", across cards in "  # of a method, before how many rounds
+NOT_COMPARABLE = "not comparable: "  # beginning of a verdict, before the reason
+PLACE = ["device_uuid", "slurm_node"]  # place of a run: its card, or if it has none, its node
+ACROSS = ", across cards in "  # beginning of a method, before the number of rounds
 
 Certified = tuple[str, str, str, str]  # device, workload, framework and track
-FirstRounds = Mapping[tuple, int]  # by block: after how many rounds their number was set from the spread of those
+FirstRounds = Mapping[tuple, int]  # by block: the number of first rounds whose spread set the total
 
 
 def comparisons(
@@ -127,7 +127,7 @@ def comparisons(
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two frameworks in a block; `shared` is what both of their rows have of COLUMNS."""
+    """Two frameworks in a block; `shared` are the columns that both of their rows have in common."""
 
     names: tuple[str, str]
     ratios: Sequence[float]
@@ -138,7 +138,7 @@ class _Pair:
 
 
 def _adjust(comparable: Sequence[_Pair]) -> None:
-    """Add to the pairs of one family what follows from their number."""
+    """Add to the pairs of one family the columns that depend on their number."""
     differences, samenesses = family(*([pair.shared[p] for pair in comparable] for p in ("p", "p_same")))
     for pair, difference, sameness in zip(comparable, differences, samenesses, strict=True):
         pair.shared.update(p_adjusted=difference, p_same_adjusted=sameness)
@@ -153,7 +153,7 @@ def _adjust(comparable: Sequence[_Pair]) -> None:
 
 
 def _both_ways(pair: _Pair) -> Iterator[dict[str, Any]]:
-    """The row of a pair and that of the opposite one."""
+    """The row of a pair and that of the opposite pair."""
     for (framework, reference), one in [(pair.names, pair.found), (pair.names[::-1], _inverse(pair.found))]:
         yield pair.shared | {
             "framework": framework,
@@ -166,14 +166,14 @@ def _both_ways(pair: _Pair) -> Iterator[dict[str, Any]]:
 
 
 def round_seconds(runs: pd.DataFrame) -> float:
-    """The wall time in s of the newest round among a block's runs: the first has its diagnosis too."""
+    """The wall time in s of the newest round among a block's runs, since the first round includes the diagnosis."""
     return float(runs.sort_values("round")["round_s"].iloc[-1])
 
 
 def pairs(runs: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame, pd.DataFrame]]:
     """Every two frameworks of a block, once: their names in order, and the runs of each.
 
-    Where a framework is compared with itself (see `self_comparison`), each of its sides is compared with it only.
+    If a framework is compared with itself (see `self_comparison`), its sides are compared only with each other.
     """
     of = {str(framework): some for framework, some in runs.groupby("framework")}
     against_itself = any(map(self_comparison.side, of))
@@ -183,13 +183,14 @@ def pairs(runs: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame, p
 
 
 def paired_ratios(side: pd.DataFrame, other: pd.DataFrame) -> list[float]:
-    """Images per second of these runs divided by those of the others, of every round in which both are ok, in order."""
+    """Images per second of these runs divided by those of the others, for every round in which both are ok, in
+    order."""
     pairs = _paired(side, other)
     return (pairs["images_per_s_x"] / pairs["images_per_s_y"]).tolist()
 
 
 def rounds_apart(side: pd.DataFrame, other: pd.DataFrame) -> list[int]:
-    """The rounds among these in which the two runs were measured on two cards, or nodes where they have no card."""
+    """The rounds among these whose two runs were measured on two cards, or on two nodes if they have no card."""
     pairs = _paired(side, other)
     card, node = PLACE
     places = [pairs[f"{card}_{one}"].fillna(pairs[f"{node}_{one}"]).fillna("") for one in "xy"]
@@ -197,12 +198,12 @@ def rounds_apart(side: pd.DataFrame, other: pd.DataFrame) -> list[int]:
 
 
 def across(apart: Sequence[int], rounds: int) -> str:
-    """What `method` has to say of rounds that were measured on two cards."""
+    """The remark for `method` on rounds that were measured on two cards; empty if there are none."""
     return f"{ACROSS}{len(apart)} of {rounds} rounds" if apart else ""
 
 
 def _paired(side: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    # What is needed: to merge all of a hundred columns takes most of the time of an analysis.
+    # Only the needed columns: to merge all of a hundred columns takes most of the time of an analysis.
     ok = [runs.loc[runs["status"] == "ok", ["round", "images_per_s", *PLACE]] for runs in (side, other)]
     return ok[0].merge(ok[1], on="round").sort_values("round")
 
@@ -218,12 +219,12 @@ def _on_two_cards(side: pd.DataFrame, other: pd.DataFrame, number: int) -> str:
 
 
 def estimate(ratios: Sequence[float], confidence: float, first: int | None) -> Estimate:
-    """The geometric mean of the ratios and its interval; of no ratios, neither."""
+    """The geometric mean of the ratios and its interval; neither if there are no ratios."""
     return geometric_mean_interval(ratios, confidence, first) if ratios else Estimate(math.nan, None, None, 0)
 
 
 def method(ratios: Sequence[float], first: int | None) -> str:
-    """How `estimate` makes the interval of these ratios."""
+    """Name of the method by which `estimate` makes the interval of these ratios."""
     if first is None or len(ratios) <= first:
         return METHOD
     return f"{METHOD}, no narrower than by the spread of the first {first}"
@@ -237,7 +238,7 @@ def _inverse(estimate: Estimate) -> Estimate:
 
 
 def why_not_paired(side: pd.DataFrame, other: pd.DataFrame, rounds: int) -> str:
-    """Why the runs of two sides cannot be compared round by round; empty where they can."""
+    """Why the runs of two sides cannot be compared round by round; empty if they can."""
     failures = []
     for runs in (side, other):
         if not (runs["status"] == "ok").any():
@@ -252,11 +253,11 @@ def why_not_paired(side: pd.DataFrame, other: pd.DataFrame, rounds: int) -> str:
 
 
 def uncertified(measurements: pd.DataFrame, certificates: Iterable[dict]) -> dict[Certified, str]:
-    """Why a framework has no valid certificate for a workload and track, for all that were measured without.
+    """The reason of each framework, workload and track measured without a valid certificate.
 
-    A certificate is valid for the runs that carry its id: those of the same model files and environment; and for those
-    of its `machine`, where it names one. A framework under another name (see `self_comparison`) has the
-    framework's.
+    A certificate is valid for the runs that carry its id, which have the same model files and environment; if it names
+    a `machine`, only for runs of that machine. A framework under another name (see `self_comparison`) uses the
+    framework's certificate.
     """
     known: dict[tuple[str, str, str], list[dict]] = {}
     for one in held_together(certificates):
@@ -280,7 +281,7 @@ def uncertified(measurements: pd.DataFrame, certificates: Iterable[dict]) -> dic
 
 
 def refusal(certificate: dict, track: str) -> str | None:
-    """Why a certificate does not hold for a track; None where it does."""
+    """Why a certificate does not hold for a track; None if it does."""
     if track not in certificate.get("tracks", (track,)):
         return f"track {track} was not proved"
     return certificate["tuned_reason" if track == "tuned" else "reason"]
@@ -294,9 +295,10 @@ def _first_uncertified(block: pd.Series, frameworks: Iterable[str], reasons: Map
 
 
 def first_rounds(rows: Iterable[Mapping]) -> dict[tuple, int]:
-    """The FirstRounds in the rows of rounds.json. Raises TableError where they have none.
+    """The FirstRounds in the rows of rounds.json. Raises TableError if a row has none.
 
-    A block whose number of rounds follows from the spread of others alone has none: its own spread had no say.
+    A block whose number of rounds follows only from the spread of others has no FirstRounds: its own spread did not
+    count.
     """
     try:
         return {tuple(row[key] for key in BLOCK): row["at_least"] for row in rows if row["own_spread"]}

@@ -1,4 +1,4 @@
-"""Effects within each framework: what tuning gains, and what the data pipeline costs."""
+"""Effects within each framework: the gain of tuning, and the cost of the data pipeline."""
 
 import json
 from typing import Any
@@ -38,7 +38,7 @@ COLUMNS = {name: CELL_DTYPES[name] for name in CELL if name not in DIFFER} | {
     "p_adjusted": "float64",
     "verdict": "str",
 }
-# Beside FASTER and SLOWER: nothing is shown; the search chose the default settings, so that both sides are the same.
+# Verdicts beside FASTER and SLOWER: nothing is shown; the search kept the default settings, so both sides are the same.
 NOT_SHOWN, KEPT = "not shown", "defaults kept"
 
 
@@ -46,12 +46,12 @@ def effects(measurements: pd.DataFrame, confidence: float, first_rounds: FirstRo
     """One row of COLUMNS per effect and framework measured on both of its sides, from a table of measurements.
 
     `ratio` is the geometric mean, over the rounds in which both sides have a run that is ok, of the same framework's
-    images per second, with its interval at level `confidence` where there are enough rounds. The column in which
-    the sides differ is null. `first_rounds` as for `comparisons`.
+    images per second, with its interval at level `confidence` where there are enough rounds. The column in which the
+    sides differ is null. `first_rounds` as for `comparisons`.
 
-    `p` is the p-value of a true ratio of 1, and `p_adjusted` the same adjusted (Holm) for the number of effects in the
-    table. The verdict is FASTER or SLOWER where `p_adjusted` is below 1 - confidence, else NOT_SHOWN; it is KEPT, and
-    the effect none of that number, where the settings of the tuned runs are the default ones.
+    `p` is the p-value of a true ratio of 1, and `p_adjusted` is adjusted (Holm) for the number of effects in the table.
+    The verdict is FASTER or SLOWER if `p_adjusted` is below 1 - confidence, else NOT_SHOWN. If the tuned runs used the
+    default settings, the verdict is KEPT, and the effect does not count in that number.
     """
     rows: list[dict[str, Any]] = []
     for effect, (column, above, below) in EFFECTS.items():
@@ -88,7 +88,7 @@ def effects(measurements: pd.DataFrame, confidence: float, first_rounds: FirstRo
 
 
 def chosen(tuned: pd.DataFrame) -> dict[str, object] | None:
-    """The settings of one framework's tuned runs that differ from the default ones; None where no run recorded any."""
+    """The settings of one framework's tuned runs that differ from the default ones; None if no run recorded any."""
     recorded = tuned["tuning"].dropna()
     if recorded.empty:
         return None

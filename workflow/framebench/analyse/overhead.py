@@ -1,4 +1,4 @@
-"""Overhead of Keras in a step over the framework that computes under it, and whether it grows with the batch."""
+"""Overhead of Keras in a step over its backend, and whether it grows with the batch size."""
 
 from collections.abc import Mapping, Sequence
 
@@ -38,18 +38,18 @@ PARTS = {"fixed": FIXED, "growth": GROWS}
 
 
 def overhead(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """One row of COLUMNS per block in which a Keras framework and the `native` one beneath it have runs that are ok.
+    """One row of COLUMNS per block in which a Keras framework and its `native` backend have runs that are ok.
 
     `step_ms` and `native_step_ms` are means over the rounds of both; `extra_ms` is the mean of their differences, with
-    its t interval at level `confidence`. `overlap`: share of a step with a synchronisation after it (its median) that
-    is saved where the host may go on meanwhile, 1 - step_ms / step_synced_p50_ms, the median over those of the rounds
-    that tell it.
+    its t interval at level `confidence`. `overlap` is the share of a synchronised step (its median) that is saved if
+    the host may run ahead: 1 - step_ms / step_synced_p50_ms, the median over the rounds that report it.
 
     Over the batch sizes of blocks that are otherwise alike, extra_ms = fixed + growth · batch size, in each round that
     has them all: least squares, weighted by 1 / step² of the native framework, since steps scatter in proportion to
     their length. Both are means with t intervals at level `confidence` and p-values of a true mean of 0, adjusted
-    (Holm) for the number of all such parts of the table. `finding` says which of the two differ from 0 by them:
-    `fixed`, a cost of the API; `grows`, one of the computation; both; or `not told apart`, as with one batch size.
+    (Holm) for the number of all such parts of the table. `finding` says which of the two are shown to differ from 0:
+    `fixed`, a cost of the API; `grows`, one of the computation; both; or `not told apart`, for example with one batch
+    size.
     """
     ok = measurements[measurements["status"] == "ok"].dropna(subset="step_ms")
     rows: list[dict] = []
@@ -85,7 +85,7 @@ def _block(pairs: pd.DataFrame, confidence: float) -> dict:
 
 
 def _fit(pairs: pd.DataFrame, confidence: float) -> dict:
-    """The part of the difference that every batch size has, that which grows with it, and what is shown of them."""
+    """The fixed part of the difference, the part that grows with the batch size, and what is shown of each."""
     extra_ms = (pairs.set_index(["round", "batch_size"])["step_ms"]).sub(
         pairs.set_index(["round", "batch_size"])["step_ms_native"]
     )
@@ -103,10 +103,10 @@ def _fit(pairs: pd.DataFrame, confidence: float) -> dict:
 
 
 def find(rows: Sequence[dict], parts: Mapping[str, str], confidence: float) -> None:
-    """Set `finding` of each row by which of its parts differ from 0: one, both joined by "and", or UNTOLD.
+    """Set `finding` of each row to the parts that differ from 0: one, both joined by "and", or UNTOLD.
 
-    `parts`: part → its name in `finding`. A row has the p-value of each as `<part>_p`, which is taken out, where there
-    is one; `<part>_p_adjusted` is put in its place, adjusted (Holm) for all parts of all rows.
+    `parts`: part → its name in `finding`. Where a row has the p-value of a part as `<part>_p`, it is replaced by
+    `<part>_p_adjusted`, adjusted (Holm) for all parts of all rows.
     """
     tested = [(row, part, p) for row in rows for part in parts if (p := row.pop(f"{part}_p", None)) is not None]
     for (row, part, _), p_adjusted in zip(tested, holm([p for _, _, p in tested]), strict=True):

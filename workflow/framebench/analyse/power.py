@@ -30,9 +30,9 @@ COLUMNS = CELL_DTYPES | {
 
 
 def rounds_to_find(log_ratio_sd: float, difference: float, confidence: float) -> int | None:
-    """The fewest rounds with a power of at least POWER; None where that takes more than MOST_ROUNDS."""
+    """The fewest rounds with a power of at least POWER; None above MOST_ROUNDS."""
     rounds = range(MIN_ROUNDS, MOST_ROUNDS + 1)
-    # The more rounds, the more power.
+    # Power grows with the number of rounds.
     place = bisect_left(rounds, POWER, key=lambda number: power(number, log_ratio_sd, difference, confidence))
     return rounds[place] if place < len(rounds) else None
 
@@ -100,7 +100,7 @@ def report(table: pd.DataFrame, confidence: float, source: Path) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Put the rounds of each device into a page; ends the process with one line on stderr where it cannot."""
+    """Write the rounds of each device into a page; on failure end the process with one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m framebench.analyse.power", description=main.__doc__)
     parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
     parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")

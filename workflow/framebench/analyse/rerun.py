@@ -12,23 +12,23 @@ from framebench.analyse.table import TableError, read_record
 from framebench.plan.matrix import RECORD
 from framebench.record import BLOCK, BUSY, samples_path
 
-# Measured together are the tracks of a block too.
+# The tracks of a block are measured together too.
 TOGETHER = [key for key in BLOCK if key != "track"]
 
 
 def name(block: dict) -> str:
-    """A block and those measured with it, as this command line has them: cpu/article-cnn/float32/device/128."""
+    """A block and those measured with it, in the form of the command line: cpu/article-cnn/float32/device/128."""
     return "/".join(str(block[key]) for key in TOGETHER)
 
 
 def set_aside(results: Path, block: str | None = None) -> int:
-    """Set the records of a block aside, or without one, those of every round in which a run met a busy machine.
+    """Set the records of a block aside; without a block, those of every round in which a run met a busy machine.
 
-    They go into a folder `again` beside them. Whole rounds do, since a run that is measured alone, later, would be of
-    another machine than those that it is compared with. Returns how many runs that are.
+    They move into a folder `again` beside them, by whole rounds: a run measured later on its own would meet other
+    conditions than the runs that it is compared with. Returns the number of runs moved.
     """
     rounds = defaultdict(list)
-    # Those that were set aside before are a folder deeper.
+    # Records set aside before are a folder deeper.
     for path in sorted(results.glob(RECORD.format_map(defaultdict(lambda: "*")))):
         run = read_record(path)
         rounds[name(run), run["round"]].append((path, run))
@@ -44,7 +44,7 @@ def set_aside(results: Path, block: str | None = None) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Set them aside, and say how many runs that are; one line of error where that cannot be."""
+    """Set runs aside and print how many; on failure print one line."""
     parser = argparse.ArgumentParser(prog="python -m framebench rerun", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="CONFIG", help="config.yaml, and files over it")
     parser.add_argument("--block", metavar="/".join(TOGETHER).upper(), help="without it: what met a busy machine")

@@ -1,4 +1,4 @@
-"""The mean of paired ratios over rounds, the interval in which the true ratio is expected, and its verdict."""
+"""The mean of paired ratios over rounds, its confidence interval, and its p-values."""
 
 import math
 import sys
@@ -12,14 +12,14 @@ from scipy.special import nctdtr, nctdtrinc, stdtr, stdtrit
 
 from framebench.measure.protocol import MIN_ROUNDS
 
-POWER = 0.8  # the customary share of true differences that a number of rounds is asked to show
+POWER = 0.8  # the customary share of true differences that a number of rounds should show
 METHOD = "t interval on log ratios of rounds"
 RATIO_METHOD = "Fieller's interval of a ratio of means over rounds"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean of n values, or what is made of means; its interval is None where n is below MIN_ROUNDS."""
+    """A mean of n values, or a number made from means; its interval is None if n is below MIN_ROUNDS."""
 
     mean: float
     low: float | None
@@ -27,7 +27,7 @@ class Estimate:
     n: int
 
     def columns(self, name: str) -> dict[str, float | None]:
-        """As a table has it: the mean under the name, its interval beside."""
+        """The columns of a table: the mean under the name, and its interval."""
         return {name: self.mean, f"{name}_low": self.low, f"{name}_high": self.high}
 
 
@@ -61,8 +61,8 @@ def geometric_mean_interval(values: Sequence[float], confidence: float, first: i
 def mean_interval(values: Sequence[float], confidence: float) -> Estimate:
     """The mean of values of any sign, one per round, and its two-sided t interval at level `confidence`.
 
-    mean -/+ t * s / sqrt(n), as `geometric_mean_interval` has it on logarithms. Raises ValueError without values, and
-    for a level that is not between 0 and 1.
+    mean -/+ t * s / sqrt(n), like `geometric_mean_interval` on logarithms. Raises ValueError without values, and for a
+    level that is not between 0 and 1.
     """
     _check_level(confidence)
     if not len(values):
@@ -163,24 +163,24 @@ def ratio_of_independent(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values adjusted for their number: at most a share `a` of pages has a wrong verdict by adjusted p < a.
+    """Holm-adjusted p-values: rejecting where adjusted p < a keeps the family-wise error rate at or below a.
 
     The i-th smallest of m becomes the largest of (m - j + 1) * p_j over j <= i, and at most 1 (Holm, "A Simple
-    Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6, 1979). It holds however
-    the p-values depend on each other, as those of pairs with a side in common do.
+    Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6, 1979). It holds for any
+    dependence between the p-values, such as that of pairs with a side in common.
     """
     return _step_down(p_values, range(len(p_values)))
 
 
 def family(differences: Sequence[float], samenesses: Sequence[float]) -> tuple[list[float], list[float]]:
-    """The p-values of a difference and of sameness of m pairs, one each per pair, adjusted for being asked together.
+    """The p-values of a difference and of sameness of m pairs, one each per pair, adjusted together.
 
-    At most a share `a` of pages has any false claim, of a difference or of sameness, by adjusted p < a. Holm's method
-    with 2m hypotheses would do, but a pair's two cannot both be true: a ratio is not 1 and outside the margin at once.
-    So only as many can be true as there are pairs, and each p-value, from the smallest on, is multiplied by the number
-    of pairs of which a hypothesis is still left, m at first (Shaffer, "Modified Sequentially Rejective Multiple Test
+    Claiming a difference or sameness where adjusted p < a keeps the probability of any false claim at or below a.
+    Holm's method with 2m hypotheses would do, but a pair's two cannot both be true: a ratio is not 1 and outside the
+    margin at once. So at most m hypotheses can be true, and each p-value, from the smallest on, is multiplied by the
+    number of pairs with a hypothesis still left, m at first (Shaffer, "Modified Sequentially Rejective Multiple Test
     Procedures", Journal of the American Statistical Association 81, 1986).
-    Raises ValueError where there are more p-values of one kind than of the other.
+    Raises ValueError if there are more p-values of one kind than of the other.
     """
     pairs = len(differences)
     if len(samenesses) != pairs:
@@ -190,7 +190,8 @@ def family(differences: Sequence[float], samenesses: Sequence[float]) -> tuple[l
 
 
 def _step_down(p_values: Sequence[float], exclusive: Sequence[Hashable]) -> list[float]:
-    """Adjusts p-values whose hypotheses are in groups, `exclusive` naming each one's, of which one at most is true."""
+    """Adjust p-values whose hypotheses are in groups; at most one of each group is true. `exclusive` names the
+    groups."""
     adjusted = [1.0] * len(p_values)
     left = Counter(exclusive)
     groups = len(left)
@@ -206,14 +207,13 @@ def _step_down(p_values: Sequence[float], exclusive: Sequence[Hashable]) -> list
 def rounds_needed(
     log_ratios: Sequence[float], confidence: float, half_width: float, at_least: int, at_most: int
 ) -> int:
-    """How many rounds in all bring the interval of a ratio to at most -/+ `half_width`, such as 0.02 for 2 %.
+    """Number of rounds in all that brings the interval of a ratio to at most -/+ `half_width`, such as 0.02 for 2 %.
 
-    From the standard deviation s of the log ratios of the first `at_least` rounds, once, and never from their
-    mean: ceil((t * s / log(1 + half_width))²), no fewer than `at_least` and no more than `at_most` (Stein,
-    "A Two-Sample Test for a Linear Hypothesis Whose Power Is Independent of the Variance", Annals of Mathematical
-    Statistics 16, 1945). With fewer than two log ratios the spread is not known, and `at_least` is enough.
-    Raises ValueError for a level that is not between 0 and 1, a half width that is not positive and limits that
-    contradict each other.
+    It uses the standard deviation s of the log ratios of the first `at_least` rounds, once, and never their mean:
+    ceil((t * s / log(1 + half_width))²), no fewer than `at_least` and no more than `at_most` (Stein, "A Two-Sample Test
+    for a Linear Hypothesis Whose Power Is Independent of the Variance", Annals of Mathematical Statistics 16, 1945).
+    With fewer than two log ratios the spread is not known, and `at_least` is enough. Raises ValueError for a level that
+    is not between 0 and 1, a half width that is not positive and limits that contradict each other.
     """
     _check_level(confidence)
     if not half_width > 0:
@@ -230,13 +230,13 @@ def rounds_needed(
 def rounds_to_decide(
     deviation: float, confidence: float, margin: float, comparisons: int, *, at_least: int, at_most: int
 ) -> int | None:
-    """How many rounds decide a pair whatever its true ratio is: different from 1, or the same within `margin`.
+    """Number of rounds that decides a pair for any true ratio: different from 1, or the same within `margin`.
 
-    From the standard deviation of a round's log ratio alone: the fewest n from `at_least` to `at_most` with
-    (t1 + t2) * deviation / sqrt(n) <= log(1 + margin), t1 the 1 - a / 2 and t2 the 1 - a quantile of Student's
-    distribution with n - 1 degrees of freedom, a = (1 - confidence) / comparisons (Bonferroni). Then a mean that is
-    too near 0 for the two-sided test is far enough from the margin for the two one-sided ones. None where `at_most`
-    rounds are not enough.
+    It uses only the standard deviation of a round's log ratio: the fewest n from `at_least` to `at_most` with (t1 + t2)
+    * deviation / sqrt(n) <= log(1 + margin), t1 the 1 - a / 2 and t2 the 1 - a quantile of Student's distribution with
+    n - 1 degrees of freedom, a = (1 - confidence) / comparisons (Bonferroni). Then a mean that is too close to 0 for
+    the two-sided test is far enough from the margin for the two one-sided ones. None if `at_most` rounds are not
+    enough.
     Raises ValueError for a deviation that is negative or not finite, a level that is not between 0 and 1, a margin that
     is not positive and finite, fewer than one comparison, and limits that contradict each other or begin below
     MIN_ROUNDS.
@@ -260,7 +260,8 @@ def rounds_to_decide(
 
 
 def power(rounds: int, deviation: float, difference: float, confidence: float) -> float:
-    """The probability that so many rounds show a true ratio of 1 + `difference`: its interval excludes 1 on that side.
+    """The probability that this many rounds show a true ratio of 1 + `difference`: its interval excludes 1 on that
+    side.
 
     `deviation` is the standard deviation of a round's log ratio. Exact for independent normal log ratios: over n rounds
     their mean divided by its standard error has the noncentral t distribution with n - 1 degrees of freedom and
@@ -274,9 +275,9 @@ def power(rounds: int, deviation: float, difference: float, confidence: float) -
 
 
 def smallest_difference(rounds: int, deviation: float, confidence: float, target: float = POWER) -> float:
-    """The smallest true difference, as a share such as 0.1 for 10 %, that so many rounds show with the power `target`.
+    """The smallest true difference, as a share such as 0.1 for 10 %, that this many rounds show with power `target`.
 
-    The inverse of `power`, whose arguments the others are. 0 where the rounds do not scatter.
+    The inverse of `power`, with the same other arguments. 0 if the rounds do not scatter.
     """
     noncentrality = float(nctdtrinc(rounds - 1, 1 - target, _quantile(confidence, rounds - 1)))
     logarithm = noncentrality * deviation / math.sqrt(rounds)
@@ -289,7 +290,7 @@ def _check_level(confidence: float) -> None:
 
 
 def _limit(margin: float) -> float:
-    """The distance of a log ratio from 0 from which on it is outside the margin."""
+    """The margin as a distance of a log ratio from 0."""
     if not 0 < margin < math.inf:
         raise ValueError(f"margin is {margin}, expected a positive share, such as 0.1")
     return math.log1p(margin)
@@ -304,10 +305,10 @@ def _logs(values: Sequence[float]) -> list[float]:
     return [math.log(value) for value in values]
 
 
-# `mean` and `stdev` are the standard library's, which are exact before they round once: neither the order of the
-# rounds nor a rounding error among equal values shows in the result.
+# `mean` and `stdev` are the standard library's, which are exact before they round once: neither the order of the rounds
+# nor a rounding error among equal values changes the result.
 def _errors(logs: Sequence[float], first: int | None) -> list[tuple[float, int]]:
-    """The standard error of the mean and its degrees of freedom, by the spread of all rounds and of the first."""
+    """The standard error of the mean and its degrees of freedom, by the spread of all rounds and that of the first."""
     return [(stdev(rounds) / math.sqrt(len(logs)), len(rounds) - 1) for rounds in (logs, logs[:first])]
 
 

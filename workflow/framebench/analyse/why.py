@@ -1,4 +1,4 @@
-"""Differences of two frameworks' steps: in what the device computes, or in how long it waits for the host."""
+"""Differences between two frameworks' steps: in the device's computing, or in its waiting for the host."""
 
 from itertools import combinations
 
@@ -22,12 +22,12 @@ COLUMNS = (
 
 
 def split(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs with both PARTS of their `step_ms`: in which the device computes, and in which it waits for the host.
+    """The runs with both PARTS of their `step_ms`: the device computes, and the device waits for the host.
 
-    A GPU computes as long under the profiler as without it, while the host is slowed: it computes `device_busy_ms` of
-    the step, and waits for the rest. On a CPU both are slowed, and what is computed takes another time with every state
-    of the process's memory: it waits for as long as it did when it was followed, `profiled_step_ms` - `device_busy_ms`,
-    and computes for the rest. No part is longer than the step; null where the profiler did not tell.
+    On a GPU, computing takes as long under the profiler as without it, while the host is slowed: the computing part is
+    `device_busy_ms`, and waiting is the rest of the step. On a CPU both are slowed, and computing times change with the
+    state of the process's memory: the waiting part is that of the profiled steps, `profiled_step_ms` -
+    `device_busy_ms`, and computing is the rest. No part is longer than the step; null if the profiler reported nothing.
     """
     step_ms, on_gpu = runs["step_ms"], runs["device_uuid"].notna()
     waited_ms = (runs["profiled_step_ms"] - runs["device_busy_ms"]).where(~on_gpu, step_ms - runs["device_busy_ms"])
@@ -38,11 +38,11 @@ def split(runs: pd.DataFrame) -> pd.DataFrame:
 def why(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """One row of COLUMNS per block and pair of frameworks, the one with the longer steps first.
 
-    Of the rounds in which both have runs that are ok and that the profiler followed: means of each, and of the
-    differences of a round, with their t intervals at level `confidence`. `finding` says which of the PARTS differs, by
-    p-values adjusted (Holm) for all parts of all pairs of the table: the `device`, as with other kernels; the `host`,
-    as with more Python; both, also where one gains what the other loses; or `not told apart`, as of too few rounds for
-    a p-value: a profiler follows those of the first `protocol.diagnosed_rounds` alone.
+    The columns are means over the rounds in which both have profiled runs that are ok, and means of the differences in
+    a round, with t intervals at level `confidence`. `finding` says which of the PARTS differs, by p-values adjusted
+    (Holm) for all parts of all pairs of the table: the `device`, as with other kernels; the `host`, as with more
+    Python; both, also if one gains and the other loses; or `not told apart`, for example with too few rounds for a
+    p-value: only the first `protocol.diagnosed_rounds` are profiled.
     """
     ok = split(measurements[measurements["status"] == "ok"]).dropna(subset="device_ms")
     rows: list[dict] = []
@@ -60,7 +60,7 @@ def why(measurements: pd.DataFrame, confidence: float) -> pd.DataFrame:
 
 
 def _pair(longer: pd.DataFrame, shorter: pd.DataFrame, confidence: float) -> dict:
-    """What a row tells beside its names, from both frameworks' steps, of the same rounds."""
+    """The columns of a row apart from its names, from both frameworks' steps in the same rounds."""
     row: dict = longer.mean().to_dict() | shorter.mean().add_prefix("reference_").to_dict()
     differences = longer - shorter
     row |= mean_interval(differences["step_ms"].tolist(), confidence).columns("longer_ms")
