@@ -1,1 +1,1 @@
-"""Proves that a user's two model files train the same function, or says where they part."""
+"""Proves that a user's two model files train the same function, or names the layer where they part."""

@@ -18,10 +18,10 @@ from framebench.prove import backends, place, process, words
 from framebench.prove.page import page
 
 TIME_LIMIT_S = 600.0  # for models that take minutes to build; a small net is proved in ten seconds
-# Folders that a campaign has in its results.
+# Folders in a campaign's results.
 TAKEN = ("aa", "certificates", "data", "environments", "figures", "logs", "published", "runs", "samples")
 SEED = 1
-# The answer of which the backends of keras.py alone are a part.
+# The answer for keras.py alone, before its backends add to it.
 ALONE: dict[str, Any] = {
     **{"outcome": "equal", "first_different": None, "cause": None, "flops_per_sample": None, "seconds": 0.0},
     **{"differences": [], "matches": [], "checks": [], "settled": [], "parameters": {}, "versions": {}},
@@ -48,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.folder.resolve()
     output = options.output or options.results / folder.name
-    # Those of an earlier state of the files.
+    # Files of an earlier proof.
     for path in (output / "proof.json", output / "proof.html", *filter(None, [options.weights])):
         path.unlink(missing_ok=True)
     try:
@@ -79,9 +79,9 @@ def proved(
     on_backends: bool = False,
     weights: Path | None = None,
 ) -> dict[str, Any]:
-    """The proof of a folder; ConfigError or ProcessError where there can be none.
+    """The proof of a folder; ConfigError or ProcessError if there can be none.
 
-    `weights`: where the weights go that both files are measured with.
+    `weights`: the path for the weights that measuring gives both files.
     """
     asked = problem.load(folder)
     found = problem.files(folder, asked)

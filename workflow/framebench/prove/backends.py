@@ -1,4 +1,4 @@
-"""The Keras file on each of Keras's backends, in a process of its own each, compared through files."""
+"""The Keras file on each of Keras's backends, in one process each, compared through files."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,16 +11,16 @@ import numpy as np
 from framebench.plan.refusals import ConfigError
 from framebench.prove import place, process
 
-# Framework whose environment a backend is in; the first gives weights and bounds.
+# Framework whose environment has the backend; the first gives weights and bounds.
 FRAMEWORKS = {"torch": "keras-torch", "tensorflow": "keras-tensorflow", "jax": "keras-jax"}
-# Above it rounding alone decides, as for a bias before a norm, whose gradient is zero in theory.
+# Above this bound rounding alone decides, as for a bias before a norm, whose gradient is zero in theory.
 DECIDED_BY_ROUNDING = 1e-3
 
 
 def compared(request: Mapping[str, Any], log: Path, time_limit_s: float) -> dict[str, Any]:
     """`checks` of every other backend against PyTorch, `backends` with their versions, and those left out.
 
-    ConfigError where a backend refuses the model, ProcessError where it gives no answer.
+    Raises ConfigError if a backend refuses the model, ProcessError if it gives no answer.
     """
     told: dict[str, Any] = {"backends": {}, "left_out": [], "checks": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +70,7 @@ def checks(
 
 
 def with_checks(proof: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
-    """A proof and what the backends add to it: their checks, and another outcome where one fails."""
+    """A proof with the backends added: their checks, and another outcome if one fails."""
     changed = {**proof, "backends": told["backends"], "checks": [*proof["checks"], *told["checks"]]}
     changed["settled"] = [*proof["settled"], *(f"A backend of Keras is left out: {why}" for why in told["left_out"])]
     changed["seconds"] = proof["seconds"] + sum(one["seconds"] for one in told["backends"].values())

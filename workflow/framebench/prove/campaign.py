@@ -1,4 +1,4 @@
-"""Write the configuration of a campaign about a user's own model, with the default protocol, and say where it is."""
+"""Write the configuration of a campaign about a user's own model, with the default protocol, and print its path."""
 
 import argparse
 import re
@@ -20,10 +20,10 @@ HEAD = (
 
 
 def config(folder: Path, results: Path) -> dict[str, Any]:
-    """The keys of a campaign about the model of a folder; ConfigError where it cannot have one.
+    """The keys of a campaign about the model of a folder; ConfigError if it cannot have one.
 
-    Every framework is compared that builds one of its files, at its own batch size; a single one with itself, as it is
-    documented and tuned.
+    It compares every framework that builds one of the files, at the model's own batch size; a single framework is
+    compared with itself, default and tuned.
     """
     asked = problem.load(folder)
     found = problem.files(folder, asked)

@@ -1,6 +1,6 @@
-"""The certificate of a user's model in a framework: what its proof says of the file that the framework builds.
+"""The certificate of a user's model in a framework: the result of the proof for the file that the framework builds.
 
-Written whether the proof has passed or not: a cell without a valid one is measured but not compared.
+It is written whether the proof passed or not: a cell without a valid one is measured but not compared.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from framebench.prove import words
 
 
 def certificate(proof: Mapping[str, Any], workload: str, framework: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """A certificate from a proof; `facts` are its id, the digest of the lock and the files that it is about.
+    """A certificate from a proof; `facts` are its id, the digest of the lock and the model's files.
 
-    The proof's controls, which must differ, and what is zero in theory are not among its checks.
+    Its checks leave out the proof's controls, which must differ, and quantities that are zero in theory.
     """
     passed = proof["outcome"] != "different"
     reason = None if passed else words.outcome(proof)

@@ -1,4 +1,4 @@
-"""A proof as a page of its own: one HTML file that needs no network, and in which every name is text."""
+"""A proof as a page of its own: one self-contained HTML file in which every name is text."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -115,7 +115,7 @@ def _shapes(weights: Mapping[str, Sequence[int]]) -> str:
 
 
 def circumstances(proof: Mapping[str, Any]) -> Iterator[Sequence[object]]:
-    """Name and value of everything that the proof was made under."""
+    """Name and value of each condition of the proof."""
     yield from (("parameters in " + side, f"{count:,}") for side, count in proof["parameters"].items())
     flops = proof["flops_per_sample"] or {}
     yield from ((f"FLOPs of a forward pass in {side}", f"{count:,}") for side, count in flops.items())

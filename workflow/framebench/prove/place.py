@@ -1,4 +1,4 @@
-"""The environment that a user's code is proved in: the framework's, with the folder's requirements.txt on top of it."""
+"""The environment for a user's code: the framework's, with the folder's requirements.txt on top of it."""
 
 import re
 import sys
@@ -16,7 +16,7 @@ from framebench.plan.yaml_file import readable
 
 @dataclass(frozen=True)
 class Place:
-    """An interpreter, the digest of the packages that framebench gives it, and those of the user beside them."""
+    """An interpreter, the digest of its packages from framebench, and the user's packages on top of them."""
 
     python: str
     digest: str
@@ -24,9 +24,9 @@ class Place:
 
 
 def of(framework: str, folder: Path, log: Path) -> Place:
-    """The place of a framework for a user's folder, made where it is not there; ConfigError where there can be none.
+    """The place of a framework for a user's folder, made if it is missing; ConfigError if there can be none.
 
-    `packages` and `interpreters` of config.yaml are kept to.
+    `packages` and `interpreters` of config.yaml apply.
     """
     told = readable(ROOT / "config.yaml")
     packages, interpreters = environments.packages(told.get("packages", "auto")), told.get("interpreters") or {}
@@ -50,7 +50,7 @@ def of(framework: str, folder: Path, log: Path) -> Place:
 
 
 def _installed(lock: Path, there: Path, log: Path, wanted: Path | None) -> str:
-    """The Python of the environment at `there`, which is made where it is not usable."""
+    """The Python of the environment at `there`, which is made if it is not usable."""
     with installation.locked(there):
         if not installation.usable(there):
             print(f"setting up {there}: {lock}{f' and {wanted}' if wanted else ''}", file=sys.stderr, flush=True)
@@ -70,6 +70,6 @@ def _added(lock: Path, python: str) -> dict[str, Any]:
 
 
 def canonical(pin: str) -> str:
-    """A pin as `name==version`, the name as indexes compare it."""
+    """A pin as `name==version`, with the name normalised as indexes compare it."""
     name, _, version = pin.partition("==")
     return f"{re.sub('[-_.]+', '-', name).lower()}=={version}"

@@ -13,15 +13,15 @@ from framebench.plan.catalogue import ROOT
 
 
 class ProcessError(Exception):
-    """A process without an answer, in one line that says why."""
+    """A process gave no answer; one line with the reason."""
 
 
 def answer(
     python: str, module: str, request: Mapping[str, Any], *, backend: str, log: Path, time_limit_s: float
 ) -> dict[str, Any]:
-    """The answer of a module of `framebench.prove.inside` to a request; what it prints goes to `log`.
+    """The answer of a module of `framebench.prove.inside` to a request; its output goes to `log`.
 
-    ProcessError where it takes longer, is killed, or ends without an answer.
+    Raises ProcessError if it takes longer, is killed, or ends without an answer.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, log.open("ab") as output:
@@ -43,7 +43,7 @@ def answer(
                 f"no answer within {time_limit_s:g} s (--time-limit); what the model printed is in {log}"
             ) from None
         finally:
-            # Also what a user's code started, and at Ctrl-C.
+            # Also the processes that a user's code started, and at Ctrl-C.
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()

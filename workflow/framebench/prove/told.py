@@ -1,4 +1,4 @@
-"""The first training steps of a user's files, told by a process of the PyTorch environment; see `inside.story`."""
+"""The first training steps of a user's files, computed by a process of the PyTorch environment; see `inside.story`."""
 
 import argparse
 import json

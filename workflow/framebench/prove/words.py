@@ -38,7 +38,7 @@ def shown(value: Any) -> str:
 
 
 def summary(proof: Mapping[str, Any]) -> str:
-    """Numbers of what was matched and checked, in one line."""
+    """Numbers of matches and checks, in one line."""
     passed = sum(one["passed"] for one in proof["checks"])
     checks = f", {passed} of {len(proof['checks'])} checks passed" if proof["checks"] else ""
     on = f" on Keras's backends {', '.join(proof['backends'])}" if proof.get("backends") else ""

@@ -1,1 +1,1 @@
-"""The part of a proof that runs a user's code: under a framework's own interpreter, with nothing but its packages."""
+"""The part of a proof that runs a user's code: under a framework's own interpreter, with only its packages."""

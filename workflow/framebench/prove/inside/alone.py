@@ -1,4 +1,4 @@
-"""A PyTorch file without another to hold it against: is its float32 what it computes in float64?"""
+"""A PyTorch file without another to compare it with: does its float32 match its float64?"""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +15,7 @@ from framebench.workloads.loading import UserError
 
 
 def prove(request: dict[str, Any]) -> dict[str, Any]:
-    """The answer to a request, as that of `framebench.prove.inside.pair`."""
+    """The answer to a request, like that of `framebench.prove.inside.pair`."""
     torch.set_num_threads(request["threads"])
     torch.manual_seed(request["seed"])
     (batch, *_) = drawn(request)

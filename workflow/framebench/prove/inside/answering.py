@@ -1,6 +1,6 @@
-"""A process that runs a user's code: its arguments are pairs of files, a request and where the answer goes, in JSON.
+"""A process that runs a user's code. Its arguments are pairs of JSON files: a request, and the path of its answer.
 
-Output of a user's code goes to the log that is the process's own output.
+Output of a user's code goes to the log, which is the process's own output.
 """
 
 import json
@@ -16,7 +16,7 @@ from framebench.workloads.loading import UserError, at_home
 
 
 def answer_requests(by: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Answer every request by this function; the answer of a folder that is refused says why."""
+    """Answer every request by this function; the answer for a refused folder gives the reason."""
     for asked, output in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
         request = json.loads(Path(asked).read_text(encoding="utf-8"))
         start = time.perf_counter()
@@ -27,6 +27,6 @@ def answer_requests(by: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
             answer = {"refused": str(error), "traceback": error.traceback}
         answer["seconds"] = time.perf_counter() - start
         Path(output).write_text(json.dumps(answer, default=str), encoding="utf-8")
-    if threading.active_count() > 1:  # of a user's: Python would wait for them
+    if threading.active_count() > 1:  # threads of a user's: Python would wait for them
         sys.stdout.flush()
         os._exit(0)

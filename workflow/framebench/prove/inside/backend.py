@@ -1,6 +1,6 @@
-"""One Keras model on one of Keras's backends, for comparing them: evaluated and trained in float64.
+"""One Keras model on one of Keras's backends, evaluated and trained in float64 to compare the backends.
 
-Started under that backend's environment. The first process draws the weights and measures what rounding makes of every
+It runs in that backend's environment. The first process draws the weights and measures the effect of rounding on every
 quantity; the others load the same weights. Arrays go through files of NumPy.
 """
 
@@ -23,7 +23,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def observe(request: dict[str, Any]) -> dict[str, Any]:
-    """Write what the backend computes to `request["arrays"]`; the answer names versions."""
+    """Write the backend's arrays to `request["arrays"]`; the answer names versions."""
     path = Path(request["folder"], request["keras"]["file"])
     keras.utils.set_random_seed(request["seed"])
     batches = list(drawing.batches(request))
@@ -49,7 +49,7 @@ def observe(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def tell(path: Path, request: dict[str, Any], batch: tuple[np.ndarray, np.ndarray]) -> None:
-    """Write the weights that the file draws, where there is no other file with which it is proved."""
+    """Write the weights that the file draws, if there is no other file to prove it with."""
     # PyTorch is in its own environment only.
     import torch  # noqa: PLC0415
 
@@ -64,7 +64,7 @@ def tell(path: Path, request: dict[str, Any], batch: tuple[np.ndarray, np.ndarra
 
 
 def random(model: keras.Model, seed: int) -> list[np.ndarray]:
-    """Weights of every variable, statistics too."""
+    """Weights of every variable, including statistics."""
     generator = np.random.Generator(np.random.PCG64(seed))
     names = [one.path.rpartition("/")[2] for one in model.weights]
     roles = [ROLES.get(name, name) for name in names]
@@ -74,7 +74,7 @@ def random(model: keras.Model, seed: int) -> list[np.ndarray]:
 def computed(
     model: keras.Model, weights: list[np.ndarray], batches: list[tuple[np.ndarray, np.ndarray]], request: dict[str, Any]
 ) -> Arrays:
-    """Logits and loss in evaluation, losses of all steps, and updates of the weights after some."""
+    """Logits and loss in evaluation, losses of all steps, and updates of the weights after some of them."""
     for one in model._flatten_layers(include_self=False, recursive=True):
         if isinstance(one, layers.Dropout | layers.SpatialDropout1D | layers.SpatialDropout2D | layers.GaussianDropout):
             one.rate = 0.0  # every backend draws for itself
@@ -106,7 +106,8 @@ def displaced(
 ) -> Arrays:
     """Bounds of relative differences, from how far rounding moves every quantity on the PyTorch backend.
 
-    Rounding of float32, since Keras hands constants such as a learning rate or √2 to some backends in float32 only.
+    Rounding is that of float32, since Keras passes constants such as a learning rate or √2 to some backends only in
+    float32.
     """
     # PyTorch is in its own environment only.
     from framebench.prove.inside.checks import LEAST_UNITS, MARGIN, UNIT  # noqa: PLC0415

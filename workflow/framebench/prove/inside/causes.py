@@ -1,4 +1,4 @@
-"""The likely cause of a first difference, in words: rules on what both models do at the place where they part."""
+"""The likely cause of a first difference, in words: rules on the operations of both models where they part."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ POOLS = {
     **{"max_pool2d_with_indices": "maximum", "max_pool3d_with_indices": "maximum", "amax": "maximum", "max": "maximum"},
     **{"avg_pool2d": "average", "avg_pool3d": "average", "_adaptive_avg_pool2d": "average", "mean": "average"},
 }
-# Operations of one tensor that a user may have put in place of an activation, or before it.
+# Operations on one tensor that a user may have put in place of an activation, or before it.
 ONE_BY_ONE = ("abs", "neg", "mul", "add", "sub", "div", "true_divide", "pow", "square", "sqrt", "rsqrt", "log", "sin")
-# Operations whose numbers mean the same in every layout.
+# Operations whose numeric arguments mean the same in every layout.
 PLAIN_NUMBERS = ("mul", "div", "true_divide", "add", "sub", "pow", "clamp", "select")
 IN_WORDS = {
     **{"mul": "multiplication", "div": "division", "true_divide": "division", "add": "addition", "sub": "subtraction"},
@@ -34,22 +34,22 @@ IN_WORDS = {
 }
 WHOLE_AXES = ("mean", "amax", "max")
 STATISTICS = ("mean", "variance")
-# Random numbers beside those of dropout, which are drawn in place.
+# Random operations besides those of dropout, which draw in place.
 NOISE = (*(name for name in RANDOM if name != "bernoulli_"), "randint", "poisson", "multinomial")
 MASKS = ("masked_fill", "masked_fill_", "where", "tril", "triu", "logical_and", "logical_not")
 SOFTMAX = ("_softmax", "_safe_softmax")
-# Moments of scores that only a factor tells apart agree to this.
+# Relative agreement of the moments of scores that only a factor distinguishes.
 RATIO = 1e-6
 ANOTHER_INPUT = (
     "another input: both models compute these tensors, and each takes another one here (branch, shortcut, gate or step)"
 )
-# Results that are this near, relative, come from the same function with another small constant.
+# Results this close, relative, come from the same function with another small constant.
 NEARLY = 1e-3
 
 
 @dataclass(frozen=True)
 class Parting:
-    """The first operation of each side that the other has no result of, and its layer's pair."""
+    """The first operation on each side whose result the other lacks, and the pair of its layer."""
 
     ours: Node
     theirs: Node | None
@@ -108,7 +108,7 @@ def _times(parting: Parting) -> str | None:
 
 
 def _dropout(parting: Parting) -> str | None:
-    """A dropout that only one side has, or has elsewhere."""
+    """A dropout that only one side has, or has in another place."""
     ours = [call for call in parting.found.keras.dropouts if call.owner == parting.ours.owner]
     theirs = [call for call in parting.found.pytorch.dropouts if parting.theirs and call.owner == parting.theirs.owner]
     if not ours and not theirs:
@@ -130,14 +130,14 @@ def _bias(parting: Parting) -> str | None:
 
 def lone_role(pair: Pair, trained: bool = False) -> str | None:
     """A bias, a scale or statistics that only one of two matched layers has, or has `trained`, in words."""
-    trained = trained or at_every_step(pair)  # the second bias of a recurrent layer, kept at 0, is none
+    trained = trained or at_every_step(pair)  # the second bias of a recurrent layer, kept at 0, does not count
     ours, theirs = (
         {role.partition(" ")[0] for role, one in unit.slots.items() if one.trained or role in STATISTICS or not trained}
         for unit in (pair.keras, pair.pytorch)
     )
     words = {"bias": "bias", "beta": "bias (beta) of the norm", "gamma": "scale (gamma) of the norm"}
     for role, word in (words | {"mean": "running statistics of the norm"}).items():
-        # A bare weight has the name that its user gave it.
+        # A bare weight has its user's name.
         if pair.keras.kind == pair.pytorch.kind != "bare" and (role in ours) != (role in theirs):
             if pair.keras.config.get("norm") != pair.pytorch.config.get("norm"):
                 return f"kind of norm: {pair.keras.config['norm']} in Keras, {pair.pytorch.config['norm']} in PyTorch"
@@ -176,13 +176,14 @@ def _convolution(parting: Parting) -> str | None:
     else:
         more = theirs.get("output padding", (0,) * len(theirs["padding"]))
         there = [(n, n - extra) for n, extra in zip(theirs["padding"], more, strict=True)]
-    if here == there:  # the weights or what reaches them differ
+    if here == there:  # the weights or the inputs differ
         return None
     return f"padding{strided}: {told} in Keras, {theirs['padding']} on each side in PyTorch"
 
 
 def _same_padding(sizes: Sequence[int], config: Any) -> list[tuple[int, int]]:
-    """Zeros before and after along each axis that padding='same' adds, or what it cuts off a transposed one."""
+    """Zeros that padding='same' adds before and after along each axis, or the part that it cuts off a transposed
+    one."""
     pads = []
     if config.get("transposed"):
         for k, s, d in zip(config["kernel size"], config["stride"], config["dilation"], strict=True):
@@ -212,7 +213,7 @@ def _activation(parting: Parting) -> str | None:
 
 
 def _acting(node: Node | None, trace: Trace) -> str:
-    """An activation in words, or the operation of one tensor that stands there."""
+    """An activation in words, or the operation on one tensor in its place."""
     if node is None:
         return "none"
     name, numbers = ACTIVATIONS.get(node.operation), _numbers(node)
@@ -229,7 +230,7 @@ def _numbers(node: Node) -> tuple[float, ...]:
 
 
 def in_words(node: Node) -> str:
-    """An operation with its numbers."""
+    """An operation with its numeric arguments."""
     name = node.operation.strip("_")
     if "pad" in name:
         return f"padding ({name.replace('_', ' ')})"
@@ -249,7 +250,7 @@ def _upsampling(parting: Parting) -> str | None:
 
 
 def _norm(parting: Parting) -> str | None:
-    """A norm that stands elsewhere, or normalises otherwise."""
+    """A norm in another place, or with another way of normalising."""
     one, other = parting.pair(parting.ours, "keras"), parting.pair(parting.theirs, "pytorch")
     one = one or parting.owned
     if one and other is one and one.keras.kind == "norm":
@@ -268,7 +269,7 @@ def _norm(parting: Parting) -> str | None:
 
 
 def _sum(parting: Parting) -> str | None:
-    """A sum of two tensors, as of a shortcut, that only one side has."""
+    """A sum of two tensors that only one side has, for example of a shortcut."""
     sums = [
         bool(
             node and node.operation in ("add", "add_") and sum(trace.nodes[parent].live for parent in node.parents) > 1
@@ -281,7 +282,7 @@ def _sum(parting: Parting) -> str | None:
 
 
 def _pooling(trace: Trace, node: Node) -> str | None:
-    """The kind of a pooling, also where its padding is an operation of its own."""
+    """The kind of a pooling, even if its padding is an operation of its own."""
     place = trace.nodes.index(node)
     reached, following = {place}, [node]
     ahead = 6 if "pad" in node.operation else 0
@@ -357,14 +358,14 @@ def _gates(parting: Parting) -> str | None:
     pairs = [parting.pair(parting.ours, "keras"), parting.owned, parting.pair(parting.theirs, "pytorch")]
     sources = _sources(parting)
     for pair in pairs:
-        # What reaches the layer from outside is not its gates' doing.
+        # The layer's inputs from outside do not come from its gates.
         if pair and at_every_step(pair) and (not sources or within(sources[0].owner, pair.keras.layer)):
             return "gates of the recurrent layer: their order, or how they are combined"
     return None
 
 
 def _attention(parting: Parting) -> str | None:
-    """Scale and mask, by what reaches the next softmax on both sides."""
+    """Scale and mask, from the inputs of the next softmax on both sides."""
     ours, theirs = (
         _next(trace, node, SOFTMAX)
         for trace, node in ((parting.found.keras, parting.ours), (parting.found.pytorch, parting.theirs))
@@ -427,7 +428,7 @@ def _next(trace: Trace, node: Node | None, operations: Sequence[str]) -> int | N
 
 
 def _masked(trace: Trace, softmax: int) -> bool:
-    """Something hides scores from this softmax: an operation among the last few that it was computed from."""
+    """True if scores are masked before this softmax: by an operation among the last few that lead to it."""
     todo, seen = [(softmax, 0)], set()
     while todo:
         place, depth = todo.pop()
@@ -453,7 +454,7 @@ def _live(trace: Trace, node: Node) -> list[Node]:
 
 
 def _sources(parting: Parting) -> tuple[Node, Node] | None:
-    """Tensors that both models compute, of which each takes another where they part."""
+    """Tensors that both models compute; where the models part, each takes a different one."""
     if parting.theirs is None:
         return None
     here, there = (
@@ -493,7 +494,7 @@ def _position(parting: Parting) -> str | None:
 
 
 def _chosen(trace: Trace, node: Node) -> float | None:
-    """The position that a view chose of a series."""
+    """The position in a series that a view selected."""
     while node.operation in VIEWS and node.parents:
         if node.operation == "select":
             return _numbers(node)[-1]
@@ -502,13 +503,13 @@ def _chosen(trace: Trace, node: Node) -> float | None:
 
 
 def _noise(parting: Parting) -> str | None:
-    """Random numbers other than dropout's that only one model adds or multiplies."""
+    """Random numbers, other than dropout's, that only one model adds or multiplies."""
     noisy = [
         bool(node and (node.operation in NOISE or any(_random(trace, parent) for parent in node.parents)))
         for node, trace in zip((parting.ours, parting.theirs), parting.traces, strict=True)
     ]
     if parting.found.training and not any(noisy):
-        # Flipped or moved, an image has the same numbers, and only the next layer tells.
+        # A flipped or moved image has the same numbers; only the next layer shows the difference.
         noisy = [any(node.operation in NOISE for node in trace.nodes) for trace in parting.traces]
     if noisy[0] == noisy[1]:
         return None
@@ -528,7 +529,7 @@ def _random(trace: Trace, place: int) -> bool:
 
 
 def _order(parting: Parting) -> str | None:
-    """The same operation on the same numbers gives another result: the numbers stand in another order."""
+    """The same operation on the same numbers gives another result, so the numbers are in another order."""
     ours, theirs = parting.ours, parting.theirs
     pair = parting.same_pair
     if pair and pair.keras.kind in ("kernel", "bare") and theirs:
@@ -555,7 +556,7 @@ def _order(parting: Parting) -> str | None:
 
 
 def _behind(trace: Trace, node: Node) -> list[Node]:
-    """The operations that gave what reaches a node, views left out."""
+    """The operations behind the inputs of a node, skipping views."""
     found, todo = [], list(node.parents)
     while todo:
         one = trace.nodes[todo.pop()]
@@ -571,7 +572,7 @@ def _operation(parting: Parting) -> str | None:
     ours, theirs = parting.ours, parting.theirs
     if theirs and _near(ours.moments, theirs.moments, NEARLY):
         return "a constant, as an epsilon: what the layers give is nearly the same"
-    # A layer with weights that parts has been given another input: the operation stands before it on the other side.
+    # A layer with weights got another input: the different operation comes before it on the other side.
     alone = [node if node and not node.uses and node.operation not in VIEWS else None for node in (ours, theirs)]
     if any(node and node.operation in ("cat", "stack") for node in alone):
         return ANOTHER_INPUT
@@ -583,7 +584,7 @@ def _operation(parting: Parting) -> str | None:
     return None
 
 
-# The first that answers gives the cause.
+# The first rule with an answer gives the cause.
 RULES: tuple[Callable[[Parting], str | None], ...] = (
     *(_dropout, _noise, _computed, _bias, _convolution, _batch_axis, _cell, _activation, _pool, _upsampling, _softmax),
     *(_attention, _heads, _gates, _sum, _position, _norm, _times, _source, _order, _operation),

@@ -1,4 +1,4 @@
-"""Everything that is compared of two matched models, each with the bound that rounding explains."""
+"""Every comparison of two matched models, each with the bound that rounding explains."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ from framebench.prove.inside.training import (
 UNIT = {"float64": 2.0**-53, "float32": 2.0**-24}
 # The displacement of one draw is no upper limit: the largest of many is a few times as large.
 MARGIN = 8
-# Below this many units roundoff nothing is asked, where a displacement happens to cancel.
+# Smallest bound in units roundoff, for displacements that happen to cancel.
 LEAST_UNITS = 64
 # Above this bound rounding alone decides: the gradient of a bias before a norm, or of a key's, is zero in theory.
 DECIDED_BY_ROUNDING = 1e-3
 OUTPUTS = ("evaluation logits", "evaluation loss", "training logits")
-MOVED = 0.01  # by which the negative control moves one weight
+MOVED = 0.01  # the negative control moves one weight by this
 # A binomial count is further from its mean than this many standard deviations once in 10⁹ times.
 DEVIATIONS = 6
 STATISTICS = ("mean", "variance")
@@ -41,7 +41,7 @@ STATISTICS = ("mean", "variance")
 
 @dataclass(frozen=True)
 class Check:
-    """One thing compared: `difference` may be at most `bound`, or must exceed it in a negative control."""
+    """One comparison: `difference` may be at most `bound`, or must exceed it in a negative control."""
 
     quantity: str
     layer: str
@@ -54,7 +54,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Made:
-    """All checks in order, and the FLOPs of a forward pass for one sample by the one counter."""
+    """All checks in order, and the FLOPs of a forward pass for one sample, by the same counter for both."""
 
     checks: list[Check]
     flops: dict[str, int]
@@ -69,7 +69,7 @@ def made(
     batches: Sequence[Batch],
     in_float32: Callable[[], KerasSide],
 ) -> Made:
-    """Every check of a matched pair; `in_float32` builds the Keras model again, after which `ours` is of no use."""
+    """Every check of a matched pair; `in_float32` builds the Keras model again, and `ours` is then no longer usable."""
     sides = [partial(_read, found.pairs, i) for i in range(2)]
     rounding = Displaced(UNIT["float64"], growing=True, seed=0)
     masks: list[torch.Tensor] = []
@@ -90,7 +90,7 @@ def made(
 
 
 def _read(pairs: Sequence[Pair], side: int, of: str) -> Iterator[tuple[str, torch.Tensor]]:
-    """The arrays of one side, 0 for Keras, under the names that Keras has for them."""
+    """The arrays of one side, 0 for Keras, under Keras's names."""
     seen: dict[str, int] = {}
     for pair in pairs:
         for role in shared_roles(pair):
@@ -102,26 +102,26 @@ def _read(pairs: Sequence[Pair], side: int, of: str) -> Iterator[tuple[str, torc
 
 
 def ordered(exact: Arrays) -> list[str]:
-    """Names of the quantities, those of one kind together."""
+    """Names of the quantities, grouped by kind."""
     kinds = list(dict.fromkeys(name.partition("/")[0] for name in exact))
     return sorted(exact, key=lambda name: kinds.index(name.partition("/")[0]))
 
 
 def alike(logits: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """Keras's output in the layout of PyTorch's: channels first, where that has them first."""
+    """Keras's output in the layout of PyTorch's: channels first, if PyTorch's are."""
     moved = logits.movedim(-1, 1) if logits.ndim > 2 else logits
     return moved if moved.shape == others.shape and (logits.ndim > 3 or logits.shape != others.shape) else logits
 
 
 def compared(name: str, seen: torch.Tensor, exact: torch.Tensor, displaced: torch.Tensor) -> Check:
-    """A quantity of float64 against what rounding makes of it."""
+    """A quantity in float64 against the effect of rounding on it."""
     quantity, _, layer = name.partition("/")
     # A kernel of 3 × 3 from 3 channels to 3 would pass for an image with its channels last.
     difference = distance(seen, alike(exact, seen) if quantity.endswith("logits") else exact)
     bound = max(MARGIN * distance(displaced, seen), LEAST_UNITS * UNIT["float64"])
     zero = not float(exact.norm()) and not float(seen.norm())
     if quantity in OUTPUTS and not bound <= DECIDED_BY_ROUNDING:
-        # Nothing would be proved of an output that rounding alone could decide, or that is not finite.
+        # An output that rounding alone could decide, or that is not finite, would prove nothing.
         bound = DECIDED_BY_ROUNDING
     if zero or not bound <= DECIDED_BY_ROUNDING:
         return Check(
@@ -141,7 +141,7 @@ def _finite(value: float) -> float | None:
 
 
 def controls(side: PyTorchSide, found: Match, batch: Batch, exact: torch.Tensor, bound: float) -> Iterator[Check]:
-    """Two faults that must be seen in the logits: a weight that is moved, and two layers that are exchanged."""
+    """Two faults that must show in the logits: a weight that is moved, and two layers that are exchanged."""
 
     def off() -> float:
         with torch.no_grad():
@@ -192,7 +192,7 @@ def dropout_shares(side: Side, inputs: torch.Tensor) -> Iterator[Check]:
 
 
 def flops_of(side: Side, inputs: torch.Tensor) -> int:
-    """FLOPs of a forward pass for one sample, by PyTorch's counter, under which both models compute."""
+    """FLOPs of a forward pass for one sample, by PyTorch's counter; both models compute with PyTorch."""
     # With gradients on: without them, the counter fails at a layer that gives a weight of its own.
     with FlopCounterMode(display=False) as counter:
         side.run(inputs)
@@ -206,7 +206,7 @@ def single_precision(
     batch: Batch,
     in_float32: Callable[[], KerasSide],
 ) -> Iterator[Check]:
-    """Float32 of each side against its own float64, in which its weights have the same order."""
+    """Float32 of each side against its own float64, whose weights have the same order."""
     exact = evaluated(KerasTraining(ours, problem), batch)
     weights = ours.state()
     of_pytorch, noise = in_single(theirs, problem, batch)
@@ -217,7 +217,7 @@ def single_precision(
 
 
 def in_single(side: PyTorchSide, problem: Problem, batch: Batch) -> tuple[list[Check], dict[str, float]]:
-    """Float32 of a module against its own float64, and what rounding makes of each quantity."""
+    """Float32 of a module against its own float64, and the effect of rounding on each quantity."""
     exact = evaluated(PyTorchTraining(side, problem), batch)
     with Displaced(UNIT["float32"], growing=False, seed=0):
         noisy = evaluated(PyTorchTraining(side, problem), batch)

@@ -1,4 +1,4 @@
-"""Keras in the precision of a proof and with its loss, whatever its backend, and whatever a user's file asks for."""
+"""Keras in the precision of a proof and with its loss, whatever its backend and whatever a user's file sets."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +13,11 @@ DECIDED = ("set_floatx", "set_dtype_policy", "set_backend", "enable_flash_attent
 
 @contextmanager
 def decided(precision: str, overruled: list[str]) -> Iterator[None]:
-    """Keras in this precision, and deaf to a file that asks for another; what it asked for is told in `overruled`."""
+    """Keras in this precision; a file's request for another is ignored and recorded in `overruled`."""
     originals = {name: getattr(keras.config, name) for name in DECIDED if hasattr(keras.config, name)}
     originals["set_floatx"](precision)
     originals["set_dtype_policy"](precision)
-    # Backends compute some things of float64 in float32 otherwise, as PyTorch products; there is no switch for it.
+    # Some backends compute parts of float64 in float32, such as PyTorch products; there is no switch for it.
     BIT64_TO_BIT32_DTYPE["float64"] = precision
     holders = [keras.config, keras.mixed_precision, keras.backend]
     saved = [(holder, name, getattr(holder, name)) for holder in holders for name in originals if hasattr(holder, name)]

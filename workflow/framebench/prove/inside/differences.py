@@ -1,6 +1,6 @@
-"""Settings that honest pairs differ in: each is told with both values, and set aside so that the rest can be proved.
+"""Settings in which honest pairs may differ: each is reported with both values and set aside to prove the rest.
 
-The list is closed. A difference that is not on it makes two models different.
+The list is closed. Any other difference makes two models different.
 """
 
 import inspect
@@ -27,7 +27,7 @@ REGULARIZED = ("kernel", "bias", "activity", "embeddings", "recurrent", "gamma",
 
 @dataclass(frozen=True)
 class Difference:
-    """A setting, the layer that has it on each side, and both values; `note` says what it means for a reader."""
+    """A setting, the layer that has it on each side, and both values; `note` explains it to a reader."""
 
     kind: str
     keras: str
@@ -60,7 +60,7 @@ def _near(one: float, other: float | None) -> bool:
 
 
 def give_norms(pairs: Iterable[Pair], side: PyTorchSide) -> None:
-    """Set PyTorch's norms to what the paired ones of Keras have, and make them keep the biased variance."""
+    """Set PyTorch's norms to the values of the paired norms of Keras, and make them keep the biased variance."""
     for pair in pairs:
         module = side.at(pair.pytorch.layer)
         if {pair.keras.kind, pair.pytorch.kind} == {"norm"}:
@@ -70,7 +70,7 @@ def give_norms(pairs: Iterable[Pair], side: PyTorchSide) -> None:
 
 
 def running_variances(pairs: Iterable[Pair], side: PyTorchSide) -> Iterator[Difference]:
-    """Batch norms keep another variance in each framework; PyTorch's is given that of Keras."""
+    """Batch norms keep another variance in each framework; PyTorch's uses that of Keras."""
     norms = [pair for pair in pairs if isinstance(side.at(pair.pytorch.layer), BATCH_NORMS)]
     norms = [pair for pair in norms if pair.keras.kind == "norm" and "variance" in pair.pytorch.slots]
     for pair in norms:
@@ -93,7 +93,7 @@ def _biased(module: Any) -> None:
         if module.training:
             n = inputs[0].numel() / inputs[0].shape[1]
             old = (1 - module.momentum) * before[0]
-            # By `data`, as the backward pass refuses statistics that moved after they were saved for it.
+            # By `data`, since the backward pass refuses statistics that changed after they were saved for it.
             module.running_var.data.copy_(old + (module.running_var - old) * (n - 1) / n)
 
     module.register_forward_pre_hook(keep)
@@ -132,7 +132,7 @@ def _described(regularizer: Any) -> str:
 
 
 def gelus(side: PyTorchSide, ours: Trace, theirs: Trace) -> Iterator[Difference]:
-    """GELUs of another approximation, in order of execution; PyTorch is given those of Keras."""
+    """GELUs of another approximation, in order of execution; PyTorch uses those of Keras."""
     here, there = ([node for node in trace.nodes if node.operation == "gelu"] for trace in (ours, theirs))
     if len(here) != len(there):
         return
@@ -149,8 +149,8 @@ def gelus(side: PyTorchSide, ours: Trace, theirs: Trace) -> Iterator[Difference]
 def dropouts(ours: KerasSide, theirs: PyTorchSide, inputs: tuple[torch.Tensor, torch.Tensor]) -> Iterator[Difference]:
     """Dropouts of another rate, or that only one side has; both get the rate of Keras, or none.
 
-    Where one side has more of them, those are left out that drop from a tensor from which the other side drops nothing.
-    A dropout changes all that follows it, so one is left out at a time.
+    If one side has more of them, those without a counterpart on the same tensor are left out. A dropout changes
+    everything after it, so they are left out one at a time.
     """
     for _ in range(MOST_DROPOUTS):
         here = [call for call in ours.trace(inputs[0], training=True).dropouts if call.rate]
@@ -172,7 +172,7 @@ def dropouts(ours: KerasSide, theirs: PyTorchSide, inputs: tuple[torch.Tensor, t
 
 
 def _alone(calls: list[Call], others: list[Call]) -> Call:
-    """The first that drops from a tensor from which none of the others does."""
+    """The first dropout on a tensor from which none of the others drops."""
     return next((call for call in calls if not any(_same(call, other) for other in others)), calls[-1])
 
 
@@ -189,7 +189,7 @@ def _rate(one: Call | None, other: Call | None) -> Difference:
 
 
 def epsilon_of_adam(asked: Any) -> Iterator[Difference]:
-    """Another epsilon for each framework, as problem.yaml may ask for."""
+    """Another epsilon of Adam for each framework, if problem.yaml asks for it."""
     if isinstance(asked, dict) and asked["keras"] != asked["pytorch"]:
         yield Difference(
             "epsilon of Adam", "", "", asked["keras"], asked["pytorch"], "of the optimizer, both given Keras's"
@@ -198,7 +198,7 @@ def epsilon_of_adam(asked: Any) -> Iterator[Difference]:
 
 @dataclass(frozen=True)
 class Initial:
-    """Distribution of the initial values of an array; `own` where its layer has others by default."""
+    """Distribution of the initial values of an array; `own` if its layer has others by default."""
 
     mean: float
     deviation: float
@@ -218,9 +218,9 @@ class Initial:
 
 
 def initial_weights(pairs: Iterable[Pair], ours: KerasSide, theirs: PyTorchSide) -> Iterator[Difference]:
-    """Initial weights of a user's own that the other side does not have; called while both are as they were built.
+    """Initial weights of a user's own that the other side lacks; called while both are as they were built.
 
-    The defaults of the frameworks differ too, and are no choice of the user.
+    The defaults of the frameworks differ too, but the user did not choose them.
     """
     for pair in pairs:
         for role in shared_roles(pair):
@@ -256,7 +256,7 @@ def _numbers(initializer: Any) -> dict[str, Any]:
 
 
 def _torch_own(module: Any, pair: Pair, role: str, dtype: torch.dtype) -> bool:
-    """The module's weights are not as its reset_parameters() would draw them again."""
+    """True if the module's weights are not what its reset_parameters() would draw again."""
     if not type(module).__module__.startswith("torch.nn"):
         return True
     reset = getattr(module, "reset_parameters", getattr(module, "_reset_parameters", None))

@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 
 STEPS = (1, 3, 10)  # of the optimizer, after which the weights are compared
-# Few, so that a proof is quick; odd and no usual size of a layer, so that an axis taken for the batch shows.
+# Few, so that a proof is quick; odd and no usual size of a layer, so that mistaking an axis for the batch shows.
 SAMPLES = 5
-PADDING = 0.1  # share of the tokens that are 0 beside those that happen to be
+PADDING = 0.1  # share of the tokens that are set to 0, besides those drawn as 0
 
 
 def batches(request: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Inputs and targets for every step as Keras has them; floats are normal and float32 holds them exactly."""
+    """Inputs and targets for every step in Keras's layout; floats are normal, and float32 holds them exactly."""
     generator = np.random.Generator(np.random.PCG64(request["seed"]))
     samples = min(SAMPLES, request["batch_size"])
     asked, target = request["input"], request["target"]
 
     def tokens(shape: tuple[int, ...]) -> np.ndarray:
-        # Token 0 often stands for padding, which one side may hide.
+        # Token 0 often stands for padding, which one side may mask.
         return np.where(generator.random(shape) < PADDING, 0, generator.integers(0, asked["below"], shape))
 
     def normal(shape: tuple[int, ...]) -> np.ndarray:
@@ -38,7 +38,7 @@ def batches(request: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def weight(role: str, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-    """Random values that keep activations near 1 through many layers, and hide nothing by being near 0."""
+    """Random values that keep activations near 1 through many layers; none is so near 0 that it hides a fault."""
     value = generator.standard_normal(shape)
     if role == "variance":
         return np.exp(0.3 * value)

@@ -1,6 +1,6 @@
-"""Dropout that drops the same elements in two models, and tells how much it drops when it draws for itself.
+"""Dropout that drops the same elements in two models, and measures the share that a model drops by itself.
 
-An element's uniform number is made from its value, so it does not matter in which layout or order a model has it.
+An element's uniform number is made from its value, so it does not depend on a model's layout or order.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,17 +17,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from framebench.prove.inside.trace import moments
 
-# Values are rounded to this before they are hashed: so far above float64 noise that of a million elements hardly one
-# lies where it decides, and far below what tells elements apart.
+# Values are rounded to this before they are hashed: far enough above float64 noise that hardly one element in a million
+# rounds either way, and far below the differences between elements.
 GRAIN = 1e-4
 RANDOM = ("rand", "rand_like", "uniform_", "randn", "randn_like", "normal", "normal_", "bernoulli", "bernoulli_")
 
 
 @dataclass(frozen=True)
 class Call:
-    """One dropout in a forward pass: its rate, the share that it dropped of `units`, the layer that ran it.
+    """One dropout in a forward pass: its rate, the share that it dropped of `units`, and its layer.
 
-    `place` is its place among the dropouts of the pass, `moments` are those of what it dropped from.
+    `place` is its place among the dropouts of the pass, `moments` are those of its input.
     """
 
     place: int
@@ -42,8 +42,8 @@ class Call:
 class Draws:
     """The dropouts of a forward pass, in order.
 
-    `owner` tells which layer runs, `own` lets them be random, `rates` are in place of their own, by place. `masks` are
-    filled with what is kept; where they are there already, they are taken again.
+    `owner` returns the running layer, `own` leaves them random, `rates` replace their own, by place. `masks` are filled
+    with the elements kept; masks that are given are reused.
     """
 
     owner: Callable[[], str]
@@ -51,10 +51,10 @@ class Draws:
     rates: Mapping[int, float]
     masks: list[torch.Tensor] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
-    others: int = 0  # random tensors that are drawn beside dropout
+    others: int = 0  # random tensors besides dropout
 
     def mask(self, source: torch.Tensor, rate: float) -> torch.Tensor:
-        """Factors for the next dropout of `source`: 0 for what is dropped, 1 / (1 − rate) for the rest."""
+        """Factors for the next dropout of `source`: 0 for a dropped element, 1 / (1 − rate) for the rest."""
         rate = self.rates.get(len(self.calls), rate)
         place = len(self.calls)
         if place == len(self.masks):
@@ -66,9 +66,9 @@ class Draws:
 
 
 def uniform(values: torch.Tensor) -> torch.Tensor:
-    """Numbers in [0, 1) that depend on the values alone; the usual sine hash, in float64.
+    """Numbers in [0, 1) that depend only on the values; the usual sine hash, in float64.
 
-    By NumPy, which no mode of PyTorch's dispatcher sees: displaced by rounding, a hash is another number.
+    NumPy computes it, which no mode of PyTorch's dispatcher sees: displaced by rounding, a hash is another number.
     """
     grains = np.round(values.detach().double().numpy() / GRAIN)
     hashed = np.sin(np.remainder(grains, 1e6) * 12.9898 + 1.0) * 43758.5453
@@ -76,7 +76,7 @@ def uniform(values: torch.Tensor) -> torch.Tensor:
 
 
 class Shared(TorchDispatchMode):
-    """Gives every dropout draws made from what it drops, instead of random ones."""
+    """Replaces the random draws of every dropout by draws made from its input."""
 
     def __init__(self, draws: Draws) -> None:
         super().__init__()
@@ -98,14 +98,14 @@ class Shared(TorchDispatchMode):
         return result
 
     def _drawn(self, name: str, args: Any, result: torch.Tensor) -> torch.Tensor:
-        """Other random numbers, as of stochastic depth: the i-th that a pass asks for are the same in both models."""
+        """Other random numbers, as of stochastic depth: the i-th request of a pass gives the same in both models."""
         self.draws.others += 1
         generator = torch.Generator().manual_seed(self.draws.others)
         numbers = torch.rand(result.shape, generator=generator, dtype=torch.float64)
         if "bernoulli" in name:
             probability = args[0] if name == "bernoulli" else args[1] if len(args) > 1 else 0.5
             return result.copy_(numbers >= 1 - probability)
-        # Mean and deviation, or least and most, where they are asked for; defaults are not handed on.
+        # Mean and deviation, or least and most, if given; defaults are not handed on.
         asked = list(args[:2] if name == "normal" else args[1:3] if name in ("normal_", "uniform_") else ())
         first, second = asked + [0.0, 1.0][len(asked) :]
         if "norm" in name or "randn" in name:
@@ -137,7 +137,7 @@ def shared(
     own: bool = False,
     masks: list[torch.Tensor] | None = None,
 ) -> Iterator[Draws]:
-    """Within, dropout draws as `Shared` has it; yields the Draws. Whole channels are dropped by their sums."""
+    """Context in which dropout draws by `Shared`; yields the Draws. Whole channels are dropped by their sums."""
     draws = Draws(owner, own, rates, [] if masks is None else masks)
 
     def over(dims: Callable[[torch.Tensor], tuple[int, ...]]) -> Callable:
@@ -153,7 +153,7 @@ def shared(
             return F.dropout(inputs, rate)
         dims = tuple(i for i, size in enumerate(noise_shape) if size == 1 and inputs.shape[i] != 1)
         if dims == tuple(range(1, inputs.ndim)):
-            # Stochastic depth, which PyTorch's users write by hand: a number for each sample, as `_drawn` has it.
+            # Stochastic depth, which PyTorch's users write by hand: a number for each sample, by `_drawn`.
             return inputs * (torch.rand_like(inputs[(slice(None), *(slice(1),) * len(dims))]) >= rate) / (1 - rate)
         return _by_sums(inputs, rate, dims, draws)
 

@@ -1,4 +1,4 @@
-"""The weights of both files of a pair and facts about their net, as a proof gives them to measuring."""
+"""The weights of both files of a pair and facts about their net, which a proof hands to measuring."""
 
 import json
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from framebench.prove.inside.training import Batch, KerasTraining, PyTorchTraini
 def write(
     path: Path, trainings: Sequence[KerasTraining | PyTorchTraining], batch: Batch, *, alike: bool = False
 ) -> None:
-    """Write the present weights of the files in float32, and what is known of the last file's net.
+    """Write the present weights of the files in float32, and facts about the last file's net.
 
-    `flops_per_sample` of a training step are counted by PyTorch's counter, under which both compute; the net `attends`
-    where there is a softmax within it. The files are `alike` where a step changes the same in both.
+    `flops_per_sample` of a training step are counted by PyTorch's counter, since both compute with PyTorch; the net
+    `attends` if it has an inner softmax. The files are `alike` if a step changes both in the same way.
     """
     arrays: dict[str, np.ndarray] = {}
     for training in trainings:

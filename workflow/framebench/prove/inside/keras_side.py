@@ -30,7 +30,7 @@ ROLES = {"moving_mean": "mean", "moving_variance": "variance", "scale": "gamma"}
 class Contiguous(TorchFunctionMode):
     """Convolutions of arrays in PyTorch's own layout.
 
-    Keras hands on its kernels as permuted views; of those, PyTorch 2.13 has no gradient in float64 ("slow_conv2d:
+    Keras passes its kernels as permuted views, for which PyTorch 2.13 has no gradient in float64 ("slow_conv2d:
     grad_weight must be contiguous").
     """
 
@@ -47,7 +47,7 @@ class Contiguous(TorchFunctionMode):
 
 
 class KerasSide(Side):
-    """The model of `keras.py`, in one precision; UserError where it is none that can be proved."""
+    """The model of `keras.py`, in one precision; UserError if it cannot be proved."""
 
     def __init__(self, path: Path, function: str, precision: str, inputs: torch.Tensor) -> None:
         self.file, self.path = path.name, path
@@ -100,7 +100,7 @@ class KerasSide(Side):
         yield from ((path, one) for one, path in self.paths.items() if isinstance(one, kinds))
 
     def name(self, path: str) -> str:
-        """The name by which a user knows the layer at a path: of a layer of Keras itself, not that of a part within."""
+        """The user's name of the layer at a path; a part within a layer of Keras itself has that layer's name."""
         names = path.split("/") if path else []
         for i, name in enumerate(names, 1):
             if type(self.at("/".join(names[:i]))).__module__.startswith("keras.src.layers"):
@@ -108,14 +108,14 @@ class KerasSide(Side):
         return names[-1] if names else self.model.name
 
     def _convert(self, precision: str) -> None:
-        """Give layers with a type of their own, as the last one under mixed precision has, that of the proof."""
+        """Give layers with a type of their own, such as the last one under mixed precision, the type of the proof."""
         for path, one in self.layers(layers.Layer):
             if one.dtype_policy.name != precision and not isinstance(one, keras.Model):
                 self.overruled.append(f"dtype {one.dtype_policy.name} of layer {path!r}")
                 one.dtype_policy = precision
         for variable in self.model.variables:
             if variable.value.dtype.is_floating_point and variable._dtype != precision:
-                # A new parameter: the gradient of this one would be summed up in its first type.
+                # A new parameter: the gradient of this one would be accumulated in its first type.
                 variable._value = torch.nn.Parameter(
                     variable.value.detach().to(self.dtype), requires_grad=variable.trainable
                 )
@@ -158,7 +158,7 @@ def _paths(model: keras.Model) -> Iterator[tuple[Any, str]]:
 
 @contextmanager
 def _watched(one: Any, path: str, tracer: Tracer) -> Iterator[None]:
-    """Hooks of torch.nn.Module do not reach the layers of Keras, so `call` itself is replaced meanwhile."""
+    """Hooks of torch.nn.Module do not reach the layers of Keras, so `call` itself is replaced for the time."""
     call = one.call
 
     @wraps(call)

@@ -49,9 +49,9 @@ def _of_one_layer(parting: Parting) -> Parting:
 
 
 def _owner_pair(parting: Parting) -> Pair | None:
-    """The pair of the Keras layer in which the first difference is, where it has weights, as a fused activation has.
+    """The pair of the Keras layer with the first difference, if it has weights, as one with a fused activation has.
 
-    None where PyTorch parts before it comes to that layer.
+    None if PyTorch parts before it reaches that layer.
     """
     found = parting.found
     pair = parting.pair(parting.ours, "keras") or parting.owned
@@ -63,7 +63,7 @@ def _owner_pair(parting: Parting) -> Pair | None:
 
 
 def layer_of(trace: Trace, place: int) -> str:
-    """The layer that ran an operation; of a bare activation, pooling or sum, the layer that made what it takes."""
+    """The layer that ran an operation; for a bare activation, pooling or sum, the layer that made its input."""
     node = trace.nodes[place]
     functional = not node.owner or (node.operation in ACTIVATIONS and _holds_layers(trace, node.owner))
     if not functional and not (node.uses and _holds_layers(trace, node.owner)):
@@ -100,7 +100,7 @@ def _unmatched(parting: Parting) -> Place | None:
 
 
 def lacking(unit: Unit, found: Match, ours: bool) -> Place:
-    """The place of a layer that has no partner, or one of another shape."""
+    """The place of a layer without a partner, or with one of another shape."""
     others = found.only_pytorch if ours else found.only_keras
     other = next((one for one in others if one.kind == unit.kind), None)
     here, there = ("keras.py", "pytorch.py") if ours else ("pytorch.py", "keras.py")
@@ -125,7 +125,7 @@ def lacking(unit: Unit, found: Match, ours: bool) -> Place:
 
 
 def _tied(unit: Unit, found: Match, ours: bool) -> Pair | None:
-    """The pair whose weight the other model uses in a second place, where this one has a weight of its own."""
+    """The pair whose weight the other model uses a second time, where this one has a weight of its own."""
     trace, side = (found.pytorch, "pytorch") if ours else (found.keras, "keras")
     shape = squeezed(unit.main.shape)
     for pair in found.pairs:
@@ -137,7 +137,7 @@ def _tied(unit: Unit, found: Match, ours: bool) -> Pair | None:
 
 
 def _unused(parting: Parting) -> Place | None:
-    """A layer that both models have, and only one of them runs."""
+    """A layer that both models have, but only one runs."""
     found = parting.found
     for pair in filter(None, [parting.pair(parting.ours, "keras"), parting.pair(parting.theirs, "pytorch")]):
         run = [

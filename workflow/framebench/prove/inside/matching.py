@@ -1,9 +1,9 @@
-"""Finds which weights of one model are those of the other: by shape and order first, then by what the layers compute.
+"""Matches the weights of two models: by shape and order first, then by the results of their layers.
 
 A guess by order of execution is tried: the weights are copied and both models run. The first tensor on the way to the
-Keras model's output that the PyTorch model does not compute too says where the guess is wrong, or the models differ;
-exchanges near that place are tried, and one is kept where it brings the first such tensor further back. A wrong match
-can therefore only make a proof fail. It cannot make one pass.
+Keras model's output that the PyTorch model does not compute shows where the guess is wrong, or where the models differ.
+Exchanges near that place are tried, and one is kept if it moves the first such tensor further back. A wrong match can
+therefore only make a proof fail; it cannot make one pass.
 """
 
 from collections import Counter
@@ -48,16 +48,16 @@ CHANNELWISE = (
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two units that are the same; `views` bring the main weight of each into an order that both have."""
+    """Two units that are the same; `views` bring the main weight of each into a common order."""
 
     keras: Unit
     pytorch: Unit
     views: tuple[View, View] = (same, same)
-    order: str = ""  # in words, where it is not the plain one
-    plain: "Pair | None" = None  # the pair as it was before its fused layer was cut otherwise
+    order: str = ""  # in words, if it is not the plain one
+    plain: "Pair | None" = None  # the pair as it was before its fused layer was cut in another way
 
     def main(self, role: str) -> bool:
-        """A role is that of the main weight, which has a name of its own on each side; those of norms have one name."""
+        """A role is that of the main weight, which has a different name on each side; those of norms have one name."""
         norms = self.keras.kind == self.pytorch.kind == "norm"
         return not norms and role in (next(iter(self.keras.slots)), next(iter(self.pytorch.slots)))
 
@@ -91,7 +91,7 @@ def match(
 ) -> Match:
     """The match of two models; `told` are the user's own pairs, layer of Keras → layer of PyTorch.
 
-    `prepare` gives PyTorch the settings of Keras for the pairs that are tried.
+    `prepare` gives PyTorch the settings of Keras for the pairs to try.
     """
     trace = keras.trace(inputs[0])
     there = pytorch.trace(inputs[1])
@@ -118,7 +118,7 @@ def match(
         else:
             break
     if found.bad is None and not _in_place(found.keras, found.pytorch):
-        # The right numbers in other places, as of a product of two layers that stand the other way round.
+        # The right numbers in other places, for example of a product of two layers in swapped order.
         last = sorted(found.pairs, key=lambda pair: -trace.first_use(pair.keras.weights))
         free = [pair for pair in last if pair.keras.layer not in fixed]
         for pairs in islice(_regrouped(found, free, free), MOST_TRIALS - found.trials):
@@ -144,7 +144,7 @@ def in_order(units: Iterable[Unit], trace: Trace) -> list[Unit]:
 
 
 def fitted(ours: list[Unit], theirs: list[Unit]) -> tuple[list[Unit], list[Unit]]:
-    """Both lists with what one side has fused or as bare parameters split, where the other has the parts."""
+    """Both lists; layers fused or kept as bare parameters on one side are split where the other side has the parts."""
     ours, theirs = _gated(ours, theirs), _gated(theirs, ours)
     ours, theirs = _unfused(ours, theirs), _unfused(theirs, ours)
     return _bared(ours, theirs), _bared(theirs, ours)
@@ -155,7 +155,7 @@ def _surplus(units: list[Unit], others: list[Unit]) -> Counter:
 
 
 def _gated(units: list[Unit], others: list[Unit]) -> list[Unit]:
-    """Recurrent layers as dense ones for each gate, where the other side has a cell of its own."""
+    """Recurrent layers as one dense layer for each gate, if the other side has a cell of the user's own."""
     over = _surplus(units, others)
     if not any(signature[0] == "plain" for signature in _surplus(others, units)):
         return units  # one more layer of its kind
@@ -167,7 +167,7 @@ def _gated(units: list[Unit], others: list[Unit]) -> list[Unit]:
 
 
 def _unfused(units: list[Unit], others: list[Unit]) -> list[Unit]:
-    """Fused layers and stacks of parameters as the parts that the other side has left."""
+    """Fused layers and stacks of parameters, split into the parts that the other side has left."""
     wanted, over = _surplus(others, units), _surplus(units, others)
     sizes: dict[str, int] = {}  # of the stacks of a layer
     result = []
@@ -184,7 +184,7 @@ def _unfused(units: list[Unit], others: list[Unit]) -> list[Unit]:
         if done[0].place is not None:
             sizes[unit.layer] = len(done)
         result.append(done)
-    # A stack of biases has no layer of its own on the other side; it is cut as the kernels of its layer are.
+    # A stack of biases has no layer of its own on the other side; it is cut like the kernels of its layer.
     return [
         part
         for done in result
@@ -198,7 +198,7 @@ def _unfused(units: list[Unit], others: list[Unit]) -> list[Unit]:
 
 
 def _pieces(unit: Unit, wanted: Counter) -> Iterator[list[Unit]]:
-    """Ways to cut a layer: outputs in equal parts or in those wanted, inputs in two, both, or slices of a stack."""
+    """Ways to cut a layer: outputs in equal or in the wanted parts, inputs in two, both, or slices of a stack."""
     inside, outside = (1, 1, *unit.main.shape)[-2:]
     shapes = [signature[-1] for signature in wanted if wanted[signature] > 0 and signature[0] == "plain"]
     for parts in (3, 2, 4):
@@ -212,7 +212,7 @@ def _pieces(unit: Unit, wanted: Counter) -> Iterator[list[Unit]]:
     if unit.kind == "bare" and len(unit.main.shape) > 1 and unit.main.shape[0] > 1:
         yield stacked(unit)
     if unit.kind == "kernel":
-        # A cell of one's own may have its state beside its input, and all gates as one layer.
+        # A user's own cell may concatenate state and input, and compute all gates as one layer.
         for parts in (1, 4, 3, 2):
             rows = {
                 shape[-2] if len(shape) == len(squeezed(unit.main.shape)) else 1 for shape in shapes if len(shape) > 1
@@ -238,10 +238,10 @@ def _bared(units: list[Unit], others: list[Unit]) -> list[Unit]:
 
 
 def neighbourhoods(units: Sequence[Unit], trace: Trace) -> list[dict[int, Any]]:
-    """For each radius of RADII, from the widest, what surrounds each unit, by the unit's id.
+    """For each radius of RADII, from the widest, a label of each unit's surroundings, by the unit's id.
 
     A unit is labelled with its own signature and the labels of the units before and after it, again and again
-    (Weisfeiler and Lehman's refinement): branches of equal shapes are told apart by where they lead.
+    (Weisfeiler and Lehman's refinement): branches of equal shapes differ by where they lead.
     """
     before = sources(units, trace)
     after: list[set[int]] = [{j for j in range(len(units)) if i in before[j]} for i in range(len(units))]
@@ -257,7 +257,7 @@ def neighbourhoods(units: Sequence[Unit], trace: Trace) -> list[dict[int, Any]]:
 
 
 def sources(units: Sequence[Unit], trace: Trace) -> list[set[int]]:
-    """For each unit, the places of the units that what reaches it comes from."""
+    """For each unit, the places of the units that its inputs come from."""
     takes: dict[int, list[int]] = {}
     for i, unit in enumerate(units):
         for weight in unit.weights:
@@ -280,7 +280,7 @@ def guess(
     around: list[dict[int, Any]],
     around_theirs: list[dict[int, Any]],
 ) -> Match:
-    """Pairs in order: what the user told, then the longest common subsequences by `neighbourhoods`, then the rest."""
+    """Pairs in order: the user's own, then the longest common subsequences by `neighbourhoods`, then the rest."""
     pairs: list[Pair] = []
     for name, other in told.items():
         left, right = ([unit for unit in units if unit.layer == one] for units, one in ((ours, name), (theirs, other)))
@@ -329,13 +329,13 @@ def _slices(ours: list[Unit], theirs: list[Unit]) -> list[Pair]:
 
 
 def _without(units: list[Unit], taken: list[Unit]) -> tuple[list[Unit], list[Unit]]:
-    """The units that are not taken, and the slices among them, which may be biases, apart."""
+    """The units not yet taken; slices, which may be biases, are in a list of their own."""
     left = [unit for unit in units if unit not in taken]
     return [unit for unit in left if unit.place is None], [unit for unit in left if unit.place is not None]
 
 
 def _with_biases(found: Match) -> Match:
-    """Bare parameters without a partner as the biases that layers, or other parameters, of their module lack."""
+    """Bare parameters without a partner, taken as the biases that layers or other parameters of their module lack."""
     for side, other, left in (("keras", "pytorch", found.only_keras), ("pytorch", "keras", found.only_pytorch)):
         for i, pair in enumerate(found.pairs):
             here, there = getattr(pair, side), getattr(pair, other)
@@ -372,13 +372,13 @@ def _alike(one: Unit, other: Unit) -> bool:
 
 
 def layouts(one: Unit, other: Unit) -> Iterator[Pair]:
-    """The pairs of a bare array with one that has the same axes in another order, or some of them as one."""
+    """The pairs of bare arrays that have the same axes in another order, or some of them merged."""
     here, there = squeezed(one.main.shape), squeezed(other.main.shape)
     if "bare" not in (one.kind, other.kind):
         return
     if sorted(here) == sorted(there):
         axes = range(len(here))
-        # PyTorch's functions of weights take them with the outputs first, as its layers have them.
+        # PyTorch's functions take weights with the outputs first, as in its layers.
         usual = [(*axes[2:], *axes[1::-1]), tuple(reversed(axes))] if len(here) > 1 else []
         for order in dict.fromkeys([tuple(axes), *usual, *permutations(axes)]):
             if tuple(there[i] for i in order) == here:
@@ -402,7 +402,7 @@ def _axes(order: tuple[int, ...]) -> View:
 
 
 def merged(longer: tuple[int, ...], shorter: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """The axes of `longer` that each axis of `shorter` is the product of; none where it is not."""
+    """The axes of `longer` whose product is each axis of `shorter`; none if there are no such axes."""
     found, left = [], list(longer)
     for size in shorter:
         taken: list[int] = []
@@ -459,7 +459,7 @@ def paired(one: Unit, other: Unit) -> Pair:
 
 
 def copy_weights(pairs: Iterable[Pair]) -> None:
-    """Give PyTorch the weights of Keras; the second bias of a recurrent layer becomes 0 where Keras has one."""
+    """Give PyTorch the weights of Keras; the second bias of a recurrent layer becomes 0 if Keras has one bias."""
     with torch.no_grad():
         for pair in pairs:
             for role, slot in pair.pytorch.slots.items():
@@ -491,10 +491,10 @@ def shared_roles(pair: Pair) -> list[str]:
 
 
 def first_bad(ours: Trace, theirs: Trace) -> int | None:
-    """Place of the first tensor behind the output of `ours` that `theirs` lacks from there on; None: it has the output.
+    """Place of the first tensor on the way to the output of `ours` that `theirs` lacks; None if it has the output.
 
-    A tensor that the other model does not have is no difference where something computed from it is there again:
-    the two may take different ways to the same values.
+    A tensor that the other model lacks is no difference if something computed from it is there again: the two may
+    compute the same values in different ways.
     """
     known = Known(theirs)
     behind = ours.behind_output()
@@ -546,7 +546,7 @@ def proposals(found: Match, fixed: set[str]) -> Iterator[list[Pair]]:
 
 
 def _rejoined(pair: Pair, found: Match) -> Iterator[Pair]:
-    """The pair with its inputs in the order in which PyTorch puts the same tensors side by side."""
+    """The pair with its inputs in the order in which PyTorch concatenates the same tensors."""
     for place in taken(pair.keras, found.keras):
         ours = _joined(found.keras, place)
         if ours is None or pair.order:
@@ -568,7 +568,7 @@ def _rejoined(pair: Pair, found: Match) -> Iterator[Pair]:
 
 
 def _same_parts(found: Match, ours: list[int], theirs: list[int]) -> list[int] | None:
-    """For each part of PyTorch's, the place of the same tensor among those of Keras; None where one has none."""
+    """For each part of PyTorch's, the place of the same tensor among those of Keras; None if one has none."""
     left, order = list(range(len(ours))), []
     for part in theirs:
         known = set(Known(found.pytorch).find(found.pytorch.nodes[part].moments))
@@ -583,7 +583,7 @@ def _same_parts(found: Match, ours: list[int], theirs: list[int]) -> list[int] |
 def _blocks(sizes: list[int], grids: list[tuple[int, ...]], order: list[int], axis: int) -> View:
     """Blocks of an axis in another order, those that were grids with their channels first.
 
-    A copy, and therefore of Keras's side, which is only read.
+    The result is a copy, so only Keras's side uses it, which is only read.
     """
 
     def viewed(array: torch.Tensor) -> torch.Tensor:
@@ -599,7 +599,7 @@ def _blocks(sizes: list[int], grids: list[tuple[int, ...]], order: list[int], ax
 
 
 def _joined(trace: Trace, place: int) -> list[tuple[int, int]] | None:
-    """The tensors that were put side by side before a tensor, and how many channels each has."""
+    """The tensors concatenated into a tensor, and the number of channels of each."""
     node = trace.nodes[place]
     while node.operation != "cat":
         live = [parent for parent in node.parents if trace.nodes[parent].live]
@@ -724,7 +724,7 @@ def _regrouped(found: Match, pairs: list[Pair], before: list[Pair]) -> Iterator[
 
 
 def _chains(group: list[Pair], pairs: list[Pair], trace: Trace) -> tuple[tuple[Pair, ...], ...]:
-    """Each pair of a group with those that only it leads to, as far as these are alike in all branches."""
+    """Each pair of a group with the pairs that only it leads to, as far as these are alike in all branches."""
     before = sources([pair.keras for pair in pairs], trace)
     lines = [[pairs.index(pair)] for pair in group]
     while True:
@@ -762,13 +762,13 @@ def taken(unit: Unit, trace: Trace) -> list[int]:
 
 
 def _twins(one: Pair, other: Pair, trace: Trace) -> bool:
-    """Two units of Keras that take the same tensor, so that only what follows tells them apart."""
+    """Two units of Keras that take the same tensor, so that only later layers distinguish them."""
     here, there = ({trace.nodes[place].moments for place in taken(pair.keras, trace)} for pair in (one, other))
     return bool(here & there)
 
 
 def orders(pair: Pair, trace: Trace, outputs: bool = False) -> Iterator[Pair]:
-    """The pair with its kernel's inputs, or outputs, counted in another order of the axes that they are seen in."""
+    """The pair with its kernel's inputs, or outputs, counted in another order of their underlying axes."""
     if not outputs:
         yield from (one for one in layouts(pair.keras, pair.pytorch) if one.order != pair.order)
     if pair.order:
@@ -799,7 +799,7 @@ def _product(dims: Iterable[int]) -> str:
 
 
 def _other_orders(rank: int) -> list[tuple[int, ...]]:
-    """Orders of axes, the likeliest first: channels first. Of many axes, it alone."""
+    """Orders of axes, the likeliest first: channels first. For many axes, no other is tried."""
     first = (rank - 1, *range(rank - 1))
     return list(dict.fromkeys([first, *permutations(range(rank))] if rank <= MOST_AXES else [first]))[:5]
 
@@ -854,7 +854,7 @@ def _grid(dims: tuple[int, ...], order: tuple[int, ...] | None, after: int) -> V
 
 
 def _grids(places: Iterable[int], trace: Trace, size: int) -> Iterator[tuple[int, ...]]:
-    """Shapes without the batch that a flat tensor of `size` elements a sample had before it was flattened."""
+    """Shapes, without the batch, of tensors that were flattened to `size` elements a sample."""
     for place in places:
         node: int | None = place
         while node is not None:
@@ -869,7 +869,7 @@ def _grids(places: Iterable[int], trace: Trace, size: int) -> Iterator[tuple[int
 
 
 def _after(unit: Unit, trace: Trace) -> list[int]:
-    """The tensors that views make of what a unit gives, which may be its output as a grid."""
+    """The views of a unit's result, which may be its output as a grid."""
     made = {i for i, node in enumerate(trace.nodes) if node.uses & unit.weights}
     for i, node in enumerate(trace.nodes):
         if set(node.parents) & made and node.operation in (*VIEWS, "relu", "add", "gelu", "silu", "leaky_relu"):

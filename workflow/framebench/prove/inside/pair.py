@@ -27,7 +27,7 @@ from framebench.prove.inside.training import Batch, Displaced, KerasTraining, Pr
 from framebench.workloads.loading import UserError
 
 CONSTRAINTS = ("kernel_constraint", "embeddings_constraint", "bias_constraint", "recurrent_constraint")
-# Differences that no step feels which is taken without dropout.
+# Differences without effect on a step that is taken without dropout.
 UNFELT = {"running variance", "momentum of a norm", "epsilon of Adam", "initial weights", "dropout rate"}
 WIDER = 4.0  # times the weights of the proof: activations of 1 then pass 3 and 6, where some activations change
 
@@ -111,7 +111,7 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
 def matched(
     ours: KerasSide, theirs: PyTorchSide, inputs: tuple[torch.Tensor, torch.Tensor], told: Mapping[str, str]
 ) -> Match:
-    """The match of both sides, with constants of float64 or, where that alone brings them together, of float32."""
+    """The match of both sides, with constants of float64, or of float32 if they match only then."""
     prepare = partial(differences.give_norms, side=theirs)
     found = matching.match(ours, theirs, inputs, told, prepare)
     if found.bad is not None and theirs.round_constants():
@@ -134,7 +134,7 @@ def different(place: Place, listed: Sequence[Difference], ours: KerasSide, their
 
 
 def named(listed: Sequence[Difference], ours: KerasSide, theirs: PyTorchSide) -> list[dict[str, Any]]:
-    """Differences with the names that a user knows."""
+    """Differences with the user's own names of layers."""
     return [
         asdict(one)
         | {
@@ -165,7 +165,7 @@ def frozen(found: Match, ours: KerasSide, theirs: PyTorchSide) -> Place | None:
 
 
 def wide(ours: KerasSide, theirs: PyTorchSide, found: Match, inputs: tuple[torch.Tensor, torch.Tensor]) -> Place | None:
-    """A place where the models part at larger activations only, as a ReLU and one that is cut at 6 do."""
+    """A place where the models part only at larger activations, for example at a ReLU that one side cuts at 6."""
     with kept(ours, theirs):
         return _wide(ours, theirs, found, inputs)
 
@@ -183,7 +183,7 @@ def _wide(
         noisy = theirs.run(inputs[1])
     with torch.no_grad():
         exact = theirs.run(inputs[1])
-    if distance(noisy, exact) >= SAME:  # rounding alone moves the output this far: nothing can be told
+    if distance(noisy, exact) >= SAME:  # rounding alone moves the output this far: nothing can be decided
         return None
     traces = ours.trace(inputs[0]), theirs.trace(inputs[1])
     bad = first_bad(*traces)
@@ -201,7 +201,7 @@ def parted(found: Match) -> Place | None:
 
 
 def lone(found: Match) -> Place | None:
-    """A bias that only one side trains and that changes nothing, as one of attention's keys."""
+    """A bias that only one side trains and that changes nothing, for example one of attention's keys."""
     for pair in found.pairs:
         if cause := lone_role(pair, trained=True):
             return Place(pair.keras.layer, pair.pytorch.layer, cause)
@@ -266,7 +266,7 @@ def rest(units: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 def settled(side: KerasSide, request: dict[str, Any]) -> list[str]:
-    """Sentences on everything that the two files do not decide."""
+    """Sentences on everything that the two files leave open."""
     told = ["Initial weights: each framework draws its own by default; both models are given the same."]
     if isinstance(epsilon := request["optimizer"].get("epsilon"), float):
         told.append(
@@ -293,25 +293,26 @@ def drawn(request: dict[str, Any]) -> Iterator[Batch]:
 
 
 def channels_first(tensor: torch.Tensor) -> torch.Tensor:
-    """A batch of images as PyTorch has it; anything else as it is."""
+    """A batch of images in PyTorch's layout; anything else unchanged."""
     return tensor.movedim(-1, 1).contiguous() if tensor.ndim >= 4 else tensor
 
 
 def randomise(ours: KerasSide, theirs: PyTorchSide, seed: int) -> None:
-    """Draw every weight of both, statistics too: zeros and ones as built would hide a missing bias or epsilon."""
+    """Draw every weight of both, including statistics: initial zeros and ones would hide a missing bias or epsilon."""
     generator = np.random.Generator(np.random.PCG64(seed))
     with torch.no_grad():
         for unit in [*ours.units, *theirs.units]:
             for role, slot in unit.slots.items():
-                # What a user froze because the other side has none stays as it is: a second bias, a norm's scale.
+                # Parameters that a user froze because the other side has none stay unchanged: a second bias, a norm's
+                # scale.
                 if slot.trained or not role.startswith(("recurrent bias", "gamma", "beta")):
                     slot.value.copy_(torch.from_numpy(drawing.weight(role, slot.shape, generator)))
 
 
 def check_output(side: Side, inputs: torch.Tensor, request: dict[str, Any]) -> str | None:
-    """The function that makes an output probabilities instead of logits, if one does.
+    """The function that turns the output into probabilities instead of logits, if there is one.
 
-    UserError for an output that cannot be trained on: of another shape, not finite, or random.
+    Raises UserError for an output that cannot be trained on: of another shape, not finite, or random.
     """
     output = side.run(inputs)
     with torch.no_grad():
@@ -371,6 +372,6 @@ def probabilities(kind: str | None, request: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    # The parts of attention, which a trace can see, and not one kernel.
+    # The parts of attention, which a trace can see, instead of one kernel.
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         answer_requests(prove)

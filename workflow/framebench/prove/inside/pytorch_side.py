@@ -29,7 +29,7 @@ ROLES = {"weight": "gamma", "bias": "beta", "running_mean": "mean", "running_var
 
 
 class Gelus(TorchFunctionMode):
-    """Gives the i-th GELU the i-th approximation, functional or not; those past the end keep their own."""
+    """Gives the i-th GELU the i-th approximation, functional or not; later ones keep their own."""
 
     def __init__(self, approximations: Sequence[str]) -> None:
         super().__init__()
@@ -43,15 +43,15 @@ class Gelus(TorchFunctionMode):
 
 
 class PyTorchSide(Side):
-    """The module of `pytorch.py`, in one precision; UserError where it is none that can be proved."""
+    """The module of `pytorch.py`, in one precision; UserError if it cannot be proved."""
 
     def __init__(self, path: Path, function: str, precision: str, inputs: torch.Tensor) -> None:
         self.file, self.path = path.name, path
         self.rates = {}
-        self.gelus: list[str] = []  # the approximation that each GELU is given, in order of execution
+        self.gelus: list[str] = []  # the approximation for each GELU, in order of execution
         self.dtype = getattr(torch, precision)
         default = torch.get_default_dtype()
-        # Constants that a module computes when it is built should have the precision of the proof.
+        # Constants that a module computes while it is built should have the precision of the proof.
         torch.set_default_dtype(self.dtype)
         try:
             with Cast(self.dtype):
@@ -82,7 +82,8 @@ class PyTorchSide(Side):
 
     def _take(self, module: nn.Module) -> None:
         self.module = module
-        # A weight that is made of others, as by weight_norm, is its layer's: the modules that make it have no name.
+        # A weight computed from others, as by weight_norm, belongs to its layer: the modules that compute it have no
+        # name.
         names = ((one, name.partition(".parametrizations.")[0]) for name, one in module.named_modules())
         self.paths = {one: name.replace(".", "/") for one, name in names}
         self.units = list(_units(self.paths))
@@ -97,14 +98,14 @@ class PyTorchSide(Side):
         torch.set_default_dtype(self.dtype)
         try:
             with Gelus(self.gelus), Cast(self.dtype):
-                return self.module(inputs.clone())  # a module may write into what it is given
+                return self.module(inputs.clone())  # a module may write into its input
         finally:
             torch.set_default_dtype(default)
 
     def round_constants(self) -> bool:
-        """Give constants that are kept as buffers the values of float32, which the user's file computes with.
+        """Round constants that are kept as buffers to float32, with which the user's file computes.
 
-        True where that changes any. Keras's file may hold them in float32, as a NumPy array of this type does.
+        True if that changes any. Keras's file may hold them in float32, for example as a NumPy array of this type.
         """
         weights = {id(slot.tensor) for unit in self.units for slot in unit.slots.values()}
         changed = False
@@ -132,7 +133,7 @@ class PyTorchSide(Side):
         return _watched(layer, path, tracer)
 
     def name(self, path: str) -> str:
-        """The name of the module at a path, as named_modules() has it."""
+        """The module's name at a path, by named_modules()."""
         return path.replace("/", ".")
 
     def in_precision(self, precision: str) -> "PyTorchSide":
@@ -202,7 +203,7 @@ def _of(module: nn.Module, path: str) -> Iterator[Unit]:
             config |= {"momentum": None if module.momentum is None else 1 - module.momentum}
         if slots:
             yield Unit(path, "norm", slots, config)
-    # A weight that is made of others, as by weight_norm, is no parameter of the module.
+    # A weight computed from others, as by weight_norm, is no parameter of the module.
     elif isinstance(module, (*CONVS, *TRANSPOSED, nn.Linear)) and "weight" in own:
         kernel = Slot(own["weight"], _kernel_view(module))
         slots = {"kernel": kernel} | ({"bias": Slot(own["bias"], same)} if "bias" in own else {})

@@ -1,4 +1,4 @@
-"""A user's model in either framework, as a proof looks at it: layers by their paths, weights as units, and a trace."""
+"""A user's model in either framework, in the form of a proof: layers by path, weights as units, and a trace."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from framebench.workloads.loading import raised
 
 
 class Side(ABC):
-    """The model of one file in one precision; `paths` are its layers with their paths, the model's own is empty."""
+    """The model of one file in one precision; `paths` maps its layers to their paths, with "" for the model itself."""
 
     file: str
     path: Path
@@ -32,7 +32,7 @@ class Side(ABC):
     @property
     @abstractmethod
     def known(self) -> list[torch.Tensor]:
-        """Everything that an operation can take from the model."""
+        """All tensors of the model that an operation can take."""
 
     @property
     @abstractmethod
@@ -42,10 +42,10 @@ class Side(ABC):
     @property
     @abstractmethod
     def named(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Weights and statistics under the names by which they are measured (see `framebench.workloads.own`)."""
+        """Weights and statistics under the names used in measuring (see `framebench.workloads.own`)."""
 
     def run(self, inputs: torch.Tensor, training: bool = False) -> torch.Tensor:
-        """The output for a batch; UserError where a user's code raises in a pass after the first."""
+        """The output for a batch; UserError if a user's code raises in a pass after the first."""
         mode = f"{'training' if training else 'evaluation'} mode in {str(self.dtype).removeprefix('torch.')}"
         return raised(lambda: self._run(inputs, training), f"{self.file}: a pass in {mode}", self.path)
 
@@ -55,11 +55,11 @@ class Side(ABC):
 
     @abstractmethod
     def watched(self, layer: Any, path: str, tracer: Tracer) -> AbstractContextManager[None]:
-        """Within, the tracer knows when the layer runs."""
+        """Context in which the tracer knows the running layer."""
 
     @abstractmethod
     def name(self, path: str) -> str:
-        """The name by which a user knows the layer at a path."""
+        """The user's name of the layer at a path."""
 
     def at(self, path: str) -> Any:
         """The layer at a path."""
@@ -90,7 +90,7 @@ class Side(ABC):
 
 @contextmanager
 def kept(*sides: Side) -> Iterator[None]:
-    """Afterwards, the models have the weights and statistics that they had before."""
+    """Context after which the models have their former weights and statistics again."""
     states = [side.state() for side in sides]
     yield
     for side, state in zip(sides, states, strict=True):

@@ -1,8 +1,8 @@
-"""The first training steps of a user's files at a measured batch size, in float64: every run is held against them.
+"""The first training steps of a user's files at a measured batch size, in float64: the reference for every run.
 
-Each file's own steps are told, on the data of the runs, from the weights that the proof has given both. Bounds are as
-in `framebench.certify.story`; beside the weights, the result of every operation is displaced. A weight whose change is
-decided by rounding alone, as that of a bias before a norm, is left out.
+Each file's steps are computed on the data of the runs, from the weights that the proof has given both. Bounds are as in
+`framebench.certify.story`; besides the weights, the result of every operation is displaced. Weights whose change
+rounding alone decides, such as a bias before a norm, are left out.
 """
 
 import time
@@ -29,11 +29,11 @@ from framebench.workloads.loading import UserError
 from framebench.workloads.own import Own
 
 DRAWS = 4  # of rounding
-LEAST_STEPS = 2  # the sizes of Adam's first change are the same whatever the gradients are
-# As many steps as this time allows: they are taken again with each draw, where every operation is slower.
+LEAST_STEPS = 2  # the sizes of Adam's first change are the same for any gradients
+# As many steps as fit into this time: they are repeated with each draw, where every operation is slower.
 STEPS_S = 3.0
 SIDES: dict[str, type[KerasSide] | type[PyTorchSide]] = {"keras": KerasSide, "pytorch": PyTorchSide}
-APART = 1e-3  # relative: far above what float64 rounds, and below any other work
+APART = 1e-3  # relative: far above rounding in float64, and below any other work
 UNDECIDED = 0.5  # relative distance: six times that would be no bound
 Training = KerasTraining | PyTorchTraining
 Changes = dict[int, story.Arrays]  # by the number of a step
@@ -47,7 +47,7 @@ class Never(dict):
 
 
 class Regularized(KerasTraining):
-    """With the losses that Keras adds for regularizers, as `fit` does."""
+    """The loss, with the losses that Keras adds for regularizers, as in `fit`."""
 
     def loss(self, batch: Batch, training: bool) -> tuple[torch.Tensor, torch.Tensor]:
         logits, loss = super().loss(batch, training)
@@ -76,7 +76,7 @@ def changes(training: Training, batches: list[Batch], after: tuple[int, ...]) ->
 
 
 def told(workload: Own, request: Mapping[str, Any]) -> tuple[story.Facts, story.Arrays]:
-    """Facts and arrays as `framebench.certify.story.story` has them, for both files."""
+    """Facts and arrays of both files, in the form of `framebench.certify.story.story`."""
     torch.set_num_threads(request["threads"])
     torch.manual_seed(0)
     data, size, precision = read(Path(request["data"])), request["batch_size"], request["precision"]
@@ -145,13 +145,13 @@ def time_of_a_step(side: KerasSide | PyTorchSide, problem: Problem, start: story
 
 
 def sorted_sizes(changed: story.Arrays) -> np.ndarray:
-    """How far each trained number has moved, furthest first: the same of two files, whatever their layouts are."""
+    """The distance that each trained number has moved, in descending order: the same for two files of any layouts."""
     trained = [array for name, array in changed.items() if not name.endswith((*STATISTICS, *OF_PYTORCH))]
     return np.sort(np.abs(np.concatenate([array.ravel() for array in trained])))[::-1]
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Relative; a number that only one has, as a bias that stays 0, counts as 0 in the other."""
+    """Relative; a number that only one has, such as a bias that stays 0, counts as 0 in the other."""
     length = max(len(one), len(other))
     one, other = (np.pad(array, (0, length - len(array))) for array in (one, other))
     return float(np.linalg.norm(one - other) / np.linalg.norm(other))
@@ -165,7 +165,7 @@ def typed(workload: Own, inputs: np.ndarray, targets: np.ndarray) -> Batch:
 
 
 def sides(request: Mapping[str, Any], first: Batch) -> Iterator[KerasSide | PyTorchSide]:
-    """The models of the files that there are."""
+    """The models of the files that are present."""
     for place, (name, side) in enumerate(SIDES.items()):
         if name in request:
             path = Path(request["folder"], request[name]["file"])
@@ -173,7 +173,7 @@ def sides(request: Mapping[str, Any], first: Batch) -> Iterator[KerasSide | PyTo
 
 
 def tell(request: dict[str, Any]) -> dict[str, Any]:
-    """Write the story that is asked for; the answer is empty."""
+    """Write the requested story; the answer is empty."""
     start = time.perf_counter()
     facts, arrays = told(Own.of(request["name"], {"asked": request, "told": request["told"]}), request)
     facts["told_in_s"] = time.perf_counter() - start

@@ -1,8 +1,8 @@
 """Records every tensor of a forward pass with the layer that made it, so that two models can be compared by values.
 
-Both models compute with PyTorch, so both are seen at its dispatcher, below everything that a layer hides: functional
-calls, fused projections, bare parameters. Tensors are compared by numbers that no reordering of the elements and no
-zero padding changes, since one model has channels first and the other channels last.
+Both models compute with PyTorch, so both are recorded at its dispatcher, below everything that a layer hides:
+functional calls, fused projections, bare parameters. Tensors are compared by numbers that do not change when elements
+are reordered or padded with zeros, since one model has channels first and the other channels last.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-# Two tensors are the same where their moments agree to this. Float64 noise stays below 1e-12 on nets of 50 layers;
-# the smallest difference that matters here, an epsilon of 1e-5 for 1e-6, moves the sum of squares by about 1e-5.
+# Two tensors are the same if their moments agree to this. Float64 noise stays below 1e-12 on nets of 50 layers; the
+# smallest difference that matters here, an epsilon of 1e-5 for 1e-6, moves the sum of squares by about 1e-5.
 SAME = 1e-9
 VIEWS = (
     *("view", "_unsafe_view", "reshape", "permute", "transpose", "t", "expand", "clone", "alias", "detach"),
@@ -26,13 +26,13 @@ VIEWS = (
 
 @dataclass(frozen=True)
 class Node:
-    """One tensor that an operation gave."""
+    """One result tensor of an operation."""
 
     operation: str
     owner: str  # path of the innermost layer that ran it
     parents: tuple[int, ...]  # the nodes that it was computed from
     live: bool  # depends on the input, or on two weights that meet
-    made_of: frozenset[int]  # ids of weights, where it is these in another layout
+    made_of: frozenset[int]  # ids of weights, if it is these in another layout
     uses: frozenset[int]  # ids of weights that the operation itself took
     moments: tuple[float, ...]  # sum, sum of magnitudes, of squares, of cubes
     shape: tuple[int, ...]
@@ -67,7 +67,7 @@ class Trace:
         )
 
     def first_use(self, weights: frozenset[int]) -> int:
-        """Place of the first operation that takes any of these weights; past the end where none does."""
+        """Place of the first operation that takes any of these weights; past the end if none does."""
         return next((i for i, node in enumerate(self.nodes) if node.uses & weights), len(self.nodes))
 
     def behind_output(self) -> set[int]:
@@ -93,12 +93,12 @@ def moments(tensor: torch.Tensor) -> tuple[float, ...]:
 
 
 def scales(one: np.ndarray) -> np.ndarray:
-    """For each row of moments, the size against which a difference of each is small."""
+    """For each row of moments, the size that differences of each are compared with."""
     return np.stack([one[..., 1], one[..., 1], one[..., 2], one[..., 2] ** 1.5], axis=-1) + 1e-300
 
 
 class Known:
-    """The live tensors of a trace, to be found by their moments."""
+    """The live tensors of a trace, with a search by their moments."""
 
     def __init__(self, trace: Trace) -> None:
         self.places = [i for i, node in enumerate(trace.nodes) if node.live and node.moments[1] > 0]
@@ -122,7 +122,7 @@ class Tracer(TorchDispatchMode):
         super().__init__()
         self.trace = Trace()
         self.owners: list[str] = [""]
-        self._kept: list[torch.Tensor] = []  # so that no other tensor gets the id of one that is gone
+        self._kept: list[torch.Tensor] = []  # so that no other tensor gets the id of a deleted one
         self._place: dict[int, int] = {}
         self._weights = {id(weight) for weight in weights}
         for tensor in inputs:
@@ -137,10 +137,10 @@ class Tracer(TorchDispatchMode):
         taken = frozenset({id(one) for one in tensors if id(one) in self._weights})
         taken |= frozenset().union(*(self.trace.nodes[parent].made_of for parent in parents))
         name = func.overloadpacket.__name__
-        # Two weights that meet compute something, though no input reaches them, as queries that are learned.
+        # Two weights that meet compute something even without any input, for example learned queries.
         met = len(taken) > 1 and name not in (*VIEWS, "cat", "stack")
         live = met or any(self.trace.nodes[parent].live for parent in parents)
-        # A product or sum of weights with a constant is another layout of them as far as matching goes.
+        # In matching, a product or sum of weights with a constant counts as another layout of them.
         made_of = frozenset() if live else taken
         for one in _flat([result]):
             if isinstance(one, torch.Tensor):

@@ -21,8 +21,8 @@ from framebench.prove.inside.pytorch_side import PyTorchSide
 Arrays = dict[str, torch.Tensor]
 # A few roundings: of a quotient, a root, an exponential and the additions around them.
 ELEMENTARY = 8
-DRAWN = 2**20  # numbers at least of which a displacement is taken
-# Operations that round nothing, and those whose backward pass asks which element was the largest.
+DRAWN = 2**20  # fewest random numbers that displacements are taken from
+# Operations without rounding, and those whose backward pass asks which element was the largest.
 EXACT = (
     *("copy_", "zero_", "fill_", "clone", "detach", "empty_like", "zeros_like", "ones_like", "zeros", "new_zeros"),
     *("new_empty", "cat", "stack", "where", "flip", "neg", "relu", "relu_", "threshold_backward", "index_select"),
@@ -33,11 +33,11 @@ SUMS = ("sum", "mean", "var", "linalg_vector_norm", "avg_pool2d", "_adaptive_avg
 
 
 class Displaced(TorchDispatchMode):
-    """Displaces what every operation gives as rounding to a unit roundoff can displace it.
+    """Displaces the result of every operation as far as rounding to a unit roundoff can.
 
     An inner product or a sum of n terms is off by at most n·unit·Σ|terms| (Higham, Accuracy and Stability of Numerical
-    Algorithms, eq. 3.5); of terms of both signs, Σ|terms| is about √n times the size of the result. For float32, whose
-    worst case says nothing, ELEMENTARY units stand for n (`growing` false).
+    Algorithms, eq. 3.5); for terms of both signs, Σ|terms| is about √n times the size of the result. For float32, whose
+    worst case says nothing, ELEMENTARY units replace n (`growing` false).
     """
 
     def __init__(self, unit: float, growing: bool, seed: int) -> None:
@@ -76,7 +76,7 @@ class Displaced(TorchDispatchMode):
             one.addcmul_(noise, torch.nan_to_num_(sizes, posinf=0.0), value=self.unit)
 
     def _noise(self, one: torch.Tensor) -> torch.Tensor:
-        """Numbers from −1 to 1: a stretch, at random, of numbers drawn once, since drawing takes half of the time."""
+        """Numbers from −1 to 1: a random stretch of numbers drawn once, since drawing takes half of the time."""
         count = one.numel()
         if missing := max(count, DRAWN) - len(self.drawn[: max(count, DRAWN)]):
             more = torch.rand(missing, generator=self.generator, dtype=torch.float64) * 2 - 1
@@ -233,11 +233,11 @@ def trajectory(
     displaced: Displaced | None = None,
     masks: list[torch.Tensor] | None = None,
 ) -> Arrays:
-    """Every quantity that is compared, by name, with the draws of dropout shared.
+    """Every compared quantity by name, with the draws of dropout shared.
 
-    `read` gives the arrays of a side by layer and role: of `value` and of `grad`. The side keeps the weights that it
-    has after the last step. `masks` are those of the first step's dropouts, which a displaced side takes from the exact
-    one: displaced, it would drop an element or two otherwise, and no bound would be left.
+    `read` gives the arrays of a side by layer and role: of `value` and of `grad`. The side keeps its weights of the
+    last step. `masks` are those of the first step's dropouts, which a displaced side takes from the exact one:
+    displaced, it would drop an element or two differently, and no bound would be left.
     """
     found: Arrays = {}
     with displaced or nullcontext():

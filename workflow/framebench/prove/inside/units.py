@@ -1,7 +1,7 @@
 """A layer's weights in one layout for both frameworks, each as a view of the tensor that the framework trains.
 
-Canonical layouts: kernels (spatial…, in, out), embeddings (rows, width), recurrent kernels (in, units) for each gate.
-A view writes through, so copying weights, and comparing their gradients and updates, is one function for all layers.
+Canonical layouts: kernels (spatial…, in, out), embeddings (rows, width), recurrent kernels (in, units) for each gate. A
+view writes through, so one function copies the weights of all layers, and one compares their gradients and updates.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,15 +41,15 @@ class Slot:
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """The weights that one layer, or one part of a fused layer, has; `config` are the settings that can differ."""
+    """The weights of one layer, or of one part of a fused layer; `config` are the settings that can differ."""
 
     layer: str  # path, by / in both frameworks
     kind: str  # kernel, norm, recurrent or bare
     slots: Mapping[str, Slot]
     config: Mapping[str, Any] = field(default_factory=dict)
-    whole: bool = True  # everything that the layer has: what reaches the layer reaches the unit
+    whole: bool = True  # everything that the layer has: inputs of the layer reach the unit
     fused: tuple["Unit", int, int] | None = (
-        None  # what this is a part of, the place of the part, and how many there are
+        None  # the unit that this is a part of, the place of the part, and the number of parts
     )
     place: int | None = None  # among the slices of a parameter
     gate: tuple[str, str] | None = None  # of a recurrent layer, and "" for its input or "recurrent " for its state
@@ -100,7 +100,7 @@ def shaped(*shape: int) -> View:
 
 
 def split(unit: Unit, sizes: Sequence[int]) -> list[Unit]:
-    """A fused layer as parts with so many outputs each, which another model has as layers of their own."""
+    """A fused layer split into parts with so many outputs each, which are layers in another model."""
     found: list[Unit] = []
     first = 0
     for size in sizes:
@@ -112,7 +112,7 @@ def split(unit: Unit, sizes: Sequence[int]) -> list[Unit]:
 
 
 def split_inputs(unit: Unit, sizes: Sequence[int]) -> list[Unit]:
-    """A layer of several tensors side by side as one layer for each, of which the first has the bias."""
+    """A layer of several concatenated tensors, split into one layer for each; the first has the bias."""
     found, first = [], 0
     for size in sizes:
         slots = {"kernel": unit.main.through(_cut(-2, first, size))}
@@ -124,7 +124,7 @@ def split_inputs(unit: Unit, sizes: Sequence[int]) -> list[Unit]:
 
 
 def stacked(unit: Unit) -> list[Unit]:
-    """A bare parameter as its slices, which another model has as layers of their own, as experts are."""
+    """A bare parameter split into its slices, which are layers in another model, as experts are."""
     return [
         replace(unit, slots={"value": unit.main.through(itemgetter(i))}, whole=False, place=i)
         for i in range(unit.main.shape[0])
@@ -149,5 +149,5 @@ def gates(unit: Unit) -> list[Unit]:
 
 
 def singles(unit: Unit) -> list[Unit]:
-    """Each array of a unit on its own, for a layer that the other model writes with bare parameters."""
+    """Each array of a unit by itself, for a layer that the other model writes with bare parameters."""
     return [Unit(unit.layer, "bare", {"value": slot}, unit.config, whole=False) for slot in unit.slots.values()]
