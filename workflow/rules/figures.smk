@@ -1,4 +1,4 @@
-# Every figure of any folder of results, from the tables that it needs. A figure is one module of framebench/figures.
+# Every figure of any folder of results, from its tables. A figure is one module of framebench/figures.
 
 
 rule figure:

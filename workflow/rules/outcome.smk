@@ -1,4 +1,4 @@
-# What an invocation ends on.
+# The end of an invocation.
 import atexit
 import json
 import time
@@ -16,9 +16,9 @@ STARTED = time.time()
 
 
 def set_aside_failures():
-    """Free the places of failed runs and of those that were measured with them, so that the next invocation does so again.
+    """Set failed runs aside, with those measured together with them, so that the next invocation measures them again.
 
-    A run is compared with the others of its round: measured alone, later, it would be of another machine.
+    A run is compared with the others of its round; measured later on its own, it would meet other conditions.
     """
     for campaign in CAMPAIGNS.values():
         for runs in matrix.jobs(campaign):
@@ -29,7 +29,7 @@ def set_aside_failures():
 
 
 def proofs():
-    """A line on each model of the user's own: the outcome of its proof, and where that is."""
+    """A line on each model of the user's own: the outcome of its proof, and the path of the proof."""
     for name in CONFIG.models:
         proof = Path(CERTIFICATES, name, "proof.json")
         if proof.exists():
@@ -38,7 +38,7 @@ def proofs():
 
 
 def print_answer(failed):
-    """Show what the reader came for, and where the rest is; where a job failed, an answer of before is said to be that."""
+    """Show the answer, and the paths of the rest; if a job failed, say that an answer is an earlier one."""
     folder = MERGED if internals.asks_for(workflow, "merge") else RESULTS
     answer = Path(folder, f"verdict.{CONFIG.languages[0]}")
     screen = Path(f"{answer}.json")
@@ -61,5 +61,5 @@ def print_answer(failed):
 
 
 def end_on_answer(failed=False):
-    """Print the answer when Snakemake has said its own last words."""
+    """Print the answer after Snakemake's own last words."""
     atexit.register(print_answer, failed)

@@ -2,7 +2,7 @@
 import json
 import shlex
 
-# The files that this invocation was given over config.yaml, which would be read by itself.
+# Configuration files given to this invocation besides config.yaml, which Snakemake reads anyway.
 GIVEN = FILES[1:]
 WITH_GIVEN = ["--configfile", *GIVEN, "--"] if GIVEN else []
 AGAIN = (
@@ -15,7 +15,7 @@ REPORTED = "|".join(map(re.escape, [RESULTS, MERGED]))
 
 
 rule verdict:
-    """The answer on one screen, and all of it in sentences."""
+    """The answer on one screen, and the complete answer in sentences."""
     input:
         unpack(files_of_verdict),
         code=catalogue.code("framebench.answer.command"),
@@ -63,7 +63,7 @@ rule page:
     wildcard_constraints:
         folder=REPORTED,
     params:
-        # Of the parts' own configurations, nothing but their cells is known here.
+        # Only the cells of the parts' own configurations are known here.
         config=lambda wildcards: json.dumps(
             {"merge": config["merge"]} if wildcards.folder == MERGED else config
         ),

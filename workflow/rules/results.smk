@@ -1,5 +1,5 @@
-# What the rules for tables, figures and pages are given, of any folder of results: the campaign's, that of the frameworks
-# against themselves, and what was merged.
+# Inputs of the rules for tables, figures and pages, for any folder of results: the campaign's, the self-comparison's,
+# or a merge's.
 from pathlib import Path
 
 from framebench import languages
@@ -9,12 +9,12 @@ from framebench.analyse.tables import of_campaign, tables
 from framebench.answer import command as answering
 from framebench.figures import registry
 
-# Known from the start, where rules for the rounds may ask for more.
+# Known from the start; rules for the rounds may ask for more.
 RECORDS = [matrix.record_path(RESULTS, run) for run in matrix.runs(CONFIG)]
 
 
 def records_of(folder):
-    """The records that a folder's plan lists, by no name: Snakemake hashes the files of a name as a whole, for each."""
+    """The records in a folder's plan, unnamed: Snakemake hashes all files of a name once for each file."""
     if folder == MERGED:
         return [rules.merged_records.output.runs]
     if folder == AA.results:
@@ -23,7 +23,7 @@ def records_of(folder):
         return RECORDS
     asked = matrix.asked_rounds(Path(checkpoints.rounds_needed.get().output[0]))
     records = [matrix.record_path(folder, run) for run in matrix.runs(CONFIG, asked)]
-    # Those that were known first: their order is that of the files that Snakemake compares.
+    # Those known first come first: Snakemake compares the files in this order.
     return list(dict.fromkeys([*RECORDS, *records]))
 
 
@@ -40,7 +40,7 @@ def certificates_of(folder):
 
 
 def files_of(need, folder):
-    """The files behind what a table, a figure or a verdict needs."""
+    """The files behind the inputs of a table, a figure or the answer."""
     if need == "records":
         return f"{folder}/plan.txt"
     if need == "rounds":
@@ -55,13 +55,14 @@ def files_of(need, folder):
 
 
 def files_of_table(wildcards):
-    """The files that a table needs, by their names."""
+    """The input files of a table, by their names."""
     needs = tables()[wildcards.table].needs
     return {need: files_of(need, wildcards.folder) for need in needs}
 
 
 def records_behind(wildcards):
-    """The records of a table that is made of them; of one but the first, the first, so that all are made of the same."""
+    """The records for measurements.csv; for another table made from records, measurements.csv, so that all use the
+    same."""
     if "records" not in tables()[wildcards.table].needs:
         return []
     if wildcards.table == "measurements":
@@ -86,7 +87,7 @@ def tables_of(folder):
 
 
 def texts(wildcards):
-    """The words of a language, and those that say which it must have."""
+    """The texts of a language, and those of the reference."""
     return sorted(
         f"workflow/framebench/languages/{name}.yaml"
         for name in {wildcards.language, languages.REFERENCE}
@@ -94,7 +95,7 @@ def texts(wildcards):
 
 
 def scope_of(folder):
-    """All that there is to draw in a folder."""
+    """Everything that can be drawn in a folder."""
     if folder == MERGED:
         plan = checkpoints.merged_records.get().output.plan
         return registry.scope_of(read_records(Path(plan)))
@@ -116,7 +117,7 @@ def pictures(
 
 
 def files_of_figure(wildcards):
-    """The tables that a figure needs, by their names; of a timeline the record of its run."""
+    """The tables that a figure needs, by their names; for a timeline, the record of its run."""
     figure, fields = registry.find(wildcards.figure)
     return {
         need: (
@@ -129,7 +130,7 @@ def files_of_figure(wildcards):
 
 
 def needs_of_verdict(folder):
-    """The tables that the sentences of a folder are made of."""
+    """The tables behind the sentences of a folder."""
     return [*answering.NEEDS, *(["agreement"] if folder == MERGED else [])]
 
 

@@ -8,7 +8,7 @@ from framebench.plan import catalogue
 
 FOLDER = catalogue.PACKAGE / "languages"
 REFERENCE = FOLDER / "en.yaml"
-# As in an HTML page's `lang`: language, then script and region where they matter.
+# The form of an HTML page's `lang`: language, then script and region where they matter.
 CODE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 HEADER = """\
 # Texts of page, figures and verdict in {code}, still in English. Translate what stands right of each colon, in any
@@ -28,11 +28,11 @@ docs/translating.md tells of fonts, and of what is checked."""
 
 
 class RefusedError(Exception):
-    """A code that no new language can have, in one line that says why."""
+    """A code that no new language can have; one line with the reason."""
 
 
 def make(code: str, root: Path) -> Path:
-    """Write the file of language `code` and return its path, relative to the repository; RefusedError."""
+    """Write the file of language `code` and return its path, relative to the repository. Raises RefusedError."""
     if not CODE.fullmatch(code):
         raise RefusedError(f"{code!r} is no code of a language; allowed are codes such as ja, pt-BR or zh-Hans")
     path = FOLDER / f"{code}.yaml"
@@ -40,7 +40,7 @@ def make(code: str, root: Path) -> Path:
         raise RefusedError(f"{code!r} cannot be made: {path} exists")
     text = (root / REFERENCE).read_text(encoding="utf-8")
     text = re.sub(r"\A(#.*\n)*", HEADER.format(code=code), text)
-    # In quotes, as Norwegian is `no`.
+    # In quotes, since `no` (Norwegian) would be false.
     text = re.sub(r"(?m)^language: .*$", f'language: "{code}"  # its own name for itself, such as 한국어', text)
     (root / path).write_text(text, encoding="utf-8")
     return path
