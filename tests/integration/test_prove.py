@@ -66,7 +66,7 @@ REFUSED = {
 
 
 def answers(folders: Iterable[Path], into: Path) -> list[dict]:
-    """The answers for many folders by one process, as importing both frameworks takes longer than most proofs."""
+    """The answers for many folders from one process, since importing both frameworks takes longer than most proofs."""
     arguments = []
     for i, folder in enumerate(folders):
         (into / f"{i}.json").write_text(json.dumps(request(folder, problem.load(folder), seed=1, threads=1)))
@@ -175,7 +175,7 @@ def prove(folder: Path, into: Path, *options: str) -> subprocess.CompletedProces
 
 @pytest.mark.test
 def test_pairs_of_weights_yaml_are_kept_to(tmp_path):
-    """A user's pair that is wrong is not repaired: the proof says where the models then differ."""
+    """A user's wrong pair is not repaired: the proof names the place where the models then differ."""
     folder = tmp_path / "branches"
     shutil.copytree(EQUAL / "inception", folder)
     (folder / "weights.yaml").write_text("conv2d_1: mixed1.three.0.0\n")
@@ -233,7 +233,7 @@ def test_requirements_of_a_folder_are_installed_on_top_of_the_lock(workspace, tm
     assert "python-slugify==8.0.4" in told["packages"] and not any(one.startswith("torch") for one in told["packages"])
     assert (workspace.folder / ".venvs" / told["environment"]).is_dir()
     assert "setting up" in result.stderr
-    # A version that the lock does not have is refused.
+    # A version other than the lock's is refused.
     (folder / "requirements.txt").write_text("numpy==1.26.0\n")
     result = workspace.run("env", f"PYTHONPATH={workspace.folder / 'workflow'}", *command)
     assert result.returncode == 2 and f"{folder}/requirements.txt: not installed: " in result.stderr

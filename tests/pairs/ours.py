@@ -9,7 +9,7 @@ from framebench import workloads
 from framebench.plan import catalogue
 from framebench.workloads.layers import Adam, Dense, Embedding
 
-# ResNet-50 infers here and so has no loss: a user would train its features towards some of their own.
+# ResNet-50 only infers here and so has no loss: a user would train its features towards some target.
 FEATURES = 2048
 # Its files take images of 224 × 224, which are proved too but take 2 minutes of one core; nothing else depends on it.
 SIDES = {"resnet50-features": (224, 64)}

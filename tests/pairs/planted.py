@@ -9,11 +9,11 @@ EQUAL = Path(__file__).parent / "equal"
 
 @dataclass(frozen=True)
 class Plant:
-    """One planted difference, and what a proof must say of it.
+    """One planted difference, and the proof's expected answer.
 
-    `edits` are (file, text that stands there exactly once, text in its place). `keras` and `pytorch` are the names
-    that are right for the first different layer: several where the fault lies between two layers, none where that
-    side has no such layer. One of the words of `cause` must stand in the likely cause, whatever its case.
+    `edits` are (file, text that is there exactly once, new text). `keras` and `pytorch` are the names that are right
+    for the first different layer: several if the fault lies between two layers, none if that side has no such layer.
+    The likely cause must contain one of the words of `cause`, in any case.
     """
 
     name: str
@@ -139,7 +139,7 @@ IN_THE_FORWARD_PASS = (
         ("features.1.0.0",),
         ("padding",),
     ),
-    # The softmax takes it away again, and nothing is computed otherwise.
+    # The softmax cancels it, so no result differs.
     Plant(
         "missing-bias-of-keys",
         "transformer-qkv",
@@ -243,7 +243,7 @@ IN_THE_FORWARD_PASS = (
         ("out", ""),
         ("order",),
     ),
-    # Seen only where an activation is above 6.
+    # Seen only if an activation is above 6.
     Plant(
         "relu6",
         "mobilenet",
@@ -404,7 +404,7 @@ IN_THE_FORWARD_PASS = (
             ("pytorch.py", "        x = torch.tanh(self.fc3(x))\n", ""),
         ),
         "different",
-        # Two layers of one shape: either may be called the one too many.
+        # Two layers of one shape: either may be named as the extra one.
         ("dense_2", "dense_1"),
         (),
         ("missing", "lacks", "no counterpart", "only in", "unmatched", "parameters"),
@@ -473,7 +473,7 @@ IN_TRAINING_ONLY = (
         "subclassed-cnn",
         (("keras.py", "self.bn(self.conv(x), training=training)", "self.bn(self.conv(x), training=False)"),),
         "different",
-        # The block that runs first is made last.
+        # The block that runs first is built last.
         ("batch_normalization_2",),
         ("blocks.0.bn",),
         ("training", "eval", "statistics"),
@@ -508,7 +508,7 @@ IN_TRAINING_ONLY = (
         ("stem",),
         ("frozen", "trainable", "requires_grad"),
     ),
-    # Dropout must not hide what else differs in training.
+    # Dropout must not hide other differences in training.
     Plant(
         "constraint-beside-dropout",
         "plain-cnn",
@@ -548,7 +548,7 @@ IN_TRAINING_ONLY = (
         ("emb",),
         ("padding_idx",),
     ),
-    # In Keras a frozen batch norm also keeps to its running statistics.
+    # In Keras a frozen batch norm also uses its running statistics.
     Plant(
         "frozen-batch-norm",
         "resnet-bottleneck",
@@ -580,7 +580,7 @@ EQUAL_BUT = (
         ("norm",),
         ("epsilon",),
     ),
-    # Without eps, PyTorch takes the spacing of the input's type: another number in float64 than in float32.
+    # Without eps, PyTorch takes the spacing of the input's type, which is another number in float64 than in float32.
     Plant(
         "epsilon-of-rms-norm",
         "gated-mlp",
@@ -641,7 +641,7 @@ EQUAL_BUT = (
         ("drop",),
         ("dropout",),
     ),
-    # The module is still there, and never runs.
+    # The module is still there, but never runs.
     Plant(
         "dropout-declared-and-not-run",
         "gru",
@@ -717,7 +717,7 @@ EQUAL_BUT = (
         ("fc2",),
         ("initial",),
     ),
-    # Two biases that both train: one step of their sum is twice as long.
+    # Two biases that both train: one step moves their sum twice as far.
     Plant(
         "second-bias-of-lstm",
         "stacked-lstm",

@@ -1,4 +1,4 @@
-"""Figures show what the tables say, in every language, gaps and odd names included."""
+"""Figures show the tables' values in every language, including gaps and odd names."""
 
 import csv
 import math
@@ -57,12 +57,12 @@ LABELS = {
 }
 SIZES = {"article-cnn": 128, "resnet50-features": 32, "vgg-cnn": 64}
 WITH_GRU = SIZES | {"gru-imdb": 64}
-PHONE_PX = 328  # of a picture in the page, where the screen has 360
+PHONE_PX = 328  # of a picture in the page, on a screen of 360
 HOSTILE = r"Tesla_$P$100 {x}^2 \frac% & <b> " + "and so on " * 20
 
 
 def published_time(framework, problem, gpu):
-    """Straight from the text of the resource, by the name printed there."""
+    """The values, read from the text of the resource by the names printed there."""
     with PUBLISHED.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if (row["framework"], row["problem"], row["gpu"]) == (framework, problem, gpu):
@@ -166,7 +166,7 @@ def test_no_problem_has_the_colour_of_a_framework():
 
 
 def bars(axes):
-    """Framework by its colour, and height of every bar, from left to right."""
+    """Each framework, by its colour, and the height of every bar, from left to right."""
     names = {to_rgba(colour): name for name, (colour, _) in drawing.framework_styles(LABELS).items()}
     drawn = sorted(axes.patches, key=lambda bar: bar.get_x())
     return [(names.get(bar.get_facecolor()), pytest.approx(bar.get_height())) for bar in drawn]
@@ -357,7 +357,7 @@ def test_throughput_sums_up_each_cell_and_leaves_failed_ones_without_numbers():
 
 
 def stars(blocks, gpu="Tesla P100-PCIE-16GB"):
-    """The stars of the figure throughput, place and face each, in every panel, and its texts."""
+    """The stars of the figure throughput, with place and face, in every panel, and the figure's texts."""
     tables = simulated.campaign(blocks=blocks, gpus={"gpu": gpu}, tracks=["default", "tuned"])
     language = languages.load("en")
     with drawing.style(language):
@@ -376,13 +376,13 @@ def stars(blocks, gpu="Tesla P100-PCIE-16GB"):
     ], said
 
 
-def test_what_others_published_stands_as_stars_beside_the_runs_of_that_card_and_problem_alone():
+def test_published_speeds_are_stars_beside_the_runs_of_that_card_and_problem_only():
     (of_default, of_host, *others), said = stars(
         [("article-cnn", "device", size) for size in (32, 128)]
         + [("article-cnn", "host", 128), ("vgg-cnn", "device", 64)]
     )
     assert sorted(y for _, y in of_default) == [800, 6000]
-    assert [x for x, _ in of_default] == pytest.approx([64, 64], rel=0.3)  # beside one another
+    assert [x for x, _ in of_default] == pytest.approx([64, 64], rel=0.3)  # side by side
     assert not of_host and not any(others)
     assert "(article-cnn 2018: PyTorch, TensorFlow)" in " ".join(" ".join(said).split())
 
@@ -430,7 +430,7 @@ def test_the_wait_for_the_first_step_is_the_median_over_the_runs_that_are_ok():
     assert wait["sums"] == pytest.approx([1.16, 2.16, 3.16, 4.16])
 
 
-def test_what_is_told_of_the_first_round_alone_is_summed_of_that_round_alone():
+def test_parts_reported_by_the_first_round_only_are_summed_for_that_round_only():
     runs = simulated.campaign(blocks=[("article-cnn", "device", 128)]).measurements
     runs["time_to_first_step_s"] = runs["round"].astype(float)
     wait = stacked.summed(runs, first_step.STACK.parts)
@@ -483,7 +483,7 @@ def test_a_search_that_keeps_the_defaults_is_said_to_have_found_nothing():
     assert gains.explained(tuned_runs("keras-tensorflow", tuning=None), english) == ""
 
 
-def test_of_a_gain_that_is_not_shown_no_cause_is_told():
+def test_a_gain_that_is_not_shown_has_no_cause():
     tables = simulated.campaign(tracks=["default", "tuned"], blocks=[("article-cnn", "device", 128)])
     widened = tables.effects.copy()
     widened.loc[widened["framework"] == "pytorch", "verdict"] = "not shown"  # though its own interval excludes 1
@@ -642,7 +642,7 @@ def texts(figure):
 
 
 def check_extent(figure):
-    """Every character has a glyph, no text is smaller than 9 pixels on a phone, and none sticks out at the sides."""
+    """Every character has a glyph, no text is smaller than 9 pixels on a phone, and none extends beyond the sides."""
     before = texts(figure)
     fonts.replace_glyphs(figure, languages.load("ko"))
     assert texts(figure) == before
@@ -696,7 +696,7 @@ def figures(tables, language):
 
 
 IN_ENGLISH = ("usual", "one framework, one batch size, a long title")  # which is longer there
-# Before every commit a few; all of them take a minute and a half.
+# A few before every commit; all of them take a minute and a half.
 IN_CHECK = ("usual", "failed cells", "one framework, one batch size, a long title")
 
 
@@ -965,13 +965,13 @@ SETTINGS = {"confidence": 0.95, "baseline": "tensorflow", "question": simulated.
 
 
 def options_of(name):
-    """The options of a figure, of files by the names of the tables."""
+    """The options of a figure: files by the names of the tables."""
     figure, _ = registry.find(name)
     files = {need: f"{need}.csv" for need in figure.needs if need in TABLES}
     return " ".join(given.words(files | {setting: SETTINGS[setting] for setting in figure.settings}))
 
 
-# One of each kind of what figures are drawn from.
+# One of each kind of input that figures are drawn from.
 @pytest.mark.parametrize("name", ["article-cpu", "then-and-now-cpu", "throughput", "effects", "warmup", "energy"])
 def test_the_command_draws_a_figure_of_measurements(name, monkeypatch, tmp_path):
     gpus = {"l4": "NVIDIA L4"} if name in ("energy", "gpu-memory") else None
@@ -1032,7 +1032,7 @@ def test_the_command_refuses_in_one_line(arguments, error, monkeypatch, tmp_path
     assert "\n" not in str(refused.value)
 
 
-def test_what_was_made_with_the_stand_in_says_so_under_every_figure():
+def test_results_of_the_stand_in_say_so_under_every_figure():
     measurements = simulated.campaign(rounds=1).measurements
     language = languages.load("en")
     assert "stand-in" not in drawing.provenance(measurements, language, LABELS)

@@ -1,4 +1,4 @@
-"""A font that was just installed is found; characters that no font has are told with the packages that have them."""
+"""A newly installed font is found; characters that no font has are reported with the packages that have them."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Every language says the same things, and says what it lacks."""
+"""Every language has the same texts, and names those that it lacks."""
 
 import copy
 from functools import cache
@@ -58,13 +58,13 @@ def test_every_table_column_and_flag_that_the_page_shows_has_words():
     assert flags <= shown["values"].keys()
 
 
-def test_what_has_no_words_is_shown_as_it_is():
+def test_names_without_words_are_shown_unchanged():
     language = languages.load("ko")
     assert [language.table("x.csv"), language.column("x"), language.value(3)] == ["x.csv", "x", "3"]
     assert [language.value(True), language.value("cpu")] == ["예", "CPU"]
 
 
-# Of two words for one concept, the one that the glossary in ko.yaml does not have.
+# The glossary in ko.yaml has one word for each concept; these are the other words.
 OTHER_WORDS = [
     *["셀", "장비", "인증서", "흩어", "뒤집", "카드", "웜업", "반복", "안내서", "거르기", "동일"],
     *("신뢰 구간", "상대 속도", "처리량의 비", "장치 입력", "호스트 입력", "원본 행", "튜닝한 설정", "} 쪽이", " ~ "),
@@ -114,7 +114,7 @@ ENGLISH = {
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder of languages with English in it, in which a test writes `xx`."""
+    """A folder of languages with English in it, where a test writes `xx`."""
     monkeypatch.setattr(languages, "FOLDER", tmp_path)
     write(tmp_path, "en", ENGLISH)
     return tmp_path

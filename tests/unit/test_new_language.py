@@ -1,4 +1,4 @@
-"""The file of a new language works as it stands, in English."""
+"""The file of a new language is valid unchanged, in English."""
 
 import re
 import shutil
@@ -63,7 +63,7 @@ def test_a_code_that_cannot_be_is_refused_in_a_line_and_nothing_is_written(root,
     assert sorted(root.rglob("*")) == before
 
 
-def test_what_to_do_next_is_told(root, monkeypatch, capsys):
+def test_the_next_step_is_printed(root, monkeypatch, capsys):
     monkeypatch.setattr(catalogue, "ROOT", root)
     monkeypatch.setattr(sys, "argv", ["new_language", "ja"])
     new_language.main()

@@ -1,4 +1,4 @@
-"""What the page says is what the tables say, with the gaps and their reasons, and leads to the rows."""
+"""The page shows the tables' values, with gaps and their reasons, and links to the rows."""
 
 import dataclasses
 import json
@@ -77,7 +77,7 @@ def test_a_row_of_the_answer_has_its_bar_its_rows_and_the_command_that_measures_
     assert leads_to(document, drawn["href"])["where"]["batch_size"] == "128"
 
 
-def test_what_a_profiler_does_not_tell_is_said_in_its_words(tmp_path):
+def test_a_profiler_without_a_result_is_quoted_with_its_reason(tmp_path):
     found = pages.document_of(pages.left(tmp_path, simulated.campaign(frameworks=["pytorch", "jax"], rounds=3)))
     values = {cell["framework"]: cell["values"] for cell in blocks(found)[0]["cells"]}
     assert values["JAX"]["host_wait"]["text"] == "ValueError: it does not tell"
@@ -202,7 +202,7 @@ def test_an_answer_that_does_not_turn_is_not_said_to(verdicts, winners):
     assert (found.turns, found.winners) == ([], winners)
 
 
-def test_what_was_not_measured_is_all_that_the_catalogue_has_and_the_runs_have_not():
+def test_gaps_are_everything_in_the_catalogue_without_a_run():
     found = gaps.gaps(simulated.campaign().measurements)
     assert gaps.Gap("framework", ["jax", "keras-jax", "keras-torch"]) in found
     assert gaps.Gap("device", ["gpu"]) in found
@@ -251,7 +251,7 @@ def merged(tmp_path_factory):
     return pages.merged(tmp_path_factory.mktemp("merged"))
 
 
-def test_of_many_machines_one_is_chosen_and_nothing_is_said_across_them(merged):
+def test_one_of_many_machines_is_chosen_and_none_is_compared_with_another(merged):
     found = pages.document_of(merged)
     facets = {facet["name"]: facet["options"] for facet in found["explorer"]["facets"]}
     assert next(iter(facets)) == "machine"
@@ -394,7 +394,7 @@ def test_a_figure_is_made_smaller_and_stays_a_picture():
     assert one.caption == ("Lines: an interval.", "Hollow: undecided.")
 
 
-def test_what_is_read_under_a_figure_stands_in_its_page_as_text(folder):
+def test_the_caption_of_a_figure_is_text_in_the_page(folder):
     beside = folder / "figures/en/ratio.txt"
     assert "figcaption><p>" not in page(pages.document_of(folder), ENGLISH)
     beside.write_text("Lines: <b>an interval</b>.\nHollow: undecided.\n")

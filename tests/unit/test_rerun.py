@@ -1,4 +1,4 @@
-"""Runs that are set aside to be measured again: whole rounds, of a block or of what met a busy machine."""
+"""Runs set aside to be measured again: whole rounds, of a block or of runs that met a busy machine."""
 
 import pytest
 
@@ -14,7 +14,7 @@ BLOCK = "cpu/article-cnn/float32/device/32"
 
 @pytest.fixture
 def results(tmp_path):
-    """Two blocks of three rounds, of which the second of the first block met a busy machine in one run."""
+    """Two blocks of three rounds; one run in the second round of the first block met a busy machine."""
     folder = tmp_path / "my results"
     for size in (32, 64):
         for framework in ("pytorch", "tensorflow"):

@@ -1,4 +1,4 @@
-"""The answer's screen: all that it says follows from the adjusted verdicts, on a terminal and in a file."""
+"""The answer's screen follows from the adjusted verdicts alone, on a terminal and in a file."""
 
 import json
 from dataclasses import asdict
@@ -26,7 +26,8 @@ def made(tables, *, question=simulated.QUESTION, language="en", **changes):
 
 
 def answered(tables, **verdicts):
-    """The comparisons with these verdicts of PyTorch against Keras, by batch size; the ratio on the verdict's side."""
+    """The comparisons with these verdicts of PyTorch against Keras, by batch size; the ratio agrees with the
+    verdict."""
     rows = tables.comparisons.copy()
     for size, verdict in verdicts.items():
         of_size = rows["batch_size"] == int(size.removeprefix("b"))
@@ -90,7 +91,7 @@ def test_a_row_has_the_ratio_its_interval_and_the_verdict_in_words(tables):
     assert (undecided.winner, same.winner, same.says) == (None, None, "the same within 10 %")
 
 
-def test_what_was_not_compared_is_a_row_that_says_why():
+def test_a_pair_that_was_not_compared_is_a_row_with_the_reason():
     tables = simulated.campaign(blocks=SMALL[:1], failed=[("pytorch", "article-cnn", 32)])
     (row,) = made(tables).groups[0].rows
     assert (row.ratio, row.numbers, row.winner) == (None, ("", ""), None)
@@ -120,7 +121,7 @@ def test_the_best_settings_that_turn_the_answer_are_a_flip_too():
     assert [group.title for group in shown.groups] == ["As documented", "Best settings of each"]
 
 
-def test_how_sure_tells_what_is_found_and_what_deciding_takes(tables):
+def test_how_sure_gives_the_differences_found_and_the_rounds_that_decide(tables):
     texts = {note.title: note.text for note in made(tables, comparisons=answered(tables, b32="undecided")).notes}
     assert texts["How sure?"].startswith("At this noise, these rounds find differences of ")
     assert "Up to 12 rounds decide 1 of the 1 undecided. That takes about 6.0 minutes more." in texts["How sure?"]
@@ -173,7 +174,7 @@ def test_the_command_writes_the_screen_and_the_sentences_for_people_and_for_the_
     assert lines[0] == "PyTorch or Keras (TensorFlow) on A CPU?"
     assert "In detail" in lines and any(line.startswith("- On A CPU, ") for line in lines)
     assert max(map(len, lines)) <= terminal.FILE_WIDTH and not any(line != line.rstrip() for line in lines)
-    # What a terminal shows is no other.
+    # A terminal shows the same.
     console = Console(file=StringIO(), width=terminal.FILE_WIDTH, color_system=None)
     terminal.show(json.loads(shown.read_text(encoding="utf-8")), console)
     assert [line.rstrip() for line in console.file.getvalue().splitlines()] == lines[: lines.index("In detail") - 1]

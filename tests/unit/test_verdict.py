@@ -1,4 +1,4 @@
-"""Sentences say what the comparisons show and nothing more."""
+"""Sentences state the results of the comparisons, and nothing more."""
 
 import re
 
@@ -156,7 +156,7 @@ def test_a_version_is_called_slower_where_that_is_shown_and_all_else_is_counted(
     assert re.findall(r"\d+", others) in (["2", "3"], ["3", "2"])
 
 
-def test_what_frameworks_compute_in_by_themselves_comes_first():
+def test_the_default_precision_of_frameworks_comes_first():
     cells = [{"precision": "bfloat16"}, {"precision": "float32"}, {"precision": "tf32"}]
     sentences = said([], [run | cell for run in BOTH for cell in cells])
     assert [next((one for one in ("bfloat16", "tf32") if one in text), "") for text in sentences] == [
@@ -225,7 +225,7 @@ def test_a_failed_side_without_a_reason_and_a_missing_side_are_named():
     assert vgg.endswith(": PyTorch not measured.")
 
 
-def test_what_is_not_comparable_says_why():
+def test_an_incomparable_pair_gives_the_reason():
     (sentence,) = said([comparison(1.4, 1.3, 1.5, "not comparable: no valid certificate")], BOTH)
     assert sentence.endswith("cannot be compared in training article-cnn at batch 128: no valid certificate.")
 
@@ -387,7 +387,7 @@ def test_tuning_that_failed_is_not_spoken_of():
     assert not any("change the speed of" in sentence for sentence in said_of(tables))
 
 
-def test_of_many_machines_runs_on_a_busy_one_are_counted_and_nothing_is_to_be_deleted():
+def test_busy_runs_of_merged_machines_are_counted_and_none_is_to_be_deleted():
     tables = simulated.campaign(blocks=ARTICLE[:1], busy_rounds=[2], gpus={"p100@a": "P100", "p100@b": "P100"})
     (warning,) = warned(tables.comparisons, tables.measurements)
     assert warning.startswith("6 of 30 runs") and "make" not in warning
@@ -437,7 +437,7 @@ def test_korean_says_the_same(row, expected):
         ({}, "5.00 ms on TensorFlow (4.00–6.00); these batch sizes do not tell"),
     ],
 )
-def test_what_keras_itself_costs_is_said_with_what_it_is_a_cost_of(changes, words):
+def test_the_cost_of_keras_itself_is_given_with_its_kind(changes, words):
     row = {
         **{"device": "cpu", "workload": "article-cnn", "track": "default", "precision": "float32", "input": "device"},
         **{"batch_size": 128, "framework": "keras-tensorflow", "native": "tensorflow", "confidence": 0.95},
@@ -460,7 +460,7 @@ def test_what_keras_itself_costs_is_said_with_what_it_is_a_cost_of(changes, word
                 labels=LABELS,
             )
             texts = [sentence.text for sentence in sentences if sentence.table == "overhead"]
-            # Its own interval shows a cost in either case; the verdict on the pair is what counts.
+            # Its own interval shows a cost in either case; the verdict on the pair decides.
             assert len(texts) == (answer == "slower")
             assert all("TensorFlow" in text and "77" not in text for text in texts)
             assert language != "en" or all(words in text for text in texts)
@@ -479,7 +479,7 @@ def test_it_says_whether_the_device_or_the_host_makes_the_difference(finding, la
     frameworks = [*simulated.THREE, "jax"]
     tables = simulated.campaign(frameworks=frameworks, blocks=[("article-cnn", "device", 128)])
     whys = tables.why.assign(finding=finding)
-    assert len(whys) == 3  # of JAX nothing is told
+    assert len(whys) == 3  # JAX has no result
     sentences = verdict.sentences(
         *(tables.measurements, tables.comparisons, tables.effects, NO_OVERHEADS, whys),
         article_batch_sizes=SIZES,
@@ -492,7 +492,7 @@ def test_it_says_whether_the_device_or_the_host_makes_the_difference(finding, la
         assert not said
     else:
         (text,) = said
-        # PyTorch with Keras, and Keras with what is beneath it; not PyTorch with TensorFlow.
+        # PyTorch with Keras, and Keras with its backends; not PyTorch with TensorFlow.
         assert text.count(words) == 2
         assert "TensorFlow takes" in text or language != "en"
 
@@ -519,6 +519,6 @@ def test_a_sentence_names_the_rows_that_it_was_made_from():
     for sentence in sentences:
         table = getattr(tables, sentence.table)
         assert all((table[key] == value).any() for key, value in sentence.where.items())
-    # One round with a diagnosis tells no reason.
+    # One profiled round is too few for a reason.
     assert [sentence.table for sentence in sentences[-3:]] == ["effects", "overhead", "comparisons"]
     assert sentences[0].where["batch_size"] == 128
