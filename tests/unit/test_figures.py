@@ -452,7 +452,7 @@ def test_each_run_of_the_campaign_stands_against_the_median_of_its_own_cell():
     [
         ((0.01, 0.4), "Speed drifts by −1.2 % per hour (p = 0.01). The place inside a round explains nothing beyond"),
         ((0.6, 0.0005), "A drift of −1.2 % per hour is no more than chance gives (p = 0.6). Speed depends on"),
-        ((math.nan, math.nan), "There are too few runs to tell a drift. There are too few runs to tell whether"),
+        ((math.nan, math.nan), "There are too few runs to show a drift. There are too few runs to tell whether"),
     ],
 )
 def test_the_campaign_says_whether_clock_and_order_explain_anything(p, said):

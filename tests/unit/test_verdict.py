@@ -303,7 +303,7 @@ def test_where_no_batch_size_has_a_verdict_there_is_nothing_to_say_of_the_others
     [
         (0, "en", "their number (Holm–Shaffer, 4 comparisons)"),
         (0, "ko", "비교 4건"),
-        (3, "en", "4 on the question together, and apart from them 3 on other pairs"),
+        (3, "en", "4 on the question, and separately 3 on other pairs"),
         (3, "ko", "질문에 대한 비교 4건과 나머지 비교 3건을 따로"),
     ],
 )
