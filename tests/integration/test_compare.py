@@ -136,7 +136,7 @@ def test_different_models_are_measured_without_comparing_them_where_that_is_aske
 @pytest.mark.parametrize(
     ("model", "line"),
     [
-        ("less", "keras.py and pytorch.py train otherwise at batch size 20, though the proof at 5 samples says"),
+        ("less", "keras.py and pytorch.py train differently at batch size 20, though the proof at 5 samples says"),
         ("other", "other: different, first at layer"),
     ],
 )

@@ -322,7 +322,7 @@ def test_the_command_reads_how_many_rounds_came_first(tmp_path):
     command.main(["comparisons", *options, "--rounds", str(tmp_path / "rounds.json")])
     assert pd.read_csv(tmp_path / "c.csv")["method"].str.endswith("the first 3").all()
     (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 6}]))
-    with pytest.raises(SystemExit, match=r"rounds\.json: does not tell how many rounds came first: .*own_spread"):
+    with pytest.raises(SystemExit, match=r"rounds\.json: the number of first rounds is missing: .*own_spread"):
         command.main(["comparisons", *options, "--rounds", str(tmp_path / "rounds.json")])
 
 

@@ -137,7 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
         try:
             comparisons = pd.read_csv(options.comparisons, usecols=list(COLUMNS), dtype=COLUMNS)
         except (OSError, ValueError) as error:
-            raise TableError(f"{options.comparisons}: is not a table of comparisons: {error}: make it anew") from error
+            raise TableError(f"{options.comparisons}: is not a table of comparisons: {error}: make it again") from error
         text = report(comparisons, read_table(options.measurements))
         with files.whole(options.output, encoding="utf-8") as file:
             file.write(text)

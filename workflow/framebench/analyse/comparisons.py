@@ -303,7 +303,7 @@ def first_rounds(rows: Iterable[Mapping]) -> dict[tuple, int]:
     try:
         return {tuple(row[key] for key in BLOCK): row["at_least"] for row in rows if row["own_spread"]}
     except (KeyError, TypeError) as error:
-        raise TableError(f"rounds.json: does not tell how many rounds came first: {error!r}: make it anew") from error
+        raise TableError(f"rounds.json: the number of first rounds is missing: {error!r}: make it again") from error
 
 
 def _verdict(ratio: float, shared: Mapping[str, Any]) -> str:

@@ -36,7 +36,7 @@ def read_rounds(path: Path) -> list[dict]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise TableError(f"{path}: does not tell how many rounds came first: {error!r}: make it anew") from error
+        raise TableError(f"{path}: the number of first rounds is missing: {error!r}: make it again") from error
 
 
 def read_certificate(path: Path) -> dict:
@@ -44,7 +44,7 @@ def read_certificate(path: Path) -> dict:
     try:
         return certificate.parsed(path.read_bytes(), path.parent.name, path.stem.partition(machines.AT)[0])
     except (OSError, ValueError) as error:
-        raise TableError(f"{path}: is no certificate: {error}: make it anew") from error
+        raise TableError(f"{path}: is no certificate: {error}: make it again") from error
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -52,7 +52,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path).copy()  # in one piece: pandas warns of a hundred separate columns
     except (OSError, ValueError) as error:
-        raise TableError(f"{path}: is no table: {error}: make it anew") from error
+        raise TableError(f"{path}: is no table: {error}: make it again") from error
 
 
 # Name → reader of its paths, and metavar of its option. Some take several paths, or none, as noted.

@@ -94,7 +94,7 @@ def report(table: pd.DataFrame, confidence: float, source: Path) -> str:
     said = (
         f"From `{source}`: rounds that find a difference of this size with {100 * POWER:g} % power at the level "
         f"{confidence:g} (`more` than {MOST_ROUNDS:,}). The spread of a round's log ratio, in %, is pooled over all "
-        "pairs of the device; those of its quietest and its noisiest pair stand beside.\n\n"
+        "pairs of the device; its quietest and its noisiest pair are in brackets.\n\n"
     )
     return said + markdown.table(["device", "spread", *differences], rows)
 
@@ -104,8 +104,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m framebench.analyse.power", description=main.__doc__)
     parser.add_argument("--measurements", required=True, type=Path, metavar="measurements.csv")
     parser.add_argument("--confidence", required=True, type=float, help="level of the intervals, such as 0.95")
-    parser.add_argument("--question", nargs=2, metavar="FRAMEWORK", help="the two that the question is about")
-    parser.add_argument("--page", required=True, type=Path, metavar="FILE.md", help="whose section `power` is written")
+    parser.add_argument("--question", nargs=2, metavar="FRAMEWORK", help="the two frameworks of the question")
+    parser.add_argument("--page", required=True, type=Path, metavar="FILE.md", help="page with a section `power`")
     options = parser.parse_args(arguments)
     try:
         table = power_table(read_table(options.measurements), options.confidence, options.question)

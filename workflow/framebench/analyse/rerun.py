@@ -46,8 +46,8 @@ def set_aside(results: Path, block: str | None = None) -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Set runs aside and print how many; on failure print one line."""
     parser = argparse.ArgumentParser(prog="python -m framebench rerun", description=__doc__)
-    parser.add_argument("files", nargs="+", type=Path, metavar="CONFIG", help="config.yaml, and files over it")
-    parser.add_argument("--block", metavar="/".join(TOGETHER).upper(), help="without it: what met a busy machine")
+    parser.add_argument("files", nargs="+", type=Path, metavar="CONFIG", help="config.yaml, and files that override it")
+    parser.add_argument("--block", metavar="/".join(TOGETHER).upper(), help="default: rounds that met a busy machine")
     options = parser.parse_args(arguments)
     try:
         given = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in options.files]

@@ -96,13 +96,13 @@ def read_table(path: Path) -> pd.DataFrame:
     except OSError as error:
         raise TableError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise TableError(f"{path}: is not a table of measurements: {error}: make it anew") from error
+        raise TableError(f"{path}: is not a table of measurements: {error}: make it again") from error
     frame = frame.drop(columns="machine", errors="ignore")
     if list(frame.columns) != list(columns):
         unequal = sorted(set(frame.columns) ^ set(columns)) or ["the order of the columns"]
         raise TableError(
             f"{path}: is not a table of measurements of this version, which differs in {', '.join(unequal)}: "
-            "make it anew"
+            "make it again"
         )
     return frame.fillna({"flags": ""})
 

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given.add_options(parser, NEEDS, SETTINGS)
     parser.add_argument("--agreement", nargs=1, type=Path, metavar="FILE", help="agreement.csv, of merged results")
     parser.add_argument("--output", required=True, type=Path, metavar="TXT", help="both as text, UTF-8")
-    parser.add_argument("--screen", required=True, type=Path, metavar="JSON", help="what a terminal shows at the end")
+    parser.add_argument("--screen", required=True, type=Path, metavar="JSON", help="file for the terminal's screen")
     options = parser.parse_args(arguments)
     try:
         merged = ["agreement"] if options.agreement else []

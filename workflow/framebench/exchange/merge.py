@@ -190,7 +190,7 @@ def _rounds(content: bytes) -> list[dict]:
     rows = _json(content)
     needed = {*BLOCK, "rounds", "at_least", "ci_half_width"}
     if not isinstance(rows, list) or not all(isinstance(row, dict) and needed <= row.keys() for row in rows):
-        raise ValueError(f"{ROUNDS} does not tell how many rounds came first")
+        raise ValueError(f"{ROUNDS}: the number of first rounds is missing")
     if not all(isinstance(row[key], TYPES[key]) for row in rows for key in BLOCK):
         raise ValueError(f"{ROUNDS} does not tell of which cells")
     return rows

@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the figure that the command line names; on failure print one line and exit with status 1."""
     parser = argparse.ArgumentParser(prog="python -m framebench figure", description=__doc__)
     parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(registry.families())}")
-    parser.add_argument("options", nargs=argparse.REMAINDER, help="of this figure: NAME --help tells them")
+    parser.add_argument("options", nargs=argparse.REMAINDER, help="options of this figure, listed by NAME --help")
     asked = parser.parse_args(arguments)
     try:
         figure, _ = registry.find(asked.name)

@@ -34,15 +34,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m framebench.prove", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder with problem.yaml, keras.py and pytorch.py")
     parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="where the proof goes, in a folder of its name"
+        "--results", type=Path, default=Path("results"), help="the proof goes to a folder of its name there"
     )
     parser.add_argument(
         "--time-limit", type=float, default=TIME_LIMIT_S, metavar="SECONDS", help="for building and proving"
     )
     parser.add_argument("--threads", type=int, default=1, help="threads that compute")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="where the proof goes, in place of that")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="folder of the proof, instead")
     parser.add_argument(
-        "--weights", type=Path, metavar="FILE.npz", help="write the weights that both are measured with"
+        "--weights", type=Path, metavar="FILE.npz", help="file for the weights that measuring gives both models"
     )
     parser.add_argument("--backends", action="store_true", help="prove keras.py on Keras's other backends too")
     options = parser.parse_args()

@@ -14,9 +14,7 @@ from framebench.plan.refusals import ConfigError
 from framebench.prove.__main__ import TAKEN
 
 NAME = "config.yaml"
-HEAD = (
-    "# The campaign of `make compare MODEL={folder}`; keys that are not here are those of the project's config.yaml.\n"
-)
+HEAD = "# The campaign of `make compare MODEL={folder}`; other keys are as in the project's config.yaml.\n"
 
 
 def config(folder: Path, results: Path) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m framebench.prove.certificate", description=__doc__)
     parser.add_argument("--workload", required=True)
     parser.add_argument("--framework", required=True)
-    parser.add_argument("--id", required=True, help="what records of this workload and framework carry")
+    parser.add_argument("--id", required=True, help="id in the records of this workload and framework")
     parser.add_argument("--lock-digest", required=True)
     parser.add_argument("--sources", nargs="+", required=True, help="the files that are certified")
     parser.add_argument("--proof", type=Path, required=True, metavar="PROOF.json")

@@ -18,19 +18,19 @@ from framebench.report.results import ResultsError, read
 def main(arguments: list[str] | None = None) -> None:
     """Write the page; on failure end the process with one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m framebench page", description=__doc__.partition(":")[0])
-    parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="what the campaign left")
+    parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="folder of the campaign's results")
     parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
     parser.add_argument(
-        "--languages", nargs="+", metavar="LANGUAGE", help="those that there is a page of, for its links to the others"
+        "--languages", nargs="+", metavar="LANGUAGE", help="all languages with a page, for links between the pages"
     )
     parser.add_argument("--published", required=True, type=Path, metavar="CSV", help="rosetta-2018.csv")
     parser.add_argument("--citation", required=True, type=Path, metavar="CFF", help="CITATION.cff")
     parser.add_argument("--config", type=json.loads, metavar="JSON", help="the configuration of the campaign")
-    parser.add_argument("--command", required=True, help="what a reader runs to make the page anew")
-    parser.add_argument("--again", help="command that measures a block again, with the place {block}")
-    parser.add_argument("--baseline", default="tensorflow", help="what others are compared with (default: %(default)s)")
-    parser.add_argument("--question", nargs=2, metavar="FRAMEWORK", help="the two that the question is about")
-    parser.add_argument("--archive", metavar="ZIP", help="file beside the page that the links to certificates lead to")
+    parser.add_argument("--command", required=True, help="command that makes the page again")
+    parser.add_argument("--again", help="command that measures a block again, with the placeholder {block}")
+    parser.add_argument("--baseline", default="tensorflow", help="reference of the others (default: %(default)s)")
+    parser.add_argument("--question", nargs=2, metavar="FRAMEWORK", help="the two frameworks of the question")
+    parser.add_argument("--archive", metavar="ZIP", help="file beside the page with the certificates")
     parser.add_argument("--output", required=True, type=Path, metavar="HTML", help="file to write, report.en.html")
     options = parser.parse_args(arguments)
     try:

@@ -79,7 +79,7 @@ def _read(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     try:
         return pd.read_csv(path, dtype=str, keep_default_na=False), pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise ResultsError(f"{path}: is no table: {error}: make it anew") from error
+        raise ResultsError(f"{path}: is no table: {error}: make it again") from error
 
 
 def _certificate(path: Path) -> dict:

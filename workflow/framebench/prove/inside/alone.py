@@ -34,7 +34,7 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
         "checks": [asdict(one) for one in made],
         "parameters": {"pytorch": sum(one.numel() for one in side.parameters)},
         "flops_per_sample": {"pytorch": checks.flops_of(side, batch.inputs[1])},
-        "settled": [f"{side.file} is the only file: its float32 is held against its own float64."],
+        "settled": [f"{side.file} is the only file: its float32 is compared with its own float64."],
         "versions": {"torch": torch.__version__},
     }
 

@@ -127,8 +127,8 @@ def told(workload: Own, request: Mapping[str, Any]) -> tuple[story.Facts, story.
             facts["masks"] = {"1": story.of_masks(numbers)}
     if workload.alike and (difference := distance(*sizes)) > APART:
         raise UserError(
-            f"{request['keras']['file']} and {request['pytorch']['file']} train otherwise at batch size {size}, though"
-            f" the proof at {SAMPLES} samples says that they do not: after {after[-1]} steps their changes are"
+            f"{request['keras']['file']} and {request['pytorch']['file']} train differently at batch size {size},"
+            f" though the proof at {SAMPLES} samples says that they do not: after {after[-1]} steps their changes are"
             f" {difference:.2g} apart, where {APART:g} is allowed"
         )
     if "masks" not in facts:
