@@ -54,7 +54,7 @@ compare: $(workflow)/.complete
 		$(workflow)/bin/snakemake --cores all --quiet host progress reason rules --configfile "$$config" -- environments \
 		&& $(workflow)/bin/snakemake --cores all --configfile "$$config" $(ARGS)
 
-# What a campaign measured of a block, or in rounds that met a busy machine, is set aside and measured again.
+# Results of a block, or of rounds that met a busy machine, are set aside and measured again.
 overlay = $(if $(MODEL),results/$(notdir $(patsubst %/,%,$(MODEL)))/config.yaml,$(if $(PRESET),presets/$(PRESET).yaml))
 rerun rerun-busy: $(workflow)/.complete
 	@test -n '$(BLOCK)' -o $@ = rerun-busy || { echo 'BLOCK is missing: make rerun BLOCK=…, as the page has it' >&2; exit 1; }
@@ -92,7 +92,7 @@ test: ready
 test-all: ready
 	$(pytest) $(ARGS)
 
-# What test-all adds to test.
+# The tests that test-all adds to test.
 rest: ready
 	$(pytest) -m all $(ARGS)
 
@@ -118,7 +118,7 @@ format: $(test)/.complete
 	$(test)/bin/ruff format .
 	$(test)/bin/snakefmt Snakefile workflow/rules
 
-# What editors know of config.yaml and the presets, from the classes of plan/knobs.py.
+# The schema with which editors check config.yaml and the presets, from the classes of plan/knobs.py.
 schema: $(test)/.complete
 	$(test)/bin/python -m framebench.plan.schema
 

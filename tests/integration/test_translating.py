@@ -1,4 +1,4 @@
-"""What a translator does: one language's figures, and a language of one's own, by the commands of make alone."""
+"""A translator's work: the figures of one language, and a new language, by the commands of make alone."""
 
 import os
 import subprocess

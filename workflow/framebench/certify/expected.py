@@ -11,7 +11,7 @@ decay of 10⁻⁴ by about 10⁻³.
 
 float32: the worst case would be too wide. The rounding errors of a sum of n terms of both signs add up to about 1·u
 |x|·|y|, whatever n is, as its partial sums are only √n large (Higham & Mary, A new approach to probabilistic rounding
-error analysis, 2019); 8·u is taken, u = 2⁻²⁴. That is still below the error of the next coarser arithmetic, which
+error analysis, 2019); 8·u is taken, u = 2⁻²⁴. This bound is still below the error of the next coarser arithmetic, which
 therefore cannot pass for float32: TF32 rounds the factors to 2⁻¹¹, which moves the sum by about 2⁻¹¹ |x|·|y| / √n, for
 the longest sum of the present nets (n = 6400) by 100·u.
 """

@@ -2,9 +2,9 @@
 
 All runs of a block begin with the same weights and see the same batches in the same order. After some of the first
 steps a run keeps the changes of its weights. Later, between its turns and after its timed blocks, it restores the
-initial weights and a fresh optimizer within the same loop, and keeps the changes of the next step. That shows that the
-timed program is still the same one, and, by the batches that are due, that as many steps were taken as the clock has
-counted.
+initial weights and a fresh optimizer within the same loop, and keeps the changes of the next step. These changes show
+that the timed program is still the same one. They depend on the batches that are due, so they also show that as many
+steps were taken as the clock has counted.
 """
 
 import time

@@ -1,6 +1,6 @@
 """JAX without a layer library: one `jax.jit` step per batch (docs.jax.dev, notebooks/Neural_Network_and_Data_Loading).
 
-That page writes the net as functions on a tree of weights, as the model files here do; layers as objects belong to
+The page writes the net as functions on a tree of weights, as the model files here do; layers as objects belong to
 Flax, a framework of its own. The optimizer and the loss are Optax's, which JAX's documentation recommends.
 """
 
