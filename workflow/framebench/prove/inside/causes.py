@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from framebench.prove.inside.draws import RANDOM
-from framebench.prove.inside.matching import Match, Pair, orders
+from framebench.prove.inside.orders import orders
+from framebench.prove.inside.pairs import Match, Pair
 from framebench.prove.inside.trace import SAME, VIEWS, Known, Node, Trace, within
 from framebench.prove.inside.units import Unit
 

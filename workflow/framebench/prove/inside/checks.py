@@ -8,10 +8,10 @@ from math import isfinite, sqrt
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from framebench.prove.inside import matching
+from framebench.prove.inside import pairs as paired_layers
 from framebench.prove.inside.draws import shared
 from framebench.prove.inside.keras_side import KerasSide
-from framebench.prove.inside.matching import Match, Pair, arrays, shared_roles
+from framebench.prove.inside.pairs import Match, Pair, arrays, shared_roles
 from framebench.prove.inside.pytorch_side import PyTorchSide
 from framebench.prove.inside.side import Side, kept
 from framebench.prove.inside.training import (
@@ -165,12 +165,12 @@ def controls(side: PyTorchSide, found: Match, batch: Batch, exact: torch.Tensor,
         (one, other)
         for i, one in enumerate(found.pairs)
         for other in found.pairs[i + 1 :]
-        if matching.alike(one, other) and one.keras.kind != "norm" and not one.order and not other.order
+        if paired_layers.alike(one, other) and one.keras.kind != "norm" and not one.order and not other.order
     ]
     for one, other in exchanged[:5]:
-        matching.copy_weights(matching.swapped(found.pairs, one, other))
+        paired_layers.copy_weights(paired_layers.swapped(found.pairs, one, other))
         seen = off()
-        matching.copy_weights(found.pairs)
+        paired_layers.copy_weights(found.pairs)
         if seen > bound:
             break
     if exchanged:

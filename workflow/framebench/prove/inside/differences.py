@@ -16,7 +16,7 @@ from keras import layers
 from framebench.prove.inside.draws import Call
 from framebench.prove.inside.keras_side import KerasSide
 from framebench.prove.inside.locate import layer_of
-from framebench.prove.inside.matching import Pair, arrays, shared_roles
+from framebench.prove.inside.pairs import Pair, arrays, shared_roles
 from framebench.prove.inside.pytorch_side import BATCH_NORMS, PyTorchSide
 from framebench.prove.inside.trace import SAME, Trace, scales
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from framebench.prove.inside.causes import ACTIVATIONS, RULES, Parting, at_every_step, made, runs
-from framebench.prove.inside.matching import Match, Pair, first_bad
+from framebench.prove.inside.pairs import Match, Pair, first_bad
 from framebench.prove.inside.trace import Known, Trace, within
 from framebench.prove.inside.units import Unit, squeezed
 

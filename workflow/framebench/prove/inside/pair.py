@@ -19,7 +19,7 @@ from framebench.prove.inside.causes import lone_role
 from framebench.prove.inside.differences import Difference
 from framebench.prove.inside.keras_side import KerasSide
 from framebench.prove.inside.locate import Place, lacking, locate
-from framebench.prove.inside.matching import Match, Pair, first_bad
+from framebench.prove.inside.pairs import Match, Pair, copy_weights, first_bad, shared_roles
 from framebench.prove.inside.pytorch_side import PyTorchSide
 from framebench.prove.inside.side import Side, kept
 from framebench.prove.inside.trace import SAME, VIEWS
@@ -94,7 +94,7 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
         with kept(ours, theirs):
             ours.restore(built[0])
             theirs.restore(built[1])
-            matching.copy_weights(found.pairs)
+            copy_weights(found.pairs)
             alike = {one.kind for one in listed} <= UNFELT
             given.write(Path(request["told"]), trainings, batches[0], alike=alike)
     place = in_training(ours, theirs, found, inputs)
@@ -148,7 +148,7 @@ def named(listed: Sequence[Difference], ours: KerasSide, theirs: PyTorchSide) ->
 def frozen(found: Match, ours: KerasSide, theirs: PyTorchSide) -> Place | None:
     """A layer that only one side trains; UserError for one that neither does."""
     for pair in found.pairs:
-        for role in matching.shared_roles(pair):
+        for role in shared_roles(pair):
             slots = pair.slots(role)
             if role in checks.STATISTICS or all(slot.trained for slot in slots):
                 continue
@@ -178,7 +178,7 @@ def _wide(
             for role, slot in pair.keras.slots.items():
                 if role not in checks.STATISTICS:
                     slot.value.mul_(WIDER)
-    matching.copy_weights(found.pairs)
+    copy_weights(found.pairs)
     with torch.no_grad(), Displaced(checks.UNIT["float64"], growing=True, seed=0):
         noisy = theirs.run(inputs[1])
     with torch.no_grad():
