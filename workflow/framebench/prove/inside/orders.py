@@ -6,7 +6,7 @@ from itertools import permutations
 
 import torch
 
-from framebench.prove.inside.pairs import Pair, layouts, product, taken
+from framebench.prove.inside.pairs import Pair, in_words, layouts, taken
 from framebench.prove.inside.trace import VIEWS, Trace
 from framebench.prove.inside.units import Unit, View, same, squeezed
 
@@ -28,8 +28,8 @@ def orders(pair: Pair, trace: Trace, outputs: bool = False) -> Iterator[Pair]:
         return
     shape = pair.keras.main.shape
     if outputs or pair.keras.kind == pair.pytorch.kind == "norm":
-        places = after(pair.keras, trace) if outputs else taken(pair.keras, trace)
-        for dims in dict.fromkeys(grids(places, trace, shape[-1])):
+        places = taken_after(pair.keras, trace) if outputs else taken(pair.keras, trace)
+        for dims in dict.fromkeys(grids_of(places, trace, shape[-1])):
             for order in _other_orders(len(dims)):
                 yield _reordered(pair, dims, order)
         return
@@ -38,12 +38,12 @@ def orders(pair: Pair, trace: Trace, outputs: bool = False) -> Iterator[Pair]:
     if len(squeezed(shape)) != 2:
         return
     inside, outside = squeezed(shape)
-    for dims in dict.fromkeys(grids(taken(pair.keras, trace), trace, inside)):
+    for dims in dict.fromkeys(grids_of(taken(pair.keras, trace), trace, inside)):
         *spatial, channels = dims
         rank = len(dims)
         ours = _grid((*spatial, channels), None, outside)
         theirs = _grid((channels, *spatial), (*range(1, rank), 0, rank), outside)
-        words = f"inputs of {product(dims)} counted channels first by PyTorch"
+        words = f"inputs of {in_words(dims)} counted channels first by PyTorch"
         yield replace(pair, views=(ours, theirs), order=words)
 
 
@@ -63,7 +63,7 @@ def _reordered(pair: Pair, dims: tuple[int, ...], order: tuple[int, ...]) -> Pai
         units.append(replace(unit, slots={**unit.slots, **{role: unit.slots[role].through(view) for role in rest}}))
     before, after = pair.views
     views = (lambda kernel: ours(before(kernel)), lambda kernel: theirs(after(kernel)))
-    words = f"outputs of {product(dims)} counted as {product(there)} by PyTorch"
+    words = f"outputs of {in_words(dims)} counted as {in_words(there)} by PyTorch"
     return replace(pair, keras=units[0], pytorch=units[1], views=views, order=words)
 
 
@@ -102,7 +102,7 @@ def _grid(dims: tuple[int, ...], order: tuple[int, ...] | None, after: int) -> V
     return viewed
 
 
-def grids(places: Iterable[int], trace: Trace, size: int) -> Iterator[tuple[int, ...]]:
+def grids_of(places: Iterable[int], trace: Trace, size: int) -> Iterator[tuple[int, ...]]:
     """Shapes, without the batch, of tensors that were flattened to `size` elements a sample."""
     for place in places:
         node: int | None = place
@@ -117,7 +117,7 @@ def grids(places: Iterable[int], trace: Trace, size: int) -> Iterator[tuple[int,
             node = live[0] if live and (kept or one.operation in VIEWS) else None
 
 
-def after(unit: Unit, trace: Trace) -> list[int]:
+def taken_after(unit: Unit, trace: Trace) -> list[int]:
     """The views of a unit's result, which may be its output as a grid."""
     made = {i for i, node in enumerate(trace.nodes) if node.uses & unit.weights}
     for i, node in enumerate(trace.nodes):

@@ -96,7 +96,7 @@ def layouts(one: Unit, other: Unit) -> Iterator[Pair]:
         if sizes := merged(tuple(longer[i] for i in order), shorter):
             whose = "PyTorch's" if shorter == there else "Keras's"
             views = (_axes(order), _apart(sizes)) if shorter == there else (_apart(sizes), _axes(order))
-            yield Pair(one, other, views, f"{product(shorter)} of {whose} as axes {_numbers(order)} of the other's")
+            yield Pair(one, other, views, f"{in_words(shorter)} of {whose} as axes {_numbers(order)} of the other's")
 
 
 def _numbers(order: Iterable[int]) -> str:
@@ -239,5 +239,5 @@ def taken(unit: Unit, trace: Trace) -> list[int]:
     return [*trace.operands(unit.weights), *(trace.inputs_of(unit.layer) if unit.whole else [])]
 
 
-def product(dims: Iterable[int]) -> str:
+def in_words(dims: Iterable[int]) -> str:
     return " × ".join(map(str, dims))

@@ -6,8 +6,8 @@ from itertools import chain, islice, permutations
 
 import torch
 
-from framebench.prove.inside.orders import CHANNELWISE, after, grids, last_axes, orders
-from framebench.prove.inside.pairs import Match, Pair, alike, paired, product, sources, swapped, taken
+from framebench.prove.inside.orders import CHANNELWISE, grids_of, last_axes, taken_after, orders
+from framebench.prove.inside.pairs import Match, Pair, alike, in_words, paired, sources, swapped, taken
 from framebench.prove.inside.trace import VIEWS, Known, Trace
 from framebench.prove.inside.units import Unit, View, same, squeezed
 
@@ -56,7 +56,7 @@ def _rejoined(pair: Pair, found: Match) -> Iterator[Pair]:
         for other in taken(pair.pytorch, found.pytorch):
             theirs = _joined(found.pytorch, other)
             order = theirs and _same_parts(found, [part for part, _ in ours], [part for part, _ in theirs])
-            grids = [next(grids([part], found.keras, size), ()) for part, size in ours]
+            grids = [next(grids_of([part], found.keras, size), ()) for part, size in ours]
             if not order or (order == sorted(order) and not any(grids)):
                 continue
             words = f"inputs of {' + '.join(map(str, sizes))} in another order in PyTorch"
@@ -176,7 +176,9 @@ def _recut(found: Match, before: list[Pair]) -> Iterator[list[Pair]]:
                 continue
             size = unit.main.shape[-1]
             partner = getattr(pair.plain or pair, other)
-            for dims in dict.fromkeys(dims for dims in grids(after(partner, trace), trace, size) if len(dims) == 2):
+            for dims in dict.fromkeys(
+                dims for dims in grids_of(taken_after(partner, trace), trace, size) if len(dims) == 2
+            ):
                 for order in islice(permutations(range(3)), 1, None):
                     cut = {
                         id(one): _cut_again(plain, side, other, dims, order)
@@ -199,7 +201,7 @@ def _cut_again(pair: Pair, side: str, other: str, dims: tuple[int, ...], order: 
     bias = {"bias": there.slots["bias"].through(last_axes(dims, (0, 1)))} if "bias" in there.slots else {}
     there = replace(there, slots={**there.slots, **bias})
     views = {side: same, other: last_axes(dims, (0, 1))}
-    words = f"outputs cut from {product(axes[i] for i in order)}"
+    words = f"outputs cut from {in_words(axes[i] for i in order)}"
     return replace(
         pair, **{side: here, other: there}, views=(views["keras"], views["pytorch"]), order=words, plain=pair
     )
