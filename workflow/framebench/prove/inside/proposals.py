@@ -6,7 +6,7 @@ from itertools import chain, islice, permutations
 
 import torch
 
-from framebench.prove.inside.orders import CHANNELWISE, grids_of, last_axes, taken_after, orders
+from framebench.prove.inside.orders import CHANNELWISE, grids_of, last_axes, orders, taken_after
 from framebench.prove.inside.pairs import Match, Pair, alike, in_words, paired, sources, swapped, taken
 from framebench.prove.inside.trace import VIEWS, Known, Trace
 from framebench.prove.inside.units import Unit, View, same, squeezed
