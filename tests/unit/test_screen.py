@@ -196,3 +196,20 @@ def test_nothing_is_cut_off_on_a_narrow_terminal(tables, width):
     said = console.file.getvalue()
     assert "…" not in said and max(map(len, said.splitlines())) <= width
     assert all(words in said for words in ("1.4", "small", "128"))
+
+
+@pytest.mark.parametrize(("started", "older"), [(None, False), (-60, False), (60, True)])
+def test_an_answer_from_before_a_failed_invocation_is_called_older(tmp_path, capsys, tables, started, older):
+    screen_file = tmp_path / "verdict.en.json"
+    screen_file.write_text(json.dumps(asdict(made(tables))), encoding="utf-8")
+    at = None if started is None else screen_file.stat().st_mtime + started
+    terminal.end(tmp_path, "en", ["Proof of mine: equal"], started=at)
+    said = capsys.readouterr().err
+    assert ("the answer of an earlier invocation" in said) == older
+    assert said.splitlines()[-2] == "Proof of mine: equal"
+    assert said.splitlines()[-1].startswith(f"Page: {tmp_path}/report.en.html   Details: ")
+
+
+def test_without_an_answer_nothing_is_printed(tmp_path, capsys):
+    terminal.end(tmp_path, "en", ["a line"])
+    assert capsys.readouterr().err == ""

@@ -2,11 +2,7 @@
 import atexit
 import json
 import time
-from datetime import datetime
 from pathlib import Path
-
-from rich.console import Console
-from rich.text import Text
 
 from framebench.analyse import failures
 from framebench.answer import terminal
@@ -37,29 +33,10 @@ def proofs():
             yield f"Proof of {name}: {outcome}   Page: {proof.with_suffix('.html')}"
 
 
-def print_answer(failed):
-    """Show the answer, and the paths of the rest; if a job failed, say that an answer is an earlier one."""
-    folder = MERGED if internals.asks_for(workflow, "merge") else RESULTS
-    answer = Path(folder, f"verdict.{CONFIG.languages[0]}")
-    screen = Path(f"{answer}.json")
-    if screen.exists():
-        console = Console(stderr=True)
-        console.print()
-        if failed and screen.stat().st_mtime < STARTED:
-            console.print(
-                Text(
-                    f"A job failed, so that this answer is an older one, of {datetime.fromtimestamp(screen.stat().st_mtime):%Y-%m-%d %H:%M}:",
-                    style="bold red",
-                )
-            )
-        terminal.show(json.loads(screen.read_text("utf-8")), console)
-        for line in [
-            *proofs(),
-            f"Page: {folder}/report.{CONFIG.languages[0]}.html   Details: {answer}.txt   Figures: {folder}/figures/",
-        ]:
-            console.print(Text(line), soft_wrap=True)  # paths are copied
-
-
 def end_on_answer(failed=False):
-    """Print the answer after Snakemake's own last words."""
-    atexit.register(print_answer, failed)
+    """Print the answer when Snakemake has said its own last words."""
+    folder = MERGED if internals.asks_for(workflow, "merge") else RESULTS
+    language, started = CONFIG.languages[0], STARTED if failed else None
+    atexit.register(
+        lambda: terminal.end(Path(folder), language, proofs(), started=started)
+    )

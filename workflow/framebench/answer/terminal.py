@@ -1,6 +1,9 @@
 """The answer's screen on a terminal: as wide as the terminal, in the frameworks' colours. A file gets no colours."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -29,6 +32,28 @@ def show(screen: Mapping[str, Any], console: Console) -> None:
         console.print(Text(warning, style="yellow"))
 
 
+def end(folder: Path, language: str, lines: Iterable[str], *, started: float | None = None) -> None:
+    """Print the screen of a folder of results on stderr, these lines, and the paths of the rest.
+
+    Nothing is printed without a screen. `started`: Unix time in s of an invocation in which a job failed; a screen from
+    before that is called an earlier answer.
+    """
+    answer = folder / f"verdict.{language}"
+    screen = answer.with_name(f"{answer.name}.json")
+    if not screen.exists():
+        return
+    console = Console(stderr=True)
+    console.print()
+    made = screen.stat().st_mtime
+    if started is not None and made < started:
+        when = f"{datetime.fromtimestamp(made):%Y-%m-%d %H:%M}"
+        console.print(Text(f"A job failed, so this is the answer of an earlier invocation, {when}:", style="bold red"))
+    show(json.loads(screen.read_text(encoding="utf-8")), console)
+    paths = f"Page: {folder}/report.{language}.html   Details: {answer}.txt   Figures: {folder}/figures/"
+    for line in (*lines, paths):
+        console.print(Text(line), soft_wrap=True)  # paths are copied
+
+
 def listed(sentences: Sequence[str], console: Console) -> None:
     """Print sentences as a list, with the lines of each indented under its mark."""
     table = Table.grid(padding=(0, 1))
@@ -46,7 +71,7 @@ def _table(screen: Mapping[str, Any]) -> Table:
     for group in screen["groups"]:
         table.add_row(Text(group["title"], style="dim"))
         for row in group["rows"]:
-            style = f"bold {catalogue.adapter(row['winner']).colour}" if row["winner"] else ""
+            style = f"bold {catalogue.colour(row['winner']) or ''}" if row["winner"] else ""
             ratio, interval = row["numbers"]
             words = Text(row["says"], style=style)
             table.add_row(Text(f"  {row['name']}"), Text(ratio, style="bold"), Text(interval), words)

@@ -143,6 +143,11 @@ def beneath(framework: str, others: Iterable[str], root: Path = ROOT) -> str | N
     return None
 
 
+def colour(framework: str | None) -> str | None:
+    """The colour of a framework, as #RRGGBB; None without one, and for one that is not here, as in merged results."""
+    return adapter(framework).colour if framework in frameworks() else None
+
+
 def framework_label(framework: str, root: Path = ROOT) -> str:
     """The framework's name for readers (`keras-tensorflow`: `Keras (TensorFlow)`)."""
     side = self_comparison.side(framework)

@@ -188,7 +188,7 @@ def _bars(first: Screen, tables: Mapping[str, rows.Table], making: Making) -> li
             bar = None
             if row.low and row.ratio and row.high:
                 low, ratio, high = (50 + 49 * log(end) / most for end in (row.low, row.ratio, row.high))
-                colour = catalogue.adapter(row.winner).colour if row.winner else None
+                colour = catalogue.colour(row.winner)
                 bar = Bar(round(low, 2), round(max(high - low, 0.4), 2), round(ratio, 2), colour)
             found[-1].append(
                 {
