@@ -72,6 +72,7 @@ rule environment:
     log:
         f"{RESULTS}/logs/environments/{{lock}}-{{digest}}.log",
     wildcard_constraints:
+        lock="(?!.*-with-)[^/]+",
         digest="[0-9a-f]+",
     # Before any measuring: the order of the runs must not depend on which environment is ready first.
     priority: 10**6
