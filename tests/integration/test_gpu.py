@@ -304,7 +304,7 @@ def test_the_devices_are_chosen_once_and_every_run_gets_its_own(certified_worksp
     )
     for language, words in {"en": "a stand-in for the NVIDIA driver", "ko": "테스트용 대역"}.items():
         verdict = workspace.folder / "results" / f"verdict.{language}.txt"
-        assert words in verdict.read_text().splitlines()[0]
+        assert words.replace(" ", "") in verdict.read_text().replace("\n", "").replace(" ", "")
     assert (workspace.folder / timeline).exists()
     # Without the cards, as on another host: the same devices, and nothing to measure except the failed runs.
     assert "FRAMEBENCH_STAND_IN" not in os.environ
