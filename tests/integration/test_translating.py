@@ -32,7 +32,7 @@ def test_a_new_language_is_drawn_as_it_stands_and_again_after_a_word_has_changed
         file.write_text(file.read_text().replace("legend_problem: Problem", f"legend_problem: {legend}"))
         result = make(workspace, "figures", "LANG=ja")
         assert result.returncode == 0, result.stdout + result.stderr
-        files = result.stdout.splitlines()[-6:]
+        files = result.stdout.splitlines()[-9:]
         assert {line.rpartition("/")[0] for line in files} == {"results/figures/ja"}
         pictures.append({line: (workspace.folder / line).read_bytes() for line in files})
     assert pictures[0].keys() == pictures[1].keys()
