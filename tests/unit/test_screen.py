@@ -127,6 +127,16 @@ def test_how_sure_gives_the_differences_found_and_the_rounds_that_decide(tables)
     assert "Up to 12 rounds decide 1 of the 1 undecided. That takes about 6.0 minutes more." in texts["How sure?"]
 
 
+@pytest.mark.parametrize(
+    ("finds", "said"),
+    [(0.0083, "0.8 %"), (0.123, "12 %"), (1.5, "150 %"), (74656.22, ">1,000 %"), (float("inf"), ">1,000 %")],
+)
+def test_a_difference_that_rounds_find_is_told_to_two_digits(tables, finds, said):
+    comparisons = answered(tables, b32="undecided")
+    comparisons.loc[comparisons["verdict"] == "undecided", "finds"] = finds
+    assert f"these rounds find {said};" in made(tables, comparisons=comparisons).groups[0].rows[0].says
+
+
 def test_settings_are_told_with_a_gain_only_where_it_is_shown():
     tables = simulated.campaign(blocks=SMALL[1:2], tracks=["default", "tuned"], noise=0.01)
 

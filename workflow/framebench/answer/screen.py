@@ -200,9 +200,9 @@ def _says(found: Mapping[str, Any], winner: str | None, made: Made) -> str:
 
 
 def _percent(share: float) -> str:
-    """A share in percent, to two digits: 0.8, 4.1, 36, 120."""
+    """A share in percent, to two digits: 0.8, 4.1, 36, 120; one that is no use to know is >1,000."""
     percent = 100 * share
-    return f"{percent:.1f}" if percent < 9.95 else f"{percent:,.0f}"
+    return ">1,000" if percent > 1000 else f"{percent:,.0f}" if percent >= 9.95 else f"{percent:.1f}"
 
 
 def _minutes(minutes: float) -> str:
