@@ -54,6 +54,7 @@ if REQUESTS:
 
 onstart:
     refuse_wrong_place()
+    tell_kept_out()
     internals.tell_failed_jobs(workflow)
     if not REQUESTS:
         bindings.keep(ASKED, DEVICES, RESULTS)

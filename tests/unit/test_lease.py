@@ -1,11 +1,8 @@
 """One measurement at a time on a device, also after the holder was killed."""
 
-import os
 import signal
-import stat
 import subprocess
 import sys
-import tempfile
 
 import pytest
 
@@ -23,10 +20,7 @@ with lease("device-of-the-test"):
 
 
 @pytest.fixture
-def holder(tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-
+def holder():
     def start():
         return subprocess.Popen(
             [sys.executable, "-c", HOLD],
@@ -58,12 +52,21 @@ def test_a_killed_holder_leaves_the_device_free(holder, capsys):
         assert "waiting" not in capsys.readouterr().err
 
 
-def test_another_user_can_wait_for_the_device_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    before = os.umask(0o077)
-    try:
-        with lease("device-of-the-test"):
-            (lock,) = tmp_path.iterdir()
-            assert lock.stat().st_mode & stat.S_IROTH
-    finally:
-        os.umask(before)
+def test_folders_for_temporary_files_make_no_second_device(holder, monkeypatch, tmp_path):
+    """ROCm/rocm-systems#3120, vllm-project/vllm#2179: a lock in a folder is one for each folder."""
+    first = holder()
+    assert first.stdout.readline() == "held\n"
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "own"))
+    second = holder()
+    assert second.stderr.readline().startswith("waiting: ")
+    first.communicate()
+    assert second.stdout.readline() == "held\n"
+    second.communicate()
+
+
+def test_devices_are_held_apart(holder, capsys):
+    first = holder()
+    assert first.stdout.readline() == "held\n"
+    with lease("another-device-of-the-test"):
+        assert "waiting" not in capsys.readouterr().err
+    first.communicate()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
@@ -12,7 +13,7 @@ from framebench import __version__
 from framebench.measure import __main__ as measure
 from framebench.measure import command, process, supervisor
 from framebench.measure import round as of_block
-from framebench.measure.devices import cpu
+from framebench.measure.devices import cgroup, cpu
 from framebench.measure.supervisor import Member
 from requested import PROTOCOL, request
 
@@ -95,15 +96,86 @@ def test_record_names_the_version_that_measured(worker):
     assert (refused["status"], refused["framebench_version"]) == ("failed", __version__)
 
 
+def git(folder, *arguments):
+    identity = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
+    subprocess.run(["git", "-C", folder, *identity, *arguments], check=True, capture_output=True)
+
+
+def commit(folder):
+    git(folder, "init", "--quiet")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", "first")
+
+
+def reason(folder):
+    version = supervisor.revision(folder)
+    assert set(version) == {"framebench_version", "git_commit_reason"}
+    return version["git_commit_reason"]
+
+
 def test_version_is_known_where_there_is_no_git(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert supervisor.revision() == {"framebench_version": __version__}
+    assert "git" in reason(tmp_path)
 
 
-def test_version_is_known_outside_a_checkout(monkeypatch, tmp_path):
-    monkeypatch.setattr(supervisor, "__file__", str(tmp_path / "supervisor.py"))
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert supervisor.revision() == {"framebench_version": __version__}
+def test_outside_a_checkout_the_reason_is_gits_own(tmp_path):
+    assert reason(tmp_path).startswith("fatal: not a git repository")
+
+
+def test_the_commit_is_that_of_the_project_whatever_a_hook_says(monkeypatch, tmp_path):
+    for name in ("project", "other"):
+        (tmp_path / name).mkdir()
+        commit(tmp_path / name)
+    expected = supervisor.revision(tmp_path / "project")
+    assert len(expected["git_commit"]) == 40 and expected["git_dirty"] is False
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "other"))
+    assert supervisor.revision(tmp_path / "project") == expected
+
+
+def test_a_repository_around_the_project_has_no_commit_of_its(tmp_path):
+    """casperdcl/git-fame#81: an export of the project within another repository."""
+    commit(tmp_path)
+    (tmp_path / "project").mkdir()
+    assert reason(tmp_path / "project") == "the folder of the project is not the top of a Git repository"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another user")
+def test_a_checkout_of_another_user_has_no_commit_and_says_why(monkeypatch, tmp_path):
+    """pangenome/pggb#288"""
+    commit(tmp_path)
+    os.chown(tmp_path, 12345, 12345)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert "dubious ownership" in reason(tmp_path)
+
+
+def test_a_repository_without_a_commit_says_so(tmp_path):
+    git(tmp_path, "init", "--quiet")
+    assert reason(tmp_path).startswith("fatal:")
+
+
+def test_a_quota_that_holds_a_run_back_is_a_flag_and_a_number(worker, monkeypatch):
+    """llmmanorg/llmman#322: with half a core, nothing else was busy, and nothing said why it was slow."""
+    readings = iter([10.0, 10.5])
+    monkeypatch.setattr(cpu, "usage", lambda: None)
+    monkeypatch.setattr(cgroup, "throttled_s", lambda: next(readings))
+    run = worker()
+    assert run["throttled_s"] == 0.5
+    assert run["flags"] == ["warmup_not_converged", "cpu_throttled"]
+
+
+def test_a_quota_that_holds_nothing_back_is_none(worker, monkeypatch):
+    monkeypatch.setattr(cgroup, "throttled_s", lambda: 10.0)
+    monkeypatch.setattr(cpu, "usage", lambda: None)
+    run = worker()
+    assert (run["throttled_s"], run["flags"]) == (0.0, ["warmup_not_converged"])
+
+
+def test_variables_from_outside_are_on_record(worker, monkeypatch, tmp_path):
+    """tensorflow/docs#2251, jax-ml/jax#16038: another library was loaded, and nothing said so."""
+    assert worker()["inherited_variables"] is None
+    (tmp_path / "libcuda.so.1").touch()
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"/other:{tmp_path}")
+    assert json.loads(worker()["inherited_variables"]) == {"LD_LIBRARY_PATH": str(tmp_path)}
 
 
 def test_frequencies_are_read_while_the_process_computes(worker, monkeypatch):

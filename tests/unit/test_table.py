@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framebench.analyse import command
-from framebench.analyse.table import TableError, read_record, read_table, table, write_table
+from framebench.analyse.table import TableError, one_line, read_record, read_table, table, write_table
 from framebench.record import SCHEMA, record, write
 
 pytestmark = pytest.mark.check
@@ -275,3 +275,8 @@ def test_a_field_that_contradicts_the_rest_of_its_record_is_told_with_file_and_f
 )
 def test_invisible_characters_are_escaped(told, as_shown):
     assert table([run(device_name=told)]).loc[0, "device_name"] == as_shown
+
+
+def test_colours_of_a_terminal_are_no_part_of_a_reason():
+    """ipazc/mtcnn#101, NeuromorphicProcessorProject/snn_toolbox#16: Keras prints its messages in bold."""
+    assert one_line("\x1b[1mInvalid\x1b[0m\n  \x1b[38;5;9minput", 20) == "Invalid input"

@@ -36,6 +36,8 @@ def runs(
         "reason": reason,
         "device_name": "A $hostile_{name}",
         "flags": None,
+        "cpu_quota_cores": None,
+        "inherited_variables": None,
     }
 
 
@@ -132,6 +134,23 @@ def test_a_warning_says_that_a_run_was_made_with_a_stand_in(language, words):
     measurements = [runs("pytorch"), runs("keras-tensorflow") | {"flags": "warmup_not_converged;stand_in"}]
     (warning,) = warned([comparison(1.42, 1.36, 1.49, "faster")], measurements, language)
     assert words in warning
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_a_warning_says_how_many_runs_a_quota_held_back(language):
+    held = runs("pytorch") | {"flags": "cpu_throttled", "cpu_quota_cores": 0.5}
+    (warning,) = warned([comparison(1.42, 1.36, 1.49, "faster")], [held, runs("keras-tensorflow")], language)
+    assert all(words in warning for words in ("0.5", "1", "2"))
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_a_warning_names_the_variables_that_reached_the_runs_from_outside(language):
+    measured = [
+        runs("pytorch") | {"inherited_variables": told}
+        for told in ('{"LD_LIBRARY_PATH": "/site/lib", "CUDA_HOME": "/site"}', '{"LD_LIBRARY_PATH": "/other"}', None)
+    ]
+    (warning,) = warned([comparison(1.42, 1.36, 1.49, "faster")], measured, language)
+    assert "CUDA_HOME, LD_LIBRARY_PATH" in warning
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "in running resnet50-features at batch 32"), ("ko", "추론")])

@@ -117,12 +117,13 @@ rule observe:
         ),
     params:
         python=lambda wildcards: environment_of(wildcards).python,
+        site=lambda wildcards: "--site" if environment_of(wildcards).packages else "",
         thread_count=f"--threads {CONFIG.protocol.threads}",
         tuned=lambda wildcards: "--tuned" if wildcards.workload in TUNED else "",
     shell:
         "echo {resources.stage:q} {wildcards.workload} in {wildcards.framework} >&2;"
         # Waiting threads spin by default, and hold up the other framework's.
-        " CUDA_VISIBLE_DEVICES=-1 TF_CPP_MIN_LOG_LEVEL=2 OMP_WAIT_POLICY=PASSIVE"
+        " python -P -m framebench.variables {params.site} CUDA_VISIBLE_DEVICES=-1 OMP_WAIT_POLICY=PASSIVE"
         " {params.python} -P -m framebench.certify.observe"
         " --workload {wildcards.workload} --framework {wildcards.framework} {params.thread_count}"
         " {params.tuned} --data {input.data} --problem {input.problem} --output {output} >{log} 2>&1"

@@ -2,10 +2,11 @@
 # params as a set, so swapping two bare numbers would go unnoticed.
 import dataclasses
 import json
+import os
 import shlex
 from pathlib import Path
 
-from framebench import usermodels, workloads
+from framebench import usermodels, variables, workloads
 from framebench.frameworks import self_comparison
 from framebench.plan import slurm
 from framebench.record import CELL
@@ -140,6 +141,13 @@ def stage(name, one, every):
     every = list(every)  # Snakemake's input in a rule has no `index`
     count = f" {every.index(one) + 1} of {len(every)}" if one in every else ""
     return f"[{name}{count}]"
+
+
+def tell_kept_out():
+    """Name the variables of this shell that would change numbers, and that no measured process gets."""
+    names = variables.kept_out(os.environ, site=bool(CONFIG.interpreters))
+    if names and internals.planned(workflow, MEASURING):
+        print(f"not passed on to the runs: {', '.join(names)}", file=sys.stderr)
 
 
 def keep_planned():

@@ -11,6 +11,7 @@ from jsonschema.exceptions import best_match
 
 from framebench import derived, files
 from framebench.analyse import machines
+from framebench.plain import plain
 from framebench.record import RUN, SCHEMA
 
 DTYPES = {"integer": "Int64", "number": "float64", "boolean": "boolean", "string": "str"}
@@ -128,8 +129,8 @@ def flagged(measurements: pd.DataFrame, flag: str) -> pd.Series:
 
 
 def one_line(text: str, length: int) -> str:
-    """The text without line ends, cut to this many characters."""
-    line = " ".join(text.split())
+    """The text without line ends and colours, cut to this many characters."""
+    line = plain(text)
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 

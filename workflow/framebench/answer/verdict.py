@@ -1,5 +1,6 @@
 """Sentences of the answer, as a list: everything that the tables show about the question and the reasons."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from framebench.answer import gains
 from framebench.answer.asked import Asked, asked, cell, obstacle, of_pair, pairs, shown
 from framebench.languages import Language, numbers
 from framebench.plan import catalogue
-from framebench.record import BLOCK, BUSY, CELL, STAND_IN
+from framebench.record import BLOCK, BUSY, CELL, STAND_IN, THROTTLED
 
 # Verdicts of agreement.csv on two versions → key of the sentence.
 VERSIONS = {agreement.SLOWER: "verdict_slower_since", agreement.FASTER: "verdict_faster_since"}
@@ -92,6 +93,13 @@ def warnings(measurements: pd.DataFrame, comparisons: pd.DataFrame, language: La
         # Runs can be measured again only where they were measured.
         merged = measurements["device"].map(machines.machine).any()
         text = language["verdict_busy_merged" if merged else "verdict_busy"].format(busy=busy, runs=len(measurements))
+        said.append(Sentence(text, "measurements"))
+    if held := flagged(measurements, THROTTLED).sum():
+        cores = f"{measurements['cpu_quota_cores'].min():g}"
+        text = language["verdict_throttled"].format(held=held, runs=len(measurements), cores=cores)
+        said.append(Sentence(text, "measurements"))
+    if names := sorted({name for told in measurements["inherited_variables"].dropna() for name in json.loads(told)}):
+        text = language["verdict_inherited"].format(names=", ".join(names))
         said.append(Sentence(text, "measurements"))
     return said
 

@@ -17,6 +17,7 @@ from framebench import files, frameworks, workloads
 from framebench.certify import problem as given
 from framebench.certify.problem import SNAPSHOTS, Lesson, Problem
 from framebench.frameworks.contract import Framework, Trainer, Weights, furthest
+from framebench.plain import plain
 from framebench.workloads.layers import Workload
 
 Facts = dict[str, object]
@@ -248,7 +249,7 @@ def failure(workload: str, framework: str, error: Exception) -> str:
     reason = str(error).strip()
     if reason.startswith("in user code:"):  # TensorFlow puts the path to the error first
         reason = reason.splitlines()[-1].strip().removeprefix(f"{type(error).__name__}: ")
-    return f"{workload} in {framework}: {type(error).__name__}: {' '.join(reason.split())[:500]}"
+    return f"{workload} in {framework}: {type(error).__name__}: {plain(reason)[:500]}"
 
 
 def write(path: Path, facts: Facts, arrays: dict[str, np.ndarray]) -> None:

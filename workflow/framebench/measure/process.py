@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from framebench import variables
 from framebench.measure.allocator import preload
 from framebench.measure.request import Request
 
@@ -24,7 +25,9 @@ class Process:
 
         Raises FileNotFoundError where the environment lacks the requested allocator.
         """
-        asked.write_text(request.to_json())
+        asked.write_text(request.to_json(), encoding="utf-8")
+        self._ours = environment(request)
+        variables.prepare(self._ours["HOME"])
         log.parent.mkdir(parents=True, exist_ok=True)
         self.timed_out = False
         self.ended_s = math.inf  # time.perf_counter at which its end was seen
@@ -34,12 +37,14 @@ class Process:
         worker = ["-P", "-m", "framebench.measure.worker", *map(str, (asked, told_by_worker, seen, os.getpid()))]
         command = [request.python, *worker]
         if request.modules:
-            command = ["bash", "-c", f'{request.modules} exec "$@"', "bash", *command]
+            # A module may set variables that are ours to set, and not only where its libraries are.
+            own = [f"{name}={value}" for name, value in of_run(request).items()]
+            command = ["bash", "--norc", "-c", f'{request.modules} exec env "$@"', "bash", *own, *command]
         try:
-            with log.open("w") as output:
+            with log.open("w", encoding="utf-8") as output:
                 self._popen = subprocess.Popen(
                     command,
-                    env=environment(request),
+                    env=self._ours | variables.passed(os.environ, site=request.site, modules=bool(request.modules)),
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -49,6 +54,15 @@ class Process:
         finally:
             os.close(told_by_worker)
         self.pid = self._popen.pid
+
+    def inherited(self) -> dict[str, str]:
+        """The variables that the process got from outside and that may change its numbers; none once it has ended."""
+        try:
+            started_with = Path(f"/proc/{self.pid}/environ").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return {}
+        told = dict(line.split("=", 1) for line in started_with.split("\0") if "=" in line)
+        return variables.foreign(told, self._ours)
 
     def go(self, blocks: int = 1) -> None:
         """Let the worker go on; no effect once it has ended."""
@@ -102,12 +116,15 @@ class Process:
 
 
 def environment(request: Request) -> dict[str, str]:
-    """The worker's environment variables: the same thread count for every library, one GPU or none, no chatter."""
+    """The worker's environment variables, as far as the caller's have no part in them."""
+    return variables.made(request.python) | of_run(request)
+
+
+def of_run(request: Request) -> dict[str, str]:
+    """The variables of this run: the same thread count for every library, one GPU or none, the allocator."""
     pools = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
     return {
-        **os.environ,
         **{f"{pool}_NUM_THREADS": str(request.protocol.threads) for pool in pools},
         "CUDA_VISIBLE_DEVICES": request.uuid or "-1",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
         **preload(request.tuning.get("allocator", "system"), request.environment),
     }

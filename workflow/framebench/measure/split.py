@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 
 from framebench.frameworks.contract import Inspecting, Span, Trainer
+from framebench.plain import plain
 from framebench.workloads.layers import Workload
 
 
@@ -48,7 +49,7 @@ def measured(trainer: Trainer, inspector: Inspecting, workload: Workload, device
         if not pace.spans:
             raise ValueError("the profiler tells of nothing that was computed")
     except Exception as error:  # whatever it is, the run has been measured
-        return {"profile_reason": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+        return {"profile_reason": f"{type(error).__name__}: {plain(str(error))}"}
     return {
         "profiled_steps": pace.steps,
         "profiled_step_ms": pace.ns / pace.steps / 1e6,

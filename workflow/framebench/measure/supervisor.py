@@ -1,6 +1,7 @@
 """The supervisor of a run: it starts the process, gives it turns, watches it, and makes the record."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,12 +16,13 @@ from typing import Any
 from framebench import __version__, record
 from framebench.derived import AT_WORK, STARTING
 from framebench.measure import story
-from framebench.measure.devices import cpu, nvml, samples
+from framebench.measure.devices import cgroup, cpu, nvml, samples
 from framebench.measure.devices.sampling import Sampling
 from framebench.measure.process import Process
 from framebench.measure.request import Request
 from framebench.measure.turns import BUILT
 
+ROOT = Path(__file__).parents[3]
 SHARED = "other_process_on_gpu"  # flag: another process computed on the card before or after the run
 OTHERS_EVERY_S = 1.0  # interval between queries of a card's processes while waiting for their end
 # Messages of a process aborted out of memory where nothing caught the error: the C++ library's; and TensorFlow's where
@@ -53,6 +55,7 @@ class Run:
         self.alone = True  # nothing else computed while it was started
         self.beside = 0  # other processes that waited meanwhile
         self.speeds: list[float] = []  # images/s of the last block of each turn
+        self._turns_s = self._held_back_s = 0.0
         self.ended = False
         self._state: str | None = None
         self._folder = folder
@@ -96,6 +99,8 @@ class Run:
         """Wait until the model is there."""
         if self._state is None:
             self._reach()
+            if self._process and (inherited := self._process.inherited()):
+                self._known["inherited_variables"] = json.dumps(inherited)
 
     def warm_up(self) -> None:
         """Let it take its first step and warm up."""
@@ -106,8 +111,12 @@ class Run:
     def take_turn(self, places: Sequence[int]) -> None:
         """Let it time one block for each of these places in the round."""
         self.places += places
+        start_s, held_back_s = time.perf_counter(), cgroup.throttled_s()
         self._go(len(places))
         step_s = self._reach()
+        if held_back_s is not None:
+            self._turns_s += time.perf_counter() - start_s
+            self._held_back_s += (cgroup.throttled_s() or held_back_s) - held_back_s
         if step_s and not self.ended:
             self.speeds.append(self.request.cell.batch_size / float(step_s))
 
@@ -172,6 +181,9 @@ class Run:
         observed = {**self._known, **self._observed, **of_round, "interleaved_with": self.beside}
         if self.request.uuid:
             self._flags += stand_in()
+        if self._turns_s:
+            observed["throttled_s"] = self._held_back_s
+            self._flags += [record.THROTTLED] * (self._held_back_s > cpu.THROTTLED_SHARE * self._turns_s)
         if cpu.is_busy(observed.get("busy_at_start_cores"), observed.get("others_cpu_cores")):
             self._flags.append(record.BUSY)
         observed["flags"] = list(dict.fromkeys([*self._observed.get("flags", []), *self._flags]))
@@ -320,17 +332,33 @@ def seen_by(code: int, seen: Path, log: Path, limited: bool) -> dict:
     return {"status": "failed", "reason": f"the measuring process was killed by {name}{hint}"}
 
 
-def revision() -> dict[str, object]:
-    """The version of the code, its commit and true if it was changed since; no commit outside a git checkout."""
+def revision(root: Path = ROOT) -> dict[str, object]:
+    """The version of the code, its commit, and true if it was changed since; without a commit, the reason.
+
+    A repository around the project's folder has another project's commits.
+    """
     version: dict[str, object] = {"framebench_version": __version__}
-    git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-        status = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        return version
-    if commit.returncode or status.returncode:
-        return version
-    return version | {"git_commit": commit.stdout.strip(), "git_dirty": bool(status.stdout)}
+        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root.resolve():
+            raise ValueError("the folder of the project is not the top of a Git repository")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+        return version | {"git_commit": _git(root, "rev-parse", "HEAD"), "git_dirty": bool(changed)}
+    except (OSError, ValueError) as error:
+        return version | {"git_commit_reason": str(error)}
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """The answer of Git on the project; OSError where it is not there, ValueError with its own reason."""
+    # A hook or an alias of Git's leaves variables that name another repository.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    said = subprocess.run(
+        ["git", "-C", root, *arguments],
+        env=environment | {"LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if said.returncode:
+        raise ValueError(said.stderr.strip().partition("\n")[0] or f"git ended with code {said.returncode}")
+    return said.stdout.strip()

@@ -31,6 +31,7 @@ from framebench.measure.pace import MoreWork, Pace, Timeline
 from framebench.measure.request import Request
 from framebench.measure.story import FOLDER
 from framebench.measure.turns import BUILT, Turns
+from framebench.plain import plain
 from framebench.workloads.layers import Workload, parameters
 from framebench.workloads.own import Own
 
@@ -54,7 +55,7 @@ def main() -> None:
         if "framework_version" in observed:
             out_of_memory |= frameworks.load(request.cell.framework).out_of_memory(error)
         observed["status"] = "out_of_memory" if out_of_memory else "failed"
-        observed["reason"] = f"{type(error).__name__}: {' '.join(str(error).split())[:REASON_LENGTH]}"
+        observed["reason"] = f"{type(error).__name__}: {plain(str(error))[:REASON_LENGTH]}"
     observed |= {"waiting_s": turns.waiting_s, "waiting_cpu_s": turns.waiting_cpu_s}
     Path(sys.argv[3]).write_text(json.dumps(observed))
     # The report is complete. A clean shutdown costs each process of a round some seconds, and one of TensorFlow now and

@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 
 from framebench import languages, workloads
+from framebench.measure.devices import cpu
 from framebench.measure.protocol import MIN_ROUNDS
 from framebench.plan import catalogue, slurm
 from framebench.plan.knobs import (
@@ -201,7 +202,7 @@ def _cores_problems(protocol: WrittenProtocol) -> Iterator[str]:
 def _largest_batch_problems(search: LargestBatch) -> Iterator[str]:
     if search.start > search.at_most:
         yield f"largest_batch.start: {search.start} is more than at_most, {search.at_most}"
-    memory_mib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    memory_mib = int(cpu.memory_total_mib())
     if (search.host_memory_mib or 0) > memory_mib:
         where = f"largest_batch.host_memory_mib: {search.host_memory_mib}"
         yield f"{where} is more than the {memory_mib} MiB of this machine, and would not keep a trial from taking all"
@@ -213,7 +214,7 @@ def _unknown(where: str, name: str, known: tuple[str, ...]) -> Iterator[str]:
 
 
 def core_count(protocol: WrittenProtocol) -> int:
-    return len(os.sched_getaffinity(0) if protocol.cores == "any" else protocol.cores)
+    return cpu.usable_cores() if protocol.cores == "any" else len(protocol.cores)
 
 
 def _usable_cores() -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from framebench import variables
 from framebench.plan.catalogue import ROOT
 
 
@@ -33,7 +34,7 @@ def answer(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=surroundings(backend),
+            env=environment(python, backend),
             start_new_session=True,
         )
         try:
@@ -54,14 +55,18 @@ def answer(
         return found
 
 
-def surroundings(backend: str) -> dict[str, str]:
+def environment(python: str, backend: str) -> dict[str, str]:
     """The environment variables of a process that runs a user's code."""
-    return os.environ | {
-        "PYTHONPATH": str(ROOT / "workflow"),
-        "PYTHONDONTWRITEBYTECODE": "1",  # nothing is written into the user's folder
-        "KERAS_BACKEND": backend,
-        "JAX_ENABLE_X64": "1",  # JAX has no float64 unless asked
-        "CUDA_VISIBLE_DEVICES": "-1",  # the proof is in float64, on the processor
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "OMP_WAIT_POLICY": "PASSIVE",
-    }
+    ours = variables.made(python)
+    variables.prepare(ours["HOME"])
+    return (
+        ours
+        | variables.passed(os.environ, site=not Path(python).absolute().is_relative_to(ROOT / ".venvs"))
+        | {
+            "PYTHONDONTWRITEBYTECODE": "1",  # nothing is written into the user's folder
+            "KERAS_BACKEND": backend,
+            "JAX_ENABLE_X64": "1",  # JAX has no float64 unless asked
+            "CUDA_VISIBLE_DEVICES": "-1",  # the proof is in float64, on the processor
+            "OMP_WAIT_POLICY": "PASSIVE",
+        }
+    )

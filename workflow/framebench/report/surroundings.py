@@ -18,6 +18,7 @@ OF_DEVICE = (
     "slurm_node",
     "cpu_model",
     "cpu_cores",
+    "cpu_quota_cores",
     "cores",
     "memory_total_mib",
     "kernel_version",
@@ -31,7 +32,7 @@ OF_FRAMEWORK = (
     "interpreter",
     "lock_digest",
 )
-OF_CAMPAIGN = ("seed", "framebench_version", "git_commit", "git_dirty")
+OF_CAMPAIGN = ("seed", "framebench_version", "git_commit", "git_commit_reason", "git_dirty", "inherited_variables")
 
 
 def told(

@@ -1,38 +1,56 @@
 """The CPU as a device: its description, the load of other processes, and the memory of a process."""
 
+import math
 import os
 import platform
 import re
 import resource
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
 import psutil
 
+from framebench.measure.devices import cgroup
+
 MIB = 1024**2
 STAT = Path("/proc/stat")
 CPUS = Path("/sys/devices/system/cpu")
-CGROUP = Path("/sys/fs/cgroup")  # memory limit of a container (cgroup v2), as seen from inside
 MOMENT_S = 0.5  # 50 ticks of the kernel's clock, per core
 # With one framework thread per core, each parallel region waits for the slowest thread, so load on one core costs all
 # cores. Measured with PyTorch's 2 threads on 2 cores: 7 % of its speed with 0.15 cores of other load, 19 % with 0.25,
 # 64 % with 0.8. The first is within the differences between fresh processes of one cell.
 BUSY_CORES = 0.15
+# Of the time of a round. A quota holds all threads back at the end of each period, so that little is not yet nothing:
+# a period of 100 ms with a pause of 1 ms costs 1 %, which is within the differences between fresh processes.
+THROTTLED_SHARE = 0.01
 
 
 def machine() -> dict[str, object]:
     """Record fields on the current state of this machine."""
     return {
         "cpu_model": cpu_model(),
-        "cpu_cores": len(os.sched_getaffinity(0)),
-        "memory_total_mib": psutil.virtual_memory().total / MIB,
+        "cpu_cores": usable_cores(),
+        "cpu_quota_cores": cgroup.quota_cores(),
+        "memory_total_mib": memory_total_mib(),
         "load_at_start": os.getloadavg()[0],
         "kernel_version": platform.release(),
     }
+
+
+def usable_cores() -> int:
+    """The cores that this process may use at a time, by its affinity and the whole cores of its quota."""
+    quota = cgroup.quota_cores()
+    allowed = len(os.sched_getaffinity(0))
+    return allowed if quota is None else max(1, min(allowed, int(quota)))
+
+
+def memory_total_mib() -> float:
+    """The memory in MiB that this process may have, in the machine and in its container."""
+    return min(psutil.virtual_memory().total, cgroup.memory_limit_bytes() or math.inf) / MIB
 
 
 def cpu_model() -> str:
@@ -70,12 +88,10 @@ def resident_peak_mib(pid: int | None = None) -> float:
     return int(found[1]) / 1024 if found else 0.0  # a process that has ended has none
 
 
-def available_mib(cgroup: Path = CGROUP) -> float:
+def available_mib() -> float:
     """Memory in MiB that another process may take before any is swapped out, in the machine and in this container."""
-    free = [psutil.virtual_memory().available]
-    with suppress(OSError, ValueError):  # no container, or one without a limit (`max`)
-        free.append(int((cgroup / "memory.max").read_text()) - int((cgroup / "memory.current").read_text()))
-    return min(free) / MIB
+    free = cgroup.memory_free_bytes()
+    return min(psutil.virtual_memory().available, math.inf if free is None else free) / MIB
 
 
 def forget_peak() -> bool:

@@ -1,38 +1,38 @@
 """One measurement at a time on each device, across every user and copy of the workflow on this machine."""
 
-import fcntl
-import os
+import errno
+import socket
 import sys
-import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+
+ASK_EVERY_S = 0.2  # interval between attempts while another process holds the device
 
 
 @contextmanager
 def lease(device: str) -> Iterator[None]:
     """Hold `device`, `cpu` or the UUID of a card, alone; wait, with a line on stderr, while another process holds it.
 
-    The kernel releases it when the holder dies, however it dies.
+    The lease is a socket of an abstract name, unix(7): it needs no folder, so that neither TMPDIR nor a job's own /tmp
+    makes a second one, and the kernel releases it when the holder dies, however it dies. Containers with a network of
+    their own do not see it.
     """
-    path = Path(tempfile.gettempdir()) / f"framebench-{device}.lock"
-    descriptor = _opened(path)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting: another measurement is running on {device} ({path})", file=sys.stderr, flush=True)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with socket.socket(socket.AF_UNIX) as held:
+        said = False
+        while not _is_ours(held, f"\0framebench-{device}"):
+            if not said:
+                print(f"waiting: another measurement is running on {device}", file=sys.stderr, flush=True)
+                said = True
+            time.sleep(ASK_EVERY_S)
         yield
-    finally:
-        os.close(descriptor)
 
 
-def _opened(path: Path) -> int:
-    """The lock file, readable for every user: in a shared folder, the kernel lets no other user open it to write."""
+def _is_ours(held: socket.socket, name: str) -> bool:
     try:
-        return os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT)
-        os.fchmod(descriptor, 0o444)
-        return descriptor
+        held.bind(name)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return False
+    return True
