@@ -44,19 +44,9 @@ OF_SITE = (LIBRARY_PATH, "CUDA_HOME", "CUDA_PATH")
 WITH_EFFECT = (
     *("ATEN_", "BLIS_", "CUBLAS", "CUDA_", "CUDNN_", "DNNL_", "GLIBC_", "GOMP_", "GOTO_", "JAX_", "JEMALLOC", "KERAS_"),
     *("KMP_", "LD_", "LIBXSMM_", "MALLOC_", "MKL_", "NCCL_", "NPY_", "NUMEXPR_", "NVIDIA_TF32", "OMP_", "ONEDNN_"),
-    *(
-        "OPENBLAS_",
-        "PJRT_",
-        "PYTHONMALLOC",
-        "PYTORCH_",
-        "TCMALLOC_",
-        "TF_",
-        "THEANO_",
-        "TORCH",
-        "TRITON_",
-        "VECLIB_",
-        "XLA_",
-    ),
+    *("OPENBLAS_", "PJRT_", "PYTHONMALLOC", "PYTORCH_", "TCMALLOC_", "TORCH", "TRITON_", "VECLIB_", "XLA_"),
+    # Terraform's begin with TF_ too.
+    *("TF_CU", "TF_DETERMINISTIC", "TF_DISABLE", "TF_ENABLE", "TF_FORCE", "TF_GPU", "TF_NUM", "TF_USE", "TF_XLA"),
 )
 
 
