@@ -17,6 +17,7 @@ import yaml
 
 import standin
 from framebench import usermodels
+from framebench.measure.devices import lease
 from framebench.plan import catalogue, environments, installation
 
 # On a busy machine any example may take long and still be right.
@@ -200,13 +201,10 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One per pytest process, which gives every process started here leases of its own.
-
-    So no test waits for a measurement elsewhere on this machine. No test checks a speed.
-    """
+def own_leases() -> Iterator[None]:
+    """Leases of its own for every pytest process, so that no test waits for a measurement elsewhere on this machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
+        patch.setenv(lease.OF_TESTS, f"{os.getpid()}-")
         yield
 
 
@@ -222,15 +220,20 @@ def certified(tmp_path_factory: pytest.TempPathFactory, installed: None) -> Work
 
 
 def made_once(name: str, make: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder made by the first of pytest's processes that needs it, while the others wait."""
+    """A folder made by the first of pytest's processes that needs it, while the others wait.
+
+    The gate runs two tiers of tests of one commit one after another, and names a place that the two share.
+    """
     folder = tmp_path_factory.getbasetemp()
-    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / name
+    shared = os.environ.get("FRAMEBENCH_TEST_SHARED")
+    folder = Path(shared) if shared else folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    folder /= name
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             making = tmp_path_factory.mktemp("making")
             make(making)
-            making.rename(folder)
+            shutil.move(making, folder)
     return folder
 
 
