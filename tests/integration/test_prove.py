@@ -71,8 +71,9 @@ def answers(folders: Iterable[Path], into: Path) -> list[dict]:
     for i, folder in enumerate(folders):
         (into / f"{i}.json").write_text(json.dumps(request(folder, problem.load(folder), seed=1, threads=1)))
         arguments += [into / f"{i}.json", into / f"answer-{i}.json"]
-    command = [place.of("pytorch", into, into / "log").python, "-P", "-m", "framebench.prove.inside.pair", *arguments]
-    subprocess.run(command, env=process.surroundings("torch"), check=True, capture_output=True)
+    python = place.of("pytorch", into, into / "log").python
+    command = [python, "-P", "-m", "framebench.prove.inside.pair", *arguments]
+    subprocess.run(command, env=process.environment(python, "torch"), check=True, capture_output=True)
     return [json.loads(path.read_text()) for path in arguments[1::2]]
 
 
