@@ -9,7 +9,7 @@ from framebench.measure.devices import cgroup, cpu
 pytestmark = pytest.mark.check
 
 MIB = 1024**2
-# What a hierarchy of version 1 has in a group without limits.
+# The files of a group of version 1 without limits.
 FREE = {
     "cpu/cpu.cfs_quota_us": "-1",
     "cpu/cpu.cfs_period_us": "100000",

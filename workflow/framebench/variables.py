@@ -21,7 +21,7 @@ LIBRARY_PATH = "LD_LIBRARY_PATH"
 DRIVER = ("libcuda.so.1", "libnvidia-ml.so.1")  # some images have them in a folder of LD_LIBRARY_PATH alone (Colab's)
 # Passed without a word, as they change no number: the starts of names.
 PASSED = ("FRAMEBENCH_", "TMPDIR", "TZ")
-# The same where modules are loaded: how to find them. What is loaded already is loaded anew.
+# The same where modules are loaded: how to find them. Modules that are loaded already are loaded anew.
 MODULES = ("MODULE", "LMOD_")
 LOADED = ("LOADEDMODULES", "_LMFILES_", "LMOD_FAMILY_")
 # Not worth a word in a process that a shell has started.
