@@ -2,6 +2,8 @@
 import os
 from pathlib import Path
 
+from snakemake.utils import update_config
+
 from framebench.plan import config as configuration
 from framebench.plan import bindings, catalogue, environments, internals, matrix
 
@@ -14,6 +16,7 @@ FILES = list(
 try:
     for file in FILES:
         configuration.readable(file)
+    GIVEN_VALUES = configuration.given(internals.given_values(workflow))
 except configuration.ConfigError as error:
     sys.exit(str(error))
 
@@ -21,12 +24,11 @@ except configuration.ConfigError as error:
 configfile: "config.yaml"
 
 
+for values in GIVEN_VALUES:
+    update_config(config, values)
 try:
     CONFIG = configuration.load(
-        config,
-        " + ".join(
-            [*FILES, *(["--config"] if internals.given_values(workflow) else [])]
-        ),
+        config, " + ".join([*FILES, *(["--config"] if GIVEN_VALUES else [])])
     )
 except configuration.ConfigError as error:
     sys.exit(str(error))

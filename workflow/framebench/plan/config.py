@@ -13,9 +13,12 @@ from framebench.plan import catalogue, feasible, models, schema, slurm
 from framebench.plan.bindings import DeviceError, Gpu, resolve
 from framebench.plan.knobs import Entry, Knobs, LargestBatch, Part, Rounds, WrittenProtocol
 from framebench.plan.refusals import ConfigError, explained
-from framebench.plan.yaml_file import readable
+from framebench.plan.yaml_file import given, readable
 
-__all__ = ["SCHEMA", "Config", "ConfigError", "LargestBatch", "Part", "Rounds", "against_itself", "load", "readable"]
+__all__ = [
+    *("SCHEMA", "Config", "ConfigError", "LargestBatch", "Part", "Rounds"),
+    *("against_itself", "given", "load", "readable"),
+]
 
 SCHEMA = schema.FILE
 

@@ -22,10 +22,12 @@ from framebench.plan.knobs import (
 from framebench.plan.refusals import instead
 
 # The folders of a record come below it, some 100 characters; file systems end at 4096, some before.
-LONGEST_PATH, DEEPEST_PATH = 1000, 51
+LONGEST_PATH, DEEPEST_PATH, LONGEST_NAME = 1000, 51, 255
+REPEATED = re.compile(r"(.+?)\1{19,}$")  # PeriodicityDetector of Snakemake's, which stops at such a wildcard
 OF_PROJECT = (
     *("workflow", "envs", "docs", "tests", "presets", "profiles", "studies"),
     *(".git", ".github", ".ci", ".venvs", ".snakemake"),
+    "default",  # Snakemake would take it for a profile from then on
 )
 OF_SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr")
 SHARED_MEMORY = ("/", "dev", "shm")
@@ -51,18 +53,23 @@ def problems(knobs: Knobs) -> Iterator[str]:
 
 def _results_problems(results: str) -> Iterator[str]:
     folder = Path(results).absolute()
-    if len(str(folder)) > LONGEST_PATH or len(folder.parts) > DEEPEST_PATH:
+    longest = max(len(os.fsencode(part)) for part in folder.parts)
+    if len(str(folder)) > LONGEST_PATH or len(folder.parts) > DEEPEST_PATH or longest > LONGEST_NAME:
         yield (
-            f"results: the path has {len(str(folder))} characters and {len(folder.parts) - 1} folders; allowed: at "
-            f"most {LONGEST_PATH} and {DEEPEST_PATH - 1}, as records lie deeper"
+            f"results: the path has {len(str(folder))} characters and {len(folder.parts) - 1} folders, with names of up "
+            f"to {longest}; allowed: at most {LONGEST_PATH}, {DEEPEST_PATH - 1} and {LONGEST_NAME}, as records lie deeper"
         )
+        return
+    if repeated := REPEATED.search(results):
+        yield f"results: {repeated[1]!r} stands many times in a row, which Snakemake takes for a fault of the rules"
         return
     if owner := _owner(folder):
         yield f"results: {results!r} is a folder of {owner}; allowed: results, or a folder of its own anywhere else"
         return
-    existing = next(parent for parent in (folder, *folder.parents) if os.access(parent, os.F_OK))
+    existing = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
     if not existing.is_dir():
-        yield f"results: {results!r} cannot be a folder, because {str(existing)!r} is a file"
+        what = "a file" if existing.exists() else "a link to nothing"
+        yield f"results: {results!r} cannot be a folder, because {str(existing)!r} is {what}"
     elif not os.access(existing, os.W_OK | os.X_OK):
         yield f"results: {results!r} cannot be written, because {str(existing)!r} is read-only for you"
 
