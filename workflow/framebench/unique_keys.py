@@ -6,6 +6,8 @@ import yaml
 
 KEYS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")  # of a key that is a text, and of <<
 
+MOST_KEYS = 10_000  # a few lines with << can ask for any number
+
 
 class UniqueKeyLoader(yaml.SafeLoader):
     """For `yaml.load(text, Loader=UniqueKeyLoader)`; raises yaml.MarkedYAMLError."""
@@ -24,6 +26,11 @@ class UniqueKeyLoader(yaml.SafeLoader):
                     )
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > MOST_KEYS:
+            raise yaml.MarkedYAMLError(problem=f"more than {MOST_KEYS} keys in a group", problem_mark=node.start_mark)
 
     def construct_number(self, node: yaml.ScalarNode) -> float:
         whole = node.tag.endswith("int")

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from pydantic import ValidationError
@@ -66,7 +67,8 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
         raise ConfigError(f"{origin}: {error}") from None
     kinds = {name: "cuda" if gpu else "cpu" for name, gpu in devices.items()}
     kinds |= {request.name: request.kind for request in requests}
-    if problem := next(feasible.precision_problems(knobs, kinds), None):
+    impossible = chain(feasible.precision_problems(knobs, kinds), feasible.size_problems(knobs, len(kinds)))
+    if problem := next(impossible, None):
         raise ConfigError(f"{origin}: {problem}")
     on_gpus = [name for name, kind in kinds.items() if kind == "cuda"]
     if on_gpus and knobs.packages == "cpu":

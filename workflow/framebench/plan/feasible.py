@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 from pathlib import Path
 
 from framebench import languages, workloads
@@ -23,6 +24,7 @@ from framebench.plan.refusals import instead
 
 # The folders of a record come below it, some 100 characters; file systems end at 4096, some before.
 LONGEST_PATH, DEEPEST_PATH, LONGEST_NAME = 1000, 51, 255
+MOST_RUNS = 10_000  # Snakemake plans three of them, one job, in 12 ms
 REPEATED = re.compile(r"(.+?)\1{19,}$")  # PeriodicityDetector of Snakemake's, which stops at such a wildcard
 OF_PROJECT = (
     *("workflow", "envs", "docs", "tests", "presets", "profiles", "studies"),
@@ -112,6 +114,22 @@ def _name_problems(knobs: Knobs) -> Iterator[str]:
             yield f"interpreters.{name}: {python!r} is no program that can be run"
     for i, language in enumerate(knobs.languages):
         yield from _unknown(f"languages[{i}]", language, tuple(languages.languages()))
+
+
+def size_problems(knobs: Knobs, devices: int) -> Iterator[str]:
+    """More runs than can be planned in a minute."""
+    everywhere = devices * len(knobs.frameworks)
+    asked = {
+        "matrix": sum(
+            prod(map(len, (entry.tracks, entry.precisions, entry.inputs, entry.batch_sizes))) * entry.rounds.at_most
+            for entry in knobs.matrix
+        ),
+        # Each framework by itself, against itself, and against itself with more work.
+        "aa": 3 * len(knobs.aa.batch_sizes) * knobs.aa.rounds,
+    }
+    for key, runs in asked.items():
+        if runs * everywhere > MOST_RUNS:
+            yield f"{key}: asks for up to {runs * everywhere} runs in all rounds; allowed: at most {MOST_RUNS}"
 
 
 def precision_problems(knobs: Knobs, kinds: Mapping[str, str]) -> Iterator[str]:

@@ -9,6 +9,8 @@ import yaml
 from framebench.plan.refusals import ConfigError, shown
 from framebench.unique_keys import UniqueKeyLoader, problem
 
+MOST_CHARACTERS = 100_000  # read in about two seconds
+
 
 def readable(path: str | Path) -> dict[str, Any]:
     """The mapping in a YAML file; ConfigError where there is none or a key occurs twice."""
@@ -30,6 +32,8 @@ def given(entries: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _read(text: str, where: str) -> Any:
+    if len(text) > MOST_CHARACTERS:
+        raise ConfigError(f"{where}: has {len(text)} characters; allowed: at most {MOST_CHARACTERS}")
     try:
         return yaml.load(text, Loader=UniqueKeyLoader)
     except yaml.MarkedYAMLError as error:
