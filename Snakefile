@@ -2,7 +2,6 @@
 
 import atexit
 import sys
-
 from pathlib import Path
 
 from snakemake.logging import logger
@@ -14,6 +13,7 @@ from framebench.plan import start
 
 start.refuse_other_packages()
 start.refuse_other_place(Path(workflow.basedir))
+start.refuse_no_cores(workflow.cores)
 interrupts.end_in_a_line()
 
 

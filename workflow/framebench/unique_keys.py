@@ -21,9 +21,8 @@ class UniqueKeyLoader(yaml.SafeLoader):
                         problem=f"the key {key.value!r} occurs twice", problem_mark=key.start_mark
                     )
                 if key.tag not in KEYS:
-                    raise yaml.MarkedYAMLError(
-                        problem=f"the key {key.value!r} is no text in YAML; put it in quotes", problem_mark=key.start_mark
-                    )
+                    told = f"the key {key.value!r} is no text in YAML; put it in quotes"
+                    raise yaml.MarkedYAMLError(problem=told, problem_mark=key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 

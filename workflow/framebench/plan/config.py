@@ -17,8 +17,16 @@ from framebench.plan.refusals import ConfigError, explained
 from framebench.plan.yaml_file import given, readable
 
 __all__ = [
-    *("SCHEMA", "Config", "ConfigError", "LargestBatch", "Part", "Rounds"),
-    *("against_itself", "given", "load", "readable"),
+    "SCHEMA",
+    "Config",
+    "ConfigError",
+    "LargestBatch",
+    "Part",
+    "Rounds",
+    "against_itself",
+    "given",
+    "load",
+    "readable",
 ]
 
 SCHEMA = schema.FILE

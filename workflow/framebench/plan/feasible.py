@@ -58,8 +58,9 @@ def _results_problems(results: str) -> Iterator[str]:
     longest = max(len(os.fsencode(part)) for part in folder.parts)
     if len(str(folder)) > LONGEST_PATH or len(folder.parts) > DEEPEST_PATH or longest > LONGEST_NAME:
         yield (
-            f"results: the path has {len(str(folder))} characters and {len(folder.parts) - 1} folders, with names of up "
-            f"to {longest}; allowed: at most {LONGEST_PATH}, {DEEPEST_PATH - 1} and {LONGEST_NAME}, as records lie deeper"
+            f"results: the path has {len(str(folder))} characters and {len(folder.parts) - 1} folders, one of them of "
+            f"{longest} bytes; allowed: at most {LONGEST_PATH}, {DEEPEST_PATH - 1} and {LONGEST_NAME}, as records lie "
+            "deeper"
         )
         return
     if repeated := REPEATED.search(results):

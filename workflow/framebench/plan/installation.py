@@ -78,6 +78,12 @@ ASIDES = re.compile(
     r"hint:|note:|info:|warning:|notice:|\[notice\]|traceback|failing command:|current thread|extension modules:|\$ "
 )
 
+# Executed at the start of the Python whose folder of packages has it, as it begins with `import`.
+OWN_FIRST = (
+    "import os, sys; foreign = set(map(os.path.abspath, os.environ.get('PYTHONPATH', '').split(os.pathsep)));"
+    " sys.path.sort(key=foreign.__contains__)\n"
+)
+
 
 class InstallationError(Exception):
     """An environment could not be made; one line with the reason."""
@@ -159,6 +165,7 @@ def install(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> 
             settings = pip_settings(uv.parent / "python", os.environ)
             environment = uv_environment(settings, os.environ, prefix.parent)
             _run([uv, "venv", "--no-config", "--clear", "--python", sys.executable, prefix], output, environment)
+            put_own_first(prefix)
             command: list[str | Path] = [
                 uv,
                 "pip",
@@ -188,6 +195,15 @@ def install(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> 
             output.seek(0)
             raise InstallationError(reason(output.read(), error.returncode)) from error
     (prefix / MARKER).write_bytes(os.fsencode(prefix.resolve()))
+
+
+def put_own_first(prefix: Path) -> None:
+    """Have the Python at `prefix` import its own modules, and those of PYTHONPATH only where it has none of a name.
+
+    https://github.com/ros2/ros2/issues/112: others' packages in PYTHONPATH hide those of every environment.
+    """
+    (packages,) = prefix.glob("lib/python*/site-packages")
+    (packages / "own_first.pth").write_text(OWN_FIRST, encoding="utf-8")
 
 
 def bootstrap(folder: Path, output: TextIO) -> Path:

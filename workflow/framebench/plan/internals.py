@@ -12,9 +12,7 @@ from functools import cache
 from typing import Any
 
 import psutil
-from snakemake.linting import Lint
-from snakemake.linting.rules import RuleLinter
-from snakemake.rules import Rule
+from snakemake.linting.rules import RuleLinter  # type: ignore[import-untyped]
 
 from framebench.plan import slurm
 
@@ -36,7 +34,7 @@ def given_values(workflow: Any) -> list[str]:
 
 
 def explain_to_linter() -> None:
-    """Have `--lint` answer once for its only complaint, rules without conda or a container; it has no option for that."""
+    """Have `--lint` tell once why rules have no conda and no container, its only complaint, which no option stops."""
 
     @cache
     def answer() -> None:
@@ -46,7 +44,7 @@ def explain_to_linter() -> None:
             file=sys.stderr,
         )
 
-    def accepted(linter: RuleLinter, rule: Rule) -> Iterator[Lint]:
+    def accepted(linter: RuleLinter, rule: Any) -> Iterator[Any]:
         answer()
         yield from ()
 

@@ -63,6 +63,12 @@ def refuse_other_place(project: Path) -> None:
         )
 
 
+def refuse_no_cores(cores: int) -> None:
+    """End with one line where no job could ever begin: Snakemake would wait for one without a word."""
+    if cores < 1:
+        sys.exit(f"--cores {cores}: no job can begin; allowed: all, or a whole number from 1")
+
+
 def refuse_unreadable(arguments: list[str]) -> None:
     """End with one line for a file of --configfile or an entry of --config that Snakemake would answer by a traceback.
 
@@ -106,17 +112,15 @@ def name_user() -> None:
 
 def keep_caches() -> None:
     """Move the caches of Snakemake and of all that it starts to the project where the user has no place for them."""
-    folder = Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache"), "snakemake")
     try:
-        if not folder.is_absolute():
-            raise FileNotFoundError(folder)
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "snakemake").expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return
-    except OSError:
+    except (OSError, RuntimeError):  # the latter where nobody knows a home
         os.environ["XDG_CACHE_HOME"] = str(CACHE)
 
 
 def _normal(name: str) -> str:
-    """A package's name as indexes compare it: `PyYAML`, `ruamel.yaml` and `jinja_2` are `pyyaml`, `ruamel-yaml`, `jinja-2`."""
+    """A package's name as indexes compare it: `PyYAML` is `pyyaml`."""
     return re.sub("[-_.]+", "-", name).lower()
