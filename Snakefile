@@ -2,15 +2,18 @@
 
 import atexit
 import sys
+from pathlib import Path
 
 from snakemake.logging import logger
-from snakemake.utils import min_version
 
-min_version("9.27")
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from framebench import interrupts
+from framebench.plan import start
 
+start.refuse_other_packages()
+start.refuse_other_place(Path(workflow.basedir))
+start.refuse_no_cores(workflow.cores)
 interrupts.end_in_a_line()
 
 
@@ -44,6 +47,7 @@ rule all:
 
 
 internals.quiet_scheduler(logger)
+internals.explain_to_linter()
 internals.keep_local(workflow, but=MEASURING)
 
 

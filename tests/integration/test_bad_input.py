@@ -39,3 +39,30 @@ def test_a_wrong_preset_is_named_with_its_file(workspace):
     (workspace.folder / "presets" / "mine.yaml").write_text("confidence: 95\n")
     message = refused(workspace, "--configfile", "presets/mine.yaml")
     assert message.startswith("config.yaml + presets/mine.yaml: confidence: 95")
+
+
+# Each message is in test_start, in process; here, Snakemake reads the profile that has them said.
+def test_a_file_that_is_missing_is_told_before_snakemake_looks_for_it(workspace):
+    message = refused(workspace, "--configfile", "missing.yaml", "-n")
+    assert message == (
+        "missing.yaml: cannot be read: No such file or directory; a target comes before --configfile, or after --"
+    )
+
+
+def test_another_working_folder_is_refused_whatever_it_holds(workspace):
+    """https://github.com/Wytamma/snk/issues/97."""
+    elsewhere = workspace.folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "config.yaml").write_text("samples: samples.tsv\n")
+    message = refused(workspace, "--directory", "elsewhere", "-n", "article-2018")
+    assert message.startswith(f"{elsewhere} is not the project's folder: start Snakemake in {workspace.folder}, ")
+
+
+def test_typed_values_and_no_home_start_a_campaign(workspace, monkeypatch):
+    """https://github.com/snakemake/snakemake/issues/963, https://github.com/cov-lineages/pangolin/issues/533."""
+    monkeypatch.setenv("HOME", "/proc/none")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    values = ["protocol={threads: 1}", "across_cards=true", "question=null", "results=my results"]
+    result = workspace.snakemake("-n", "article-2018", "--config", *values)
+    assert result.returncode == 0, result.stderr
+    assert (workspace.folder / ".snakemake" / "cache" / "snakemake").is_dir()

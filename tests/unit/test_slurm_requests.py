@@ -146,7 +146,7 @@ def test_the_frameworks_of_a_block_and_round_are_one_job():
 
 
 def test_nothing_is_tried_again_by_itself_and_no_jobs_are_grouped():
-    profile = yaml.safe_load((catalogue.ROOT / "profiles/slurm/profile.yaml").read_text())
+    profile = yaml.safe_load((catalogue.ROOT / "profiles/slurm/config.yaml").read_text())
     assert profile["retries"] == 0
     assert "group-components" not in profile
 

@@ -1,6 +1,9 @@
 # config.yaml, with the overrides of --configfile and --config, checked before anything is planned.
 import os
+import shlex
 from pathlib import Path
+
+from snakemake.utils import update_config
 
 from framebench.plan import config as configuration
 from framebench.plan import bindings, catalogue, environments, internals, matrix
@@ -14,6 +17,7 @@ FILES = list(
 try:
     for file in FILES:
         configuration.readable(file)
+    GIVEN_VALUES = configuration.given(internals.given_values(workflow))
 except configuration.ConfigError as error:
     sys.exit(str(error))
 
@@ -21,12 +25,11 @@ except configuration.ConfigError as error:
 configfile: "config.yaml"
 
 
+for values in GIVEN_VALUES:
+    update_config(config, values)
 try:
     CONFIG = configuration.load(
-        config,
-        " + ".join(
-            [*FILES, *(["--config"] if internals.given_values(workflow) else [])]
-        ),
+        config, " + ".join([*FILES, *(["--config"] if GIVEN_VALUES else [])])
     )
 except configuration.ConfigError as error:
     sys.exit(str(error))
@@ -83,5 +86,6 @@ except environments.InterpreterError as error:
 
 # Every command's `python` is the workflow's own, and finds the package.
 shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH=workflow PATH={Path(sys.executable).parent}:$PATH; "
+    "set -euo pipefail; export PYTHONPATH=workflow"
+    f' PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
 )

@@ -22,7 +22,7 @@ checkpoint rounds_needed:
         config=json.dumps(config),
         planned=PLANNED.format(campaign=""),
     shell:
-        "python -P -m framebench rounds --config {params.config:q} --output {output} --planned {params.planned} 2>&1 | tee {log:q} >&2"
+        "python -P -m framebench rounds --config {params.config:q} --output {output:q} --planned {params.planned:q} 2>&1 | tee {log:q} >&2"
 
 
 # Empty where no entry has a rule: the checkpoint is then not part of the workflow.
@@ -48,4 +48,4 @@ rule plan:
             else ["--rounds", *ROUNDS] if ROUNDS else []
         ),
     shell:
-        "python -P -m framebench plan --config {params.config:q} {params.options:q} --output {output} 2>&1 | tee {log:q} >&2"
+        "python -P -m framebench plan --config {params.config:q} {params.options:q} --output {output:q} 2>&1 | tee {log:q} >&2"

@@ -32,8 +32,8 @@ rule verdict:
             needs_of_verdict(wildcards.folder), input, answering.SETTINGS
         ),
     shell:
-        "python -P -m framebench verdict --language {wildcards.language} {params.options:q} --output {output.text}"
-        " --screen {output.screen} 2>&1 | tee {log:q} >&2"
+        "python -P -m framebench verdict --language {wildcards.language} {params.options:q} --output {output.text:q}"
+        " --screen {output.screen:q} 2>&1 | tee {log:q} >&2"
 
 
 rule page:
@@ -78,7 +78,7 @@ rule page:
         asked=given.words({"baseline": CONFIG.baseline, "question": CONFIG.question}),
     shell:
         "python -P -m framebench page --results {wildcards.folder:q} --language {wildcards.language}"
-        " --languages {params.languages} --published {input.published} --citation {input.citation}"
+        " --languages {params.languages} --published {input.published:q} --citation {input.citation:q}"
         " --config {params.config:q} --command {params.command:q} {params.again:q} {params.asked:q} --output {output:q} 2>&1 | tee {log:q} >&2"
 
 

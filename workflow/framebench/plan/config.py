@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,9 +14,20 @@ from framebench.plan import catalogue, feasible, models, schema, slurm
 from framebench.plan.bindings import DeviceError, Gpu, resolve
 from framebench.plan.knobs import Entry, Knobs, LargestBatch, Part, Rounds, WrittenProtocol
 from framebench.plan.refusals import ConfigError, explained
-from framebench.plan.yaml_file import readable
+from framebench.plan.yaml_file import given, readable
 
-__all__ = ["SCHEMA", "Config", "ConfigError", "LargestBatch", "Part", "Rounds", "against_itself", "load", "readable"]
+__all__ = [
+    "SCHEMA",
+    "Config",
+    "ConfigError",
+    "LargestBatch",
+    "Part",
+    "Rounds",
+    "against_itself",
+    "given",
+    "load",
+    "readable",
+]
 
 SCHEMA = schema.FILE
 
@@ -63,7 +75,8 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
         raise ConfigError(f"{origin}: {error}") from None
     kinds = {name: "cuda" if gpu else "cpu" for name, gpu in devices.items()}
     kinds |= {request.name: request.kind for request in requests}
-    if problem := next(feasible.precision_problems(knobs, kinds), None):
+    impossible = chain(feasible.precision_problems(knobs, kinds), feasible.size_problems(knobs, len(kinds)))
+    if problem := next(impossible, None):
         raise ConfigError(f"{origin}: {problem}")
     on_gpus = [name for name, kind in kinds.items() if kind == "cuda"]
     if on_gpus and knobs.packages == "cpu":

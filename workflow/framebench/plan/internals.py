@@ -7,10 +7,12 @@ of bad input or of a cluster.
 import logging
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from functools import cache
 from typing import Any
 
 import psutil
+from snakemake.linting.rules import RuleLinter  # type: ignore[import-untyped]
 
 from framebench.plan import slurm
 
@@ -26,9 +28,27 @@ def given_files(workflow: Any) -> list[str]:
     return list(workflow.configfiles)
 
 
-def given_values(workflow: Any) -> bool:
-    """True where --config overrides values of the files, for messages."""
-    return bool(workflow.config_settings.config)
+def given_values(workflow: Any) -> list[str]:
+    """The entries KEY=VALUE of --config as they were written: Snakemake reads `true` and `{threads: 1}` as texts."""
+    return list(workflow.config_settings.config_args)
+
+
+def explain_to_linter() -> None:
+    """Have `--lint` tell once why rules have no conda and no container, its only complaint, which no option stops."""
+
+    @cache
+    def answer() -> None:
+        print(
+            "No rule has conda or a container: environments are pip's, from locks with hashes, and made by rules of "
+            "their own in workflow/rules/environments.smk.",
+            file=sys.stderr,
+        )
+
+    def accepted(linter: RuleLinter, rule: Any) -> Iterator[Any]:
+        answer()
+        yield from ()
+
+    RuleLinter.lint_missing_software_definition = accepted
 
 
 def keep_local(workflow: Any, but: Collection[str]) -> None:

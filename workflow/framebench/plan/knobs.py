@@ -19,8 +19,9 @@ REPEATED = "repeated"  # error of an item that is in a list twice
 
 
 def _distinct(items: tuple) -> tuple:
+    first: dict[Any, int] = {}
     for i, item in enumerate(items):
-        if item in items[:i]:
+        if first.setdefault(item, i) != i:
             raise PydanticCustomError(REPEATED, "occurs twice", {"index": i})
     return items
 
@@ -66,8 +67,8 @@ Md5 = Annotated[str, _like("[0-9a-fA-F]{32}", "32 hexadecimal digits in quotes")
 FOLDER = "a folder other than / and . whose name holds letters, digits, spaces and . _ - + = @ only"
 Folder = Annotated[str, _like(r"(?![./]*$)[\w./][\w./+=@ -]*", FOLDER), AfterValidator(os.path.normpath)]
 # It becomes a folder of the results and part of a figure's name.
-DEVICE = "a name that begins with a letter or digit and holds letters, digits and . _ - only"
-Device = Annotated[str, _like("[0-9A-Za-z][0-9A-Za-z_.-]*", DEVICE)]
+DEVICE = "a name that begins with a letter or digit and holds letters, digits and . _ - only, 64 at most"
+Device = Annotated[str, _like("[0-9A-Za-z][0-9A-Za-z_.-]{0,63}", DEVICE)]
 OF_SLURM = "a name of letters, digits and . _ - only, or several joined with commas"
 OfSlurm = Annotated[str, _like(r"[0-9A-Za-z][\w.,-]*", OF_SLURM)]
 # It becomes part of a shell's command.
