@@ -46,7 +46,7 @@ SECTIONS = ("global", "install", ":env:")
 PASSED = (
     *("PATH", "LD_LIBRARY_PATH", "HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"),
     *("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "all_proxy", "http_proxy", "https_proxy", "no_proxy"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT"),
     *("NETRC", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "KRB5CCNAME"),
 )
 # A user's variables for uv that are handed on: source and transport of packages, and not their choice.
@@ -261,8 +261,8 @@ def _writable(folder: Path) -> bool:
 def pip_settings(python: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """The user's settings for indexes, proxy and certificates, from pip's configuration and PIP_ variables.
 
-    `python`: an interpreter that has pip. Name of the setting, as in SETTINGS → value. Without certificates for pip,
-    those for requests, curl and OpenSSL count, the last of which are the system's where nothing else is said.
+    `python`: an interpreter that has pip. Name of the setting, as in SETTINGS → value. For certificates PIP_CERT comes
+    first, then the variables of requests and curl, pip's files, and OpenSSL's variable or the system's certificates.
     """
     # Options of `pip config` itself, which a user's settings would turn on: `user = true` hides every other file.
     options = {"PIP_USER": "0", "PIP_GLOBAL": "0", "PIP_SITE": "0", "PIP_QUIET": "0", "PIP_VERBOSE": "0"}
@@ -281,9 +281,9 @@ def pip_settings(python: Path, environment: Mapping[str, str]) -> dict[str, str]
             found[section][name] = " ".join(ast.literal_eval(value).split())
     openssl = ssl.get_default_verify_paths()
     hashed = openssl.capath if openssl.capath and any(Path(openssl.capath).glob("*.0")) else None
-    bundles = environment.get("REQUESTS_CA_BUNDLE"), environment.get("CURL_CA_BUNDLE"), openssl.cafile, hashed
-    certificates = next(filter(None, bundles), "")
-    known = [{"cert": certificates}, *(found[section] for section in SECTIONS)]
+    bundle = environment.get("REQUESTS_CA_BUNDLE") or environment.get("CURL_CA_BUNDLE") or ""
+    *files, variables = (found[section] for section in SECTIONS)
+    known = [{"cert": openssl.cafile or hashed or ""}, *files, {"cert": bundle}, variables]
     return {name: value for settings in known for name, value in settings.items() if value}
 
 
