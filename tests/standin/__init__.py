@@ -54,7 +54,9 @@ class Card(ctypes.Structure):
             for name in (
                 *("power_limit_mw", "power_mw", "power_instant_mw"),
                 *("sm_mhz", "memory_mhz", "max_sm_mhz", "max_memory_mhz"),
-                *("temperature_c", "utilisation", "memory_utilisation", "ecc", "mig", "process_count"),
+                *("temperature_c", "utilisation", "memory_utilisation", "ecc", "mig"),
+                # The place in CUDA's order, fastest card first; NVML's is that of the PCI bus, and of the array.
+                *("compute_mode", "cuda_rank", "process_count"),
             )
         ),
         ("processes", Process * PROCESSES),
@@ -75,7 +77,7 @@ class State(ctypes.Structure):
         ("driver_version", ctypes.c_char * 80),
         ("card_count", ctypes.c_uint32),
         ("cards", Card * CARDS),
-        ("functions", Function * 48),
+        ("functions", Function * 56),
     )
 
 

@@ -337,7 +337,7 @@ class Knobs:
     ]
     """Devices to measure on; auto, a list of names, or names with their meaning."""
     packages: Literal["auto", "cpu", "cuda"]
-    """The package builds to install; auto takes cuda where an NVIDIA driver is present."""
+    """The package builds to install; auto takes cuda where a device is a GPU."""
     interpreters: Annotated[
         Mapping[Name, Interpreter],
         Allowed(
