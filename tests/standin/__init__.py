@@ -28,7 +28,39 @@ UUIDS = ("GPU-5b21c3a4-0000-4000-8000-00000000000a", "GPU-0c3f9d11-0000-4000-800
 MIG_UUIDS = ("MIG-77aa0000-0000-4000-8000-00000000000a", "MIG-77bb0000-0000-4000-8000-00000000000b")
 
 # Return codes of nvml.h.
-NOT_SUPPORTED, NO_PERMISSION, FUNCTION_NOT_FOUND, GPU_IS_LOST, LIBRARY_MISMATCH, NOT_READY = 3, 4, 13, 15, 18, 27
+NOT_SUPPORTED, NO_PERMISSION, NOT_FOUND, INSUFFICIENT_POWER = 3, 4, 6, 8
+FUNCTION_NOT_FOUND, GPU_IS_LOST, LIBRARY_MISMATCH, NOT_READY = 13, 15, 18, 27
+
+ENERGY = "nvmlDeviceGetTotalEnergyConsumption"
+POWER = ("nvmlDeviceGetPowerUsage", "nvmlDeviceGetFieldValues", "nvmlDeviceGetEnforcedPowerLimit", ENERGY)
+CLOCKS = ("nvmlDeviceGetClockInfo", "nvmlDeviceGetMaxClockInfo")
+REASONS = ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons")
+MEMORY = ("nvmlDeviceGetMemoryInfo", "nvmlDeviceGetMemoryInfo_v2")
+PROCESS_LISTS = ("nvmlDeviceGetComputeRunningProcesses_v2", "nvmlDeviceGetComputeRunningProcesses_v3")
+ECC = ("nvmlDeviceGetEccMode", "nvmlDeviceGetTotalEccErrors")
+# Cards and drivers as people have them: the values that differ, and the functions that answer with an error.
+KINDS: dict[str, tuple[dict[str, object], dict[str, int]]] = {
+    "WSL2": (
+        {"name": b"\xf8\x95\xa0\x81"},
+        dict.fromkeys((*PROCESS_LISTS, *ECC, "nvmlDeviceGetEnforcedPowerLimit"), NOT_SUPPORTED),
+    ),
+    "vGPU": (
+        {"name": b"GRID A100-8C"},
+        dict.fromkeys((*POWER, *CLOCKS, *REASONS, "nvmlDeviceGetTemperature"), NOT_SUPPORTED),
+    ),
+    "vGPU that answers": ({"power_mw": 0, "power_instant_mw": 0, "power_limit_mw": 0, "max_sm_mhz": 0}, {}),
+    "unified memory": ({"name": b"NVIDIA GB10"}, dict.fromkeys((*MEMORY, *ECC), NOT_SUPPORTED)),
+    "GeForce": (
+        {"name": b"NVIDIA GeForce RTX 4090"},
+        dict.fromkeys((*ECC, "nvmlDeviceGetMigMode"), NOT_SUPPORTED),
+    ),
+    "Pascal": ({"name": b"Tesla P100-PCIE-16GB"}, {ENERGY: NOT_SUPPORTED, "nvmlDeviceGetFieldValues": NOT_SUPPORTED}),
+    "driver 450": (
+        {},
+        dict.fromkeys((PROCESS_LISTS[1], MEMORY[1], REASONS[0], "nvmlDeviceGetFieldValues"), FUNCTION_NOT_FOUND),
+    ),
+    "container without permission": ({}, dict.fromkeys((*PROCESS_LISTS, *REASONS), NO_PERMISSION)),
+}
 
 
 class Process(ctypes.Structure):
@@ -139,6 +171,15 @@ class StandIn:
         one = self.functions[function]
         one.calls[:] = [0] * (CARDS + 1)
         one.code, one.device, one.after, one.times, one.delay_ms = code, card, after, times, delay_ms
+
+    def become(self, kind: str) -> None:
+        """Turn both cards and their driver into a kind of KINDS."""
+        values, faults = KINDS[kind]
+        for name, value in values.items():
+            for card in self.cards:
+                setattr(card, name, value)
+        for function, code in faults.items():
+            self.fault(function, code)
 
     def calls(self, function: str) -> int:
         """Number of calls of a function so far, since its fault if it has one."""

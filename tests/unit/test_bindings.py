@@ -8,7 +8,7 @@ import pytest
 
 from framebench.measure.devices import nvml
 from framebench.plan import bindings
-from framebench.plan.bindings import Chosen, DeviceError, Gpu
+from framebench.plan.bindings import Chosen, DeviceError, Gpu, Machine
 from standin import MIG_UUIDS, UUIDS
 
 pytestmark = pytest.mark.check
@@ -25,7 +25,7 @@ WITH_MIG = dataclasses.replace(H200, mig=True, mig_uuids=MIG_UUIDS)
 
 def chosen(asked: bindings.Asked, *cards: nvml.Card, before: Chosen = NOTHING) -> dict[str, str | None]:
     """Name → UUID of the chosen devices on a machine with these cards."""
-    found = bindings.choose(asked, before, "results/devices.json", lambda: cards)
+    found = bindings.choose(asked, before, "results/devices.json", lambda: Machine(cards))
     return {name: gpu and gpu.uuid for name, gpu in found.items()}
 
 
@@ -153,10 +153,10 @@ def test_a_name_that_stood_for_another_card_is_refused_with_the_way_out():
 
 
 def test_a_choice_is_kept_and_read_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(bindings, "_cards", lambda: (H200, L4))
+    monkeypatch.setattr(bindings, "_machine", lambda: Machine((H200, L4)))
     first = bindings.resolve("auto", str(tmp_path))
     bindings.keep("auto", first, str(tmp_path))
-    monkeypatch.setattr(bindings, "_cards", lambda: ())
+    monkeypatch.setattr(bindings, "_machine", lambda: Machine(()))
     assert bindings.resolve("auto", str(tmp_path)) == first
     assert bindings.resolve(["l4"], str(tmp_path)) == {"l4": first["l4"]}
     kept = json.loads((tmp_path / "devices.json").read_text())
@@ -164,7 +164,7 @@ def test_a_choice_is_kept_and_read_again(tmp_path, monkeypatch):
 
 
 def test_a_new_name_joins_those_that_were_chosen(tmp_path, monkeypatch):
-    monkeypatch.setattr(bindings, "_cards", lambda: (H200, L4))
+    monkeypatch.setattr(bindings, "_machine", lambda: Machine((H200, L4)))
     for asked in (["h200"], ["cpu", "l4"]):
         bindings.keep(asked, bindings.resolve(asked, str(tmp_path)), str(tmp_path))
     kept = json.loads((tmp_path / "devices.json").read_text())["devices"]
@@ -172,7 +172,7 @@ def test_a_new_name_joins_those_that_were_chosen(tmp_path, monkeypatch):
 
 
 def test_for_the_cpu_alone_nothing_is_looked_at_and_nothing_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(bindings, "_cards", lambda: pytest.fail("the cards were looked at"))
+    monkeypatch.setattr(bindings, "_machine", lambda: pytest.fail("the cards were looked at"))
     for asked in (["cpu"], {"cpu": {}}):
         bindings.keep(asked, bindings.resolve(asked, str(tmp_path)), str(tmp_path))
     assert not list(tmp_path.iterdir())

@@ -90,9 +90,8 @@ class Run:
                 with nvml.session():
                     card = nvml.card(self.request.uuid)
                     self._known |= described(card)
-                    self._unknown |= {
-                        field: card.unknown[fact] for field, fact in DESCRIBED.items() if fact in card.unknown
-                    }
+                    reasons = {field: card.unknown.get(fact, "") for field, fact in DESCRIBED.items()}
+                    self._unknown |= {field: reason for field, reason in reasons.items() if reason}
                     self._note_others(*others(card.uuid))
             except nvml.NvmlError as error:
                 self._fail(without_card(self.request.uuid, error))
@@ -295,9 +294,8 @@ def wait_for_others(uuid: str, timeout_s: float) -> None:
     with suppress(nvml.NvmlError), nvml.session():
         found, reason = others(uuid)
         if found is None:
-            print(
-                f"not waiting: it is not known which processes compute on {uuid}: {reason}", file=sys.stderr, flush=True
-            )
+            said = f"not waiting: it is not known which processes compute on {uuid}: {reason}"
+            print(said, file=sys.stderr, flush=True)
         if not found:
             return
         print(f"waiting: other processes compute on {uuid}", file=sys.stderr, flush=True)

@@ -131,10 +131,10 @@ def load(path: Path) -> Samples:
 
 
 def observed(samples: Samples, started_ns: int, pid: int, seen: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
-    """Record fields, `flags` and reasons for the `unknown`, of a run whose process `pid` was started at started_ns and has `seen` the rest.
+    """Record fields, `flags` and reasons of what is `unknown`; the process `pid` was started at started_ns.
 
-    Samples before the start are of the idle card; memory held after the end of training does not count. Without
-    `blocks` there is no measured window.
+    `seen` are fields from that process. Samples before the start are of the idle card; memory held after the end of
+    training does not count. Without `blocks` there is no measured window.
     """
     used = "memory_used_mib"
     blocks, end_ns = seen.get("blocks", []), seen.get("training_end_ns", np.inf)
@@ -159,7 +159,7 @@ def observed(samples: Samples, started_ns: int, pid: int, seen: Mapping[str, Any
         images = batch_size * sum(block["steps"] for block in blocks)
         found |= state(samples, t0_ns, t1_ns) | energy(samples, t0_ns, t1_ns, images)
         found["flags"] = [flag for flag, is_so in flags(samples, t0_ns, t1_ns).items() if is_so]
-    missing = [name for name, value in (seen | found).items() if name in OF_COLUMN and value is None]
+    missing = [name for name, value in {**seen, **found}.items() if name in OF_COLUMN and value is None]
     found["unknown"] = {name: why_not(samples, OF_COLUMN[name]) for name in missing}
     if no_process:
         found["unknown"]["gpu_process_peak_mib"] = no_process
@@ -167,7 +167,7 @@ def observed(samples: Samples, started_ns: int, pid: int, seen: Mapping[str, Any
 
 
 def process_peak_mib(samples: Samples, started_ns: int, pid: int, end_ns: float) -> tuple[float | None, str]:
-    """Peak memory of the process `pid`, started at started_ns, until end_ns, by the driver; or None, with the reason."""
+    """Peak memory, by the driver, of the process `pid` from started_ns to end_ns; or None, with the reason."""
     if reason := samples.dropped.get(PROCESSES.name):
         return None, reason
     own = ids(samples, started_ns, pid)
@@ -196,9 +196,8 @@ def why_not(samples: Samples, column: str) -> str:
     """The reason why a column has no value that counts."""
     if column in samples.columns and column in POWERS and not samples.power:
         return f"no power from above 0 to {MOST_W:g} W was read"
-    dropped = [
-        samples.dropped[query.name] for query in QUERIES if column in query.columns and query.name in samples.dropped
-    ]
+    behind = [query.name for query in QUERIES if column in query.columns]
+    dropped = [samples.dropped[name] for name in behind if name in samples.dropped]
     return (dropped or ["it was not read at that time"])[-1]
 
 
