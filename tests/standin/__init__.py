@@ -142,7 +142,7 @@ class StandIn:
             card.memory_mhz = card.max_memory_mhz = (3201, 6251)[number]
             card.temperature_c, card.ecc = 35, 1
         sources = "".join((HERE / source).read_text() for source in LIBRARIES)
-        names = sorted(set(re.findall(r"\b(?:nvml|cu)[A-Z]\w+(?=[(,])", sources)))
+        names = sorted(set(re.findall(r"\b(?:nvml|cu)[A-Z]\w+(?=[(,)])", sources)))
         self.functions = dict(zip(names, self.state.functions, strict=False))
         assert len(self.functions) == len(names), "state.h has too few functions"
         for name, function in self.functions.items():
