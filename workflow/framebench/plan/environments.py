@@ -24,7 +24,7 @@ from framebench.plan.installation import MARKER, pins
 # A line of JSON, after whatever the interpreter prints by itself: facts on itself, on the given modules, and on the
 # packages to which its pynvml belongs.
 DESCRIBE = """
-import importlib.metadata, importlib.util, json, platform, sys
+import importlib.metadata, importlib.util, json, platform, re, sys
 installed = list(importlib.metadata.distributions())
 pynvml = importlib.util.find_spec("pynvml")
 def owns(one):
@@ -35,7 +35,7 @@ print("\\n" + json.dumps({
     "packages": sorted({f"{one.name}=={one.version}" for one in installed}),
     "missing": [name for name in sys.argv[1:] if importlib.util.find_spec(name) is None],
     "pynvml": [[one.name, one.version] for one in installed
-               if pynvml and "nvml" in one.name.lower().replace("-", "") and owns(one)],
+               if pynvml and re.search("nv.*ml", one.name.lower()) and owns(one)],
 }))
 """
 OLDEST_PYTHON = (3, 11)
