@@ -159,7 +159,11 @@ def observed(samples: Samples, started_ns: int, pid: int, seen: Mapping[str, Any
         images = batch_size * sum(block["steps"] for block in blocks)
         found |= state(samples, t0_ns, t1_ns) | energy(samples, t0_ns, t1_ns, images)
         found["flags"] = [flag for flag, is_so in flags(samples, t0_ns, t1_ns).items() if is_so]
-    missing = [name for name, value in {**seen, **found}.items() if name in OF_COLUMN and value is None]
+    missing = [
+        name
+        for name, value in {"gpu_started_mib": None, **seen, **found}.items()
+        if name in OF_COLUMN and value is None
+    ]
     found["unknown"] = {name: why_not(samples, OF_COLUMN[name]) for name in missing}
     if no_process:
         found["unknown"]["gpu_process_peak_mib"] = no_process
