@@ -7,7 +7,7 @@ import re
 import pytest
 
 from framebench.measure.devices import nvml
-from framebench.plan import bindings
+from framebench.plan import bindings, catalogue, config
 from framebench.plan.bindings import Chosen, DeviceError, Gpu, Machine
 from standin import MIG_UUIDS, UUIDS
 
@@ -163,7 +163,7 @@ def test_a_card_of_unknown_name_is_chosen_by_its_uuid_and_kept(tmp_path, monkeyp
 # The variable for one machine after another, each as the parent of every process that asks it.
 VISIBLE = """
 import contextlib, io, json, os, tempfile
-from framebench.plan import bindings
+from framebench.plan import bindings, catalogue, config
 found = []
 for asked, variables in json.loads({cases!r}):
     os.environ.pop("CUDA_VISIBLE_DEVICES", None), os.environ.pop("CUDA_DEVICE_ORDER", None)
@@ -385,6 +385,20 @@ def test_for_the_cpu_alone_nothing_is_looked_at_and_nothing_kept(tmp_path, monke
     for asked in (["cpu"], {"cpu": {}}):
         bindings.keep(asked, bindings.resolve(asked, str(tmp_path)), str(tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("devices", "cards", "packages"),
+    [("auto", (L4,), "cuda"), ("auto", (), "cpu"), (["cpu", "l4"], (L4,), "cuda"), (["cpu"], (L4,), "cpu")],
+)
+def test_packages_are_those_for_cuda_where_one_of_the_devices_is_a_card(
+    tmp_path, monkeypatch, devices, cards, packages
+):
+    """Not where a file of the driver is: github.com/NVIDIA/nvidia-container-toolkit/issues/271."""
+    monkeypatch.setattr(bindings, "_machine", lambda: Machine(cards))
+    monkeypatch.chdir(tmp_path)
+    written = config.readable(catalogue.ROOT / "config.yaml") | {"devices": devices}
+    assert config.load(written, "config.yaml").packages == packages
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"auto": null}', '{"auto": null, "devices": {"a": {"kind": "gpu"}}}'])

@@ -50,7 +50,8 @@ def visible_uuids() -> list[str]:
 def _uuid(library: ctypes.CDLL, index: int) -> str:
     device, uuid = ctypes.c_int(), (ctypes.c_ubyte * 16)()
     _call(library, "cuDeviceGet", ctypes.byref(device), index)
-    _call(library, "cuDeviceGetUuid_v2", uuid, device)
+    # The second version, of CUDA 11.4, tells MIG devices apart; before, there is the first alone.
+    _call(library, "cuDeviceGetUuid_v2" if hasattr(library, "cuDeviceGetUuid_v2") else "cuDeviceGetUuid", uuid, device)
     return str(UUID(bytes=bytes(uuid)))
 
 
