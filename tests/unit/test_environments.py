@@ -95,6 +95,16 @@ def test_only_the_environment_that_is_named_is_the_sites(tmp_path):
         environments.of("pytorch", "cpu", script, "results")
 
 
+def test_an_interpreter_is_that_of_the_named_framework_alone_or_of_all_in_the_named_environment(tmp_path):
+    here = {"keras-torch": sys.executable, "pytorch": str(tmp_path / "none")}
+    with pytest.raises(environments.InterpreterError, match=r"^interpreters\.keras-torch: .* cannot import"):
+        environments.of("keras-torch", "cpu", here, "results")
+    with pytest.raises(environments.InterpreterError, match=r"^interpreters\.pytorch: .* is no Python that runs"):
+        environments.of("pytorch", "cpu", here, "results")
+    del here["pytorch"]
+    assert environments.of("pytorch", "cpu", here, "results").packages is None
+
+
 def test_a_sites_interpreter_must_have_the_imports_of_measuring():
     assert catalogue.third_party("pytorch") == ("numpy", "psutil", "pynvml", "torch")
     assert catalogue.third_party("keras-tensorflow") == ("keras", "numpy", "psutil", "pynvml", "tensorflow")

@@ -62,10 +62,11 @@ class Environment:
 def of(framework: str, packages: str, interpreters: Mapping[str, str], results: str) -> Environment:
     """The environment of a framework: its lock's, or that of the site's interpreter for it, if there is one.
 
-    `interpreters`: name of an environment → path of an interpreter. InterpreterError as `site` has it.
+    `interpreters`: name of a framework or environment → path of an interpreter. InterpreterError as `site` has it.
     """
-    name = catalogue.adapter(framework).environment
-    if name in interpreters:
+    for name in (framework, catalogue.adapter(framework).environment):
+        if name not in interpreters:
+            continue
         try:
             return site(name, interpreters[name], catalogue.third_party(framework), results)
         except InterpreterError as error:

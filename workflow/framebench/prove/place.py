@@ -29,7 +29,8 @@ def of(framework: str, folder: Path, log: Path) -> Place:
     `packages` and `interpreters` of config.yaml apply.
     """
     told = readable(ROOT / "config.yaml")
-    packages, interpreters = environments.packages(told.get("packages", "auto")), told.get("interpreters") or {}
+    packages = environments.packages(told.get("packages", "auto"))
+    interpreters = {name: str(ROOT / path) for name, path in (told.get("interpreters") or {}).items()}
     try:
         found = environments.of(framework, packages, interpreters, "")
     except environments.InterpreterError as error:
