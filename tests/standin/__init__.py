@@ -40,6 +40,13 @@ PROCESS_LISTS = ("nvmlDeviceGetComputeRunningProcesses_v2", "nvmlDeviceGetComput
 ECC = ("nvmlDeviceGetEccMode", "nvmlDeviceGetTotalEccErrors")
 # Cards and drivers as people have them: the values that differ, and the functions that answer with an error.
 KINDS: dict[str, tuple[dict[str, object], dict[str, int]]] = {
+    "Jetson": (
+        {"name": b"Orin (nvgpu)"},
+        dict.fromkeys(
+            (*MEMORY, *POWER, *CLOCKS, *REASONS, *PROCESS_LISTS, *ECC, "nvmlDeviceGetUUID", "nvmlDeviceGetPciInfo_v3"),
+            NOT_SUPPORTED,
+        ),
+    ),
     "WSL2": (
         {"name": b"\xf8\x95\xa0\x81"},
         dict.fromkeys((*PROCESS_LISTS, *ECC, "nvmlDeviceGetEnforcedPowerLimit"), NOT_SUPPORTED),

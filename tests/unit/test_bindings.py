@@ -264,6 +264,16 @@ def test_a_named_card_that_is_hidden_is_refused_and_a_model_is_that_of_the_visib
     assert resolved(stand_in, tmp_path, (["h200"], visible("1"))) == [[[UUIDS[1]], ""]]
 
 
+def test_a_machine_whose_one_gpu_has_no_uuid_is_refused_in_one_line(stand_in, tmp_path):
+    """A Jetson: github.com/HazyResearch/intelligence-per-watt/issues/40."""
+    stand_in.become("Jetson")
+    stand_in.state.card_count = 1
+    there = "card 0 (Orin (nvgpu)), which has no UUID to be given to a run by: nvmlDeviceGetUUID: Not Supported"
+    auto, named = resolved(stand_in, tmp_path, ("auto", {}), (["orin"], {}))
+    assert auto == [None, f"devices: auto can use no GPU of this machine, which has {there}; or give [cpu]"]
+    assert named == [None, f"devices[0]: 'orin' is not on this machine, which has {there}"]
+
+
 def test_a_mig_device_that_is_visible_alone_is_taken(stand_in, tmp_path):
     stand_in.cards[0].mig, stand_in.cards[0].mig_uuid = 1, MIG_UUIDS[0].encode()
     one, two = resolved(stand_in, tmp_path, ("auto", visible(MIG_UUIDS[0])), ("auto", visible("MIG-77")))

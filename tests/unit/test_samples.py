@@ -282,7 +282,10 @@ def test_every_value_that_is_not_known_has_its_reason():
 def test_memory_of_a_process_listed_under_another_id_is_known_by_comparing_or_not_at_all(listed, peak_mib, reason):
     processes = np.array([(at * S, pid, mib) for at, pid, mib in listed], dtype=float).reshape(-1, 3)
     seen = Samples(**vars(sampled(range(10))) | {"processes": processes})
-    assert samples.process_peak_mib(seen, 2 * S, 42, 8 * S) == (peak_mib, reason)
+    assert samples.process_peak_mib(seen, 2 * S, 42, 8 * S, computed=True) == (peak_mib, reason)
+    if 42 not in processes[:, 1]:
+        before_it_computed, _ = samples.process_peak_mib(seen, 2 * S, 42, 8 * S, computed=False)
+        assert before_it_computed is None
 
 
 @pytest.mark.parametrize("nonsense_w", [0.0, 4_294_967.295, -1.0])

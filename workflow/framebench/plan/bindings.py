@@ -91,7 +91,7 @@ def resolve(asked: Asked, results: str) -> dict[str, Gpu | None]:
     Names that the results folder has are taken from it; the machine is asked only for others, and not at all for the
     CPU alone. DeviceError where a device does not exist, is hidden, or is not the one chosen before.
     """
-    if asked != AUTO and set(asked) == {CPU}:
+    if is_cpu_alone(asked):
         return {CPU: None}
     found = choose(asked, _chosen(results), f"{results}/{RECORD}", _machine)
     if cuda.VISIBLE in os.environ:
@@ -104,7 +104,7 @@ def keep(asked: Asked, devices: Mapping[str, Gpu | None], results: str) -> None:
     before = _chosen(results)
     auto = tuple(devices) if asked == AUTO else before.auto
     after = Chosen({**before.devices, **devices}, auto)
-    if after == before or (asked != AUTO and set(asked) == {CPU}):
+    if after == before or is_cpu_alone(asked):
         return
     described = {
         name: {"kind": "gpu", **dataclasses.asdict(gpu)} if gpu else {"kind": "cpu"}
@@ -112,6 +112,11 @@ def keep(asked: Asked, devices: Mapping[str, Gpu | None], results: str) -> None:
     }
     with files.whole(Path(results, RECORD)) as file:
         json.dump({"auto": after.auto, "devices": described}, file, indent=1)
+
+
+def is_cpu_alone(asked: Asked) -> bool:
+    """True where `devices` of config.yaml can be no GPU, whatever the machine has."""
+    return asked != AUTO and set(asked) == {CPU}
 
 
 def bindings(devices: Mapping[str, Gpu | None]) -> dict[str, dict[str, str]]:

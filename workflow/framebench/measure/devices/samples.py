@@ -140,7 +140,7 @@ def observed(samples: Samples, started_ns: int, pid: int, seen: Mapping[str, Any
     blocks, end_ns = seen.get("blocks", []), seen.get("training_end_ns", np.inf)
     baseline_mib = _middle(samples.between(0, started_ns, used))
     peak_mib = _largest(samples.between(started_ns, end_ns, used))
-    of_process_mib, no_process = process_peak_mib(samples, started_ns, pid, end_ns)
+    of_process_mib, no_process = process_peak_mib(samples, started_ns, pid, end_ns, computed=bool(seen.get("build_s")))
     idle_w = samples.power_w[samples.t_ns <= started_ns]
     idle_w = idle_w[~np.isnan(idle_w)]
     found: dict[str, Any] = {
@@ -170,12 +170,17 @@ def observed(samples: Samples, started_ns: int, pid: int, seen: Mapping[str, Any
     return found
 
 
-def process_peak_mib(samples: Samples, started_ns: int, pid: int, end_ns: float) -> tuple[float | None, str]:
-    """Peak memory, by the driver, of the process `pid` from started_ns to end_ns; or None, with the reason."""
+def process_peak_mib(
+    samples: Samples, started_ns: int, pid: int, end_ns: float, computed: bool
+) -> tuple[float | None, str]:
+    """Peak memory, by the driver, of the process `pid` from started_ns to end_ns; or None, with the reason.
+
+    `computed`: it has computed on the card, so that the driver lists it, under whatever id.
+    """
     if reason := samples.dropped.get(PROCESSES.name):
         return None, reason
     own = ids(samples, started_ns, pid)
-    if not own:
+    if not own or (own != [pid] and not computed):
         return None, f"no process came with the run in the driver's list, which is read every {PROCESSES_EVERY_S} s"
     if len(own) > 1:
         return None, OTHER_IDS
