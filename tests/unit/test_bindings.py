@@ -98,7 +98,7 @@ def test_a_label_is_short_and_says_the_whole_model(model, label):
         (["NVIDIA A100-SXM4-40GB", "NVIDIA A100-PCIE-80GB"], ["a100", "a100-pcie"]),
         (
             ["NVIDIA A100-SXM4-40GB", "NVIDIA A100-SXM4-80GB", "NVIDIA A100-SXM4-80GB"],
-            ["nvidia-a100-sxm4-40gb", "nvidia-a100-sxm4-80gb-1", "nvidia-a100-sxm4-80gb-2"],
+            ["a100-sxm4-40gb", "a100-sxm4-80gb-1", "a100-sxm4-80gb-2"],
         ),
         (["NVIDIA GeForce RTX 4090", "NVIDIA GeForce RTX 4090 D"], ["rtx-4090", "rtx-4090-d"]),
         (["NVIDIA H100 80GB HBM3", "NVIDIA H100 NVL"], ["h100", "h100-nvl"]),
@@ -115,13 +115,15 @@ def test_a_mig_device_has_not_the_name_of_its_card():
 
 
 def test_a_model_is_the_card_of_this_name_where_another_has_more_words():
-    h100, nvl = (
-        dataclasses.replace(H200, uuid=uuid, name=name)
-        for uuid, name in zip(UUIDS, ("NVIDIA H100 80GB HBM3", "NVIDIA H100 NVL"), strict=True)
-    )
-    assert chosen(["h100"], h100, nvl) == {"h100": UUIDS[0]}
-    assert chosen(["h100-nvl"], h100, nvl) == {"h100-nvl": UUIDS[1]}
-    assert chosen(["h100"], nvl) == {"h100": UUIDS[1]}
+    def of(*names: str) -> list[nvml.Card]:
+        return [dataclasses.replace(H200, uuid=uuid, name=name) for uuid, name in zip(UUIDS, names, strict=False)]
+
+    both = of("NVIDIA GeForce RTX 4090", "NVIDIA GeForce RTX 4090 D")
+    assert chosen(["rtx-4090", "rtx-4090-d"], *both) == {"rtx-4090": UUIDS[0], "rtx-4090-d": UUIDS[1]}
+    assert chosen(["h100"], *of("NVIDIA H100 NVL")) == {"h100": UUIDS[0]}
+    for name, model in (("h100", "NVIDIA H100 80GB HBM3"), ("a100", "NVIDIA A100-SXM4-40GB")):
+        told = refusal([name], *of(model, f"NVIDIA {name.upper()} PCIe"))
+        assert told.startswith(f"devices[0]: {name!r} is the model of several cards; choose one by its uuid: ")
 
 
 LOST = "card 1, which is lost: nvmlDeviceGetHandleByIndex: GPU is lost"

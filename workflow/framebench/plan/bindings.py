@@ -23,9 +23,10 @@ from framebench.plan import catalogue
 AUTO = "auto"
 CPU = "cpu"
 RECORD = "devices.json"
-# Words of a card's name that are no part of its model: makers and families, memory, and the usual form of a server's
-# card. Those of another form (PCIe, NVL) or kind (Ti, D, Ada) stay: it is another card.
-NO_MODEL = re.compile(r"nvidia|tesla|geforce|quadro|gpu|generation|\d+gb|hbm\d\w*|sxm\d*")
+# Words of a card's name that say nothing on its model: makers and families; and besides these its memory, and the
+# usual form of a server's card. Another form (PCIe, NVL) or kind (Ti, D, Ada) stays: it is another card.
+MAKERS = r"nvidia|tesla|geforce|quadro"
+NO_MODEL = rf"{MAKERS}|gpu|generation|\d+gb|hbm\d\w*|sxm\d*"
 # CUDA_VISIBLE_DEVICES where it names a device; any other value, such as the empty one, -1 and NoDevFiles, hides all.
 NAMES_A_DEVICE = re.compile(r"\s*(\d|GPU-|MIG-)")
 ANSWER_S = 120  # longest wait for CUDA; without persistence mode, it takes seconds for each GPU
@@ -195,9 +196,10 @@ def labels(cards: Sequence[nvml.Card]) -> list[str]:
 def label(model: str, full: bool = False) -> str:
     """A name for a model: `NVIDIA H200` → `h200`, `NVIDIA GeForce RTX 4090 D` → `rtx-4090-d`, nothing → `gpu`.
 
-    In full, `NVIDIA A100-SXM4-40GB` is `nvidia-a100-sxm4-40gb` and not `a100`.
+    In full, `NVIDIA A100-SXM4-40GB` is `a100-sxm4-40gb` and not `a100`.
     """
-    return "-".join(word for word in nvml.words(model) if full or not NO_MODEL.fullmatch(word)) or "gpu"
+    left_out = MAKERS if full else NO_MODEL
+    return "-".join(word for word in nvml.words(model) if not re.fullmatch(left_out, word)) or "gpu"
 
 
 def _model(card: nvml.Card) -> str:
@@ -218,8 +220,8 @@ def _card(wish: Wish, machine: Callable[[], Machine]) -> nvml.Card:
                 if wish.fits(uuid, card.name):
                     return dataclasses.replace(card, uuid=uuid)
     found = [card for card in there.cards if wish.fits(card.uuid, card.name)]
-    # `h100` is the H100 where an H100 NVL is beside it.
-    found = [card for card in found if label(card.name or "") == label(wish.what)] or found
+    # The RTX 4090 is not the RTX 4090 D beside it.
+    found = [card for card in found if label(card.name or "", full=True) == label(wish.what, full=True)] or found
     if not found:
         raise DeviceError(f"{wish.key}: {wish.what!r} is not on this machine, which has {there}")
     if len(found) > 1:

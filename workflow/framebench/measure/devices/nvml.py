@@ -100,6 +100,7 @@ def is_stand_in() -> bool:
 
 
 def identity(found: Any) -> Any:
+    """The answer as it is."""
     return found
 
 
@@ -182,24 +183,22 @@ def handle(uuid: str) -> Any:
 
 
 def processes(handle: Any) -> tuple[list[Process] | None, str]:
-    """The processes that compute on a card and an empty reason; or None, and the reason why they are not known."""
+    """The processes that compute on a card and an empty reason; or None, and the reason why they are not known.
+
+    A driver before 510 knows the older of the two calls alone.
+    """
+    calls = [MISREAD, "nvmlDeviceGetComputeRunningProcesses_v2"]
+    version = re.match(r"(\d+)\.(\d+)", answer(pynvml.nvmlSystemGetDriverVersion) or "")
+    first, after = MISREAD_DRIVERS
+    if version and first <= tuple(map(int, version.groups())) < after:
+        calls.remove(MISREAD)
     reasons = []
-    for query in process_queries():
-        found, reason = asked(query, handle)
+    for call in calls:
+        found, reason = asked(getattr(pynvml, call), handle)
         if not reason:
             return [Process(one.pid, one.usedGpuMemory and one.usedGpuMemory / MIB) for one in found], ""
         reasons.append(reason)
     return None, "; ".join(reasons)
-
-
-def process_queries() -> list[Callable[[Any], Any]]:
-    """The queries for the processes on a card, newest first: a driver before 510 knows the second alone."""
-    names = [MISREAD, "nvmlDeviceGetComputeRunningProcesses_v2"]
-    version = re.match(r"(\d+)\.(\d+)", answer(pynvml.nvmlSystemGetDriverVersion) or "")
-    first, after = MISREAD_DRIVERS
-    if version and first <= tuple(map(int, version.groups())) < after:
-        names.remove(MISREAD)
-    return [getattr(pynvml, name) for name in names if hasattr(pynvml, name)]
 
 
 def used_mib(handle: Any) -> float | None:
