@@ -235,8 +235,9 @@ def test_auto_is_the_cpu_where_the_variable_hides_every_gpu_and_says_so(stand_in
 def test_a_variable_that_names_no_card_of_the_machine_is_refused_and_so_is_one_that_cuda_cannot_read(
     stand_in, tmp_path
 ):
-    missing, twice = resolved(stand_in, tmp_path, ("auto", visible("7")), ("auto", visible("0,0")))
-    for (uuids, said), value in ((missing, "7"), (twice, "0,0")):
+    values = ("7", "0,0", "all", "gpu-5b21")
+    refused = resolved(stand_in, tmp_path, *(("auto", visible(value)) for value in values))
+    for (uuids, said), value in zip(refused, values, strict=True):
         assert uuids is None
         assert said.startswith(
             f"devices: auto can use no GPU of this machine, which has {UUIDS[1]} (NVIDIA L4), which "

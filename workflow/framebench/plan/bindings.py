@@ -27,8 +27,8 @@ RECORD = "devices.json"
 # usual form of a server's card. Another form (PCIe, NVL) or kind (Ti, D, Ada) stays: it is another card.
 MAKERS = r"nvidia|tesla|geforce|quadro"
 NO_MODEL = rf"{MAKERS}|gpu|generation|\d+gb|hbm\d\w*|sxm\d*"
-# CUDA_VISIBLE_DEVICES where it names a device; any other value, such as the empty one, -1 and NoDevFiles, hides all.
-NAMES_A_DEVICE = re.compile(r"\s*(\d|GPU-|MIG-)")
+# CUDA_VISIBLE_DEVICES where it is meant to hide every GPU; any other value is meant to name some.
+HIDES_ALL = re.compile(r"\s*(-.*|none|void|nodevfiles)?\s*", re.IGNORECASE)
 ANSWER_S = 120  # longest wait for CUDA; without persistence mode, it takes seconds for each GPU
 
 Asked = str | list[str] | Mapping[str, Mapping[str, str]]
@@ -162,7 +162,7 @@ def _every(machine: Callable[[], Machine]) -> dict[str, Gpu | None]:
 
     Cards that are left out are told on stderr.
     """
-    if cuda.VISIBLE in os.environ and not NAMES_A_DEVICE.match(os.environ[cuda.VISIBLE]):
+    if cuda.VISIBLE in os.environ and HIDES_ALL.fullmatch(os.environ[cuda.VISIBLE]):
         print(f"devices: auto takes the CPU, as {_variable()} hides every GPU", file=sys.stderr, flush=True)
         return {CPU: None}
     try:
