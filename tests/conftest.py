@@ -184,6 +184,18 @@ def make_workspace(folder: Path) -> Workspace:
     return workspace
 
 
+def install_cpu_builds_for_cuda(folder: Path) -> None:
+    """Make a workspace's locks for CUDA install the CPU builds, which are there: its cards are stand-ins."""
+    venvs = folder / ".venvs"
+    venvs.unlink()
+    venvs.mkdir()
+    for lock in (folder / "envs").glob("*-cpu.txt"):
+        cuda = lock.with_name(lock.name.replace("-cpu", "-cuda"))
+        cuda.write_text(lock.read_text())
+        for one in (lock, cuda):
+            (folder / environments.prefix(one)).symlink_to(PROJECT / environments.prefix(lock))
+
+
 def append(path: Path, *statements: str) -> None:
     """Append to a file of a workspace."""
     path.write_text("\n\n\n".join([path.read_text().rstrip(), *statements]) + "\n")

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from conftest import TINY, Workspace, append
+from conftest import TINY, Workspace, append, install_cpu_builds_for_cuda
 
 pytestmark = pytest.mark.all
 
@@ -107,6 +107,7 @@ def test_a_search_that_fails_is_drawn_as_a_gap_and_made_again_the_next_time(limi
 
 @pytest.mark.usefixtures("installed", "on_gpus")
 def test_a_search_with_the_stand_in_tells_the_card_and_that_it_was_none(workspace):
+    install_cpu_builds_for_cuda(workspace.folder)
     workspace.configure(devices=["h200"], frameworks=["pytorch"], question=None, baseline="pytorch")
     assert workspace.snakemake("largest-batch").returncode != 0
     (row,) = rows(workspace).values()

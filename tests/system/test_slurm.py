@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from cluster import ANOTHER_VIEW, URGENT, Cluster
 
-from conftest import PROJECT, TINY, Workspace, make_workspace
-from framebench.plan import config, environments, matrix, slurm
+from conftest import PROJECT, TINY, Workspace, install_cpu_builds_for_cuda, make_workspace
+from framebench.plan import config, matrix, slurm
 from standin import UUIDS, StandIn
 from standin.sitecustomize import ASLEEP
 
@@ -84,14 +84,7 @@ def campaign(folder: Path, devices: dict, frameworks=("pytorch",), **changes) ->
     """
     folder.mkdir(exist_ok=True)
     workspace = make_workspace(folder)
-    venvs = folder / ".venvs"
-    venvs.unlink()
-    venvs.mkdir()
-    for lock in (folder / "envs").glob("*-cpu.txt"):
-        cuda = lock.with_name(lock.name.replace("-cpu", "-cuda"))
-        cuda.write_text(lock.read_text())
-        for one in (lock, cuda):
-            (folder / environments.prefix(one)).symlink_to(PROJECT / environments.prefix(lock))
+    install_cpu_builds_for_cuda(folder)
     shutil.copy(ON_A_STAND_IN, folder / "workflow")
     workspace.configure(
         devices=devices, frameworks=list(frameworks), question=None, baseline=frameworks[0], packages="cuda"

@@ -64,6 +64,16 @@ def test_interpreter_and_packages_of_the_configuration_are_kept_to(tmp_path, mon
         place.of("pytorch", tmp_path, tmp_path / "log")
 
 
+def test_packages_are_those_that_a_campaign_on_these_devices_would_have(tmp_path, monkeypatch):
+    monkeypatch.setattr(environments, "packages", lambda choice: {"auto": "cuda"}.get(choice, choice))
+    monkeypatch.setattr(place, "ROOT", tmp_path)
+    monkeypatch.setattr(installation, "install", fails)
+    for devices, kind in (("auto", "cuda"), ("[cpu, h200]", "cuda"), ("[cpu]", "cpu")):
+        (tmp_path / "config.yaml").write_text(f"packages: auto\ndevices: {devices}\n")
+        with pytest.raises(ConfigError, match=rf"envs/pytorch-{kind}\.txt: not installed"):
+            place.of("pytorch", tmp_path, tmp_path / "log")
+
+
 def test_folder_without_a_model_is_told_what_is_needed(tmp_path):
     (tmp_path / "problem.yaml").write_text(PROBLEM)
     with pytest.raises(ConfigError, match=r"has neither keras\.py nor pytorch\.py; allowed: both, or one of them"):

@@ -89,8 +89,8 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
         "gpus": tuple(gpu for gpu in devices.values() if gpu),
         "requests": requests,
     }
-    if requests and knobs.packages == "auto":
-        # A login node and a compute node need the same: neither is asked whether it has a driver.
+    if knobs.packages == "auto":
+        # Not by this machine's driver: a login node and a compute node need the same.
         resolved["packages"] = "cuda" if on_gpus else "cpu"
     return Config(**vars(knobs) | resolved)
 

@@ -111,7 +111,7 @@ def _name_problems(knobs: Knobs) -> Iterator[str]:
                     yield f"{where}: {track!r} is not offered by {framework}{instead(track, tracks)}"
     environments = sorted({catalogue.adapter(framework).environment for framework in catalogue.frameworks()})
     for name, python in knobs.interpreters.items():
-        yield from _unknown(f"interpreters.{name}", name, tuple(environments))
+        yield from _unknown(f"interpreters.{name}", name, (*environments, *catalogue.frameworks()))
         if not os.access(python, os.X_OK) or Path(python).is_dir():
             yield f"interpreters.{name}: {python!r} is no program that can be run"
     for i, language in enumerate(knobs.languages):

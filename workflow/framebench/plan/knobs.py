@@ -72,8 +72,8 @@ Device = Annotated[str, _like("[0-9A-Za-z][0-9A-Za-z_.-]{0,63}", DEVICE)]
 OF_SLURM = "a name of letters, digits and . _ - only, or several joined with commas"
 OfSlurm = Annotated[str, _like(r"[0-9A-Za-z][\w.,-]*", OF_SLURM)]
 # It becomes part of a shell's command.
-INTERPRETER = "the full path of an interpreter, made of letters, digits and . _ - + = @ /"
-Interpreter = Annotated[str, _like(r"/[\w./+=@-]+", INTERPRETER)]
+INTERPRETER = "the path of an interpreter, with its folder, made of letters, digits and . _ - + = @ /"
+Interpreter = Annotated[str, _like(r"[\w.+=@-]*/[\w./+=@-]+", INTERPRETER), AfterValidator(os.path.abspath)]
 Results = Annotated[str, Allowed("the path of a results folder or of an archive", pattern=r"^\s*\S")]
 UUID = "a UUID as `nvidia-smi -L` prints it, such as GPU-5b21c3a4-8f0e-4c4e-9d7a-2f1f0a7f6c11"
 Uuid = Annotated[str, _like("(GPU|MIG)-[0-9A-Za-z-]+", UUID)]
@@ -338,14 +338,15 @@ class Knobs:
     ]
     """Devices to measure on; auto, a list of names, or names with their meaning."""
     packages: Literal["auto", "cpu", "cuda"]
-    """The package builds to install; auto takes cuda where an NVIDIA driver is present."""
+    """The package builds to install; auto takes cuda where a device is a GPU."""
     interpreters: Annotated[
         Mapping[Name, Interpreter],
         Allowed(
-            "{} or names of environments with the path of an interpreter, such as {pytorch: /opt/site/bin/python3}"
+            "{} or names of frameworks or environments with the path of an interpreter, such as "
+            "{pytorch: /opt/site/bin/python3}"
         ),
     ] = field(hash=False)
-    """A site's own interpreters, by the name of the environment that each replaces."""
+    """A site's own interpreters, each by the name of the framework, or of the environment, that it is for."""
     frameworks: Distinct[Name]
     """The frameworks to compare; names of the folders in workflow/framebench/frameworks/."""
     baseline: Name
