@@ -43,18 +43,19 @@ rule all:
         rules.largest_batch_complete.output if LARGEST_BATCH else [],
 
 
-internals.quiet_scheduler(logger)
+internals.quiet(logger)
 internals.keep_local(workflow, but=MEASURING)
 
 
 if REQUESTS:
-    keep_what_slurm_tells_a_job()
+    prepare_environment()
     atexit.register(internals.tell_submissions, workflow, MEASURING)
 
 
 onstart:
     refuse_wrong_place()
     internals.tell_failed_jobs(workflow)
+    internals.submit_as_asked(workflow)
     if not REQUESTS:
         bindings.keep(ASKED, DEVICES, RESULTS)
     keep_planned()
@@ -65,5 +66,4 @@ onsuccess:
 
 
 onerror:
-    set_aside_failures()
     end_on_answer(failed=True)

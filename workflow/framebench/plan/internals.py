@@ -4,10 +4,13 @@
 of bad input or of a cluster.
 """
 
+import json
 import logging
+import shlex
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -15,10 +18,13 @@ import psutil
 from framebench.plan import slurm
 
 
-def quiet_scheduler(logger: logging.Logger) -> None:
-    """Drop two lines of the scheduler before each job, since every run prints one itself; no option is as narrow."""
-    scheduler = ("Select jobs", "Execute ")
-    logger.addFilter(lambda record: not record.getMessage().startswith(scheduler))
+def quiet(logger: logging.Logger) -> None:
+    """Drop lines that come with each job; no option is as narrow.
+
+    Two are the scheduler's, since every run prints one itself; two are the executor's, on requests that are null.
+    """
+    dropped = ("Select jobs", "Execute ", "No wall time information", "No job memory information")
+    logger.addFilter(lambda record: not record.getMessage().startswith(dropped))
 
 
 def given_files(workflow: Any) -> list[str]:
@@ -39,6 +45,29 @@ def keep_local(workflow: Any, but: Collection[str]) -> None:
 def planned(workflow: Any, rules: Collection[str]) -> list[Any]:
     """The jobs of these rules in this invocation's plan; hooks get no plan."""
     return [job for job in workflow.dag.needrun_jobs() if job.rule.name in rules]
+
+
+def unmade(workflow: Any) -> dict[str, str]:
+    """The files that this invocation was to make and has not, each with the rule that makes it; after it has failed."""
+    return {str(path): job.rule.name for job in workflow.dag.needrun_jobs() for path in job.output}
+
+
+def with_rules(workflow: Any, rules: Collection[str], targets: Collection[str], folder: Path) -> list[str]:
+    """A command that makes these targets here, with the configuration of this invocation, by these rules alone.
+
+    Values of --config are given as a file in `folder`, where they keep their types.
+    """
+    given = given_files(workflow)
+    if values := workflow.config_settings.config:
+        given.append(str(folder / "config.json"))
+        Path(given[-1]).write_text(json.dumps(dict(values)), encoding="utf-8")
+    return [
+        *(sys.executable, "-m", "snakemake", "--snakefile", workflow.main_snakefile, "--cores", str(workflow.cores)),
+        # The other invocation may be one on a cluster, and still has the lock of this folder.
+        *("--profile", "none", "--nolock", "--no-hooks", "--quiet", "all"),
+        *(["--configfile", *given] if given else []),
+        *("--allowed-rules", *rules, "--", *targets),
+    ]
 
 
 def asks_for(workflow: Any, rule: str) -> bool:
@@ -87,3 +116,32 @@ def tell_failed_jobs(workflow: Any) -> None:
         print_job_error(executor, job_info, msg, **kwargs)
 
     Executor.print_job_error = told
+
+
+def submit_as_asked(workflow: Any) -> None:
+    """Have jobs submitted with the account and partition that a device names, and with none where it names none.
+
+    The executor would guess an account by sacct, and check each by sacctmgr, which fail on a cluster without accounting
+    and for a user without a name; sbatch knows both defaults, and was asked about each device before. While Slurm does
+    not answer, jobs count as going on: the executor would forget them and wait for ever.
+    """
+    if not on_cluster(workflow):
+        return
+    import snakemake_executor_plugin_slurm as plugin  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    query, partition = plugin.query_job_status, plugin.Executor.get_partition_arg
+
+    def account(executor: Any, job: Any) -> Iterator[str]:
+        asked = job.resources.get("slurm_account")
+        yield f" -A {shlex.quote(str(asked))}" if asked else ""
+
+    def place(executor: Any, job: Any) -> str:
+        return partition(executor, job) if job.resources.get("slurm_partition") or executor._partitions else ""
+
+    async def states(command: str, logger: Any) -> tuple[dict[str, str], float]:
+        found, duration_s = await query(command, logger)
+        return found or {}, duration_s or 0.0
+
+    plugin.Executor.get_account_arg = account
+    plugin.Executor.get_partition_arg = place
+    plugin.query_job_status = states
