@@ -56,6 +56,7 @@ onstart:
     refuse_wrong_place()
     internals.tell_failed_jobs(workflow)
     internals.submit_as_asked(workflow)
+    internals.lose_no_job(workflow)
     if not REQUESTS:
         bindings.keep(ASKED, DEVICES, RESULTS)
     keep_planned()

@@ -1,6 +1,7 @@
 """Requests of a device in config.yaml to a Slurm cluster, and refusals before anything is submitted."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -273,27 +274,64 @@ def test_slurms_commands_get_the_users_cluster_and_account_and_no_other_variable
 
 @pytest.fixture
 def executor(monkeypatch):
-    """The executor's class, changed as for an invocation on a cluster, until the end of the test."""
-    for changed, name in ((plugin.Executor, "get_account_arg"), (plugin.Executor, "get_partition_arg")):
-        monkeypatch.setattr(changed, name, getattr(changed, name))
-    monkeypatch.setattr(plugin, "query_job_status", plugin.query_job_status)
-    monkeypatch.setenv("PATH", "/nowhere")
-    internals.submit_as_asked(SimpleNamespace(non_local_exec=True))
-    return SimpleNamespace(_partitions=None)
+    """The executor of an invocation on a cluster that has no accounting; its class is as before after the test."""
+    of_class, of_module = ("get_account_arg", "get_partition_arg", "check_active_jobs"), ("query_job_status",)
+    for changed, names in ((plugin.Executor, of_class), (plugin, (*of_module, "is_query_tool_available"))):
+        for name in names:
+            monkeypatch.setattr(changed, name, getattr(changed, name))
+    workflow = SimpleNamespace(non_local_exec=True)
+    internals.submit_as_asked(workflow)
+    internals.lose_no_job(workflow)
+    made = object.__new__(plugin.Executor)
+    made.logger, made._partitions, made.run_uuid = logging.getLogger(), None, "uuid"
+    made.workflow = SimpleNamespace(
+        executor_settings=SimpleNamespace(
+            **{"status_command": "squeue", "status_attempts": 2, "keep_successful_logs": True},
+            init_seconds_before_status_checks=40,
+        )
+    )
+    made.status_rate_limiter, made.next_seconds_between_status_checks = contextlib.nullcontext(), 40
+    made._status_query_calls = made._status_query_failures = made._status_query_total_seconds = 0
+    made._status_query_min_seconds, made._status_query_max_seconds, made._status_query_cycle_rows = None, 0.0, []
+    return made
 
 
-def test_accounts_and_partitions_are_left_to_sbatch_without_accounting(executor):
+def test_accounts_and_partitions_are_left_to_sbatch_without_accounting(monkeypatch, executor):
     """Without accounting, or without sacct, every job said so; and the default partition was sent in place of the
     user's own SBATCH_PARTITION."""
+    monkeypatch.setenv("PATH", "/nowhere")
     none, both = (SimpleNamespace(resources=one) for one in ({}, {"slurm_account": "a b", "slurm_partition": "gpu"}))
     assert next(plugin.Executor.get_account_arg(executor, none)) == ""
     assert next(plugin.Executor.get_account_arg(executor, both)) == " -A 'a b'"
     assert plugin.Executor.get_partition_arg(executor, none) == ""
 
 
-def test_jobs_are_not_forgotten_while_slurm_does_not_answer(executor):
-    """The executor drops every job from its list where squeue fails, as while the controller is restarted."""
-    assert asyncio.run(plugin.query_job_status("/nowhere/squeue", logging.getLogger())) == ({}, 0.0)
+@pytest.mark.parametrize(
+    ("script", "ended"),
+    [
+        # The controller is restarted: the executor dropped every job from its list, and waited for ever.
+        ("exit 1", set()),
+        ("echo '12|RUNNING'; echo '13|PENDING'", set()),
+        # Ended jobs leave the queue after MinJobAge, and sacct knows nothing: the executor waited for ever.
+        ("echo '12|RUNNING'", {"13"}),
+        ("exit 0", {"12", "13"}),
+        ("echo '14_[2-3]|PENDING'", {"12", "13"}),
+    ],
+)
+def test_every_job_goes_on_or_has_ended(tmp_path, monkeypatch, executor, script, ended):
+    for name, said in {"sacct": "exit 1", "scontrol": "echo 'MinJobAge = 2 sec'"}.items():
+        squeue(monkeypatch, tmp_path, said)
+        (tmp_path / "squeue").rename(tmp_path / name)
+    squeue(monkeypatch, tmp_path, script)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    told = set()
+    monkeypatch.setattr(executor, "report_job_success", lambda job: told.add(job.external_jobid))
+    jobs = [SimpleNamespace(external_jobid=one, aux={}) for one in ("12", "13", "14_2")]
+
+    async def asked():
+        return {job.external_jobid async for job in executor.check_active_jobs(jobs)}
+
+    assert (asyncio.run(asked()), told) == ({"12", "13", "14_2"} - ended, ended)
 
 
 def test_a_job_that_failed_is_told_by_what_slurm_says_of_it(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import logging
 import shlex
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,14 +122,13 @@ def submit_as_asked(workflow: Any) -> None:
     """Have jobs submitted with the account and partition that a device names, and with none where it names none.
 
     The executor would guess an account by sacct, and check each by sacctmgr, which fail on a cluster without accounting
-    and for a user without a name; sbatch knows both defaults, and was asked about each device before. While Slurm does
-    not answer, jobs count as going on: the executor would forget them and wait for ever.
+    and for a user without a name; sbatch knows both defaults, and was asked about each device before.
     """
     if not on_cluster(workflow):
         return
     import snakemake_executor_plugin_slurm as plugin  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    query, partition = plugin.query_job_status, plugin.Executor.get_partition_arg
+    partition = plugin.Executor.get_partition_arg
 
     def account(executor: Any, job: Any) -> Iterator[str]:
         asked = job.resources.get("slurm_account")
@@ -138,10 +137,36 @@ def submit_as_asked(workflow: Any) -> None:
     def place(executor: Any, job: Any) -> str:
         return partition(executor, job) if job.resources.get("slurm_partition") or executor._partitions else ""
 
-    async def states(command: str, logger: Any) -> tuple[dict[str, str], float]:
-        found, duration_s = await query(command, logger)
-        return found or {}, duration_s or 0.0
-
     plugin.Executor.get_account_arg = account
     plugin.Executor.get_partition_arg = place
+
+
+def lose_no_job(workflow: Any) -> None:
+    """Have every job told as ended once it has, by squeue alone.
+
+    While Slurm does not answer, jobs go on: the executor would forget them and wait for ever. A job that squeue has
+    forgotten has ended, well where its files are there, which Snakemake checks: the executor would wait for it for
+    ever. Nothing is asked of sacct, which knows nothing without accounting; with it, the executor would submit no more
+    jobs after the loss of a node: https://github.com/snakemake/snakemake-executor-plugin-slurm/issues/485
+    """
+    if not on_cluster(workflow):
+        return
+    import snakemake_executor_plugin_slurm as plugin  # noqa: PLC0415
+
+    query, check = plugin.query_job_status, plugin.Executor.check_active_jobs
+    asked: dict[str, str] = {}
+
+    async def checked(executor: Any, jobs: Any) -> AsyncIterator[Any]:
+        asked.clear()
+        # squeue lists waiting jobs of an array, of the form 12_3, together.
+        asked.update((job.external_jobid, "COMPLETED") for job in jobs if "_" not in job.external_jobid)
+        async for job in check(executor, jobs):
+            yield job
+
+    async def states(command: str, logger: Any) -> tuple[dict[str, str], float]:
+        found, duration_s = await query(command, logger)
+        return ({}, 0.0) if found is None else (asked | found, duration_s)
+
+    plugin.Executor.check_active_jobs = checked
     plugin.query_job_status = states
+    plugin.is_query_tool_available = lambda name: False

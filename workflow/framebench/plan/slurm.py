@@ -22,9 +22,7 @@ OPTIONS = {
 }
 # Variables by which a user chooses cluster, account and place of his jobs. Others of Slurm's commands would change the
 # meaning of calls here and by the executor: another list of jobs, another request, or those of a job around Snakemake.
-USERS = re.compile(
-    "SLURM_(CONF|CONF_SERVER|CLUSTERS|JWT)|SBATCH_(ACCOUNT|CLUSTERS|CONSTRAINT|PARTITION|QOS|RESERVATION|WCKEY)"
-)
+USERS = re.compile("SLURM_(CONF|CONF_SERVER|CLUSTERS|JWT)|SBATCH_(ACCOUNT|CONSTRAINT|PARTITION|QOS|RESERVATION|WCKEY)")
 SLURMS = re.compile("(SLURM|SBATCH|SQUEUE|SCANCEL|SCONTROL|SINFO|SACCT|SRUN)_.*")
 CPU = "cpu"  # a device of this name is a processor
 
