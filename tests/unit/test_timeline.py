@@ -90,7 +90,7 @@ def test_a_run_without_samples_has_four_gaps(tmp_path):
     texts, panels = drawn("en", measured(), timeline.read_samples(tmp_path / "none.npz"))
     assert not any(panels)
     assert texts.count("not measured") == 4
-    assert "One run on NVIDIA H200 (h200): power, clock, memory and temperature" in texts, "not of another such card"
+    assert any(text.startswith("One run on NVIDIA H200 (h200): ") for text in texts), "there may be two such cards"
 
 
 def test_a_run_whose_job_was_lost_is_drawn_as_not_measured(tmp_path):
