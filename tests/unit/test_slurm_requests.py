@@ -338,7 +338,7 @@ def test_a_job_that_failed_is_told_by_what_slurm_says_of_it(tmp_path, monkeypatc
     said = "SLURM-job '12' failed, reason unavailable"
     squeue(monkeypatch, tmp_path, "echo 'TIMEOUT (TimeLimit)|node01|rule_p100-1'")
     assert slurm.failure("p100-1", "12", said) == "Slurm job 12 ended as TIMEOUT (TimeLimit) on node01: rule_p100-1"
-    squeue(monkeypatch, tmp_path, "echo 'CANCELLED (None)||rule_p100-1'")
+    squeue(monkeypatch, tmp_path, "echo 'CLUSTER: other'; echo 'CANCELLED (None)||rule_p100-1'")
     assert slurm.failure("p100-1", "12", said) == "Slurm job 12 ended as CANCELLED (None): rule_p100-1"
     squeue(monkeypatch, tmp_path, "echo")
     assert slurm.failure("p100-1", "12", said) == "Slurm job 12 failed, and squeue knows it no more: p100-1"

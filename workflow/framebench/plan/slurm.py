@@ -194,9 +194,11 @@ def failure(name: str, job: str | None, said: str) -> str:
         answer = _answer(["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T (%r)|%N|%k"])
     except PlaceError as error:
         return f"Slurm job {job} failed, and {error}: {name}"
-    if not answer.strip():
+    # A site's own programs may print lines besides.
+    lines = [line for line in answer.splitlines() if line.count("|") >= 2]
+    if not lines:
         return f"Slurm job {job} failed, and squeue knows it no more: {name}"
-    ended, node, comment = answer.strip().split("|", maxsplit=2)
+    ended, node, comment = lines[-1].strip().split("|", maxsplit=2)
     return f"Slurm job {job} ended as {ended}{node and f' on {node}'}: {comment}"
 
 
