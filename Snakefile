@@ -46,13 +46,13 @@ rule all:
         rules.largest_batch_complete.output if LARGEST_BATCH else [],
 
 
-internals.quiet_scheduler(logger)
+internals.quiet(logger)
 internals.explain_to_linter()
 internals.keep_local(workflow, but=MEASURING)
 
 
 if REQUESTS:
-    keep_what_slurm_tells_a_job()
+    prepare_environment()
     atexit.register(internals.tell_submissions, workflow, MEASURING)
 
 
@@ -60,6 +60,8 @@ onstart:
     refuse_wrong_place()
     tell_kept_out()
     internals.tell_failed_jobs(workflow)
+    internals.submit_as_asked(workflow)
+    internals.lose_no_job(workflow)
     if not REQUESTS:
         bindings.keep(ASKED, DEVICES, RESULTS)
     keep_planned()
@@ -70,5 +72,4 @@ onsuccess:
 
 
 onerror:
-    set_aside_failures()
     end_on_answer(failed=True)

@@ -1,15 +1,18 @@
 """A copy of the project in which a test can measure a tiny matrix, sharing the installed environments."""
 
+import contextlib
 import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import hypothesis
 import pytest
@@ -25,6 +28,8 @@ hypothesis.settings.register_profile(
     "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("busy machine")
+
+T = TypeVar("T")
 
 PROJECT = Path(__file__).parents[1]
 TIERS = ("check", "test", "all")
@@ -199,6 +204,26 @@ def install_cpu_builds_for_cuda(folder: Path) -> None:
 def append(path: Path, *statements: str) -> None:
     """Append to a file of a workspace."""
     path.write_text("\n\n\n".join([path.read_text().rstrip(), *statements]) + "\n")
+
+
+def processes(folder: Path, module: str) -> list[int]:
+    """Ids of the processes that run this module in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        # It may end meanwhile.
+        with contextlib.suppress(OSError):
+            command = (process / "cmdline").read_bytes().split(b"\0")
+            if module.encode() in command and (process / "cwd").readlink() == folder:
+                found.append(int(process.name))
+    return found
+
+
+def wait_for(condition: Callable[[], T], timeout_s: float = 300) -> T:
+    deadline = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+    return found
 
 
 def copy_of(workspace: Workspace, folder: Path) -> Workspace:

@@ -4,12 +4,11 @@ import csv
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
-from conftest import append
+from conftest import append, processes, wait_for
 
 pytestmark = [pytest.mark.test, pytest.mark.usefixtures("installed")]
 # Every run, with a failure if one failed; most of these tests need no figures.
@@ -19,23 +18,7 @@ LONG_BLOCKS = {"blocks": {"count": 3, "min_s": 30.0, "min_steps": 2}}
 
 def workers(folder: Path) -> list[int]:
     """Process ids of the measuring processes of the campaign in `folder`."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes().split(b"\0")
-            if b"framebench.measure.worker" in command and (process / "cwd").readlink() == folder:
-                found.append(int(process.name))
-        except OSError:  # it ended meanwhile
-            continue
-    return found
-
-
-def wait_for(condition, timeout_s=300):
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-    return found
+    return processes(folder, "framebench.measure.worker")
 
 
 def statuses(workspace):

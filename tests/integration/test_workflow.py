@@ -3,8 +3,10 @@
 import csv
 import hashlib
 import json
+import os
 import re
 import shutil
+import signal
 import zipfile
 from itertools import groupby, pairwise
 from operator import itemgetter
@@ -12,7 +14,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from conftest import TINY, Workspace, append, copy_of
+from conftest import TINY, Workspace, append, copy_of, processes, wait_for
 from framebench.figures import registry
 from framebench.plan import catalogue, environments, installation
 from framebench.plan.matrix import Cell
@@ -179,6 +181,34 @@ def test_a_second_invocation_has_nothing_to_do(campaign):
     result = workspace.snakemake()
     assert result.returncode == 0
     assert {path: path.stat().st_mtime_ns for path in workspace.records()} == before
+
+
+@pytest.mark.all
+def test_when_a_job_fails_the_answer_is_of_the_runs_that_there_are_and_says_so(campaign, tmp_path):
+    workspace = copy_of(campaign[0], tmp_path)
+    config = workspace.folder / "config.yaml"
+    whole = config.read_text()
+    config.write_text(whole.replace(f"rounds: {ROUNDS}", f"rounds: {ROUNDS + 1}", 1))
+    answer = workspace.folder / "results/verdict.en.txt"
+    process = workspace.start_snakemake("results/verdict.en.txt")
+    # By another hand, as of the kernel where memory is short: no run can then write its record.
+    os.kill(wait_for(lambda: processes(workspace.folder, "framebench.measure"))[0], signal.SIGKILL)
+    printed, _ = process.communicate()
+    assert process.returncode != 0
+    end = printed.rpartition("Drawing what there is.")[2]
+    there, planned = len(workspace.records()), len(FRAMEWORKS) * (RUNS + 1)
+    assert there == planned - len(FRAMEWORKS)
+    assert f"{there} of {planned} runs are there. Missing: cpu · article-cnn · " in end
+    assert f"{len(FRAMEWORKS)} of {planned} runs are not measured yet" in " ".join(end.split())
+    assert "an earlier invocation" not in end
+    assert f"{len(FRAMEWORKS)} of {planned} runs are not measured yet" in " ".join(answer.read_text().split())
+    statuses = [row["status"] for row in rows(workspace, "measurements.csv")]
+    assert (statuses.count("ok"), statuses.count("not_measured")) == (there, len(FRAMEWORKS))
+    # Nothing of it counts as finished, even where nothing is left to measure.
+    config.write_text(whole)
+    plan = workspace.plan("results/verdict.en.txt")
+    assert plan.runs == {}
+    assert {"results/plan.txt", "results/measurements.csv", "results/verdict.en.txt"} <= plan.outputs
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from pathlib import Path
 
 PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
 DAEMONS = ("munged", "slurmctld", "slurmd")
-CLIENTS = ("sacct", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun")
+CLIENTS = ("sbatch", "scancel", "scontrol", "sinfo", "squeue")
 # Begins a command that may mount what others do not see; root's, so that it may also fail.
 ANOTHER_VIEW = ("unshare", "--mount")
 # Character devices that every user has: for other files Slurm sets no CUDA_VISIBLE_DEVICES.
@@ -44,18 +44,17 @@ CPUS, MEMORY_MB = 6, 16_000  # of each node, whatever the host has
 
 
 class Cluster:
-    """The running cluster in `folder`; `environment` is what its users' commands need."""
+    """The running cluster in `folder`; its users find it by `environment`, and so by the variable SLURM_CONF alone."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._daemons: dict[str, subprocess.Popen] = {}
-        for name in ("state", "spool", "log", "bin", "drivers"):
+        for name in ("state", "spool", "log", "drivers"):
             (folder / name).mkdir()
         self._write_configuration(_free_ports(1 + len(NODES)))
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_"))},
             "SLURM_CONF": str(folder / "slurm.conf"),
-            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
         }
 
     @staticmethod
@@ -182,11 +181,6 @@ class Cluster:
         prolog = folder / "task-prolog"
         prolog.write_text(f'#!/bin/sh\ncat "{folder}/drivers/$SLURMD_NODENAME" 2>/dev/null || true\n')
         prolog.chmod(0o755)
-        for client in CLIENTS:
-            # The executor takes every SLURM_ variable from the srun within a job, this one too.
-            wrapper = folder / "bin" / client
-            wrapper.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec /usr/bin/{client} "$@"\n')
-            wrapper.chmod(0o755)
 
 
 CONFIGURATION = """\

@@ -44,8 +44,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         pytest.skip(f"no Slurm: {missing}")
     cluster = Cluster(tmp_path_factory.mktemp("cluster"))
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("PATH", "SLURM_CONF"):
-            patch.setenv(name, cluster.environment[name])
+        patch.setenv("SLURM_CONF", cluster.environment["SLURM_CONF"])
         try:
             cluster.start()
             yield cluster
@@ -146,6 +145,9 @@ def test_a_campaign_with_a_lost_node_and_a_preempted_job_ends_with_the_table_of_
         cluster.until(lambda: measuring(workspace) == begun, "the order is another")
         lost, preempted = map(cluster.job_of, ("p100", "k80"))
         assert not workspace.records(), "records are written when all runs of a job are made"
+        # By srun within the job, it would end as failed, and not be put back, where the daemon of its node dies.
+        steps = cluster.run("squeue", "--noheader", "--steps", "--format=%i").split()
+        assert sorted(steps) == sorted([f"{lost}.batch", f"{preempted}.batch"])
         urgent = cluster.run(
             *("sbatch", "--parsable", f"--partition={URGENT}", "--nodelist=node02", "--exclusive", "--wrap=true")
         )
@@ -254,10 +256,16 @@ def test_a_device_that_slurm_refuses_ends_a_campaign_before_it_begins(cluster, t
     assert not cluster.jobs()
 
 
-def test_jobs_that_slurm_ends_cost_their_own_runs_which_the_next_invocation_makes(cluster, drivers, tmp_path):
+def test_jobs_that_slurm_ends_cost_their_own_runs_which_the_next_invocation_makes(
+    cluster, drivers, tmp_path, monkeypatch
+):
+    # Defaults that a user has for commands of his own: no job is of that partition, and sbatch would wait for each.
+    for name, value in {"SQUEUE_PARTITION": "gpu", "SBATCH_WAIT": "1", "SBATCH_HOLD": "1"}.items():
+        monkeypatch.setenv(name, value)
     # So little memory that Snakemake itself is over it: without cgroups, Slurm does not count the measuring process,
     # which is in a session of its own.
-    devices = {"p100": P100, "late": PROCESSOR | {"runtime": 6}, "large": PROCESSOR, "unwanted": PROCESSOR}
+    unwanted = {"kind": "cpu", "partition": "cpu", "cpus_per_task": 2, "mem_mb_per_cpu": 2000}
+    devices = {"p100": P100, "late": PROCESSOR | {"runtime": 6}, "large": PROCESSOR, "unwanted": unwanted}
     limits = {"late": PROCESSOR | {"runtime": 1}, "large": PROCESSOR | {"mem_mb": 60}}
     workspace = campaign(tmp_path / "slurm", devices | limits)
     with asleep(cluster, drivers, "node03"):
@@ -281,13 +289,17 @@ def test_jobs_that_slurm_ends_cost_their_own_runs_which_the_next_invocation_make
     logs = "".join(log.read_text() for log in (workspace.folder / ".snakemake" / "slurm_logs").rglob("*.log"))
     assert "exceeded memory limit" in logs
     assert "DUE TO TIME LIMIT" in logs
+    assert "sacct" not in printed and "account" not in printed, "this cluster has no accounting"
     (kept,) = workspace.records()
     measured = kept.stat().st_mtime_ns
+    assert "1 of 4 runs are there. Missing: " in printed
+    shown = {row[0]: row[5] for row in rows(workspace)}
+    assert shown == dict.fromkeys(devices, "not_measured") | {"p100": "ok"}
 
     workspace.configure(devices=devices)
     second = workspace.snakemake(*SNAKEMAKE, RECORDS)
     assert second.returncode == 0, second.stdout + second.stderr
-    assert {(record["device"], record["status"]) for record in found(workspace)} == {(name, "ok") for name in devices}
+    assert {(row[0], row[5]) for row in rows(workspace)} == {(name, "ok") for name in devices}
     assert kept.stat().st_mtime_ns == measured
 
 

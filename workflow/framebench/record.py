@@ -11,6 +11,7 @@ from framebench import files
 SCHEMA = Path(__file__).parents[1] / "schemas" / "record.schema.json"
 BUSY = "busy_machine"  # flag: the machine had more other work than cpu.BUSY_CORES during the run
 THROTTLED = "cpu_throttled"  # flag: a CPU quota held back the run for more than cpu.THROTTLED_SHARE of its timed blocks
+NOT_MEASURED = "not_measured"  # status: of a record that stands for a run whose job has not ended well
 STAND_IN = "stand_in"  # flag: the card was the tests' stand-in
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.utils import update_config
 
 from framebench.plan import config as configuration
-from framebench.plan import bindings, catalogue, environments, internals, matrix
+from framebench.plan import bindings, catalogue, environments, internals, matrix, so_far
 
 FILES = list(
     dict.fromkeys(
@@ -52,6 +52,9 @@ TUNING = f"{RESULTS}/tuning/{{device}}/{{workload}}/{{framework}}/{{precision}}/
 AA = configuration.against_itself(CONFIG)
 CAMPAIGNS = {"": CONFIG, "aa/": AA}
 PLACES = {name: matrix.order(campaign) for name, campaign in CAMPAIGNS.items()}
+
+# Everything, but in an invocation that draws what another one with failed jobs has left; see outcome.smk.
+SO_FAR = so_far.SoFar.read(os.environ.get(so_far.VARIABLE))
 
 # The records planned so far, for the progress line.
 PLANNED = f"{RESULTS}/logs/{{campaign}}planned.json"

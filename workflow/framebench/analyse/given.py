@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from framebench import certificate
-from framebench.analyse import machines
+from framebench.analyse import machines, selection
 from framebench.analyse.largest_batch import read_search
 from framebench.analyse.table import TableError, read_records, read_table
 from framebench.plan.catalogue import ROOT
@@ -111,13 +111,16 @@ def read(
 ) -> dict[str, Any]:
     """Read the files named by the options; by name. Raises TableError for a file that cannot be used.
 
-    Measurements have the types of their records, or without `typed` pandas' inferred ones, which figures can draw.
+    Measurements have the types of their records, or without `typed` pandas' inferred ones, which figures can draw; the
+    name of a device is then unique to it.
     """
     values = {}
     for name in needs:
         paths = getattr(options, name)
         is_table = name not in FILES or (name == "measurements" and not typed)
         values[name] = read_csv(*paths) if is_table else FILES[name][0](paths)
+        if is_table and not typed:
+            values[name] = selection.told_apart(values[name])
     return values | {name: getattr(options, name) for name in settings}
 
 

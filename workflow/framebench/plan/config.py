@@ -99,7 +99,7 @@ def _resolved(written: WrittenProtocol, requests: Iterable[slurm.Request]) -> Pr
     """The protocol with numbers: every device has the same threads, `auto` one per core available on each of them."""
     threads = written.threads
     if threads == "auto":
-        threads = min((request.cpus for request in requests), default=0) or feasible.core_count(written)
+        threads = min((request.cpus for request in requests if request.cpus), default=0) or feasible.core_count(written)
     cores = None if written.cores == "any" else written.cores
     return Protocol(**vars(written) | {"cores": cores, "threads": threads})
 

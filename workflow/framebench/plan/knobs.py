@@ -81,6 +81,8 @@ GPU_MODEL = "letters, digits, _ and . only; request a model with another name in
 GpuModel = Annotated[str, _like("[0-9A-Za-z_.]+", GPU_MODEL)]
 GRES = "one GPU, as gpu:1 or gpu:p100:1, its model of letters, digits, _ and . only"
 Gres = Annotated[str, _like("gpu(:[0-9A-Za-z_.]+)?:1", GRES)]
+# A request that a site may forbid: null sends none, and the site's own default counts.
+Sent = Count | None
 Module = Annotated[str, _like(r"[0-9A-Za-z][\w./+-]*", "the name of a module, such as cuda/12.4")]
 # Without the options that have a key here, or that Snakemake gives itself.
 OPTION = "an option in its long form such as --reservation=maintenance, and none that a key or Snakemake gives"
@@ -111,8 +113,8 @@ class Binding(TypedDict, total=False):
     """The measured part of a cluster's node, its GPU or its processor."""
     gpu_model: GpuModel
     """Model of the GPU in Slurm's notation (sbatch --gpus)."""
-    gres: Gres
-    """The GPU as a generic resource, for sites that require it (sbatch --gres)."""
+    gres: Gres | None
+    """The GPU as a generic resource (sbatch --gres), for sites that require it; null sends no request for a GPU."""
     partition: OfSlurm
     """Partition to submit to; without it, the site's default."""
     account: OfSlurm
@@ -131,12 +133,15 @@ class Binding(TypedDict, total=False):
     """Nodes not to run on."""
     exclusive: Flag
     """True where no other job may run on the node meanwhile."""
-    cpus_per_task: Count
-    """CPUs of a job."""
-    mem_mb: Count
-    """Host memory of a job in MB, of which Snakemake itself takes 250."""
-    runtime: Count
-    """Minutes for each run of a job."""
+    cpus_per_task: Sent
+    """CPUs of a job; null sends no number."""
+    mem_mb: Sent
+    """Host memory of a job in MB, of which Snakemake itself takes 250; null sends no request, for sites that refuse
+    one."""
+    mem_mb_per_cpu: Count
+    """Host memory of a job in MB for each of its CPUs, in place of mem_mb (sbatch --mem-per-cpu)."""
+    runtime: Sent
+    """Minutes for each run of a job; null sends no time limit."""
     modules: Distinct[Module]
     """Environment modules to load before a run."""
     slurm_extra: Annotated[

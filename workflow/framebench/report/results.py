@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from framebench.analyse import machines, tables
+from framebench.analyse import machines, selection, tables
 from framebench.analyse.given import read_certificate
 from framebench.analyse.table import TableError, table
 from framebench.frameworks import self_comparison
@@ -75,9 +75,9 @@ def read(folder: Path, language: str) -> Results:
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A table as text, and with its types."""
+    """A table as text, and with its types and names of devices that tell them apart."""
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False), pd.read_csv(path)
+        return pd.read_csv(path, dtype=str, keep_default_na=False), selection.told_apart(pd.read_csv(path))
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path}: is no table: {error}: make it again") from error
 
