@@ -54,6 +54,7 @@ if REQUESTS:
 
 onstart:
     refuse_wrong_place()
+    rehearse()
     internals.tell_failed_jobs(workflow)
     if not REQUESTS:
         bindings.keep(ASKED, DEVICES, RESULTS)

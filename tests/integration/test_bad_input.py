@@ -39,3 +39,19 @@ def test_a_wrong_preset_is_named_with_its_file(workspace):
     (workspace.folder / "presets" / "mine.yaml").write_text("confidence: 95\n")
     message = refused(workspace, "--configfile", "presets/mine.yaml")
     assert message.startswith("config.yaml + presets/mine.yaml: confidence: 95")
+
+
+def test_what_cannot_be_drawn_is_not_measured(workspace):
+    """A campaign that failed at its figures, after hours: textgen#6815, deepTools#1416.
+
+    Here, a table of published numbers came back from a spreadsheet of another country.
+    """
+    table = workspace.folder / "workflow" / "resources" / "rosetta-2018.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace(",", ";"), encoding="utf-8")
+    result = workspace.snakemake()
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    line = result.stderr.rstrip().splitlines()[-1]
+    assert line.startswith("Nothing was measured, as no figure or page can be made here: ")
+    assert "rosetta-2018.csv: is no table: its columns are separated by semicolons" in line
+    assert not list((workspace.folder / "results").glob(".rehearsal-*"))

@@ -16,6 +16,7 @@ STEPS = {
     "figures": "framebench.figures.translated",
     "verdict": "framebench.answer.command",
     "page": "framebench.report.command",
+    "rehearse": "framebench.report.rehearsal",
     "rerun": "framebench.analyse.rerun",
     "failures": "framebench.analyse.failures",
     "aa": "framebench.analyse.aa",

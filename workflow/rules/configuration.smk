@@ -81,7 +81,9 @@ try:
 except environments.InterpreterError as error:
     sys.exit(f"{' + '.join(FILES)}: {error}")
 
-# Every command's `python` is the workflow's own, and finds the package.
+# Every command's `python` is the workflow's own, finds the package, and has no variable of the user's; its files and
+# output are UTF-8 in any locale.
 shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH=workflow PATH={Path(sys.executable).parent}:$PATH; "
+    "set -euo pipefail; unset ${{!PYTHON*}}; "
+    f"export PYTHONUTF8=1 PYTHONPATH=workflow PATH={Path(sys.executable).parent}:$PATH; "
 )

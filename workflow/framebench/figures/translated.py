@@ -13,7 +13,7 @@ from framebench.plan import catalogue
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw them and print the paths of their files; on failure print one line and exit with status 1."""
-    parser = argparse.ArgumentParser(prog="python -m framebench figures", description=__doc__.partition(":")[0])
+    parser = argparse.ArgumentParser(prog="python -m framebench figures", description=(__doc__ or "").partition(":")[0])
     parser.add_argument("language", help=f"one of {', '.join(languages.languages())}")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: %(default)s")
     options = parser.parse_args(arguments)

@@ -17,7 +17,7 @@ from framebench.report.results import ResultsError, read
 
 def main(arguments: list[str] | None = None) -> None:
     """Write the page; on failure end the process with one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m framebench page", description=__doc__.partition(":")[0])
+    parser = argparse.ArgumentParser(prog="python -m framebench page", description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="folder of the campaign's results")
     parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
     parser.add_argument(
