@@ -26,14 +26,14 @@ def _lacking(language):
 
 
 @pytest.mark.parametrize(
-    ("module", "function", "instead", "cause"),
+    ("place", "cause"),
     [
-        (page, "_charts", _broken, "a broken package"),
-        (fonts, "make_known", _lacking, "en: a font is missing"),
+        ((page, "_charts", _broken), "a broken package"),
+        ((fonts, "make_known", _lacking), "en: a font is missing"),
     ],
 )
-def test_a_broken_package_or_font_is_told_in_a_line(tmp_path, monkeypatch, module, function, instead, cause):
-    monkeypatch.setattr(module, function, instead)
+def test_a_broken_package_or_font_is_told_in_a_line(tmp_path, monkeypatch, place, cause):
+    monkeypatch.setattr(*place)
     with pytest.raises(SystemExit) as ended:
         rehearsal.main(["--results", str(tmp_path), "--languages", "en"])
     assert ended.value.code == f"Nothing was measured, as no figure or page can be made here: {cause}"
