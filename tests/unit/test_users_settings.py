@@ -106,3 +106,13 @@ def test_figures_are_the_same_to_the_byte_with_every_setting_of_a_user_at_once(f
     assert [path.name for path in drawn] == [path.name for path in expected]
     for one, other in zip(drawn, expected, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "euc-kr"])
+def test_a_terminal_without_the_letters_ends_no_command(folder, encoding):
+    """politeauthority/docker-pretty-ps#22, Rafficer/linux-cli-community#145"""
+    program = "from framebench.output import escape_unknown; escape_unknown(); print('… 그림 ÷'); print('\\udcff')"
+    ended = python("-c", program, PYTHONIOENCODING=encoding)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for module in ("framebench", "framebench.prove"):
+        assert python("-m", module, "--help", PYTHONIOENCODING=encoding).returncode == 0
