@@ -15,6 +15,7 @@ workflow := .venvs/workflow-$(shell sha256sum envs/workflow.txt | head -c 12)
 test := .venvs/test-$(shell sha256sum envs/test.txt | head -c 12)
 lock = envs/$(word 1,$(subst -, ,$(notdir $(@D)))).txt
 export PYTHONPATH := workflow
+export PYTHONUTF8 := 1
 # On make's command line LANG is a language of the project; what make starts keeps a locale that exists.
 ifeq ($(origin LANG),command line)
 export language := $(LANG)

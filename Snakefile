@@ -59,6 +59,7 @@ if REQUESTS:
 onstart:
     refuse_wrong_place()
     tell_kept_out()
+    rehearse()
     internals.tell_failed_jobs(workflow)
     internals.submit_as_asked(workflow)
     internals.lose_no_job(workflow)

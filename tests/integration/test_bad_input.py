@@ -66,3 +66,19 @@ def test_typed_values_and_no_home_start_a_campaign(workspace, monkeypatch):
     result = workspace.snakemake("-n", "article-2018", "--config", *values)
     assert result.returncode == 0, result.stderr
     assert (workspace.folder / ".snakemake" / "cache" / "snakemake").is_dir()
+
+
+def test_what_cannot_be_drawn_is_not_measured(workspace):
+    """A campaign that failed at its figures, after hours: textgen#6815, deepTools#1416.
+
+    Here, a table of published numbers came back from a spreadsheet of another country.
+    """
+    table = workspace.folder / "workflow" / "resources" / "rosetta-2018.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace(",", ";"), encoding="utf-8")
+    result = workspace.snakemake()
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    line = result.stderr.rstrip().splitlines()[-1]
+    assert line.startswith("Nothing was measured, as no figure or page can be made here: ")
+    assert "rosetta-2018.csv: is no table: its columns are separated by semicolons" in line
+    assert not list((workspace.folder / "results").glob(".rehearsal-*"))

@@ -209,7 +209,7 @@ def test_no_records_make_a_table_without_rows(tmp_path):
 @pytest.mark.parametrize("content", ["", "device,workload\ncpu,x\n", "\x00\x01"])
 def test_another_file_is_no_table(tmp_path, content):
     (tmp_path / "m.csv").write_text(content)
-    with pytest.raises(TableError, match=r"m\.csv: is not a table of measurements"):
+    with pytest.raises(TableError, match=r"m\.csv: is no table"):
         read_table(tmp_path / "m.csv")
 
 

@@ -87,8 +87,9 @@ try:
 except environments.InterpreterError as error:
     sys.exit(f"{' + '.join(FILES)}: {error}")
 
-# Every command's `python` is the workflow's own, and finds the package.
+# Every command's `python` is the workflow's own, finds the package, and has no variable of the user's; its files and
+# output are UTF-8 in any locale.
 shell.prefix(
-    "set -euo pipefail; export PYTHONPATH=workflow"
+    "set -euo pipefail; unset ${{!PYTHON*}}; export PYTHONUTF8=1 PYTHONPATH=workflow"
     f' PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
 )
