@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from framebench import variables
 from framebench.measure.devices import nvml
 from framebench.plan import catalogue
 from framebench.plan.installation import MARKER, pins
@@ -96,7 +97,7 @@ def _described(python: str, modules: Iterable[str]) -> dict[str, Any]:
     try:
         said = subprocess.run(
             [python, "-P", "-c", DESCRIBE, *modules],
-            env={**os.environ, "PYTHONPATH": str(catalogue.ROOT / "workflow")},
+            env=variables.made(python) | variables.passed(os.environ, site=True),
             capture_output=True,
             text=True,
             errors="replace",
