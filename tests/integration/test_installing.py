@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PROJECT
+from conftest import PROJECT, make_workspace
 from framebench.plan import installation
 
 pytestmark = pytest.mark.test
@@ -225,3 +225,18 @@ def test_uv_itself_is_installed_for_a_user_of_another_target_and_checked(wheels,
     assert subprocess.run([uv], capture_output=True, text=True, check=True).stdout == "uv 1.0\n"
     assert installation.usable(uv.parents[1])
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_rules_use_the_workflows_own_python_in_a_folder_of_any_name(tmp_path, monkeypatch):
+    """`export: … not a valid identifier` in every rule; snakemake/snakemake#1546, #2981, #3235, #2286."""
+    other = tmp_path / "python"
+    other.write_text("#!/bin/sh\nexit 3\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    folder = tmp_path / "my project's $x (1) ü"
+    folder.mkdir()
+    workspace = make_workspace(folder)
+    python = folder / ".venvs" / Path(sys.prefix).name / "bin" / "python"
+    made = workspace.run(str(python), "-m", "snakemake", "results/data/images.npz")
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "not a valid identifier" not in made.stderr

@@ -52,7 +52,7 @@ PASSED = (
 # A user's variables for uv that are handed on: source and transport of packages, and not their choice.
 KEPT = (
     *("UV_CACHE_DIR", "UV_CONCURRENT_", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_HTTP_"),
-    *("UV_INDEX", "UV_INSECURE_HOST", "UV_KEYRING_PROVIDER", "UV_LINK_MODE", "UV_NATIVE_TLS", "UV_NO_CACHE"),
+    *("UV_INDEX", "UV_INSECURE_HOST", "UV_KEYRING_PROVIDER", "UV_NATIVE_TLS", "UV_NO_CACHE"),
     *("UV_NO_INDEX", "UV_OFFLINE", "UV_SYSTEM_CERTS"),
 )
 # The module that shows that an environment works, by the name of its lock; for any other lock, the module of its name.
