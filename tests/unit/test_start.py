@@ -165,3 +165,17 @@ def test_modules_in_pythonpath_hide_none_of_an_environments_own(tmp_path):
         check=True,
     ).stdout
     assert told == f"{packages}/yaml.py True {foreign}/only_here.py\n"
+
+
+def test_make_leaves_a_users_profile_for_every_workflow_out():
+    """https://github.com/snakemake/snakemake/issues/2663, https://github.com/snakemake/snakemake/issues/3994."""
+    told = subprocess.run(
+        ["make", "--silent", "--eval", "told: ; @env", "told"],
+        cwd=start.ROOT,
+        env=os.environ | {"SNAKEMAKE_PROFILE": "generic", "SNAKEMAKE_CONDA_PREFIX": "/x", "OTHER": "stays"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "OTHER=stays\n" in told
+    assert "SNAKEMAKE_" not in told
