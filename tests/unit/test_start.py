@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import subprocess
 import sys
 import venv
@@ -165,3 +166,25 @@ def test_modules_in_pythonpath_hide_none_of_an_environments_own(tmp_path):
         check=True,
     ).stdout
     assert told == f"{packages}/yaml.py True {foreign}/only_here.py\n"
+
+
+def test_make_leaves_a_users_profile_for_every_workflow_out():
+    """https://github.com/snakemake/snakemake/issues/2663, https://github.com/snakemake/snakemake/issues/3994."""
+    told = subprocess.run(
+        ["make", "--silent", "--eval", "told: ; @env", "told"],
+        cwd=start.ROOT,
+        env=os.environ | {"SNAKEMAKE_PROFILE": "generic", "SNAKEMAKE_CONDA_PREFIX": "/x", "OTHER": "stays"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "OTHER=stays\n" in told
+    assert "SNAKEMAKE_" not in told
+
+
+@pytest.mark.parametrize("rules", sorted((start.ROOT / "workflow/rules").glob("*.smk")), ids=lambda path: path.stem)
+def test_every_path_in_a_command_is_quoted(rules):
+    """https://github.com/ylab-hi/ScanNeo2/issues/80: a folder of results with a space in its name."""
+    commands = re.findall(r"^ +shell:\n((?: +[\"'#].*\n)+)", rules.read_text(encoding="utf-8"), re.MULTILINE)
+    bare = r"\{(?:input|output|log)[\w.]*\}|\{(?:params|resources)\.planned\}"
+    assert [found for command in commands for found in re.findall(bare, command)] == []
