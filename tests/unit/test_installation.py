@@ -140,7 +140,7 @@ FOREIGN = (
     *(
         "PIP_CONSTRAINT",
         "PIP_CONFIG_FILE",
-        "PIP_NEWER_THAN_ALL",
+        "PIP_OF_NEXT_YEAR",
         "UV_PROJECT_ENVIRONMENT",
         "UV_SYSTEM_PYTHON",
         "UV_PYTHON",
@@ -152,7 +152,7 @@ FOREIGN = (
         "UV_CONFIG_FILE",
         "UV_CONSTRAINT",
         "UV_EXCLUDE_NEWER",
-        "UV_NEWER",
+        "UV_LINK_MODE",
     ),
     *(
         "VIRTUAL_ENV",
