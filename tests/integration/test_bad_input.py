@@ -36,7 +36,7 @@ def test_a_missing_configuration_is_named(workspace):
 
 
 def test_a_wrong_preset_is_named_with_its_file(workspace):
-    (workspace.folder / "presets" / "mine.yaml").write_text("confidence: 95\n")
+    (workspace.folder / "presets" / "mine.yaml").write_text("confidence: 95\n", encoding="utf-8")
     message = refused(workspace, "--configfile", "presets/mine.yaml")
     assert message.startswith("config.yaml + presets/mine.yaml: confidence: 95")
 
@@ -53,7 +53,7 @@ def test_another_working_folder_is_refused_whatever_it_holds(workspace):
     """https://github.com/Wytamma/snk/issues/97."""
     elsewhere = workspace.folder / "elsewhere"
     elsewhere.mkdir()
-    (elsewhere / "config.yaml").write_text("samples: samples.tsv\n")
+    (elsewhere / "config.yaml").write_text("samples: samples.tsv\n", encoding="utf-8")
     message = refused(workspace, "--directory", "elsewhere", "-n", "article-2018")
     assert message.startswith(f"{elsewhere} is not the project's folder: start Snakemake in {workspace.folder}, ")
 

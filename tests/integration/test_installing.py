@@ -54,15 +54,15 @@ def venvs(tmp_path) -> Path:
 def lock_of(wheels: Path, digest: str = "", before: str = "") -> Path:
     digest = digest or hashlib.sha256((wheels / WHEEL).read_bytes()).hexdigest()
     lock = wheels.parent / "tiny.txt"
-    lock.write_text(f"{before}tiny==1.0 \\\n    --hash=sha256:{digest}\n")
+    lock.write_text(f"{before}tiny==1.0 \\\n    --hash=sha256:{digest}\n", encoding="utf-8")
     return lock
 
 
 def install(lock: Path, prefix: Path, wheels: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """The command, for a user whose pip takes packages from the folder alone, and who has a constraint besides."""
     constraint, configuration = wheels.parent / "constraint.txt", wheels.parent / "pip.conf"
-    constraint.write_text("tiny<1\n")
-    configuration.write_text(f"[global]\nconstraint = {constraint}\nfind-links = {wheels}\n")
+    constraint.write_text("tiny<1\n", encoding="utf-8")
+    configuration.write_text(f"[global]\nconstraint = {constraint}\nfind-links = {wheels}\n", encoding="utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
     return subprocess.run(
         [
@@ -76,12 +76,13 @@ def install(lock: Path, prefix: Path, wheels: Path, **variables: str) -> subproc
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
 
 
 def said_by(prefix: Path) -> str:
     command = [prefix / "bin" / "python", "-c", "import tiny; print(tiny.WORD)"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout.strip()
 
 
 def test_the_users_folder_of_wheels_is_used_and_not_the_users_constraint(wheels, venvs):
@@ -147,9 +148,9 @@ def test_an_installer_that_says_it_installed_is_not_believed(wheels, venvs):
     true = linked.resolve()
     linked.unlink()
     shutil.copytree(true, linked, symlinks=True, ignore=shutil.ignore_patterns("uv", "uvx"))
-    (linked / "bin" / "uv").write_text(f"#!/bin/sh\n[ $1 = pip ] || exec '{true}/bin/uv' \"$@\"\n")
+    (linked / "bin" / "uv").write_text(f"#!/bin/sh\n[ $1 = pip ] || exec '{true}/bin/uv' \"$@\"\n", encoding="utf-8")
     (linked / "bin" / "uv").chmod(0o755)
-    (linked / installation.MARKER).write_text(str(linked))
+    (linked / installation.MARKER).write_text(str(linked), encoding="utf-8")
     refused = install(lock_of(wheels), venvs / "tiny", wheels)
     assert refused.returncode == 1
     assert "not installed: tiny==1.0 is asked for, and nothing of it is there" in refused.stderr.splitlines()[-1]
@@ -165,7 +166,10 @@ def test_programs_of_an_environment_start_in_a_folder_of_any_name(wheels, venvs,
         (prefix.parent / uv.name).symlink_to(uv)
     made = install(lock_of(wheels), prefix, wheels)
     assert made.returncode == 0, made.stderr
-    assert subprocess.run([prefix / "bin" / "tiny"], capture_output=True, text=True, check=True).stdout == "here\n"
+    assert (
+        subprocess.run([prefix / "bin" / "tiny"], capture_output=True, text=True, check=True, encoding="utf-8").stdout
+        == "here\n"
+    )
 
 
 @pytest.fixture
@@ -216,13 +220,13 @@ def test_uv_itself_is_installed_for_a_user_of_another_target_and_checked(wheels,
         if name.startswith(("PIP_", "HOME", "USER", "LOGNAME", "XDG_")):
             monkeypatch.delenv(name)
     configuration = tmp_path / "pip.conf"
-    configuration.write_text(f"[global]\nuser = true\nno-index = true\nfind-links = {wheels}\n")
+    configuration.write_text(f"[global]\nuser = true\nno-index = true\nfind-links = {wheels}\n", encoding="utf-8")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(configuration))
     monkeypatch.setenv("PIP_TARGET", str(tmp_path / "elsewhere"))
     monkeypatch.setattr(installation, "UV_LOCK", lock_of(wheels))
-    with (tmp_path / "log").open("w+") as log:
+    with (tmp_path / "log").open("w+", encoding="utf-8") as log:
         uv = installation.bootstrap(tmp_path / "venvs", log)
-    assert subprocess.run([uv], capture_output=True, text=True, check=True).stdout == "uv 1.0\n"
+    assert subprocess.run([uv], capture_output=True, text=True, check=True, encoding="utf-8").stdout == "uv 1.0\n"
     assert installation.usable(uv.parents[1])
     assert not (tmp_path / "elsewhere").exists()
 
@@ -230,7 +234,7 @@ def test_uv_itself_is_installed_for_a_user_of_another_target_and_checked(wheels,
 def test_rules_use_the_workflows_own_python_in_a_folder_of_any_name(tmp_path, monkeypatch):
     """`export: … not a valid identifier` in every rule; snakemake/snakemake#1546, #2981, #3235, #2286."""
     other = tmp_path / "python"
-    other.write_text("#!/bin/sh\nexit 3\n")
+    other.write_text("#!/bin/sh\nexit 3\n", encoding="utf-8")
     other.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     folder = tmp_path / "my project's $x (1) ü"

@@ -22,7 +22,7 @@ def workers(folder: Path) -> list[int]:
 
 
 def statuses(workspace):
-    with (workspace.folder / "results" / "measurements.csv").open() as file:
+    with (workspace.folder / "results" / "measurements.csv").open(encoding="utf-8") as file:
         return {row["framework"]: (row["status"], row["reason"]) for row in csv.DictReader(file)}
 
 
@@ -46,7 +46,7 @@ def test_a_killed_measuring_process_costs_only_its_run(certified_workspace):
     assert result.returncode == 0, result.stdout + result.stderr
     assert {status for status, _ in statuses(workspace).values()} == {"ok"}
     kept = list((workspace.folder / "results" / "runs").rglob("failed/*.json"))
-    assert sorted(json.loads(path.read_text())["status"] for path in kept) == ["failed", "ok"]
+    assert sorted(json.loads(path.read_text(encoding="utf-8"))["status"] for path in kept) == ["failed", "ok"]
 
 
 def test_when_snakemake_is_killed_nothing_goes_on_and_nothing_is_half_written(workspace):
@@ -101,7 +101,7 @@ def test_a_model_of_the_wrong_size_is_a_failed_run_with_its_reason_and_not_compa
     assert statuses(workspace)["tensorflow"][0] == "ok"
     assert "Traceback" not in result.stderr
     (log,) = (workspace.folder / "results/logs/runs/cpu/article-cnn/pytorch").rglob("*.log")
-    assert "Traceback" in log.read_text()
+    assert "Traceback" in log.read_text(encoding="utf-8")
 
 
 def test_a_model_that_does_not_learn_is_invalid(workspace):

@@ -148,7 +148,7 @@ class StandIn:
             card.sm_mhz, card.max_sm_mhz = (345, 210)[number], (1980, 2040)[number]
             card.memory_mhz = card.max_memory_mhz = (3201, 6251)[number]
             card.temperature_c, card.ecc = 35, 1
-        sources = "".join((HERE / source).read_text() for source in LIBRARIES)
+        sources = "".join((HERE / source).read_text(encoding="utf-8") for source in LIBRARIES)
         names = sorted(set(re.findall(r"\b(?:nvml|cu)[A-Z]\w+(?=[(,)])", sources)))
         self.functions = dict(zip(names, self.state.functions, strict=False))
         assert len(self.functions) == len(names), "state.h has too few functions"
@@ -210,7 +210,12 @@ def child(code: str, environment: dict[str, str]) -> str:
     """Output of a child process of this interpreter, with the package, that runs this code; stripped."""
     environment = environment | {"PYTHONPATH": str(HERE.parents[1] / "workflow")}
     result = subprocess.run(
-        [sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
     )
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()

@@ -96,7 +96,7 @@ def campaign(folder: Path, devices: dict, frameworks=("pytorch",), **changes) ->
 def asleep(cluster: Cluster, drivers: dict[str, StandIn], node: str, framework: str = "") -> Iterator[None]:
     """Runs on this node, of one framework or all, begin to measure when this ends and use no processor until then."""
     night = cluster.folder / f"night-on-{node}"
-    night.write_text(framework)
+    night.write_text(framework, encoding="utf-8")
     own = variables(drivers[node]) if node in drivers else {}
     cluster.install_driver(node, own | {ASLEEP: str(night)})
     try:
@@ -107,13 +107,16 @@ def asleep(cluster: Cluster, drivers: dict[str, StandIn], node: str, framework: 
 
 
 def found(workspace: Workspace) -> list[dict]:
-    return [json.loads(path.read_text()) for path in (workspace.folder / "results" / "runs").rglob("round-*.json")]
+    return [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in (workspace.folder / "results" / "runs").rglob("round-*.json")
+    ]
 
 
 def rows(workspace: Workspace) -> list[tuple[str, ...]]:
     """Rows of the table of measurements: each run with its status and its certificate's id."""
     columns = ("device", "workload", "framework", "batch_size", "round", "status", "certificate", "lock_digest")
-    with (workspace.folder / RECORDS).open() as file:
+    with (workspace.folder / RECORDS).open(encoding="utf-8") as file:
         return sorted(tuple(row[column] for column in columns) for row in csv.DictReader(file))
 
 
@@ -208,7 +211,7 @@ def measuring(workspace: Workspace) -> set[tuple[str, str]]:
 def test_a_job_that_did_not_get_what_was_asked_for_fails_its_run_and_says_why(cluster, drivers, tmp_path, monkeypatch):
     modules = tmp_path / "modules" / "init" / "bash"
     modules.parent.mkdir(parents=True)
-    modules.write_text('module() { echo "$UNSET"; export LOADEDMODULES="$2"; }\n')
+    modules.write_text('module() { echo "$UNSET"; export LOADEDMODULES="$2"; }\n', encoding="utf-8")
     monkeypatch.setenv("MODULESHOME", str(tmp_path / "modules"))
     node = PROCESSOR | {"modules": ["oneapi/2025.1"]}
     workspace = campaign(tmp_path / "slurm", {"v100": K80 | {"model": "V100"}, "p100": P100, "node": node})
@@ -286,7 +289,9 @@ def test_jobs_that_slurm_ends_cost_their_own_runs_which_the_next_invocation_make
     assert f"Slurm job {unwanted} ended as CANCELLED " in printed
     # Without cgroups, Slurm does not always call it OUT_OF_MEMORY.
     assert re.search(rf"Slurm job \d+ ended as \w+ \(\w+\) on node03: {RULE}_wildcards_large_32_1", printed)
-    logs = "".join(log.read_text() for log in (workspace.folder / ".snakemake" / "slurm_logs").rglob("*.log"))
+    logs = "".join(
+        log.read_text(encoding="utf-8") for log in (workspace.folder / ".snakemake" / "slurm_logs").rglob("*.log")
+    )
     assert "exceeded memory limit" in logs
     assert "DUE TO TIME LIMIT" in logs
     assert "sacct" not in printed and "account" not in printed, "this cluster has no accounting"

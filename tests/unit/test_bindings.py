@@ -381,7 +381,7 @@ def test_a_choice_is_kept_and_read_again(tmp_path, monkeypatch):
     monkeypatch.setattr(bindings, "_machine", lambda: Machine(()))
     assert bindings.resolve("auto", str(tmp_path)) == first
     assert bindings.resolve(["l4"], str(tmp_path)) == {"l4": first["l4"]}
-    kept = json.loads((tmp_path / "devices.json").read_text())
+    kept = json.loads((tmp_path / "devices.json").read_text(encoding="utf-8"))
     assert (kept["devices"]["l4"]["uuid"], kept["auto"]) == (UUIDS[1], ["h200", "l4"])
 
 
@@ -389,7 +389,7 @@ def test_a_new_name_joins_those_that_were_chosen(tmp_path, monkeypatch):
     monkeypatch.setattr(bindings, "_machine", lambda: Machine((H200, L4)))
     for asked in (["h200"], ["cpu", "l4"]):
         bindings.keep(asked, bindings.resolve(asked, str(tmp_path)), str(tmp_path))
-    kept = json.loads((tmp_path / "devices.json").read_text())["devices"]
+    kept = json.loads((tmp_path / "devices.json").read_text(encoding="utf-8"))["devices"]
     assert {name: values["kind"] for name, values in kept.items()} == {"h200": "gpu", "cpu": "cpu", "l4": "gpu"}
 
 
@@ -416,7 +416,7 @@ def test_packages_are_those_for_cuda_where_one_of_the_devices_is_a_card(
 
 @pytest.mark.parametrize("content", ["", "[]", '{"auto": null}', '{"auto": null, "devices": {"a": {"kind": "gpu"}}}'])
 def test_a_record_of_the_devices_that_cannot_be_read_is_refused_with_the_way_out(tmp_path, content):
-    (tmp_path / "devices.json").write_text(content)
+    (tmp_path / "devices.json").write_text(content, encoding="utf-8")
     with pytest.raises(DeviceError, match=re.escape(f"{tmp_path}/devices.json: cannot be used: ")):
         bindings.resolve("auto", str(tmp_path))
 

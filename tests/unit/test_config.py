@@ -397,7 +397,9 @@ def test_a_device_that_is_not_said_as_it_must_be_is_refused(written, devices, me
 
 def test_the_page_of_gpus_says_devices_as_they_must_be(written, monkeypatch):
     monkeypatch.setattr(config, "resolve", lambda asked, results: dict.fromkeys(asked))
-    snippets = re.findall(r"```yaml\n(devices:.*?)```", (catalogue.ROOT / "docs/gpu.md").read_text(), re.DOTALL)
+    snippets = re.findall(
+        r"```yaml\n(devices:.*?)```", (catalogue.ROOT / "docs/gpu.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     assert len(snippets) == 2
     for snippet in snippets:
         written |= yaml.safe_load(snippet)

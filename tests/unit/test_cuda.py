@@ -60,7 +60,7 @@ def test_without_a_driver_or_a_library_nothing_is_right(stand_in_libraries, tmp_
     check = CHECK.format(uuid=UUIDS[0])
     told = standin.child(check, standin.without_driver(stand_in_libraries))
     assert told == "CUDA cannot be asked for its devices: cuInit answers 100"
-    (tmp_path / "libcuda.so.1").write_text("no library")
+    (tmp_path / "libcuda.so.1").write_text("no library", encoding="utf-8")
     check = f"from framebench.measure.devices import libraries; libraries.FOLDERS = ()\n{check}"
     told = standin.child(check, {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)})
     assert told.startswith("CUDA cannot be asked for its devices: ")

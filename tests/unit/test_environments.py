@@ -16,7 +16,7 @@ pytestmark = pytest.mark.check
 @pytest.fixture
 def lock(tmp_path):
     path = tmp_path / "pytorch-cpu.txt"
-    path.write_text(LOCK)
+    path.write_text(LOCK, encoding="utf-8")
     return path
 
 
@@ -26,7 +26,7 @@ def lock(tmp_path):
 )
 def test_the_digest_changes_with_pins_and_hashes_only(lock, old, new, changes):
     before = environments.prefix(lock)
-    lock.write_text(LOCK.replace(old, new))
+    lock.write_text(LOCK.replace(old, new), encoding="utf-8")
     assert (environments.prefix(lock) != before) is changes
 
 
@@ -82,7 +82,7 @@ def test_a_sites_interpreter_is_named_by_its_packages(tmp_path):
 )
 def test_a_sites_interpreter_that_cannot_be_used_is_refused_with_the_reason(tmp_path, said, reason):
     script = tmp_path / "python3"
-    script.write_text(f"#!/bin/sh\n{said}\n")
+    script.write_text(f"#!/bin/sh\n{said}\n", encoding="utf-8")
     script.chmod(0o755)
     with pytest.raises(environments.InterpreterError, match=reason):
         environments.of("pytorch", "cpu", {"pytorch": str(script)}, "results")
@@ -116,13 +116,13 @@ def site_with(folder: Path, *packages: str, module: str = "pynvml.py", beneath: 
         name, version = package.split("==")
         about = folder / f"{name}-{version}.dist-info"
         about.mkdir()
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        (about / "RECORD").write_text(f"{module},,\n")
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+        (about / "RECORD").write_text(f"{module},,\n", encoding="utf-8")
         (folder / module).parent.mkdir(exist_ok=True)
         (folder / module).touch()
-    (folder / "sitecustomize.py").write_text(f"print({beneath!r}, end='')" if beneath else "")
+    (folder / "sitecustomize.py").write_text(f"print({beneath!r}, end='')" if beneath else "", encoding="utf-8")
     script = folder / "python3"
-    script.write_text(f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{folder}" exec {sys.executable} "$@"\n')
+    script.write_text(f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{folder}" exec {sys.executable} "$@"\n', encoding="utf-8")
     script.chmod(0o755)
     return str(script)
 
@@ -170,7 +170,9 @@ def test_a_sites_interpreter_is_asked_with_the_path_that_runs_have(tmp_path, mon
 
 def test_a_sites_interpreter_that_fails_is_refused_with_its_own_last_words(tmp_path):
     script = tmp_path / "python3"
-    script.write_text("#!/bin/sh\necho 'libpython3.12.so: cannot open shared object file' >&2\nexit 127\n")
+    script.write_text(
+        "#!/bin/sh\necho 'libpython3.12.so: cannot open shared object file' >&2\nexit 127\n", encoding="utf-8"
+    )
     script.chmod(0o755)
     with pytest.raises(environments.InterpreterError) as caught:
         environments.site("pytorch", str(script), MODULES, "results")

@@ -36,7 +36,7 @@ wheel.index-url='https://wheel.example'
 
 def test_a_pin_is_one_string_with_its_marker_and_hashes(tmp_path):
     lock = tmp_path / "pytorch-cpu.txt"
-    lock.write_text(LOCK)
+    lock.write_text(LOCK, encoding="utf-8")
     assert installation.pins(lock) == [
         "numpy==2.4.6 ; python_full_version < '3.12' --hash=sha256:aa --hash=sha256:bb",
         "torch==2.13.0+cpu",
@@ -62,9 +62,9 @@ def test_a_machine_without_a_gpu_gets_no_cuda_packages(lock):
 @pytest.fixture
 def pip(tmp_path):
     """An interpreter whose pip reports this configuration."""
-    (tmp_path / "said").write_text(CONFIGURED)
+    (tmp_path / "said").write_text(CONFIGURED, encoding="utf-8")
     python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\ncat '{tmp_path}/said'\n")
+    python.write_text(f"#!/bin/sh\ncat '{tmp_path}/said'\n", encoding="utf-8")
     python.chmod(0o755)
     return python
 
@@ -81,7 +81,7 @@ def test_pips_settings_for_index_proxy_and_certificates_are_used_the_strongest_f
 
 def test_a_configuration_that_pip_cannot_read_is_told_in_its_words(tmp_path):
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho 'Configuration file could not be loaded.' >&2\nexit 1\n")
+    python.write_text("#!/bin/sh\necho 'Configuration file could not be loaded.' >&2\nexit 1\n", encoding="utf-8")
     python.chmod(0o755)
     with pytest.raises(installation.InstallationError, match=r"^pip's configuration cannot be read: Configuration"):
         installation.pip_settings(python, {})
@@ -91,7 +91,7 @@ def test_options_of_pip_itself_hide_none_of_the_users_files(tmp_path):
     """`user = true` made `pip config list` leave out every other file; pypa/pipx#1770, pypa/virtualenv#802."""
     said = tmp_path / "said"
     python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\nprintenv > '{said}'\n")
+    python.write_text(f"#!/bin/sh\nprintenv > '{said}'\n", encoding="utf-8")
     python.chmod(0o755)
     environment = {
         "PATH": os.environ["PATH"],
@@ -101,7 +101,7 @@ def test_options_of_pip_itself_hide_none_of_the_users_files(tmp_path):
         "PIP_PYTHON": "/x",
     }
     installation.pip_settings(python, environment | {"PIP_INDEX_URL": "https://mirror.example"})
-    told = dict(line.split("=", 1) for line in said.read_text().splitlines())
+    told = dict(line.split("=", 1) for line in said.read_text(encoding="utf-8").splitlines())
     assert (told["PIP_USER"], told["PIP_QUIET"], told["PIP_LOG"]) == ("0", "0", "/dev/null")
     assert (told["PIP_PYTHON"], told["PIP_INDEX_URL"]) == (str(python), "https://mirror.example")
 
@@ -109,7 +109,7 @@ def test_options_of_pip_itself_hide_none_of_the_users_files(tmp_path):
 def test_certificates_for_requests_and_for_openssl_count_where_pip_has_none(tmp_path):
     """One variable served pip, another uv, and each failed with the other's; sethmlarson/truststore#123."""
     silent = tmp_path / "python"
-    silent.write_text("#!/bin/sh\n")
+    silent.write_text("#!/bin/sh\n", encoding="utf-8")
     silent.chmod(0o755)
     both = {"CURL_CA_BUNDLE": "/curl.pem", "REQUESTS_CA_BUNDLE": "/requests.pem"}
     assert installation.pip_settings(silent, both) == {"cert": "/requests.pem"}
@@ -123,6 +123,7 @@ def test_certificates_for_requests_and_for_openssl_count_where_pip_has_none(tmp_
         capture_output=True,
         text=True,
         check=True,
+        encoding="utf-8",
     ).stdout
     assert told.strip() == str({"cert": str(openssl)})
 
@@ -315,7 +316,7 @@ def made_in(prefix: Path, base: Path = Path(sys.executable)) -> Path:
     (prefix / "bin").mkdir(parents=True)
     (prefix / "lib" / f"python{sysconfig.get_python_version()}").mkdir(parents=True)
     (prefix / "bin" / "python").symlink_to(base)
-    (prefix / installation.MARKER).write_text(str(prefix))
+    (prefix / installation.MARKER).write_text(str(prefix), encoding="utf-8")
     return prefix
 
 
@@ -347,7 +348,7 @@ def test_an_environment_whose_python_was_replaced_is_made_anew(tmp_path, now):
     made = made_in(tmp_path / "made")
     python = made / "bin" / "python"
     python.unlink()
-    python.write_text(f"#!/bin/sh\n{now}\n")
+    python.write_text(f"#!/bin/sh\n{now}\n", encoding="utf-8")
     python.chmod(0o755)
     assert not installation.usable(made)
 
@@ -376,7 +377,7 @@ def test_a_lock_is_held_by_the_installer_when_the_command_is_killed(tmp_path):
     command = [sys.executable, "-c", code, tmp_path / "tiny"]
     environment = os.environ | {"PYTHONPATH": "workflow"}
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, start_new_session=True, text=True
+        command, env=environment, stdout=subprocess.PIPE, start_new_session=True, text=True, encoding="utf-8"
     ) as killed:
         assert killed.stdout
         while killed.stdout.readline() != "begun\n":
@@ -394,8 +395,10 @@ def site_packages(tmp_path, monkeypatch) -> Path:
     for name, version in {"tiny": "1.0", "Some_Thing": "2.0"}.items():
         folder = tmp_path / f"{name}-{version}.dist-info"
         folder.mkdir()
-        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    (tmp_path / "tiny.py").write_text("raise ImportError('libtiny.so: cannot open shared object file\\nand more')\n")
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+    (tmp_path / "tiny.py").write_text(
+        "raise ImportError('libtiny.so: cannot open shared object file\\nand more')\n", encoding="utf-8"
+    )
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     return tmp_path
 
@@ -417,7 +420,7 @@ def test_installed_packages_are_compared_with_the_pins_that_apply_here(site_pack
 
 
 def test_an_environment_without_metadata_of_a_package_is_not_whole(site_packages):
-    (site_packages / "tiny-1.0.dist-info" / "METADATA").write_text("")
+    (site_packages / "tiny-1.0.dist-info" / "METADATA").write_text("", encoding="utf-8")
     assert "nothing of it" in (installed.differing(["tiny==1.0"], str(PIP)) or "")
 
 

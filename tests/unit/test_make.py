@@ -27,7 +27,7 @@ def project(folder: Path) -> Path:
     package.mkdir()
     (package / "__init__.py").touch()
     (package.parent / "__init__.py").touch()
-    (package / "installation.py").write_text(RECORDS)
+    (package / "installation.py").write_text(RECORDS, encoding="utf-8")
     return folder
 
 
@@ -42,6 +42,7 @@ def make(
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
 
 
@@ -83,7 +84,7 @@ def test_variables_for_another_python_do_not_reach_ours(there):
     }
     foreign |= {"PYTHONSTARTUP": "/no/file", "PYTHONUSERBASE": "/other", "PYTHONOPTIMIZE": "2"}
     assert make(there, "path", **foreign).returncode == 0
-    _, variables = eval((there / "asked").read_text())
+    _, variables = eval((there / "asked").read_text(encoding="utf-8"))
     (there / "asked").unlink()
     assert {name for name in variables if name.startswith("PYTHON")} == {"PYTHON", "PYTHONPATH"}
     assert variables["PYTHONPATH"] == "workflow"
@@ -91,7 +92,9 @@ def test_variables_for_another_python_do_not_reach_ours(there):
 
 def test_a_python_is_found_with_a_foreign_home_set_and_past_one_that_does_not_start(there, tmp_path):
     stub = tmp_path / "python3.13"  # as an alias of a shop, or a shim of a version manager without the version
-    stub.write_text("#!/bin/sh\necho 'Python was not found; run without arguments to install' >&2\nexit 49\n")
+    stub.write_text(
+        "#!/bin/sh\necho 'Python was not found; run without arguments to install' >&2\nexit 49\n", encoding="utf-8"
+    )
     stub.chmod(0o755)
     (tmp_path / "python3.12").symlink_to(sys.executable)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
@@ -107,7 +110,7 @@ def test_the_place_of_programs_is_told_in_a_folder_of_any_name(tmp_path, name):
     told = make(folder, "--silent", "path")
     assert told.returncode == 0, told.stderr
     assert Path(told.stdout.removesuffix("\n")).parents[1] == folder / ".venvs"
-    (arguments, _) = eval((folder / "asked").read_text())
+    (arguments, _) = eval((folder / "asked").read_text(encoding="utf-8"))
     assert arguments[:4] == [
         "--lock",
         "envs/workflow.txt",

@@ -202,7 +202,7 @@ def test_drivers_that_fill_another_structure_are_asked_by_the_older_call(stand_i
 
 def test_without_a_library_there_is_no_driver(tmp_path):
     library = tmp_path / "libnvidia-ml.so.1"
-    library.write_text("no library")
+    library.write_text("no library", encoding="utf-8")
     reason = standin.child(NOWHERE_ELSE + REASON, {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)})
     assert reason == "NoDriverError: libnvidia-ml.so.1 cannot be loaded"
 

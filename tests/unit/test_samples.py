@@ -328,7 +328,7 @@ def test_the_window_is_from_the_first_block_to_the_last_and_its_images_are_those
 
 def lines(tmp_path, *written: object, cut: str = ""):
     path = tmp_path / "samples.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in written) + cut)
+    path.write_text("".join(json.dumps(line) + "\n" for line in written) + cut, encoding="utf-8")
     return samples.read_lines(path)
 
 

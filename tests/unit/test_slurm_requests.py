@@ -107,7 +107,7 @@ def test_a_request_that_a_site_forbids_is_not_sent(monkeypatch, tmp_path, key):
     """Sites refuse --mem, a number of CPUs or a time: dask/dask-jobqueue#238, #632, Snakemake-Profiles/slurm#30."""
     called = tmp_path / "called"
     program = tmp_path / "sbatch"
-    program.write_text(f'#!/bin/sh\necho "$@" > {called}\n')
+    program.write_text(f'#!/bin/sh\necho "$@" > {called}\n', encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     usual, without = (loaded({"p100": binding}, threads=2).requests[0] for binding in (PLACE, PLACE | {key: None}))
@@ -119,7 +119,7 @@ def test_a_request_that_a_site_forbids_is_not_sent(monkeypatch, tmp_path, key):
 def first_asked(asked: slurm.Request, called: Path) -> list[str]:
     """The options of the call that asks Slurm whether it could run such a job."""
     slurm.check_request(asked, runs=1)
-    return called.read_text().split()
+    return called.read_text(encoding="utf-8").split()
 
 
 def test_memory_may_be_asked_for_by_the_cpu():
@@ -209,14 +209,14 @@ def test_the_frameworks_of_a_block_and_round_are_one_job():
 
 
 def test_nothing_is_tried_again_by_itself_and_no_jobs_are_grouped():
-    profile = yaml.safe_load((catalogue.ROOT / "profiles/slurm/config.yaml").read_text())
+    profile = yaml.safe_load((catalogue.ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
     assert profile["retries"] == 0
     assert "group-components" not in profile
 
 
 def squeue(monkeypatch, folder, script: str) -> None:
     program = folder / "squeue"
-    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
 
@@ -355,21 +355,21 @@ def test_a_job_that_sbatch_refused_is_told_in_the_words_of_sbatch():
 
 def test_slurm_is_asked_whether_it_could_ever_run_such_a_job(tmp_path, monkeypatch):
     program = tmp_path / "sbatch"
-    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n')
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n', encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     slurm.check_request(request("p100", **P100, constraint="ib", exclude="node[1-2]", runtime=5), runs=3)
-    assert (tmp_path / "asked").read_text().split() == [
+    assert (tmp_path / "asked").read_text(encoding="utf-8").split() == [
         *("--test-only", "--partition=gpu", "--constraint=ib", "--cpus-per-task=4", "--mem=16000", "--time=15"),
         *("--gpus=p100:1", "--exclude=node[1-2]", "--wrap=true"),
     ]
-    program.write_text("#!/bin/sh\necho 'invalid partition specified: gpu' >&2; exit 1\n")
+    program.write_text("#!/bin/sh\necho 'invalid partition specified: gpu' >&2; exit 1\n", encoding="utf-8")
     with pytest.raises(slurm.PlaceError, match=r"^devices.p100: sbatch refuses: invalid partition specified: gpu$"):
         slurm.check_request(request("p100", **P100), runs=3)
 
 
 def test_requests_in_the_documentation_are_valid():
-    text = (catalogue.ROOT / "docs/slurm.md").read_text()
+    text = (catalogue.ROOT / "docs/slurm.md").read_text(encoding="utf-8")
     snippets = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert len(snippets) == 3
     for snippet in snippets:
@@ -381,13 +381,20 @@ def test_requests_in_the_documentation_are_valid():
 def test_modules_are_loaded_by_a_bash_that_minds_unset_variables(tmp_path):
     modules = tmp_path / "init" / "bash"
     modules.parent.mkdir()
-    modules.write_text('module() { echo "$UNSET$*"; }\n')
+    modules.write_text('module() { echo "$UNSET$*"; }\n', encoding="utf-8")
     script = f"set -euo pipefail; {slurm.load_modules(['cuda/12.4', 'nccl'])} echo then"
     result = subprocess.run(
-        ["bash", "-c", script], env={"MODULESHOME": str(tmp_path)}, capture_output=True, text=True, check=True
+        ["bash", "-c", script],
+        env={"MODULESHOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
     )
     assert result.stdout.splitlines() == ["load cuda/12.4 nccl", "then"]
-    without = subprocess.run(["bash", "-c", script], env={}, capture_output=True, text=True, check=False)
+    without = subprocess.run(
+        ["bash", "-c", script], env={}, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     assert without.returncode != 0
     assert "MODULESHOME: is not set, so that there are no modules to load" in without.stderr
     assert slurm.load_modules(()) == ""

@@ -41,7 +41,7 @@ def left(results: Path) -> so_far.SoFar:
 def measured(results: Path, found: so_far.SoFar) -> list[dict]:
     planned = [f"{results}/{RUN.format(name, round)}" for name in simulated.THREE for round in (1, 2, 3)]
     listing = results / "plan.txt"
-    listing.write_text("".join(f"{found.record(path)}\n" for path in planned))
+    listing.write_text("".join(f"{found.record(path)}\n" for path in planned), encoding="utf-8")
     return read_records(listing)
 
 
@@ -95,7 +95,7 @@ def test_the_plan_of_what_there_is_names_the_same_runs_in_the_same_order(tmp_pat
     options = ["--config", json.dumps(written), "--output"]
     matrix.main([*options, "whole.txt"])
     matrix.main([*options, "so-far.txt", "--unmade", str(found.listing)])
-    whole, part = (Path(name).read_text().splitlines() for name in ("whole.txt", "so-far.txt"))
+    whole, part = (Path(name).read_text(encoding="utf-8").splitlines() for name in ("whole.txt", "so-far.txt"))
     assert [i for i, (one, other) in enumerate(zip(whole, part, strict=True)) if one != other] == [3]
     (record,) = [one for one in map(Path, part) if one.exists()]
-    assert {key: json.loads(record.read_text())[key] for key in asdict(run.cell)} == asdict(run.cell)
+    assert {key: json.loads(record.read_text(encoding="utf-8"))[key] for key in asdict(run.cell)} == asdict(run.cell)

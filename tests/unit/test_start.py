@@ -38,7 +38,7 @@ def test_another_package_than_the_locks_is_named_with_the_remedy(tmp_path, pins,
     """A user's own Snakemake, with packages of other versions or without them."""
     lock = tmp_path / "envs" / "workflow.txt"
     lock.parent.mkdir()
-    lock.write_text(f"{pins}pywin32==1 ; sys_platform == 'win32'\n")
+    lock.write_text(f"{pins}pywin32==1 ; sys_platform == 'win32'\n", encoding="utf-8")
     monkeypatch.setattr(sys, "prefix", "/usr")
     message = refusal(start.refuse_other_packages, lock)
     assert told.format(PyYAML=version("PyYAML")) in message
@@ -48,7 +48,7 @@ def test_another_package_than_the_locks_is_named_with_the_remedy(tmp_path, pins,
 
 def test_an_environment_of_the_project_that_was_changed_is_to_be_deleted(tmp_path, monkeypatch):
     lock = tmp_path / "lock.txt"
-    lock.write_text("PyYAML==6.0.4\n")
+    lock.write_text("PyYAML==6.0.4\n", encoding="utf-8")
     monkeypatch.setattr(sys, "prefix", str(start.ROOT / ".venvs" / "workflow-0123"))
     assert f"delete {start.ROOT}/.venvs/workflow-0123 and then put" in refusal(start.refuse_other_packages, lock)
 
@@ -164,6 +164,7 @@ def test_modules_in_pythonpath_hide_none_of_an_environments_own(tmp_path):
         capture_output=True,
         text=True,
         check=True,
+        encoding="utf-8",
     ).stdout
     assert told == f"{packages}/yaml.py True {foreign}/only_here.py\n"
 
@@ -177,6 +178,7 @@ def test_make_leaves_a_users_profile_for_every_workflow_out():
         capture_output=True,
         text=True,
         check=True,
+        encoding="utf-8",
     ).stdout
     assert "OTHER=stays\n" in told
     assert "SNAKEMAKE_" not in told

@@ -49,7 +49,7 @@ def supervise(stand_in, tmp_path):
 
     def run(sleep_s: float = 0.5, uuid: str | None = None, timeout_s: float = 60) -> dict:
         script = tmp_path / "python"
-        script.write_text(INTERPRETER.format(python=sys.executable, sleep_s=sleep_s))
+        script.write_text(INTERPRETER.format(python=sys.executable, sleep_s=sleep_s), encoding="utf-8")
         script.chmod(0o755)
         asked = request(
             device="h200" if uuid else "cpu", uuid=uuid, sampler_hz=50, timeout_s=timeout_s, python=str(script)

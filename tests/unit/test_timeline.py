@@ -119,7 +119,7 @@ def test_the_command_finds_the_samples_beside_the_record(tmp_path, monkeypatch):
 
 
 def test_the_command_refuses_in_one_line(tmp_path, monkeypatch):
-    (tmp_path / "bad.json").write_text(json.dumps({"device": "h200"}))
+    (tmp_path / "bad.json").write_text(json.dumps({"device": "h200"}), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     outputs = ["--language", "en", "--output-svg", "a.svg", "--output-png", "a.png", "--output-caption", "a.txt"]
     with pytest.raises(SystemExit, match=r"bad\.json: .* delete it"):

@@ -57,7 +57,7 @@ def record(**values: object) -> dict:
 
     Raises KeyError for a field that the schema does not have.
     """
-    fields = json.loads(SCHEMA.read_text())["properties"]
+    fields = json.loads(SCHEMA.read_text(encoding="utf-8"))["properties"]
     if unknown := set(values) - set(fields):
         raise KeyError(f"{SCHEMA.name} has no field {', '.join(sorted(unknown))}")
     return {name: values.get(name, [] if field.get("type") == "array" else None) for name, field in fields.items()}
@@ -71,5 +71,5 @@ def samples_path(record: Path) -> Path:
 
 def write(path: Path, record: dict) -> None:
     """Write the record. Raises OSError where that fails, ValueError for a number that is NaN or infinite."""
-    with files.whole(path) as file:
+    with files.whole(path, encoding="utf-8") as file:
         json.dump(record, file, indent=1, allow_nan=False)

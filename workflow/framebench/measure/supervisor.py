@@ -356,12 +356,12 @@ def seen_by(code: int, seen: Path, log: Path, limited: bool) -> dict:
     `log` holds its output; `limited`: its memory was limited.
     """
     if code == 0:
-        return json.loads(seen.read_text())
+        return json.loads(seen.read_text(encoding="utf-8"))
     if code > 0:
         return {"status": "failed", "reason": f"the measuring process exited with code {code}"}
     name = signal.Signals(-code).name
     if name == "SIGABRT":
-        said = log.read_text(errors="replace")
+        said = log.read_text(errors="replace", encoding="utf-8")
         for words in [BAD_ALLOC] + [NO_THREAD] * limited:
             if words in said:
                 return {"status": "out_of_memory", "reason": f"the measuring process was killed by SIGABRT: {words}"}

@@ -111,7 +111,7 @@ def keep(asked: Asked, devices: Mapping[str, Gpu | None], results: str) -> None:
         name: {"kind": "gpu", **dataclasses.asdict(gpu)} if gpu else {"kind": "cpu"}
         for name, gpu in after.devices.items()
     }
-    with files.whole(Path(results, RECORD)) as file:
+    with files.whole(Path(results, RECORD), encoding="utf-8") as file:
         json.dump({"auto": after.auto, "devices": described}, file, indent=1)
 
 
@@ -305,6 +305,7 @@ def _shown() -> list[str]:
             errors="replace",
             check=False,
             timeout=ANSWER_S,
+            encoding="utf-8",
         )
     except subprocess.TimeoutExpired:
         raise _unanswered(f"CUDA does not answer within {ANSWER_S} s") from None

@@ -103,6 +103,7 @@ def _described(python: str, modules: Iterable[str]) -> dict[str, Any]:
             errors="replace",
             check=True,
             timeout=ANSWER_S,
+            encoding="utf-8",
         ).stdout
         return json.loads([line for line in said.splitlines() if line.startswith("{")][-1])
     except subprocess.CalledProcessError as error:

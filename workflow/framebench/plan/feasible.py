@@ -245,6 +245,8 @@ def core_count(protocol: WrittenProtocol) -> int:
 
 def _usable_cores() -> str:
     """The cores that this process may use, in the kernel's notation: `0-3,8-11`."""
-    found = re.search(r"^Cpus_allowed_list:\s*(\S+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    found = re.search(
+        r"^Cpus_allowed_list:\s*(\S+)$", Path("/proc/self/status").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert found, "every Linux since 2.6 reports Cpus_allowed_list"
     return found[1]

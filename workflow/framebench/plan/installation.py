@@ -120,7 +120,9 @@ def usable(prefix: Path) -> bool:
             "-c",
             "import sys; print('python%d.%d' % sys.version_info[:2])",
         ]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        said = subprocess.run(
+            command, capture_output=True, text=True, check=True, encoding="utf-8", errors="replace"
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return False
     return (prefix / "lib" / said).is_dir()
@@ -248,7 +250,7 @@ def locked(prefix: Path) -> Iterator[None]:
     An installer that outlives this process holds it too.
     """
     prefix.parent.mkdir(parents=True, exist_ok=True)
-    with prefix.with_name(f"{prefix.name}.lock").open("w") as lock:
+    with prefix.with_name(f"{prefix.name}.lock").open("w", encoding="utf-8") as lock:
         with contextlib.suppress(OSError):  # a file system without locks
             fcntl.flock(lock, fcntl.LOCK_EX)
         os.set_inheritable(lock.fileno(), True)
@@ -284,7 +286,15 @@ def pip_settings(python: Path, environment: Mapping[str, str]) -> dict[str, str]
     options = {"PIP_USER": "0", "PIP_GLOBAL": "0", "PIP_SITE": "0", "PIP_QUIET": "0", "PIP_VERBOSE": "0"}
     options |= {"PIP_LOG": os.devnull, "PIP_PYTHON": str(python)}
     command: list[str | Path] = [python, "-I", "-m", "pip", "config", "list"]
-    said = subprocess.run(command, env=dict(environment) | options, capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        command,
+        env=dict(environment) | options,
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
+        errors="replace",
+    )
     if said.returncode:
         raise InstallationError(f"pip's configuration cannot be read: {reason(said.stderr, said.returncode)}")
     found: dict[str, dict[str, str]] = {section: {} for section in SECTIONS}
@@ -370,7 +380,9 @@ def _run(command: list[str | Path], output: TextIO, environment: dict[str, str],
         text=True,
         env=environment,
         check=True,
-        close_fds=False,  # the lock is held by the installer too
+        close_fds=False,
+        encoding="utf-8",
+        errors="replace",  # the lock is held by the installer too
     )
 
 

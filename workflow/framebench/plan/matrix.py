@@ -211,7 +211,7 @@ def write_planned(config: Config, rounds: Path, file: Path) -> None:
         "records": [record_path(config.results, run) for run in of_plan if run in first],
         "may_add_s": 60 * config.budget_min if may_add else 0,
     }
-    with files.whole(file) as text:
+    with files.whole(file, encoding="utf-8") as text:
         json.dump(planned, text, indent=0)
 
 
@@ -241,4 +241,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = asked_rounds(options.rounds) if options.rounds else {}
     found = SoFar.read(options.unmade)
     paths = [found.record(record_path(config.results, run)) for run in runs(config, asked)]
-    options.output.write_text("".join(f"{path}\n" for path in paths))
+    options.output.write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")

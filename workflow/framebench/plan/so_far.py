@@ -51,7 +51,7 @@ def leave(results: str, unmade: Iterable[str], records: Mapping[str, Mapping[str
     listing = Path(results, ".so-far", "unmade.json")
     shutil.rmtree(listing.parent, ignore_errors=True)
     listing.parent.mkdir(parents=True)
-    with files.whole(listing) as file:
+    with files.whole(listing, encoding="utf-8") as file:
         json.dump(sorted(unmade), file, indent=0)
     for path, fields in records.items():
         stands = _instead(listing, path)

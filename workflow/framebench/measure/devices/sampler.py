@@ -203,7 +203,7 @@ def main() -> None:
         timeout_s = max(0, t_ns - time.perf_counter_ns()) / 1e9
         return not select.select([sys.stdin], [], [], timeout_s)[0]
 
-    with arguments.output.open("w") as lines:
+    with arguments.output.open("w", encoding="utf-8") as lines:
         ended = None
         try:
             run(arguments.uuid, arguments.hz, lines, wait_until)

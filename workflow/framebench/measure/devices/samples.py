@@ -91,7 +91,7 @@ def possible_w(power_w: np.ndarray) -> np.ndarray:
 def read_lines(path: Path) -> Samples:
     """The sampler's output until it ended; the last line may be cut off."""
     lines: list[Any] = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
             lines.append(json.loads(line))
         except json.JSONDecodeError:
