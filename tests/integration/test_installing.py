@@ -87,7 +87,7 @@ def said_by(prefix: Path) -> str:
 
 def test_the_users_folder_of_wheels_is_used_and_not_the_users_constraint(wheels, venvs):
     prefix = venvs / "tiny with a space"
-    made = install(lock_of(wheels), prefix, wheels)
+    made = install(lock_of(wheels), prefix, wheels, PIP_INDEX_URL="http://127.0.0.1:9/simple")
     assert made.returncode == 0, made.stderr
     assert said_by(prefix) == "here"
     assert list(prefix.rglob("tiny*.pyc"))

@@ -86,7 +86,7 @@ def test_variables_for_another_python_do_not_reach_ours(there):
     assert make(there, "path", **foreign).returncode == 0
     _, variables = eval((there / "asked").read_text(encoding="utf-8"))
     (there / "asked").unlink()
-    assert {name for name in variables if name.startswith("PYTHON")} == {"PYTHON", "PYTHONPATH"}
+    assert {name for name in variables if name.startswith("PYTHON")} == {"PYTHON", "PYTHONPATH", "PYTHONUTF8"}
     assert variables["PYTHONPATH"] == "workflow"
 
 

@@ -30,7 +30,7 @@ SETTINGS = {
     "index-url": ("UV_DEFAULT_INDEX",),
     "extra-index-url": ("UV_INDEX",),
     "find-links": ("UV_FIND_LINKS",),
-    "no-index": ("UV_NO_INDEX",),
+    "no-index": (),  # uv has an option only
     "trusted-host": ("UV_INSECURE_HOST",),
     "proxy": ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"),
     "cert": ("SSL_CERT_FILE",),
@@ -39,6 +39,7 @@ SETTINGS = {
 }
 # Settings on the source of packages; with one of them, a lock's own extra index is the second choice.
 PLACES = ("index-url", "extra-index-url", "find-links", "no-index")
+TRUE = ("1", "on", "t", "true", "y", "yes")  # pip's words for it
 # pip's sections from the weakest to the strongest.
 SECTIONS = ("global", "install", ":env:")
 # A user's variables that every command here gets: programs and their libraries, the person and the caches, the way to
@@ -53,7 +54,7 @@ PASSED = (
 KEPT = (
     *("UV_CACHE_DIR", "UV_CONCURRENT_", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_HTTP_"),
     *("UV_INDEX", "UV_INSECURE_HOST", "UV_KEYRING_PROVIDER", "UV_NATIVE_TLS", "UV_NO_CACHE"),
-    *("UV_NO_INDEX", "UV_OFFLINE", "UV_SYSTEM_CERTS"),
+    *("UV_OFFLINE", "UV_SYSTEM_CERTS"),
 )
 # The module that shows that an environment works, by the name of its lock; for any other lock, the module of its name.
 SHOWS = {"pytorch": "torch", "workflow": "snakemake", "test": "snakemake"}
@@ -179,9 +180,12 @@ def install(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> 
                 *("--compile-bytecode", "--index-strategy", "unsafe-best-match"),
             ]
             text = "\n".join(pins(lock))
+            if offline := settings.get("no-index", "").lower() in TRUE:
+                command.append("--no-index")
             # uv stops at an index that cannot be reached. From a closed network that may be the lock's own; a mirror or
             # folder then has to have the packages.
-            choices = [[], options(lock)] if options(lock) and settings.keys() & set(PLACES) else [options(lock)]
+            index = [] if offline else options(lock)
+            choices = [[], index] if index and settings.keys() & set(PLACES) else [index]
             for number, choice in enumerate(choices, start=1):
                 try:
                     _run([*command, "--no-deps", "--requirements", "-", *choice], output, environment, text)
