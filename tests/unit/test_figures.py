@@ -20,6 +20,7 @@ from matplotlib.text import Text
 import simulated
 from framebench import languages
 from framebench.analyse import given, payback, rosetta, selection
+from framebench.analyse.largest_batch import COLUMNS as OF_SEARCHES
 from framebench.answer import gains
 from framebench.figures import (
     article,
@@ -984,7 +985,7 @@ def test_the_command_draws_a_figure_of_measurements(name, monkeypatch, tmp_path)
 
 
 def test_the_command_draws_the_largest_batch_from_its_table_alone(monkeypatch, tmp_path):
-    searches().to_csv(tmp_path / "largest.csv", index=False)
+    searches().reindex(columns=list(OF_SEARCHES)).to_csv(tmp_path / "largest.csv", index=False)
     run(monkeypatch, tmp_path, "largest-batch --language ko --largest-batch largest.csv")
     assert (tmp_path / "a.png").exists()
 

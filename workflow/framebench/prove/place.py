@@ -1,14 +1,13 @@
 """The environment for a user's code: the framework's, with the folder's requirements.txt on top of it."""
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from framebench import usermodels
-from framebench.plan import environments, installation
+from framebench.plan import bindings, environments, installation
 from framebench.plan.catalogue import ROOT
 from framebench.plan.refusals import ConfigError
 from framebench.plan.yaml_file import readable
@@ -29,7 +28,10 @@ def of(framework: str, folder: Path, log: Path) -> Place:
     `packages` and `interpreters` of config.yaml apply.
     """
     told = readable(ROOT / "config.yaml")
-    packages, interpreters = environments.packages(told.get("packages", "auto")), told.get("interpreters") or {}
+    packages = told.get("packages", "auto")
+    if packages == "auto":
+        packages = "cpu" if bindings.is_cpu_alone(told.get("devices", "auto")) else environments.packages(packages)
+    interpreters = {name: str(ROOT / path) for name, path in (told.get("interpreters") or {}).items()}
     try:
         found = environments.of(framework, packages, interpreters, "")
     except environments.InterpreterError as error:
@@ -51,13 +53,10 @@ def of(framework: str, folder: Path, log: Path) -> Place:
 
 def _installed(lock: Path, there: Path, log: Path, wanted: Path | None) -> str:
     """The Python of the environment at `there`, which is made if it is not usable."""
-    with installation.locked(there):
-        if not installation.usable(there):
-            print(f"setting up {there}: {lock}{f' and {wanted}' if wanted else ''}", file=sys.stderr, flush=True)
-            try:
-                installation.install(lock, there, log, on_top=wanted)
-            except (installation.InstallationError, OSError) as error:
-                raise ConfigError(f"{wanted or lock}: not installed: {error} (log: {log})") from None
+    try:
+        installation.provide(lock, there, log, on_top=wanted)
+    except installation.InstallationError as error:
+        raise ConfigError(f"{wanted or lock}: not installed: {error} (log: {log})") from None
     return str(there / "bin" / "python")
 
 
