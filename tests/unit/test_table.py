@@ -165,13 +165,13 @@ def test_a_damaged_file_is_refused_by_name(tmp_path, content):
         read_record(tmp_path / "round-1.json")
 
 
-def test_the_command_makes_the_table_of_ten_thousand_records(tmp_path):
-    paths = [tmp_path / f"{number}.json" for number in range(1, 10_001)]
+def test_the_command_makes_the_table_of_thousands_of_records(tmp_path):
+    paths = [tmp_path / f"{number}.json" for number in range(1, 2_001)]
     for number, path in enumerate(paths, start=1):
         written(path, run(round=number))
     (tmp_path / "list").write_text("\n".join(map(str, paths)) + "\n", encoding="utf-8")
     command.main(["measurements", "--records", str(tmp_path / "list"), "--output", str(tmp_path / "m.csv")])
-    assert read_table(tmp_path / "m.csv")["round"].tolist() == list(range(1, 10_001))
+    assert read_table(tmp_path / "m.csv")["round"].tolist() == list(range(1, 2_001))
 
 
 def test_the_command_keeps_the_old_table_when_a_record_is_bad(tmp_path):

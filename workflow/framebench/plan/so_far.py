@@ -1,4 +1,4 @@
-"""What an invocation with failed jobs has left unmade, so that the rest is drawn as it is.
+"""The files that an invocation with failed jobs has left unmade, so that the rest is drawn as it is.
 
 A second invocation, with the rules of DRAWING alone, gets the list of unmade files. To it, a run that was not measured
 has a record that says so, in a folder of its own; the run's own place stays free for the next measurement. Snakemake
