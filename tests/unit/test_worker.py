@@ -84,6 +84,11 @@ def test_a_run_must_have_trained_and_in_the_precision_that_was_asked_for(found, 
     assert (seen.get("status"), seen.get("reason")) == (status, reason)
 
 
+def test_a_run_that_ends_near_the_loss_it_began_with_has_trained():
+    """TensorFlow's and Keras's of the article's net after 30 steps: momentum had thrown it up again."""
+    assert checks.did_not_train(2.2862911224365234, 2.2862930297851562) is None
+
+
 @pytest.mark.parametrize(("weights_only", "looked_at"), [(False, 2), (True, 0)])
 def test_the_loss_of_a_trial_whose_memory_is_at_its_end_is_not_looked_at(
     weights_only, looked_at, tmp_path, monkeypatch
