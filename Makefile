@@ -1,20 +1,23 @@
 # The two commands of a newcomer, `make run` and `make test`, and what keeps the project in shape.
 .DEFAULT_GOAL := help
 .PHONY: help run prove compare figures new-language rerun rerun-busy new-framework path check test test-all rest ready \
-	environments lint docs format schema lock bench clean
-SHELL := /bin/bash
+	environments lint docs format schema lock bench clean words
+ifeq ($(wildcard envs/workflow.txt),)
+$(error this is not the folder of the project: make -C $(dir $(firstword $(MAKEFILE_LIST))) $(MAKECMDGOALS))
+endif
 
-# The newest Python that every framework has packages for, with the module that makes virtual environments.
-PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
-	$$python -c 'import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
-	&& command -v $$python && break; done)
+# A user's PYTHONHOME and the like are for another Python; -I leaves them out where they would count before that.
+unexport $(filter-out PYTHON PYTHONPATH,$(filter PYTHON%,$(.VARIABLES)))
+# The newest Python that every framework has packages for, with the modules that make virtual environments.
+suits = -I -c 'import ensurepip, ssl, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do $$python $(suits) && echo $$python && break; done)
 workflow := .venvs/workflow-$(shell sha256sum envs/workflow.txt | head -c 12)
 test := .venvs/test-$(shell sha256sum envs/test.txt | head -c 12)
 lock = envs/$(word 1,$(subst -, ,$(notdir $(@D)))).txt
 export PYTHONPATH := workflow
 # On make's command line LANG is a language of the project; what make starts keeps a locale that exists.
 ifeq ($(origin LANG),command line)
-language := $(LANG)
+export language := $(LANG)
 override LANG := C.UTF-8
 endif
 
@@ -34,50 +37,41 @@ help:
 	@echo 'make format, make schema, make lock, make clean'
 
 run: $(workflow)/.complete
-	@test -z '$(PRESET)' -o -f 'presets/$(PRESET).yaml' \
-		|| { echo 'PRESET=$(PRESET) does not exist; allowed: $(basename $(notdir $(wildcard presets/*.yaml)))' >&2; exit 1; }
 	@# First and apart: an environment that is made in the same invocation as a run makes all its old runs stale.
 	@$(workflow)/bin/snakemake --cores all --quiet host progress reason rules -- environments
-	@$(workflow)/bin/snakemake --cores all $(if $(PRESET),--configfile presets/$(PRESET).yaml)
+	@$(workflow)/bin/snakemake --cores all $(if $(PRESET),--configfile "presets/$$PRESET.yaml")
 
 # A folder anywhere on disk, in environments that are made where they are not there; ARGS go to the command.
 prove: $(workflow)/.complete
-	@test -n '$(MODEL)' || { echo 'MODEL is missing: make prove MODEL=../my-net, a folder with problem.yaml, keras.py and' \
-		'pytorch.py' >&2; exit 1; }
-	@$(workflow)/bin/python -P -m framebench.prove '$(MODEL)' $(ARGS)
+	@$(workflow)/bin/python -P -m framebench.prove "$$MODEL" $(ARGS)
 
 # The same, and then a campaign of its own, whose configuration is written beside its results.
 compare: $(workflow)/.complete
-	@test -n '$(MODEL)' || { echo 'MODEL is missing: make compare MODEL=../my-net, a folder with problem.yaml, keras.py and' \
-		'pytorch.py' >&2; exit 1; }
-	@config=$$($(workflow)/bin/python -P -m framebench.prove.campaign '$(MODEL)') || exit 1; \
+	@config=$$($(workflow)/bin/python -P -m framebench.prove.campaign "$$MODEL") || exit 1; \
 		$(workflow)/bin/snakemake --cores all --quiet host progress reason rules --configfile "$$config" -- environments \
 		&& $(workflow)/bin/snakemake --cores all --configfile "$$config" $(ARGS)
 
 # Results of a block, or of rounds that met a busy machine, are set aside and measured again.
-overlay = $(if $(MODEL),results/$(notdir $(patsubst %/,%,$(MODEL)))/config.yaml,$(if $(PRESET),presets/$(PRESET).yaml))
+overlay = $(if $(MODEL),"results/$$(basename "$$MODEL")/config.yaml",$(if $(PRESET),"presets/$$PRESET.yaml"))
 rerun rerun-busy: $(workflow)/.complete
-	@test -n '$(BLOCK)' -o $@ = rerun-busy || { echo 'BLOCK is missing: make rerun BLOCK=…, as the page has it' >&2; exit 1; }
-	@$(workflow)/bin/python -P -m framebench rerun config.yaml $(overlay) $(if $(BLOCK),--block '$(BLOCK)')
+	@$(workflow)/bin/python -P -m framebench rerun config.yaml $(overlay) $(if $(BLOCK),--block "$$BLOCK")
 	@$(MAKE) --no-print-directory $(if $(MODEL),compare,run)
 
 # The article's, which need no measuring; `snakemake figures` draws those of a campaign.
 figures: $(workflow)/.complete
-	@test -n '$(filter $(language),$(basename $(notdir $(wildcard workflow/framebench/languages/*.yaml))))' \
-		|| { echo 'LANG$(if $(language),=$(language) does not exist, is missing: make figures LANG=ko); allowed:' \
-		'$(basename $(notdir $(wildcard workflow/framebench/languages/*.yaml)))' >&2; exit 1; }
-	@$(workflow)/bin/python -P -m framebench figures '$(language)'
+	@$(workflow)/bin/python -P -m framebench figures "$$language"
 
 # These two need nothing but Python.
 new-language:
-	@$(PYTHON) -P -m framebench.plan.new_language '$(CODE)'
+	@"$(PYTHON)" -P -s -m framebench.plan.new_language "$$CODE"
 
 new-framework:
-	@$(PYTHON) -P -m framebench.plan.new_framework '$(NAME)'
+	@# WSL has a variable NAME of its own, with the name of the machine.
+	@"$(PYTHON)" -P -s -m framebench.plan.new_framework "$(if $(filter command,$(firstword $(origin NAME))),$$NAME)"
 
 # Where snakemake is, for a shell's PATH.
 path: $(workflow)/.complete
-	@echo $(CURDIR)/$(workflow)/bin
+	@echo "$$PWD/$(workflow)/bin"
 
 # Three tiers, each with all that the one before it has; a test's marker says in which it is (pyproject.toml). ARGS go to
 # pytest.
@@ -136,9 +130,28 @@ lock: $(workflow)/.complete
 clean:
 	rm -rf .venvs .snakemake
 
+# A wrong word is refused at once, and not after an installation. An outer make may hand on variables of its own.
+known := ARGS BLOCK CODE LANG MODEL NAME PRESET PYTHON SHELL
+given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+unknown := $(if $(filter 0,$(MAKELEVEL)),$(firstword $(filter-out $(known),$(given))))
+words:
+	@wrong() { echo "$$*" >&2; exit 1; }; \
+	test -z '$(unknown)' || wrong '$(unknown)=… is not known; allowed: $(known)'; \
+	for goal in $(MAKECMDGOALS); do \
+		case $$goal in run | rerun | rerun-busy) test -z "$$PRESET" || test -f "presets/$$PRESET.yaml" \
+			|| wrong "PRESET=$$PRESET does not exist; allowed: $(basename $(notdir $(wildcard presets/*.yaml)))";; esac; \
+		case $$goal in prove | compare) test -n "$$MODEL" || wrong \
+			"MODEL is missing: make $$goal MODEL=../my-net, a folder with problem.yaml, keras.py and pytorch.py";; esac; \
+		case $$goal in prove | compare | rerun | rerun-busy) test -z "$$MODEL" || test -d "$$MODEL" \
+			|| wrong "MODEL=$$MODEL is no folder";; esac; \
+		case $$goal in rerun) test -n "$$BLOCK" || wrong 'BLOCK is missing: make rerun BLOCK=…, as the page has it';; esac; \
+		case $$goal in figures) test -f "workflow/framebench/languages/$$language.yaml" || wrong \
+			"LANG$(if $(language),=$$language does not exist, is missing: make figures LANG=ko); allowed:" \
+			"$(basename $(notdir $(wildcard workflow/framebench/languages/*.yaml)))";; esac; \
+	done
+
 # Looked at each time, as an environment may have been moved or have lost its Python; in no time where it is whole.
-.venvs/workflow-%/.complete .venvs/test-%/.complete: FORCE
-	@test -n '$(PYTHON)' || { echo 'Python 3.11, 3.12 or 3.13 with its venv module is needed' \
-		'(Debian, Ubuntu: apt install python3-venv), or name one: make PYTHON=/path/to/python3' >&2; exit 1; }
-	@$(PYTHON) -P -m framebench.plan.installation --lock $(lock) --prefix $(@D) --log $(@D).log
-FORCE:
+.venvs/workflow-%/.complete .venvs/test-%/.complete: words
+	@"$(PYTHON)" $(suits) || { echo "$(if $(PYTHON),PYTHON=$(PYTHON) will not do: )Python 3.11, 3.12 or 3.13 with its venv" \
+		'module is needed (Debian, Ubuntu: apt install python3-venv), or name one: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@"$(PYTHON)" -P -s -m framebench.plan.installation --lock $(lock) --prefix $(@D) --log $(@D).log

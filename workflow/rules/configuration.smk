@@ -1,5 +1,6 @@
 # config.yaml, with the overrides of --configfile and --config, checked before anything is planned.
 import os
+import shlex
 from pathlib import Path
 
 from framebench.plan import config as configuration
@@ -83,5 +84,6 @@ except environments.InterpreterError as error:
 
 # Every command's `python` is the workflow's own, and finds the package.
 shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH=workflow PATH={Path(sys.executable).parent}:$PATH; "
+    "set -euo pipefail; export PYTHONPATH=workflow"
+    f' PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
 )

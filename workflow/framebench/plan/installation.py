@@ -1,8 +1,9 @@
 """Virtual environments made from hashed locks by uv, with the index settings that the user gave to pip.
 
 It needs the standard library alone, since it makes the environments for everything else. uv itself is installed by pip,
-from a lock too. People configure pip for their network and not uv, so pip's index, proxy and certificate settings are
-handed on; the rest of that configuration, such as constraints, would change what is installed.
+from a lock too. Both get an environment and a configuration that are made here, in which the user's index, proxy,
+certificates and caches are all that is left of the user's own: anything else, such as a constraint or a target folder,
+would change what is installed, or where. The result is checked before it is believed.
 """
 
 import argparse
@@ -10,11 +11,14 @@ import ast
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import re
+import signal
 import ssl
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
@@ -37,13 +41,42 @@ SETTINGS = {
 PLACES = ("index-url", "extra-index-url", "find-links", "no-index")
 # pip's sections from the weakest to the strongest.
 SECTIONS = ("global", "install", ":env:")
+# A user's variables that every command here gets: programs and their libraries, the person and the caches, the way to
+# an index with its certificates and passwords. Locale and temporary folder are set, and everything else is left out.
+PASSED = (
+    *("PATH", "LD_LIBRARY_PATH", "HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"),
+    *("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "all_proxy", "http_proxy", "https_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("NETRC", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "KRB5CCNAME"),
+)
 # A user's variables for uv that are handed on: source and transport of packages, and not their choice.
 KEPT = (
     *("UV_CACHE_DIR", "UV_CONCURRENT_", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_HTTP_"),
     *("UV_INDEX", "UV_INSECURE_HOST", "UV_KEYRING_PROVIDER", "UV_LINK_MODE", "UV_NATIVE_TLS", "UV_NO_CACHE"),
     *("UV_NO_INDEX", "UV_OFFLINE", "UV_SYSTEM_CERTS"),
 )
-UNREACHABLE = ("connection broken", "(connect)", "dns error", "timed out", "error sending request")
+# The module that shows that an environment works, by the name of its lock; for any other lock, the module of its name.
+SHOWS = {"pytorch": "torch", "workflow": "snakemake", "test": "snakemake"}
+# Words in an installer's output that tell why an index was not to be had, in small letters, and the remedy.
+HINTS = {
+    ("certificate verify failed", "peer certificate", "confirming the ssl certificate"): (
+        "the certificate of a package index or proxy is not trusted here: name the file with your site's own, "
+        "PIP_CERT=/path/to/certificates.pem"
+    ),
+    ("proxyerror", "proxy scheme", "proxy url", "connect to proxy", "407 proxy"): (
+        "a proxy refused or its address is wrong: look at HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and pip's proxy"
+    ),
+    ("401 unauthorized", "401 client", "error 401", "403 forbidden", "403 client", "error 403"): (
+        "a package index refused: does it want a password?"
+    ),
+    ("connection broken", "(connect)", "dns error", "timed out", "error sending request"): (
+        "a package index could not be reached: is there a network?"
+    ),
+}
+# Openings of lines that follow a failure and do not explain it, in small letters.
+ASIDES = re.compile(
+    r"hint:|note:|info:|warning:|notice:|\[notice\]|traceback|failing command:|current thread|extension modules:|\$ "
+)
 
 
 class InstallationError(Exception):
@@ -64,16 +97,26 @@ def options(lock: Path) -> list[str]:
 
 
 def usable(prefix: Path) -> bool:
-    """True where the environment was made whole, in this place, and its Python still exists.
+    """True where the environment was made whole, in this place, for the version of Python that is there now.
 
-    A virtual environment holds absolute paths: to its interpreter, and in every script to itself.
+    A virtual environment holds absolute paths: to its interpreter, and in every script to itself. Its packages are in a
+    folder named for the version of a Python that may be replaced by the next one at the same path.
     """
     marker = prefix / MARKER
-    return (
-        marker.exists()
-        and marker.read_text(encoding="utf-8") == str(prefix.resolve())
-        and (prefix / "bin" / "python").exists()
-    )
+    try:
+        if marker.read_bytes() != os.fsencode(prefix.resolve()):
+            return False
+        command: list[str | Path] = [
+            prefix / "bin" / "python",
+            "-I",
+            "-S",
+            "-c",
+            "import sys; print('python%d.%d' % sys.version_info[:2])",
+        ]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return (prefix / "lib" / said).is_dir()
 
 
 def forget_unusable(prefix: Path) -> None:
@@ -82,8 +125,27 @@ def forget_unusable(prefix: Path) -> None:
         (prefix / MARKER).unlink(missing_ok=True)
 
 
+def provide(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> None:
+    """Make the environment at `prefix`, unless it is there and usable; one process at a time, with a line on stderr.
+
+    Arguments and errors as in `install`.
+    """
+    if usable(prefix):  # a complete one can be used where nothing can be written, not even a lock
+        return
+    try:
+        with locked(prefix):
+            if not usable(prefix):
+                besides = f" and {on_top}" if on_top else ""
+                print(
+                    f"setting up {prefix}: {len(pins(lock))} packages of {lock}{besides}", file=sys.stderr, flush=True
+                )
+                install(lock, prefix, log, on_top)
+    except OSError as error:
+        raise InstallationError(str(error)) from error
+
+
 def install(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> None:
-    """Make a virtual environment at `prefix` with exactly the lock's packages, replacing a previous one.
+    """Make a virtual environment at `prefix` with exactly the lock's packages, replacing a previous one, and check it.
 
     `on_top`: a user's requirements beside them, which change none of the lock's versions.
 
@@ -91,11 +153,11 @@ def install(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> 
     InstallationError with the installer's own reason where it fails; its whole output is in `log`.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w+", encoding="utf-8") as output:
+    with log.open("w+", encoding="utf-8", errors="backslashreplace") as output:
         try:
             uv = bootstrap(prefix.parent, output)
             settings = pip_settings(uv.parent / "python", os.environ)
-            environment = uv_environment(settings, os.environ)
+            environment = uv_environment(settings, os.environ, prefix.parent)
             _run([uv, "venv", "--no-config", "--clear", "--python", sys.executable, prefix], output, environment)
             command: list[str | Path] = [
                 uv,
@@ -119,57 +181,95 @@ def install(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> 
                         raise
             if on_top:
                 versions = prefix / "lock.txt"  # it would require hashes of the user's requirements too
-                versions.write_text("\n".join(pin.partition(" --hash")[0] for pin in pins(lock)), encoding="utf-8")
+                versions.write_text("\n".join(versions_of(lock)), encoding="utf-8")
                 _run([*command, "--requirements", on_top, "--constraints", versions, *choice], output, environment)
+            _check(lock, prefix, uv.parent.parent, output, environment)
         except subprocess.CalledProcessError as error:
             output.seek(0)
-            raise InstallationError(reason(output.read()) or str(error)) from error
-    (prefix / MARKER).write_text(str(prefix.resolve()), encoding="utf-8")
+            raise InstallationError(reason(output.read(), error.returncode)) from error
+    (prefix / MARKER).write_bytes(os.fsencode(prefix.resolve()))
 
 
 def bootstrap(folder: Path, output: TextIO) -> Path:
     """Path of uv in an environment of its own in `folder`, which pip fills from UV_LOCK where it is missing."""
     digest = hashlib.sha256("\n".join(pins(UV_LOCK)).encode()).hexdigest()[:12]
     prefix = folder / f"uv-{digest}"
+    uv, python = prefix / "bin" / "uv", prefix / "bin" / "python"
+    if usable(prefix):
+        return uv
     with locked(prefix):
         if not usable(prefix):
-            _run([sys.executable, "-I", "-m", "venv", "--clear", prefix], output, dict(os.environ))
-            python = prefix / "bin" / "python"
+            made = made_environment(os.environ, folder)
+            _run([sys.executable, "-I", "-m", "venv", "--clear", prefix], output, made)
+            pip: list[str | Path] = [python, "-I", "-m", "pip", "install", "--no-deps", "--require-hashes"]
             settings = pip_settings(python, os.environ)
-            pip: list[str | Path] = [
-                python,
-                "-I",
-                "-m",
-                "pip",
-                "install",
-                "--no-deps",
-                "--require-hashes",
-                "--requirement",
-                UV_LOCK,
-            ]
-            _run(pip, output, pip_environment(settings, os.environ))
-            (prefix / MARKER).write_text(str(prefix.resolve()), encoding="utf-8")
-    return prefix / "bin" / "uv"
+            _run([*pip, "--requirement", UV_LOCK], output, pip_environment(settings, os.environ, folder))
+            _run([uv, "--version"], output, made)
+            _check(UV_LOCK, prefix, prefix, output, made)
+            (prefix / MARKER).write_bytes(os.fsencode(prefix.resolve()))
+    return uv
+
+
+def versions_of(lock: Path) -> list[str]:
+    """The pins of a lock without their hashes."""
+    return [pin.partition(" --hash")[0] for pin in pins(lock)]
+
+
+def _check(lock: Path, prefix: Path, pip: Path, output: TextIO, environment: dict[str, str]) -> None:
+    """Run `installed.py` in the environment at `prefix`; the one at `pip` has a pip, whose parser of pins it takes."""
+    name = lock.stem.removesuffix("-cpu").removesuffix("-cuda")
+    (packages,) = map(str, pip.glob("lib/python*/site-packages"))
+    script = Path(__file__).with_name("installed.py")
+    told = json.dumps([versions_of(lock), SHOWS.get(name, name), packages])
+    _run([prefix / "bin" / "python", "-I", script], output, environment, told)
 
 
 @contextlib.contextmanager
 def locked(prefix: Path) -> Iterator[None]:
-    """Hold the lock for making the environment at `prefix`; wait for its holder."""
+    """Hold the lock for making the environment at `prefix`; wait for its holder.
+
+    An installer that outlives this process holds it too.
+    """
     prefix.parent.mkdir(parents=True, exist_ok=True)
     with prefix.with_name(f"{prefix.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        os.set_inheritable(lock.fileno(), True)
         yield
+
+
+def made_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Variables for an installer: PASSED of the user's, and caches in `folder` where the user's cannot be written."""
+    made = {name: environment[name] for name in PASSED if environment.get(name)}
+    caches = Path(made.get("XDG_CACHE_HOME") or Path(made.get("HOME", ""), ".cache"))
+    if not caches.is_absolute() or not all(_writable(caches / name) for name in ("pip", "uv")):
+        made["XDG_CACHE_HOME"] = str(folder.resolve() / "cache")
+    return made | {"LC_ALL": "C.UTF-8", "TMPDIR": tempfile.gettempdir()}
+
+
+def _writable(folder: Path) -> bool:
+    """True for a folder that takes files, and is made if it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def pip_settings(python: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """The user's settings for indexes, proxy and certificates, from pip's configuration and PIP_ variables.
 
-    `python`: an interpreter that has pip. Name of the setting, as in SETTINGS → value.
+    `python`: an interpreter that has pip. Name of the setting, as in SETTINGS → value. Without certificates for pip,
+    those for requests, curl and OpenSSL count, the last of which are the system's where nothing else is said.
     """
+    # Options of `pip config` itself, which a user's settings would turn on: `user = true` hides every other file.
+    options = {"PIP_USER": "0", "PIP_GLOBAL": "0", "PIP_SITE": "0", "PIP_QUIET": "0", "PIP_VERBOSE": "0"}
+    options |= {"PIP_LOG": os.devnull, "PIP_PYTHON": str(python)}
     command: list[str | Path] = [python, "-I", "-m", "pip", "config", "list"]
-    said = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
+    said = subprocess.run(command, env=dict(environment) | options, capture_output=True, text=True, check=False)
     if said.returncode:
-        raise InstallationError(f"pip's configuration cannot be read: {said.stderr.strip().splitlines()[-1]}")
+        raise InstallationError(f"pip's configuration cannot be read: {reason(said.stderr, said.returncode)}")
     found: dict[str, dict[str, str]] = {section: {} for section in SECTIONS}
     for line in said.stdout.splitlines():
         place, _, value = line.partition("=")
@@ -178,61 +278,80 @@ def pip_settings(python: Path, environment: Mapping[str, str]) -> dict[str, str]
         name = name.removeprefix("default-")
         if section in found and name in SETTINGS:
             found[section][name] = " ".join(ast.literal_eval(value).split())
-    return {name: value for section in SECTIONS for name, value in found[section].items() if value}
+    openssl = ssl.get_default_verify_paths()
+    hashed = openssl.capath if openssl.capath and any(Path(openssl.capath).glob("*.0")) else None
+    bundles = environment.get("REQUESTS_CA_BUNDLE"), environment.get("CURL_CA_BUNDLE"), openssl.cafile, hashed
+    certificates = next(filter(None, bundles), "")
+    known = [{"cert": certificates}, *(found[section] for section in SECTIONS)]
+    return {name: value for settings in known for name, value in settings.items() if value}
 
 
-def pip_environment(settings: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables for pip with these settings and no others, whatever files and variables the user has."""
-    kept = {name: value for name, value in environment.items() if not name.startswith("PIP_")}
+def pip_environment(settings: Mapping[str, str], environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Variables for pip with these settings and no others, whatever files and variables the user has.
+
+    `folder`: takes the cache where the user's own cannot be written.
+    """
     given = {f"PIP_{name.replace('-', '_').upper()}": value for name, value in settings.items()}
-    return kept | given | {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    fixed = {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return made_environment(environment, folder) | given | fixed
 
 
-def uv_environment(settings: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables for uv with pip's settings, under those that the user gave to uv itself."""
-    kept = {
-        name: value
-        for name, value in environment.items()
-        if not name.startswith(("UV_", "VIRTUAL_ENV", "CONDA_PREFIX")) or name.startswith(KEPT)
-    }
+def uv_environment(settings: Mapping[str, str], environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Variables for uv with pip's settings, under those that the user gave to uv itself; `folder` as for pip."""
     given = {variable: value for name, value in settings.items() for variable in SETTINGS[name]}
     if "UV_FIND_LINKS" in given:
         given["UV_FIND_LINKS"] = given["UV_FIND_LINKS"].replace(" ", ",")
-    # pip's rule: the system's certificates, if present, include a site's own.
-    if Path(ssl.get_default_verify_paths().cafile or os.devnull).is_file():
-        given["UV_SYSTEM_CERTS"] = "1"
-    return given | kept
+    if Path(given.get("SSL_CERT_FILE", os.devnull)).is_dir():
+        given["SSL_CERT_DIR"] = given.pop("SSL_CERT_FILE")
+    own = {name: value for name, value in environment.items() if name.startswith(KEPT)}
+    return made_environment(environment, folder) | given | own
 
 
-def reason(log: str) -> str | None:
-    """The reason of an installer's failure, from its output: its last error with its cause, in one line.
+def reason(log: str, returncode: int = 1) -> str:
+    """The reason of an installer's failure, in one line: the last words of its output that explain it.
 
-    For pip and uv alike; None where neither reported an error.
+    `log`: output of commands, each after a line `$ command`; the last of them failed with `returncode`.
     """
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    starts = [number for number, line in enumerate(lines) if line.lower().startswith(("error:", "×"))]
-    if not starts:
-        return lines[-1] if lines else None
+    if returncode < 0:
+        return f"it was ended by a signal: {signal.strsignal(-returncode)}"
+    output = f"\n{log}".rpartition("\n$ ")[2].partition("\n")[2] if "\n$ " in f"\n{log}" else log
+    # A line and the indented lines after it belong together; a cross of uv's opens such a group too.
+    groups: list[list[str]] = []
+    for line in filter(str.strip, output.splitlines()):
+        if not groups or not line[0].isspace() or line.strip().startswith("×"):
+            groups.append([])
+        groups[-1].append(line.strip())
+    explaining = [group for group in groups if not ASIDES.match(group[0].lower())] or groups
+    if not explaining:
+        return f"it ended with exit code {returncode} and without a word"
     told: list[str] = []
-    for line in lines[starts[-1] :]:
-        if line.startswith("hint:"):
+    for line in explaining[-1]:
+        if ASIDES.match(line.lower()):
             break
-        opening = re.match(r"error:|cause:|[×╰]", line, re.IGNORECASE)
+        opening = re.match(r"error:|caused by:|cause:|[×╰]", line, re.IGNORECASE)
         text = line.removeprefix(opening[0] if opening else "").strip("─▶│ ")
         if opening or not told:
             told.append(text)
         else:
             told[-1] += f" {text}"
     # Without a connection, pip retries with a warning and then calls the package missing.
-    unreachable = any(word in log.lower() for word in UNREACHABLE)
-    hint = "; a package index could not be reached: is there a network?" if unreachable else ""
+    hint = next((f"; {hint}" for words, hint in HINTS.items() if any(word in output.lower() for word in words)), "")
     return ": ".join(text.removesuffix(":") for text in dict.fromkeys(told)) + hint
 
 
 def _run(command: list[str | Path], output: TextIO, environment: dict[str, str], text: str = "") -> None:
     output.write(f"$ {' '.join(map(str, command))}\n")
     output.flush()
-    subprocess.run(command, input=text, stdout=output, stderr=subprocess.STDOUT, text=True, env=environment, check=True)
+    subprocess.run(
+        command,
+        input=text,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        check=True,
+        close_fds=False,  # the lock is held by the installer too
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -243,15 +362,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--log", type=Path, required=True, metavar="FILE", help="takes the installer's output")
     parser.add_argument("--on-top", type=Path, metavar="FILE", help="a user's requirements, in addition")
     asked = parser.parse_args(arguments)
-    with locked(asked.prefix):
-        if usable(asked.prefix):
-            return
-        count = len(pins(asked.lock))
-        print(f"setting up {asked.prefix}: {count} packages of {asked.lock}", file=sys.stderr, flush=True)
-        try:
-            install(asked.lock, asked.prefix, asked.log, asked.on_top)
-        except (InstallationError, OSError) as error:
-            sys.exit(f"{asked.on_top or asked.lock}: not installed: {error} (log: {asked.log})")
+    try:
+        provide(asked.lock, asked.prefix, asked.log, asked.on_top)
+    except InstallationError as error:
+        sys.exit(f"{asked.on_top or asked.lock}: not installed: {error} (log: {asked.log})")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The environment for a user's code: the framework's, with the folder's requirements.txt on top of it."""
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,13 +50,10 @@ def of(framework: str, folder: Path, log: Path) -> Place:
 
 def _installed(lock: Path, there: Path, log: Path, wanted: Path | None) -> str:
     """The Python of the environment at `there`, which is made if it is not usable."""
-    with installation.locked(there):
-        if not installation.usable(there):
-            print(f"setting up {there}: {lock}{f' and {wanted}' if wanted else ''}", file=sys.stderr, flush=True)
-            try:
-                installation.install(lock, there, log, on_top=wanted)
-            except (installation.InstallationError, OSError) as error:
-                raise ConfigError(f"{wanted or lock}: not installed: {error} (log: {log})") from None
+    try:
+        installation.provide(lock, there, log, on_top=wanted)
+    except installation.InstallationError as error:
+        raise ConfigError(f"{wanted or lock}: not installed: {error} (log: {log})") from None
     return str(there / "bin" / "python")
 
 
