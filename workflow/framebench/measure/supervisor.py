@@ -350,7 +350,7 @@ def revision(root: Path = ROOT) -> dict[str, object]:
             raise ValueError("the folder of the project is not the top of a Git repository")
         status = _git(root, "status", "--porcelain", "--untracked-files=no")
         return version | {"git_commit": _git(root, "rev-parse", "HEAD"), "git_dirty": bool(status)}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError) as error:
         return version | {"git_commit_reason": str(error)}
 
 

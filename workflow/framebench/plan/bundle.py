@@ -26,9 +26,9 @@ from framebench.plan import catalogue, environments
 from framebench.plan.installation import UV_LOCK, WHEELS, bootstrap, options, pins, pip_environment, pip_settings
 
 PYTHONS = ("3.11", "3.12", "3.13")
+# Builds of the frameworks; with `keras`, the machine has PyTorch or JAX, and gets what hardly any image has besides.
 PACKAGES = ("cpu", "cuda", "keras")
 WORKFLOW_LOCK = Path("envs/workflow.txt")
-# With `keras`, the machine has its own PyTorch or JAX, in an interpreter of its own: what hardly any image has besides.
 BESIDES = ("keras", "namex", "optree", "nvidia-ml-py", "psutil")
 # A wheel for an older C library runs under a newer one; pip takes the tags one by one.
 GLIBC_MINORS = (5, 12, 17, 24, 27, 28, 31, 34)
@@ -76,14 +76,14 @@ def download(wanted: Mapping[str, str], index: Sequence[str], folder: Path, pyth
     """
     pip_python = bootstrap(Path(".venvs").resolve(), sys.stderr).parent / "python"
     variables = pip_environment(pip_settings(pip_python, os.environ), os.environ, Path(".venvs"))
-    pip = [pip_python, "-I", "-m", "pip"]
+    pip: list[str | Path] = [pip_python, "-I", "-m", "pip"]
     tags = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINORS] + [f"manylinux2014_{machine}"]
     there = ["--only-binary=:all:", "--implementation=cp", f"--python-version={python}"]
     there += [f"--platform={tag}" for tag in tags]
     missing = dict(wanted)
     while missing:
-        command = ["download", "--no-deps", "--require-hashes", *there, *index, "--dest", folder, "--requirement"]
-        said = _run([*pip, *command], list(missing.values()), variables)
+        options = ["--no-deps", "--require-hashes", *there, *index, "--dest", folder]
+        said = _run([*pip, "download", *options], list(missing.values()), variables)
         if said is None:
             return
         unpublished = re.search(r"No matching distribution found for ([\w.-]+)==", said)
@@ -91,7 +91,9 @@ def download(wanted: Mapping[str, str], index: Sequence[str], folder: Path, pyth
             raise BundleError(said.strip().splitlines()[-1])
         requirement = missing.pop(unpublished[1].lower())
         with tempfile.TemporaryDirectory() as made:
-            if said := _run([*pip, "wheel", "--no-deps", "--wheel-dir", made, "--requirement"], [requirement], variables):
+            if said := _run(
+                [*pip, "wheel", "--no-deps", "--wheel-dir", made, "--requirement"], [requirement], variables
+            ):
                 raise BundleError(said.strip().splitlines()[-1])
             (wheel,) = Path(made).glob("*.whl")
             if not wheel.name.endswith("-none-any.whl"):
@@ -105,7 +107,11 @@ def _run(command: Sequence[str | Path], requirements: Sequence[str], variables: 
         file.write("\n".join(requirements))
         file.flush()
         said = subprocess.run(
-            [*command, file.name], env=dict(variables), capture_output=True, encoding="utf-8", check=False
+            [*command, "--requirement", file.name],
+            env=dict(variables),
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
         )
     return said.stdout + said.stderr if said.returncode else None
 
@@ -131,7 +137,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Write the bundle; ends with one line on stderr where that fails."""
     parser = argparse.ArgumentParser(prog="make bundle", description=__doc__.partition("\n")[0])
     parser.add_argument("--python", choices=PYTHONS, required=True, help="version of the machine's Python")
-    parser.add_argument("--packages", choices=PACKAGES, default="cpu", help="cpu, cuda, or keras beside a site's own PyTorch")
+    parser.add_argument(
+        "--packages", choices=PACKAGES, default="cpu", help="cpu, cuda, or keras beside a site's own PyTorch"
+    )
     parser.add_argument("--machine", choices=("x86_64", "aarch64"), default=platform.machine(), help="its processor")
     parser.add_argument("--frameworks", nargs="+", default=list(catalogue.frameworks()), metavar="NAME")
     parser.add_argument("--output", type=Path, metavar="TAR.GZ")

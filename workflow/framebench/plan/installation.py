@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
+WHEELS = Path("wheels")  # folder of a bundle, from which everything is installed
 UV_LOCK = Path("envs/uv.txt")
 MARKER = ".complete"
 # pip's name of a setting → uv's variables for the same. Lists are separated by spaces in both but for find-links.
@@ -261,7 +262,8 @@ def pip_settings(python: Path, environment: Mapping[str, str]) -> dict[str, str]
     """The user's settings for indexes, proxy and certificates, from pip's configuration and PIP_ variables.
 
     `python`: an interpreter that has pip. Name of the setting, as in SETTINGS → value. Without certificates for pip,
-    those for requests, curl and OpenSSL count, the last of which are the system's where nothing else is said.
+    those for requests, curl and OpenSSL count, the last of which are the system's where nothing else is said. A bundle
+    installs from its own folder of wheels.
     """
     # Options of `pip config` itself, which a user's settings would turn on: `user = true` hides every other file.
     options = {"PIP_USER": "0", "PIP_GLOBAL": "0", "PIP_SITE": "0", "PIP_QUIET": "0", "PIP_VERBOSE": "0"}
@@ -283,6 +285,8 @@ def pip_settings(python: Path, environment: Mapping[str, str]) -> dict[str, str]
     bundles = environment.get("REQUESTS_CA_BUNDLE"), environment.get("CURL_CA_BUNDLE"), openssl.cafile, hashed
     certificates = next(filter(None, bundles), "")
     known = [{"cert": certificates}, *(found[section] for section in SECTIONS)]
+    if WHEELS.is_dir():
+        known.append({"find-links": str(WHEELS), "no-index": "1"})
     return {name: value for settings in known for name, value in settings.items() if value}
 
 
