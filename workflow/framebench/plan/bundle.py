@@ -23,7 +23,16 @@ from packaging.markers import Marker
 from framebench import files
 from framebench.measure.supervisor import COMMIT, digests, revision
 from framebench.plan import catalogue, environments
-from framebench.plan.installation import UV_LOCK, WHEELS, bootstrap, options, pins, pip_environment, pip_settings
+from framebench.plan.installation import (
+    UV_LOCK,
+    WHEELS,
+    bootstrap,
+    options,
+    pins,
+    pip_environment,
+    pip_settings,
+    reason,
+)
 
 PYTHONS = ("3.11", "3.12", "3.13")
 # Builds of the frameworks; with `keras`, the machine has PyTorch or JAX, and gets what hardly any image has besides.
@@ -78,23 +87,21 @@ def download(wanted: Mapping[str, str], index: Sequence[str], folder: Path, pyth
     variables = pip_environment(pip_settings(pip_python, os.environ), os.environ, Path(".venvs"))
     pip: list[str | Path] = [pip_python, "-I", "-m", "pip"]
     tags = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINORS] + [f"manylinux2014_{machine}"]
-    there = ["--only-binary=:all:", "--implementation=cp", f"--python-version={python}"]
+    there: list[str | Path] = ["--only-binary=:all:", "--implementation=cp", f"--python-version={python}"]
     there += [f"--platform={tag}" for tag in tags]
     missing = dict(wanted)
     while missing:
-        options = ["--no-deps", "--require-hashes", *there, *index, "--dest", folder]
-        said = _run([*pip, "download", *options], list(missing.values()), variables)
+        command = [*pip, "download", "--no-deps", "--require-hashes", *there, *index, "--dest", folder]
+        said = _run(command, list(missing.values()), variables)
         if said is None:
             return
         unpublished = re.search(r"No matching distribution found for ([\w.-]+)==", said)
         if not unpublished or unpublished[1].lower() not in missing:
-            raise BundleError(said.strip().splitlines()[-1])
+            raise BundleError(reason(said))
         requirement = missing.pop(unpublished[1].lower())
         with tempfile.TemporaryDirectory() as made:
-            if said := _run(
-                [*pip, "wheel", "--no-deps", "--wheel-dir", made, "--requirement"], [requirement], variables
-            ):
-                raise BundleError(said.strip().splitlines()[-1])
+            if said := _run([*pip, "wheel", "--no-deps", "--wheel-dir", made], [requirement], variables):
+                raise BundleError(reason(said))
             (wheel,) = Path(made).glob("*.whl")
             if not wheel.name.endswith("-none-any.whl"):
                 raise BundleError(f"{requirement.split()[0]} has no wheel for Python {python} on {machine}")
