@@ -89,23 +89,25 @@ def download(wanted: Mapping[str, str], index: Sequence[str], folder: Path, pyth
     tags = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINORS] + [f"manylinux2014_{machine}"]
     there: list[str | Path] = ["--only-binary=:all:", "--implementation=cp", f"--python-version={python}"]
     there += [f"--platform={tag}" for tag in tags]
-    missing = dict(wanted)
-    while missing:
-        command = [*pip, "download", "--no-deps", "--require-hashes", *there, *index, "--dest", folder]
-        said = _run(command, list(missing.values()), variables)
-        if said is None:
-            return
-        unpublished = re.search(r"No matching distribution found for ([\w.-]+)==", said)
-        if not unpublished or unpublished[1].lower() not in missing:
-            raise BundleError(reason(said))
-        requirement = missing.pop(unpublished[1].lower())
-        with tempfile.TemporaryDirectory() as made:
-            if said := _run([*pip, "wheel", "--no-deps", "--wheel-dir", made], [requirement], variables):
+    with_hash = {name: one for name, one in wanted.items() if "--hash=" in one}
+    # PyTorch's own index publishes no hashes for some builds; one hash makes pip ask for all.
+    for missing in (with_hash, {name: one for name, one in wanted.items() if name not in with_hash}):
+        while missing:
+            command = [*pip, "download", "--no-deps", *there, *index, "--dest", folder]
+            said = _run(command, list(missing.values()), variables)
+            if said is None:
+                break
+            unpublished = re.search(r"No matching distribution found for ([\w.-]+)==", said)
+            if not unpublished or unpublished[1].lower() not in missing:
                 raise BundleError(reason(said))
-            (wheel,) = Path(made).glob("*.whl")
-            if not wheel.name.endswith("-none-any.whl"):
-                raise BundleError(f"{requirement.split()[0]} has no wheel for Python {python} on {machine}")
-            (folder / wheel.name).write_bytes(wheel.read_bytes())
+            requirement = missing.pop(unpublished[1].lower())
+            with tempfile.TemporaryDirectory() as made:
+                if said := _run([*pip, "wheel", "--no-deps", "--wheel-dir", made], [requirement], variables):
+                    raise BundleError(reason(said))
+                (wheel,) = Path(made).glob("*.whl")
+                if not wheel.name.endswith("-none-any.whl"):
+                    raise BundleError(f"{requirement.split()[0]} has no wheel for Python {python} on {machine}")
+                (folder / wheel.name).write_bytes(wheel.read_bytes())
 
 
 def _run(command: Sequence[str | Path], requirements: Sequence[str], variables: Mapping[str, str]) -> str | None:
