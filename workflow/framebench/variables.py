@@ -65,6 +65,7 @@ def made(python: str) -> dict[str, str]:
         "PYTHONPATH": str(ROOT / "workflow"),
         "PYTHONNOUSERSITE": "1",
         "PYTHONUTF8": "1",
+        "PYTHONUNBUFFERED": "1",  # a log has the last words of a process that is killed
         "TORCHINDUCTOR_CACHE_DIR": str(home / "torchinductor"),  # by default in /tmp, under the user's name
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
