@@ -2,15 +2,18 @@
 
 import atexit
 import sys
+from pathlib import Path
 
 from snakemake.logging import logger
-from snakemake.utils import min_version
 
-min_version("9.27")
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from framebench import interrupts
+from framebench.plan import start
 
+start.refuse_other_packages()
+start.refuse_other_place(Path(workflow.basedir))
+start.refuse_no_cores(workflow.cores)
 interrupts.end_in_a_line()
 
 
@@ -43,19 +46,23 @@ rule all:
         rules.largest_batch_complete.output if LARGEST_BATCH else [],
 
 
-internals.quiet_scheduler(logger)
+internals.quiet(logger)
+internals.explain_to_linter()
 internals.keep_local(workflow, but=MEASURING)
 
 
 if REQUESTS:
-    keep_what_slurm_tells_a_job()
+    prepare_environment()
     atexit.register(internals.tell_submissions, workflow, MEASURING)
 
 
 onstart:
     refuse_wrong_place()
     tell_kept_out()
+    rehearse()
     internals.tell_failed_jobs(workflow)
+    internals.submit_as_asked(workflow)
+    internals.lose_no_job(workflow)
     if not REQUESTS:
         bindings.keep(ASKED, DEVICES, RESULTS)
     keep_planned()
@@ -66,5 +73,4 @@ onsuccess:
 
 
 onerror:
-    set_aside_failures()
     end_on_answer(failed=True)

@@ -117,7 +117,7 @@ class Plain:
         script = PROJECT / "tests" / "plain" / f"{request.cell.framework.replace('-', '_')}.py"
         numbers = request.cell.batch_size, request.protocol.threads, BLOCKS.min_s
         self.speeds: list[float] = []
-        with log.open("w") as errors:
+        with log.open("w", encoding="utf-8") as errors:
             self._process = subprocess.Popen(
                 [request.python, script, *map(str, numbers)],
                 env=environment(request),
@@ -125,6 +125,7 @@ class Plain:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
+                encoding="utf-8",
             )
         self._log = log
 
@@ -152,7 +153,7 @@ class Plain:
     def _read(self) -> str:
         line = self._process.stdout.readline()
         if not line:
-            sys.exit(f"{self._process.args[1]} has ended: {self._log.read_text()[-1000:]}")
+            sys.exit(f"{self._process.args[1]} has ended: {self._log.read_text(encoding='utf-8')[-1000:]}")
         return line
 
 
@@ -167,14 +168,14 @@ def workflow(folder: Path) -> None:
     """The default campaign, its environments installed."""
     folder.mkdir()
     workspace = make_workspace(folder)
-    (folder / "config.yaml").write_text((PROJECT / "config.yaml").read_text())
+    (folder / "config.yaml").write_text((PROJECT / "config.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     start = time.perf_counter()
     result = workspace.snakemake()
     wall_s = time.perf_counter() - start
     if result.returncode:
         sys.exit(result.stdout + result.stderr)
     # All runs of a round have its time.
-    rounds_s = sum({json.loads(path.read_text())["round_s"] for path in workspace.records()})
+    rounds_s = sum({json.loads(path.read_text(encoding="utf-8"))["round_s"] for path in workspace.records()})
     print(
         f"workflow ÷ rounds: {wall_s / rounds_s:.3f} ({wall_s:.0f} s ÷ {rounds_s:.0f} s,"
         f" {len(workspace.records())} runs)",
@@ -196,6 +197,7 @@ def plan(folder: Path, runs: int) -> None:
         capture_output=True,
         check=True,
         text=True,
+        encoding="utf-8",
     )
     wall_s = time.perf_counter() - start
     peak_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
@@ -215,7 +217,11 @@ def sampler(folder: Path, pairs: int) -> None:
     def images_per_s() -> float:
         # On the core that the sampler avoids.
         alone = ["taskset", "--cpu-list", "0"]
-        return float(subprocess.run([*alone, *script], input="\n", capture_output=True, check=True, text=True).stdout)
+        return float(
+            subprocess.run(
+                [*alone, *script], input="\n", capture_output=True, check=True, text=True, encoding="utf-8"
+            ).stdout
+        )
 
     for hz in (10, 1, 100):
         ratios = []

@@ -1,15 +1,18 @@
 """A copy of the project in which a test can measure a tiny matrix, sharing the installed environments."""
 
+import contextlib
 import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import hypothesis
 import pytest
@@ -25,6 +28,8 @@ hypothesis.settings.register_profile(
     "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("busy machine")
+
+T = TypeVar("T")
 
 PROJECT = Path(__file__).parents[1]
 TIERS = ("check", "test", "all")
@@ -123,7 +128,10 @@ class Workspace:
     def configure(self, **changes: object) -> None:
         """Override keys of config.yaml; mappings are merged, everything else is replaced."""
         path = self.folder / "config.yaml"
-        path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text()), changes), sort_keys=False))
+        path.write_text(
+            yaml.safe_dump(merged(yaml.safe_load(path.read_text(encoding="utf-8")), changes), sort_keys=False),
+            encoding="utf-8",
+        )
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", "snakemake", *arguments)
@@ -137,10 +145,11 @@ class Workspace:
             text=True,
             # A shell's background job, as these tests may be, ignores Ctrl-C, and so would its children.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+            encoding="utf-8",
         )
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, encoding="utf-8")
 
     def plan(self, *arguments: str) -> Plan:
         """Snakemake's plan for these targets."""
@@ -184,9 +193,41 @@ def make_workspace(folder: Path) -> Workspace:
     return workspace
 
 
+def install_cpu_builds_for_cuda(folder: Path) -> None:
+    """Make a workspace's locks for CUDA install the CPU builds, which are there: its cards are stand-ins."""
+    venvs = folder / ".venvs"
+    venvs.unlink()
+    venvs.mkdir()
+    for lock in (folder / "envs").glob("*-cpu.txt"):
+        cuda = lock.with_name(lock.name.replace("-cpu", "-cuda"))
+        cuda.write_text(lock.read_text(encoding="utf-8"), encoding="utf-8")
+        for one in (lock, cuda):
+            (folder / environments.prefix(one)).symlink_to(PROJECT / environments.prefix(lock))
+
+
 def append(path: Path, *statements: str) -> None:
     """Append to a file of a workspace."""
-    path.write_text("\n\n\n".join([path.read_text().rstrip(), *statements]) + "\n")
+    path.write_text("\n\n\n".join([path.read_text(encoding="utf-8").rstrip(), *statements]) + "\n", encoding="utf-8")
+
+
+def processes(folder: Path, module: str) -> list[int]:
+    """Ids of the processes that run this module in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        # It may end meanwhile.
+        with contextlib.suppress(OSError):
+            command = (process / "cmdline").read_bytes().split(b"\0")
+            if module.encode() in command and (process / "cwd").readlink() == folder:
+                found.append(int(process.name))
+    return found
+
+
+def wait_for(condition: Callable[[], T], timeout_s: float = 300) -> T:
+    deadline = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+    return found
 
 
 def copy_of(workspace: Workspace, folder: Path) -> Workspace:
@@ -228,7 +269,7 @@ def made_once(name: str, make: Callable[[Path], None], tmp_path_factory: pytest.
     shared = os.environ.get("FRAMEBENCH_TEST_SHARED")
     folder = Path(shared) if shared else folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     folder /= name
-    with folder.with_suffix(".lock").open("w") as lock:
+    with folder.with_suffix(".lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             making = tmp_path_factory.mktemp("making")
@@ -246,7 +287,7 @@ def certified_workspace(certified: Workspace, tmp_path: Path) -> Workspace:
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The environments of the frameworks that config.yaml names."""
-    _install(yaml.safe_load((PROJECT / "config.yaml").read_text())["frameworks"], tmp_path_factory)
+    _install(yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))["frameworks"], tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -258,8 +299,10 @@ def every_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
 def _install(frameworks: Iterable[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     prefixes = [PROJECT / environments.prefix(environments.lock_of(framework, "cpu")) for framework in frameworks]
     these = tmp_path_factory.mktemp("installing") / "config.yaml"
-    these.write_text(yaml.safe_dump({"frameworks": list(frameworks), "question": None, "packages": "cpu"}))
-    with (PROJECT / ".venvs" / "tests.lock").open("w") as lock:
+    these.write_text(
+        yaml.safe_dump({"frameworks": list(frameworks), "question": None, "packages": "cpu"}), encoding="utf-8"
+    )
+    with (PROJECT / ".venvs" / "tests.lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not all(map(installation.usable, prefixes)):
             made = Workspace(PROJECT).snakemake("--cores", "all", "environments", "--configfile", str(these))

@@ -35,12 +35,12 @@ def left(folder: Path, tables: Tables, uncertified: Sequence[str] = ()) -> Path:
     for language in EVERY:
         (folder / "figures" / language).mkdir(parents=True)
         for name in FIGURES:
-            (folder / "figures" / language / f"{name}.svg").write_text(FIGURE)
+            (folder / "figures" / language / f"{name}.svg").write_text(FIGURE, encoding="utf-8")
     for workload, framework in tables.measurements[["workload", "framework"]].drop_duplicates().to_numpy():
         if framework not in uncertified:
             path = folder / "certificates" / workload / f"{framework}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(certificate(workload, framework)))
+            path.write_text(json.dumps(certificate(workload, framework)), encoding="utf-8")
     return folder
 
 
@@ -60,10 +60,12 @@ def merged(folder: Path, newest: str = "1.0", left_out: str = "lab,runs/x.json,i
     for framework in simulated.THREE:
         path = folder / "certificates" / "article-cnn" / f"{framework}@home-1.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(certificate("article-cnn", framework, machine="home")))
+        path.write_text(json.dumps(certificate("article-cnn", framework, machine="home")), encoding="utf-8")
     write_table(agreement(tables.measurements, 0.95), folder / "agreement.csv")
-    (folder / "parts.csv").write_text("part,machine,runs,duplicates,left_out\nhome.zip,home,45,0,0\nlab,lab,45,3,1\n")
-    (folder / "left_out.csv").write_text(f"part,file,reason\n{left_out}\n")
+    (folder / "parts.csv").write_text(
+        "part,machine,runs,duplicates,left_out\nhome.zip,home,45,0,0\nlab,lab,45,3,1\n", encoding="utf-8"
+    )
+    (folder / "left_out.csv").write_text(f"part,file,reason\n{left_out}\n", encoding="utf-8")
     return folder
 
 
@@ -99,7 +101,7 @@ def making(**changes: Any) -> Making:
             "published": pd.read_csv(
                 catalogue.ROOT / "workflow/resources/rosetta-2018.csv", dtype=str, keep_default_na=False
             ),
-            "citation": yaml.safe_load((catalogue.ROOT / "CITATION.cff").read_text()),
+            "citation": yaml.safe_load((catalogue.ROOT / "CITATION.cff").read_text(encoding="utf-8")),
             **changes,
         }
     )
@@ -112,7 +114,7 @@ def document_of(folder: Path, language: str = "en", **changes: Any) -> dict:
 def write_page(folder: Path, output: Path, language: str) -> Path:
     """The page of a folder of results, in the folder `output`."""
     file = output / f"report.{language}.html"
-    file.write_text(page(document_of(folder, language), languages.load(language)))
+    file.write_text(page(document_of(folder, language), languages.load(language)), encoding="utf-8")
     return file
 
 

@@ -199,7 +199,7 @@ def try_plants(folder: Path, framework: str, workload: str, only: Sequence[str] 
     """
     few = not only and (workload, framework) != COMBINED
     request = requested(framework, workload, folder, FEW_STEPS if few else RUN_PROTOCOL)
-    (folder / "request.json").write_text(request.to_json())
+    (folder / "request.json").write_text(request.to_json(), encoding="utf-8")
     options = ["--few"] if few else []
 
     def planted(mode: str) -> None:
@@ -212,14 +212,14 @@ def try_plants(folder: Path, framework: str, workload: str, only: Sequence[str] 
     planted("run")
     runs = {path.stem.removeprefix(f"{framework}-"): path for path in sorted(folder.glob(f"{framework}-*.json"))}
     refused = {one.fault: None if one.passed else str(one.reason) for one in outcomes(folder, framework)}
-    said = {plant: json.loads(path.read_text()).get("reason") for plant, path in runs.items()}
+    said = {plant: json.loads(path.read_text(encoding="utf-8")).get("reason") for plant, path in runs.items()}
     return [Tried(workload, framework, plant, refused.get(plant, refused["none"]), said[plant]) for plant in runs]
 
 
 def kept(folder: Path) -> Iterator[Tried]:
     """The plants that earlier invocations have left in `folder`."""
     for path in sorted(folder.glob("*.json")):
-        yield from (Tried(**one) for one in json.loads(path.read_text()))
+        yield from (Tried(**one) for one in json.loads(path.read_text(encoding="utf-8")))
 
 
 def tried(folder: Path) -> Iterator[Tried]:
@@ -237,8 +237,8 @@ def tried(folder: Path) -> Iterator[Tried]:
                         tell(Path(name), workload)
                         prepared = True
                     found = try_plants(Path(name), framework, workload)
-                    file.write_text(json.dumps([asdict(one) for one in found], indent=1))
-                of_both = [Tried(**one) for one in json.loads(file.read_text())]
+                    file.write_text(json.dumps([asdict(one) for one in found], indent=1), encoding="utf-8")
+                of_both = [Tried(**one) for one in json.loads(file.read_text(encoding="utf-8"))]
                 missed = [one.plant for one in of_both if one.missed and not one.honest]
                 print(f"{workload} in {framework}: {len(of_both)} tried, missed {missed}", file=sys.stderr, flush=True)
                 yield from of_both

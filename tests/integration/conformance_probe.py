@@ -346,7 +346,7 @@ def main() -> None:
             seen[part] = (
                 of_training(framework, name, workload) if workload.trains else of_inference(framework, workload)
             )
-    Path(output).write_text(json.dumps(seen))
+    Path(output).write_text(json.dumps(seen), encoding="utf-8")
 
 
 if __name__ == "__main__":

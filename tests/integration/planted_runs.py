@@ -276,7 +276,7 @@ def of_cell(request: Request, changes: dict[str, str], offered: dict[str, Any]) 
 def main() -> None:
     mode, framework, place, *others = sys.argv[1:]
     folder, only = Path(place), [name for name in others if name != "--few"]
-    request = Request.from_json((folder / "request.json").read_text())
+    request = Request.from_json((folder / "request.json").read_text(encoding="utf-8"))
     workload = request.cell.workload
     adapter: Any = frameworks.load(framework)
     offered = getattr(adapter, "OPTIONS", {}).get("cpu", {})
@@ -293,7 +293,7 @@ def main() -> None:
             for replaced in changes:
                 planted.enter_context(patch.object(*replaced))
             found = run(of_cell(request, where.cell, offered), folder / f"{framework} {name}")
-        (folder / f"{framework}-{name}.json").write_text(json.dumps(found, default=float))
+        (folder / f"{framework}-{name}.json").write_text(json.dumps(found, default=float), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -43,14 +43,14 @@ FIGURE = registry.Figure("run-counts", draw, section="steadiness", place=60)
 
 def test_a_new_table_and_a_new_figure_are_one_file_each(workspace):
     package = workspace.folder / "workflow/framebench"
-    (package / "analyse/counts.py").write_text(TABLE)
-    (package / "figures/run_counts.py").write_text(FIGURE)
+    (package / "analyse/counts.py").write_text(TABLE, encoding="utf-8")
+    (package / "figures/run_counts.py").write_text(FIGURE, encoding="utf-8")
     for language in languages.languages():
-        with (package / f"languages/{language}.yaml").open("a") as file:
+        with (package / f"languages/{language}.yaml").open("a", encoding="utf-8") as file:
             file.write("\ntitle_run_counts: Runs\n")
     plan = workspace.plan()
     assert {"results/counts.csv", "results/figures/en/run-counts.svg"} <= plan.outputs
-    (workspace.folder / "counts.csv").write_text("framework,runs\npytorch,3\ntensorflow,2\n")
+    (workspace.folder / "counts.csv").write_text("framework,runs\npytorch,3\ntensorflow,2\n", encoding="utf-8")
     words = "--language ko --counts counts.csv --output-svg a.svg --output-png a.png --output-caption a.txt"
     drawn = workspace.run(
         "env", "PYTHONPATH=workflow", sys.executable, "-m", "framebench", "figure", "run-counts", *words.split()

@@ -13,7 +13,7 @@ from planted_faults import TRAINING, Outcome, declared, outcomes, plant, prepare
 pytestmark = pytest.mark.test
 
 FRAMEWORKS = catalogue.frameworks()
-DEFAULT = sorted(yaml.safe_load((PROJECT / "config.yaml").read_text())["frameworks"])
+DEFAULT = sorted(yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))["frameworks"])
 
 CANNOT_BE_BUILT = ("a weight of the wrong shape", "a layer missing in the model file")
 # One fault for each kind of check that the judge makes, in one framework; `make test-all` plants the others there.
@@ -186,7 +186,7 @@ def assert_certified(workspace: Workspace, workload: str) -> None:
     pages = sorted((workspace.folder / "results" / "certificates" / workload).glob("*.md"))
     assert [page.stem for page in pages] == DEFAULT
     for page in pages:
-        assert "**passed**" in page.read_text(), page
+        assert "**passed**" in page.read_text(encoding="utf-8"), page
 
 
 def test_the_workflow_writes_a_certificate_and_a_page_and_proves_again_only_what_changed(certified_workspace):

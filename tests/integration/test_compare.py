@@ -61,9 +61,9 @@ LESS_WORK = PYTORCH.replace(
 
 def written(folder: Path, pytorch: str, **changes: object) -> Path:
     folder.mkdir()
-    (folder / "problem.yaml").write_text(yaml.safe_dump(PROBLEM | changes))
-    (folder / "keras.py").write_text(KERAS)
-    (folder / "pytorch.py").write_text(pytorch)
+    (folder / "problem.yaml").write_text(yaml.safe_dump(PROBLEM | changes), encoding="utf-8")
+    (folder / "keras.py").write_text(KERAS, encoding="utf-8")
+    (folder / "pytorch.py").write_text(pytorch, encoding="utf-8")
     return folder
 
 
@@ -78,7 +78,7 @@ def workspace(tmp_path_factory) -> Workspace:
     models["anyway"] = str(written(own / "anyway", texts["other"], compare_anyway=True))
     (folder / "project").mkdir()
     made = make_workspace(folder / "project")
-    entry = yaml.safe_load((made.folder / "config.yaml").read_text())["matrix"][0]
+    entry = yaml.safe_load((made.folder / "config.yaml").read_text(encoding="utf-8"))["matrix"][0]
     made.configure(
         frameworks=["keras-torch", "pytorch"],
         baseline="keras-torch",
@@ -97,23 +97,23 @@ def said(workspace) -> str:
 
 
 def records(workspace: Workspace, model: str) -> list[dict]:
-    return [json.loads(path.read_text()) for path in workspace.records() if model in path.parts]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in workspace.records() if model in path.parts]
 
 
 @pytest.mark.test
 def test_both_files_are_proved_measured_and_compared(workspace, said):
-    proof = json.loads((workspace.folder / "results/certificates/mine/proof.json").read_text())
+    proof = json.loads((workspace.folder / "results/certificates/mine/proof.json").read_text(encoding="utf-8"))
     assert proof["outcome"] == "equal_but" and {one["kind"] for one in proof["differences"]} == {"running variance"}
     runs = records(workspace, "mine")
     assert len(runs) == 6 and {(one["status"], one["reason"]) for one in runs} == {("ok", None)}
     assert {one["folder_digest"] for one in runs} == {proof["folder_digest"]}
-    with (workspace.folder / "results/comparisons.csv").open() as file:
+    with (workspace.folder / "results/comparisons.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["workload"] == "mine"]
     assert {row["framework"] for row in rows} == {"keras-torch", "pytorch"}
     assert all(float(row["ratio"]) > 0 for row in rows)
     assert "mine: equal but for running variance" in said
     assert "Proof of mine: equal but for running variance   Page: results/certificates/mine/proof.html" in said
-    assert "mine" in (workspace.folder / "results/verdict.en.txt").read_text()
+    assert "mine" in (workspace.folder / "results/verdict.en.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.test
@@ -126,7 +126,7 @@ def test_every_run_is_held_against_its_own_file(workspace, said):
 @pytest.mark.test
 def test_different_models_are_measured_without_comparing_them_where_that_is_asked_for(workspace, said):
     assert {(one["status"], one["reason"]) for one in records(workspace, "anyway")} == {("ok", None)}
-    with (workspace.folder / "results/comparisons.csv").open() as file:
+    with (workspace.folder / "results/comparisons.csv").open(encoding="utf-8") as file:
         verdicts = [row["verdict"] for row in csv.DictReader(file) if row["workload"] == "anyway"]
     assert verdicts and all(one.startswith("not comparable: ") for one in verdicts)
     assert all("different, first at layer" in one for one in verdicts)
@@ -142,11 +142,11 @@ def test_different_models_are_measured_without_comparing_them_where_that_is_aske
 )
 def test_models_that_are_different_are_not_measured(workspace, said, model, line):
     """Even if only a batch larger than the proof's shows it."""
-    before = (workspace.folder / "config.yaml").read_text()
+    before = (workspace.folder / "config.yaml").read_text(encoding="utf-8")
     entry = yaml.safe_load(before)["matrix"][0]
     workspace.configure(matrix=[entry | {"workload": model}])
     result = workspace.snakemake("results/verdict.en.txt")
-    (workspace.folder / "config.yaml").write_text(before)
+    (workspace.folder / "config.yaml").write_text(before, encoding="utf-8")
     assert result.returncode != 0 and not records(workspace, model)
     assert line in result.stdout + result.stderr
 
@@ -155,7 +155,7 @@ def test_models_that_are_different_are_not_measured(workspace, said, model, line
 def test_every_example_is_measured(tmp_path):
     """Proved on all backends of Keras, and measured on one; the README's campaign measures one example on all."""
     made = make_workspace(tmp_path)
-    entry = yaml.safe_load((made.folder / "config.yaml").read_text())["matrix"][0]
+    entry = yaml.safe_load((made.folder / "config.yaml").read_text(encoding="utf-8"))["matrix"][0]
     names = [path.parent.name for path in (made.folder / "examples").glob("*/problem.yaml")]
     assert len(names) >= 3
     frameworks = ["keras-tensorflow", "pytorch"]
@@ -174,7 +174,9 @@ def test_every_example_is_measured(tmp_path):
         assert {(one["status"], one["reason"]) for one in runs.values()} == {("ok", None)}, name
         assert all(one["story"] for one in runs.values())
         for framework in frameworks:
-            certificate = json.loads((made.folder / f"results/certificates/{name}/{framework}.json").read_text())
+            certificate = json.loads(
+                (made.folder / f"results/certificates/{name}/{framework}.json").read_text(encoding="utf-8")
+            )
             assert certificate["passed"] and certificate["outcome"].startswith("equal")
     (vit,) = (one for one in records(made, "vit-tiny") if one["framework"] == "pytorch")
     assert json.loads(vit["kernels"])["attention"] == "flash"

@@ -44,9 +44,10 @@ def probe(tmp_path_factory) -> Callable[[str, str], dict]:
             capture_output=True,
             text=True,
             check=False,
+            encoding="utf-8",
         )
         assert result.returncode == 0, result.stderr
-        return json.loads(output.read_text())[part]
+        return json.loads(output.read_text(encoding="utf-8"))[part]
 
     return probed
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import standin
-from conftest import PROJECT, TINY, Workspace
+from conftest import PROJECT, TINY, Workspace, install_cpu_builds_for_cuda
 from framebench.plan import environments
 from requested import PROTOCOL
 from standin import MIG_UUIDS, UUIDS
@@ -71,6 +71,7 @@ def start(stand_in, tmp_path) -> Start:
             env=environment | {"PYTHONPATH": str(PROJECT / "workflow"), "TMPDIR": str(tmp_path)},
             stderr=subprocess.PIPE,
             text=True,
+            encoding="utf-8",
         )
 
     return started
@@ -84,7 +85,7 @@ def measure(start: Start, tmp_path) -> Callable[..., tuple[dict, str]]:
         process = start(**options)
         _, said = process.communicate()
         assert process.returncode == 0, said
-        return json.loads(record_in(tmp_path, "h200").read_text()), said
+        return json.loads(record_in(tmp_path, "h200").read_text(encoding="utf-8")), said
 
     return measured
 
@@ -114,6 +115,7 @@ def test_a_fact_that_the_card_does_not_tell_is_null(measure, stand_in):
     stand_in.fault("nvmlDeviceGetEnforcedPowerLimit", standin.FUNCTION_NOT_FOUND)
     record, _ = measure()
     assert (record["gpu_ecc"], record["gpu_power_limit_w"], record["device_uuid"]) == (None, None, UUIDS[0])
+    assert {"gpu_ecc": "nvmlDeviceGetEccMode: Not Supported"}.items() <= json.loads(record["gpu_unknown"]).items()
 
 
 @pytest.mark.usefixtures("installed")
@@ -132,7 +134,7 @@ def test_another_process_on_the_card_before_the_run_is_flagged_and_said(start, s
     until(lambda: stand_in.calls("nvmlShutdown"))  # queries before the run have been answered
     stand_in.show_processes(0, {})
     _, said = process.communicate()
-    assert "other_process_on_gpu" in json.loads(record_in(tmp_path, "h200").read_text())["flags"]
+    assert "other_process_on_gpu" in json.loads(record_in(tmp_path, "h200").read_text(encoding="utf-8"))["flags"]
     assert f"another process computed on {UUIDS[0]}" in said
 
 
@@ -141,7 +143,7 @@ def test_another_process_on_the_card_after_the_run_is_flagged(start, stand_in, t
     until(lambda: stand_in.calls("nvmlShutdown"))
     stand_in.show_processes(0, {4001: standin.GIB})
     process.communicate()
-    assert "other_process_on_gpu" in json.loads(record_in(tmp_path, "h200").read_text())["flags"]
+    assert "other_process_on_gpu" in json.loads(record_in(tmp_path, "h200").read_text(encoding="utf-8"))["flags"]
 
 
 def test_a_run_waits_for_the_end_of_other_processes_where_it_is_asked_to(start, stand_in, tmp_path):
@@ -151,14 +153,14 @@ def test_a_run_waits_for_the_end_of_other_processes_where_it_is_asked_to(start, 
     stand_in.show_processes(0, {})
     _, said = process.communicate()
     assert "no longer waiting" not in said
-    assert "other_process_on_gpu" not in json.loads(record_in(tmp_path, "h200").read_text())["flags"]
+    assert "other_process_on_gpu" not in json.loads(record_in(tmp_path, "h200").read_text(encoding="utf-8"))["flags"]
 
 
 def test_a_run_that_has_waited_for_its_timeout_is_made_and_flagged(start, stand_in, tmp_path):
     stand_in.show_processes(0, {4001: standin.GIB})
     _, said = start(other_processes="wait", timeout_s=0.5).communicate()
     assert f"no longer waiting for {UUIDS[0]} after 0.5 s" in said
-    assert "other_process_on_gpu" in json.loads(record_in(tmp_path, "h200").read_text())["flags"]
+    assert "other_process_on_gpu" in json.loads(record_in(tmp_path, "h200").read_text(encoding="utf-8"))["flags"]
 
 
 def test_a_process_on_the_other_card_is_no_matter(measure, stand_in):
@@ -185,9 +187,10 @@ def test_a_host_without_driver_fails_the_run_and_says_so(measure, stand_in_libra
 def test_a_card_that_is_lost_during_the_run_fails_it(start, stand_in, tmp_path):
     process = start()
     until(lambda: stand_in.calls("nvmlShutdown"))
-    stand_in.fault("nvmlDeviceGetHandleByUUID", standin.GPU_IS_LOST)
+    for function in ("nvmlDeviceGetHandleByUUID", "nvmlDeviceGetHandleByIndex_v2"):
+        stand_in.fault(function, standin.GPU_IS_LOST, card=0)
     process.communicate()
-    record = json.loads(record_in(tmp_path, "h200").read_text())
+    record = json.loads(record_in(tmp_path, "h200").read_text(encoding="utf-8"))
     assert (record["status"], record["device_name"]) == ("failed", "NVIDIA H200")
     assert f"{UUIDS[0]} is lost" in record["reason"]
 
@@ -203,7 +206,7 @@ def test_two_runs_on_one_card_wait_for_each_other_also_if_the_first_is_killed(st
     first.communicate()
     second.communicate()
     assert not record_in(tmp_path, "h200").exists()
-    assert json.loads(record_in(tmp_path, "big").read_text())["device_uuid"] == UUIDS[0]
+    assert json.loads(record_in(tmp_path, "big").read_text(encoding="utf-8"))["device_uuid"] == UUIDS[0]
 
 
 def test_runs_on_two_cards_do_not_wait_for_each_other(start, stand_in, tmp_path):
@@ -214,7 +217,7 @@ def test_runs_on_two_cards_do_not_wait_for_each_other(start, stand_in, tmp_path)
     first.kill()
     first.communicate()
     assert "waiting" not in said
-    assert json.loads(record_in(tmp_path, "l4").read_text())["device_uuid"] == UUIDS[1]
+    assert json.loads(record_in(tmp_path, "l4").read_text(encoding="utf-8"))["device_uuid"] == UUIDS[1]
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -246,7 +249,13 @@ def test_a_card_with_mig_on_is_refused_and_its_mig_device_is_not(workspace, on_g
     assert told.startswith(f"config.yaml: devices[0]: MIG is on on {UUIDS[0]} (NVIDIA H200)")
     assert told.endswith(MIG_UUIDS[0])
     workspace.configure(devices={"slice": {"uuid": MIG_UUIDS[0]}})
-    assert workspace.plan().measuring
+    plan = workspace.plan()
+    assert plan.measuring
+    # The packages are those for the card, and no file of the driver is asked, which WSL2 lacks:
+    # github.com/NVIDIA/nvidia-container-toolkit/issues/271.
+    assert {
+        lock for path in plan.outputs for lock in ("-cpu-", "-cuda-") if path.startswith(".venvs/") and lock in path
+    } == {"-cuda-"}
 
 
 def test_a_gpu_is_refused_where_only_packages_for_the_cpu_are_installed(workspace, on_gpus):
@@ -289,6 +298,7 @@ def refused(workspace: Workspace) -> str:
 @pytest.mark.usefixtures("installed")
 def test_the_devices_are_chosen_once_and_every_run_gets_its_own(certified_workspace, stand_in, monkeypatch):
     workspace = certified_workspace
+    install_cpu_builds_for_cuda(workspace.folder)
     with monkeypatch.context() as here:
         for name, value in stand_in.environment.items():
             here.setenv(name, value)
@@ -296,17 +306,17 @@ def test_the_devices_are_chosen_once_and_every_run_gets_its_own(certified_worksp
         verdicts = [f"results/verdict.{language}.txt" for language in ("en", "ko")]
         timeline = "results/figures/en/timeline-l4.svg"
         result = workspace.snakemake("results/.complete", timeline, *verdicts)
-    kept = json.loads((workspace.folder / "results" / "devices.json").read_text())
+    kept = json.loads((workspace.folder / "results" / "devices.json").read_text(encoding="utf-8"))
     assert {name: device["uuid"] for name, device in kept["devices"].items()} == {"h200": UUIDS[0], "l4": UUIDS[1]}
-    records = [json.loads(path.read_text()) for path in workspace.records()]
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in workspace.records()]
     assert {record["device"]: record["device_uuid"] for record in records} == {"h200": UUIDS[0], "l4": UUIDS[1]}, (
         result.stderr
     )
     for language, words in {"en": "a stand-in for the NVIDIA driver", "ko": "테스트용 대역"}.items():
         verdict = workspace.folder / "results" / f"verdict.{language}.txt"
-        assert words.replace(" ", "") in verdict.read_text().replace("\n", "").replace(" ", "")
+        assert words.replace(" ", "") in verdict.read_text(encoding="utf-8").replace("\n", "").replace(" ", "")
     assert (workspace.folder / timeline).exists()
     # Without the cards, as on another host: the same devices, and nothing to measure except the failed runs.
     assert "FRAMEBENCH_STAND_IN" not in os.environ
     assert set(workspace.plan().runs) <= {"pytorch"}
-    assert (workspace.folder / "results" / "devices.json").read_text() == json.dumps(kept, indent=1)
+    assert (workspace.folder / "results" / "devices.json").read_text(encoding="utf-8") == json.dumps(kept, indent=1)

@@ -4,12 +4,11 @@ import csv
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
-from conftest import append
+from conftest import append, processes, wait_for
 
 pytestmark = [pytest.mark.test, pytest.mark.usefixtures("installed")]
 # Every run, with a failure if one failed; most of these tests need no figures.
@@ -19,27 +18,11 @@ LONG_BLOCKS = {"blocks": {"count": 3, "min_s": 30.0, "min_steps": 2}}
 
 def workers(folder: Path) -> list[int]:
     """Process ids of the measuring processes of the campaign in `folder`."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes().split(b"\0")
-            if b"framebench.measure.worker" in command and (process / "cwd").readlink() == folder:
-                found.append(int(process.name))
-        except OSError:  # it ended meanwhile
-            continue
-    return found
-
-
-def wait_for(condition, timeout_s=300):
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-    return found
+    return processes(folder, "framebench.measure.worker")
 
 
 def statuses(workspace):
-    with (workspace.folder / "results" / "measurements.csv").open() as file:
+    with (workspace.folder / "results" / "measurements.csv").open(encoding="utf-8") as file:
         return {row["framework"]: (row["status"], row["reason"]) for row in csv.DictReader(file)}
 
 
@@ -63,7 +46,7 @@ def test_a_killed_measuring_process_costs_only_its_run(certified_workspace):
     assert result.returncode == 0, result.stdout + result.stderr
     assert {status for status, _ in statuses(workspace).values()} == {"ok"}
     kept = list((workspace.folder / "results" / "runs").rglob("failed/*.json"))
-    assert sorted(json.loads(path.read_text())["status"] for path in kept) == ["failed", "ok"]
+    assert sorted(json.loads(path.read_text(encoding="utf-8"))["status"] for path in kept) == ["failed", "ok"]
 
 
 def test_when_snakemake_is_killed_nothing_goes_on_and_nothing_is_half_written(workspace):
@@ -118,7 +101,7 @@ def test_a_model_of_the_wrong_size_is_a_failed_run_with_its_reason_and_not_compa
     assert statuses(workspace)["tensorflow"][0] == "ok"
     assert "Traceback" not in result.stderr
     (log,) = (workspace.folder / "results/logs/runs/cpu/article-cnn/pytorch").rglob("*.log")
-    assert "Traceback" in log.read_text()
+    assert "Traceback" in log.read_text(encoding="utf-8")
 
 
 def test_a_model_that_does_not_learn_is_invalid(workspace):

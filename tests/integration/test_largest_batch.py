@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from conftest import TINY, Workspace, append
+from conftest import TINY, Workspace, append, install_cpu_builds_for_cuda
 
 pytestmark = pytest.mark.all
 
@@ -51,7 +51,7 @@ def limited(workspace) -> Workspace:
 
 def rows(workspace: Workspace) -> dict[str, dict[str, str]]:
     """The rows of the table by framework."""
-    with (workspace.folder / "results/largest_batch.csv").open() as file:
+    with (workspace.folder / "results/largest_batch.csv").open(encoding="utf-8") as file:
         return {row["framework"]: row for row in csv.DictReader(file)}
 
 
@@ -66,7 +66,7 @@ def test_every_adapter_runs_out_of_a_limited_memory_and_its_largest_batch_is_fou
     assert (row["status"], row["bound"], row["flags"]) == ("ok", "out_of_memory", ""), row["reason"]
     assert row["host_memory_mib"] == str(LIMIT_MIB)
     path = limited.folder / f"results/largest-batch/cpu/article-cnn/{framework}/float32.json"
-    trials = {trial["batch_size"]: trial["status"] for trial in json.loads(path.read_text())["trials"]}
+    trials = {trial["batch_size"]: trial["status"] for trial in json.loads(path.read_text(encoding="utf-8"))["trials"]}
     assert trials[int(row["largest"])] == "ok"
     assert trials[1024] == "out_of_memory"
 
@@ -77,7 +77,7 @@ def test_a_search_that_fails_is_drawn_as_a_gap_and_made_again_the_next_time(limi
         frameworks=["pytorch"], question=None, baseline="pytorch", largest_batch={"start": 2, "at_most": 2}
     )
     adapter = limited.folder / "workflow/framebench/frameworks/pytorch/adapter.py"
-    original = adapter.read_text()
+    original = adapter.read_text(encoding="utf-8")
     append(adapter, "torch.optim.SGD.step = lambda optimizer: {}['planted']")
     result = limited.snakemake("largest-batch")
     assert result.returncode != 0
@@ -86,7 +86,7 @@ def test_a_search_that_fails_is_drawn_as_a_gap_and_made_again_the_next_time(limi
     assert (row["status"], row["largest"], row["reason"]) == ("failed", "", "batch 2: KeyError: 'planted'")
     assert (limited.folder / "results/figures/ko/largest-batch.png").exists()
 
-    adapter.write_text(original)
+    adapter.write_text(original, encoding="utf-8")
     result = limited.snakemake("largest-batch")
     assert result.returncode == 0, result.stdout + result.stderr
     (row,) = rows(limited).values()
@@ -99,14 +99,15 @@ def test_a_search_that_fails_is_drawn_as_a_gap_and_made_again_the_next_time(limi
     limited.configure(protocol={"synced_steps": 7})
     assert "search_largest_batch" not in limited.plan("largest-batch").jobs
     for changes in ({"host_memory_mib": LIMIT_MIB + 1}, {"at_most": 4}, {"start": 1}):
-        kept = (limited.folder / "config.yaml").read_text()
+        kept = (limited.folder / "config.yaml").read_text(encoding="utf-8")
         limited.configure(largest_batch=changes)
         assert limited.plan("largest-batch").jobs["search_largest_batch"] == 1, changes
-        (limited.folder / "config.yaml").write_text(kept)
+        (limited.folder / "config.yaml").write_text(kept, encoding="utf-8")
 
 
 @pytest.mark.usefixtures("installed", "on_gpus")
 def test_a_search_with_the_stand_in_tells_the_card_and_that_it_was_none(workspace):
+    install_cpu_builds_for_cuda(workspace.folder)
     workspace.configure(devices=["h200"], frameworks=["pytorch"], question=None, baseline="pytorch")
     assert workspace.snakemake("largest-batch").returncode != 0
     (row,) = rows(workspace).values()

@@ -9,7 +9,7 @@ import pytest
 from conftest import PROJECT
 from framebench.plan import problem
 
-PAGE = (PROJECT / "docs" / "my-model.md").read_text()
+PAGE = (PROJECT / "docs" / "my-model.md").read_text(encoding="utf-8")
 SHOWN = re.findall(r"```sh\n(.*?)```\n\n```text\n(.*?)```", PAGE, re.DOTALL)
 DIFFERENCES = PROJECT / "workflow" / "framebench" / "prove" / "inside" / "differences.py"
 
@@ -25,7 +25,7 @@ def test_every_command_prints_what_the_page_says(workspace):
     for commands, output in SHOWN:
         script = f"set -eu; unset MAKEFLAGS MAKELEVEL PYTHONPATH\n{commands}"
         result = subprocess.run(
-            ["bash", "-c", script], cwd=workspace.folder, capture_output=True, text=True, check=False
+            ["bash", "-c", script], cwd=workspace.folder, capture_output=True, text=True, check=False, encoding="utf-8"
         )
         assert without_seconds(result.stdout) == without_seconds(output), result.stderr
         assert bool(result.returncode) == (": different" in output)
@@ -42,6 +42,6 @@ def test_every_key_of_a_problem_is_on_the_page():
 
 @pytest.mark.check
 def test_every_difference_of_the_closed_list_is_on_the_page():
-    kinds = re.findall(r"""(?:Difference\(|\*\()\s*"([\w ]+)",""", DIFFERENCES.read_text())
+    kinds = re.findall(r"""(?:Difference\(|\*\()\s*"([\w ]+)",""", DIFFERENCES.read_text(encoding="utf-8"))
     assert len(kinds) >= 9
     assert [kind for kind in kinds if f"\n| {kind} |" not in PAGE] == []

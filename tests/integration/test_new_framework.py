@@ -66,26 +66,31 @@ def campaign(workspace) -> str:
 
 
 def test_it_is_certified(workspace, campaign):
-    certificate = json.loads((workspace.folder / f"results/certificates/article-cnn/{NAME}.json").read_text())
+    certificate = json.loads(
+        (workspace.folder / f"results/certificates/article-cnn/{NAME}.json").read_text(encoding="utf-8")
+    )
     assert (certificate["passed"], certificate["reason"], certificate["tuned_reason"]) == (True, None, None)
     assert certificate["counted_forward_flops_per_sample"] > 0
 
 
 def test_it_is_measured_and_looked_into(workspace, campaign):
-    (record,) = [json.loads(path.read_text()) for path in workspace.records() if NAME in path.parts]
+    (record,) = [json.loads(path.read_text(encoding="utf-8")) for path in workspace.records() if NAME in path.parts]
     assert (record["status"], record["reason"]) == ("ok", None)
     assert (record["precision_found"], record["kernels"]) == ("float32", '{"execution": "eager"}')
     assert record["ceiling_gflops"] > 0
 
 
 def test_it_is_compared_named_and_drawn_in_a_colour_of_its_own(workspace, campaign):
-    with (workspace.folder / "results/comparisons.csv").open() as file:
+    with (workspace.folder / "results/comparisons.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {NAME, "pytorch"} == {row[key] for row in rows for key in row if key.startswith("framework")}
-    assert NAME in (workspace.folder / "results/verdict.en.txt").read_text()
+    assert NAME in (workspace.folder / "results/verdict.en.txt").read_text(encoding="utf-8")
     adapter = catalogue.adapter(NAME, workspace.folder)
     assert adapter.colour not in {catalogue.adapter(name).colour for name in catalogue.frameworks()}
-    assert adapter.colour.lower() in (workspace.folder / "results/figures/en/throughput.svg").read_text().lower()
+    assert (
+        adapter.colour.lower()
+        in (workspace.folder / "results/figures/en/throughput.svg").read_text(encoding="utf-8").lower()
+    )
 
 
 def test_its_certificate_refuses_every_fault_that_its_folder_plants(workspace, campaign, tmp_path):
@@ -110,7 +115,7 @@ def test_the_conformance_suite_sees_it_keep_its_contract(workspace, tmp_path):
     command = (sys.executable, "-P", "tests/integration/conformance_probe.py", *parts)
     probed = workspace.run("env", "PYTHONPATH=workflow", "OPENBLAS_NUM_THREADS=1", *command)
     assert probed.returncode == 0, probed.stderr
-    framework, article = (json.loads(seen.read_text())[part] for part in ("framework", "article-cnn"))
+    framework, article = (json.loads(seen.read_text(encoding="utf-8"))[part] for part in ("framework", "article-cnn"))
     assert (set(framework["out_of_memory"]), set(framework["not_out_of_memory"])) == ({True}, {False})
     assert " sees none " in framework["no_gpu"]
     assert framework["profiler"]["measured"] == {"profile_reason": "ValueError: NumPy has no profiler"}
@@ -125,7 +130,7 @@ def test_the_conformance_suite_sees_it_keep_its_contract(workspace, tmp_path):
 def test_no_test_of_the_project_asks_for_a_central_edit(workspace, suite):
     link_tests(workspace)
     lock = workspace.folder / "envs/my_net-cpu.txt"
-    lock.write_text("numpy==2.3.5\nnvidia-ml-py==13.615.71\npsutil==7.1.3\n")
+    lock.write_text("numpy==2.3.5\nnvidia-ml-py==13.615.71\npsutil==7.1.3\n", encoding="utf-8")
     result = workspace.run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/{suite}")
     assert result.returncode == 0, result.stdout
 
@@ -141,7 +146,7 @@ def test_it_keeps_the_projects_form(workspace):
 def test_a_workload_that_it_has_no_model_file_of_is_refused_before_anything_is_measured(workspace):
     (entry,) = TINY["matrix"]
     matrix = workspace.folder / "vgg.yaml"
-    matrix.write_text(yaml.safe_dump({"matrix": [entry | {"workload": "vgg-cnn"}]}))
+    matrix.write_text(yaml.safe_dump({"matrix": [entry | {"workload": "vgg-cnn"}]}), encoding="utf-8")
     result = workspace.snakemake("-n", "--configfile", str(matrix))
     assert result.returncode != 0
     reason = f"cannot be built in {NAME}: no workflow/framebench/workloads/vgg_cnn/my_net.py"
@@ -158,10 +163,12 @@ def test_without_an_inspector_it_is_measured_and_not_certified(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     missing = f"{inspector} does not exist, so nothing looks into {NAME}"
     (path,) = workspace.records()
-    record = json.loads(path.read_text())
+    record = json.loads(path.read_text(encoding="utf-8"))
     assert (record["status"], record["kernels"], record["ceiling_gflops"]) == ("ok", None, None)
     assert record["profile_reason"] == missing
-    certificate = json.loads((workspace.folder / f"results/certificates/article-cnn/{NAME}.json").read_text())
+    certificate = json.loads(
+        (workspace.folder / f"results/certificates/article-cnn/{NAME}.json").read_text(encoding="utf-8")
+    )
     assert not certificate["passed"]
     assert missing in certificate["reason"]
     assert f"article-cnn in {NAME} is not certified: " in result.stdout + result.stderr

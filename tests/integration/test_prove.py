@@ -69,12 +69,14 @@ def answers(folders: Iterable[Path], into: Path) -> list[dict]:
     """The answers for many folders from one process, since importing both frameworks takes longer than most proofs."""
     arguments = []
     for i, folder in enumerate(folders):
-        (into / f"{i}.json").write_text(json.dumps(request(folder, problem.load(folder), seed=1, threads=1)))
+        (into / f"{i}.json").write_text(
+            json.dumps(request(folder, problem.load(folder), seed=1, threads=1)), encoding="utf-8"
+        )
         arguments += [into / f"{i}.json", into / f"answer-{i}.json"]
     python = place.of("pytorch", into, into / "log").python
     command = [python, "-P", "-m", "framebench.prove.inside.pair", *arguments]
     subprocess.run(command, env=process.environment(python, "torch"), check=True, capture_output=True)
-    return [json.loads(path.read_text()) for path in arguments[1::2]]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in arguments[1::2]]
 
 
 @pytest.fixture(scope="module")
@@ -137,17 +139,17 @@ def test_command_writes_proof_and_page_and_ends_by_its_outcome(tmp_path):
     folder = written(tmp_path / "my net", {})
     result = prove(folder, tmp_path)
     assert (result.returncode, result.stdout.splitlines()[0]) == (0, "my net: equal"), result.stderr
-    proof = json.loads((tmp_path / "results" / "my net" / "proof.json").read_text())
+    proof = json.loads((tmp_path / "results" / "my net" / "proof.json").read_text(encoding="utf-8"))
     assert proof["outcome"] == "equal" and proof["folder_digest"] == usermodels.digest(folder)
-    assert (tmp_path / "results" / "my net" / "proof.html").read_text().startswith("<!doctype html>")
+    assert (tmp_path / "results" / "my net" / "proof.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert not list(folder.glob("__pycache__"))
 
-    (folder / "pytorch.py").write_text(GOOD["pytorch.py"].replace("nn.ReLU()", "nn.Tanh()"))
+    (folder / "pytorch.py").write_text(GOOD["pytorch.py"].replace("nn.ReLU()", "nn.Tanh()"), encoding="utf-8")
     result = prove(folder, tmp_path)
     assert result.returncode == 1
     assert "different, first at layer 'dense' in keras.py, '0' in pytorch.py: activation: relu" in result.stdout
 
-    (folder / "keras.py").write_text("def build():\n    raise ValueError('mine')\n")
+    (folder / "keras.py").write_text("def build():\n    raise ValueError('mine')\n", encoding="utf-8")
     result = prove(folder, tmp_path)
     assert result.returncode == 2
     assert "my net/keras.py: build() raised ValueError: mine\n" in result.stderr and "line 2, in build" in result.stderr
@@ -159,19 +161,19 @@ def test_model_that_never_comes_is_given_up(tmp_path):
     folder = written(tmp_path / "slow", {"keras.py": "import time\nprint('building')\ntime.sleep(600)\n"})
     result = prove(folder, tmp_path, "--time-limit", "12")
     assert result.returncode == 2 and "no answer within 12 s" in result.stderr
-    assert "building" in (tmp_path / "results" / "slow" / "prove.log").read_text()
+    assert "building" in (tmp_path / "results" / "slow" / "prove.log").read_text(encoding="utf-8")
 
 
 def written(folder: Path, files: dict[str, str]) -> Path:
     folder.mkdir()
     for name, text in (GOOD | files).items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
     return folder
 
 
 def prove(folder: Path, into: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "framebench.prove", folder, "--results", into / "results", *options]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, encoding="utf-8")
 
 
 @pytest.mark.test
@@ -179,7 +181,7 @@ def test_pairs_of_weights_yaml_are_kept_to(tmp_path):
     """A user's wrong pair is not repaired: the proof names the place where the models then differ."""
     folder = tmp_path / "branches"
     shutil.copytree(EQUAL / "inception", folder)
-    (folder / "weights.yaml").write_text("conv2d_1: mixed1.three.0.0\n")
+    (folder / "weights.yaml").write_text("conv2d_1: mixed1.three.0.0\n", encoding="utf-8")
     (tmp_path / "answers").mkdir()
     (proof,) = answers([folder], tmp_path / "answers")
     assert proof["outcome"] == "different"
@@ -230,12 +232,14 @@ def test_requirements_of_a_folder_are_installed_on_top_of_the_lock(workspace, tm
     command = [sys.executable, "-P", "-m", "framebench.prove", folder]
     result = workspace.run("env", f"PYTHONPATH={workspace.folder / 'workflow'}", *command)
     assert (result.returncode, result.stdout.splitlines()[:1]) == (0, ["mine: equal"]), result.stderr
-    told = json.loads((workspace.folder / "results" / "mine" / "proof.json").read_text())["requirements"]
+    told = json.loads((workspace.folder / "results" / "mine" / "proof.json").read_text(encoding="utf-8"))[
+        "requirements"
+    ]
     assert "python-slugify==8.0.4" in told["packages"] and not any(one.startswith("torch") for one in told["packages"])
     assert (workspace.folder / ".venvs" / told["environment"]).is_dir()
     assert "setting up" in result.stderr
     # A version other than the lock's is refused.
-    (folder / "requirements.txt").write_text("numpy==1.26.0\n")
+    (folder / "requirements.txt").write_text("numpy==1.26.0\n", encoding="utf-8")
     result = workspace.run("env", f"PYTHONPATH={workspace.folder / 'workflow'}", *command)
     assert result.returncode == 2 and f"{folder}/requirements.txt: not installed: " in result.stderr
     assert "numpy" in result.stderr.splitlines()[-1]
@@ -249,6 +253,6 @@ def test_keras_alone_is_proved_on_every_backend(tmp_path):
     result = prove(folder, tmp_path)
     assert result.returncode == 0 and "on Keras's backends torch, tensorflow, jax" in result.stdout, result.stderr
     text = GOOD["keras.py"].replace("'relu'", "'relu' if keras.backend.backend() == 'torch' else 'tanh'")
-    (folder / "keras.py").write_text(text)
+    (folder / "keras.py").write_text(text, encoding="utf-8")
     result = prove(folder, tmp_path)
     assert result.returncode == 1 and "evaluation logits of Keras on tensorflow differs" in result.stdout

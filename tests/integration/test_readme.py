@@ -33,7 +33,9 @@ def pages() -> list[str]:
 
 def commands() -> list[str]:
     blocks = [
-        block for page in pages() for block in re.findall(r"```sh\n(.*?)```", (PROJECT / page).read_text(), re.DOTALL)
+        block
+        for page in pages()
+        for block in re.findall(r"```sh\n(.*?)```", (PROJECT / page).read_text(encoding="utf-8"), re.DOTALL)
     ]
     lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
     return [line for line in lines if line]
@@ -50,8 +52,10 @@ def newcomer(certified, tmp_path_factory):
     small = {"matrix": TINY["matrix"], "languages": ["en"], "frameworks": ["pytorch"], "baseline": "pytorch"}
     small["question"] = None
     for preset in (workspace.folder / "presets").glob("*.yaml"):
-        results = workspace.folder / yaml.safe_load(preset.read_text())["results"]
-        preset.write_text(yaml.safe_dump({"results": str(results.relative_to(workspace.folder))} | small))
+        results = workspace.folder / yaml.safe_load(preset.read_text(encoding="utf-8"))["results"]
+        preset.write_text(
+            yaml.safe_dump({"results": str(results.relative_to(workspace.folder))} | small), encoding="utf-8"
+        )
         for made in ("certificates", "data"):
             shutil.copytree(workspace.folder / "results" / made, results / made)
     return workspace
@@ -66,14 +70,19 @@ def test_every_command_of_the_readme_and_its_pages_succeeds_in_order(newcomer):
     script = ["set -eux", "unset MAKEFLAGS MAKELEVEL PYTHONPATH"]
     script += [command for command in commands() if command not in NOT_HERE]
     result = subprocess.run(
-        ["bash", "-c", "\n".join(script)], cwd=newcomer.folder, capture_output=True, text=True, check=False
+        ["bash", "-c", "\n".join(script)],
+        cwd=newcomer.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
     )
     assert result.returncode == 0, result.stdout + result.stderr
     results = newcomer.folder / "results"
     assert (results / "quick" / "comparisons.csv").exists()
     assert (results / "figures" / "en" / "article-cpu.svg").exists()
     assert (results / "merged" / "report.en.html").exists()
-    report = (results / "aa" / "aa.md").read_text()
+    report = (results / "aa" / "aa.md").read_text(encoding="utf-8")
     assert "2 comparisons of a framework with itself. " in report
     assert "2 comparisons of a framework with itself doing more work. " in report
     assert report in result.stderr
@@ -93,6 +102,7 @@ def test_benchmark():
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
     assert python.returncode == 0, python.stderr
     assert re.search(r"planning 303 runs: [\d.]+ s, \d+ MiB", python.stdout)

@@ -34,7 +34,7 @@ def measured(workspace):
 
 
 def noise(workspace):
-    with (workspace.folder / "results/noise.csv").open() as file:
+    with (workspace.folder / "results/noise.csv").open(encoding="utf-8") as file:
         return {(row["input"], row["framework"]): row for row in csv.DictReader(file)}
 
 
@@ -69,10 +69,10 @@ def test_a_rule_adds_rounds_and_neither_a_failed_run_nor_another_invocation_meas
         for framework in ("tensorflow", "pytorch")
     }
     for path in before:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         assert record["minor_faults_per_step"] >= 0
         assert record["warmup_steps"] == sum(group["steps"] for group in record["warmup_intervals"][1:])
-    (row,) = json.loads((ruled.folder / "results/rounds.json").read_text())
+    (row,) = json.loads((ruled.folder / "results/rounds.json").read_text(encoding="utf-8"))
     assert (row["rounds"], {row["framework"], row["reference"]}) == (4, {"tensorflow", "pytorch"})
 
 
@@ -92,7 +92,7 @@ def test_rounds_until_decided_are_what_the_budget_gives(ruled):
     printed = result.stdout + result.stderr
     assert "precision: 0 more runs, up to round 3; about 0.0 min that decide 0 of 1 blocks" in printed
     assert "[measuring 1 of 3] article-cnn" in printed and "[measuring 3 of 3] article-cnn" in printed
-    (row,) = json.loads((ruled.folder / "results/rounds.json").read_text())
+    (row,) = json.loads((ruled.folder / "results/rounds.json").read_text(encoding="utf-8"))
     assert (row["rounds"], row["needed"], row["granted"]) == (3, None, False)
     assert row["round_s"] > 0
     assert {(row["half_width_asked"], row["reached"]) for row in noise(ruled).values()} == {("1e-06", "False")}

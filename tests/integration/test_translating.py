@@ -19,6 +19,7 @@ def make(workspace: Workspace, *arguments: str, **environment: str) -> subproces
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
 
 
@@ -29,7 +30,10 @@ def test_a_new_language_is_drawn_as_it_stands_and_again_after_a_word_has_changed
     pictures = []
     file = workspace.folder / "workflow/framebench/languages/ja.yaml"
     for legend in ("Problem", "Task"):
-        file.write_text(file.read_text().replace("legend_problem: Problem", f"legend_problem: {legend}"))
+        file.write_text(
+            file.read_text(encoding="utf-8").replace("legend_problem: Problem", f"legend_problem: {legend}"),
+            encoding="utf-8",
+        )
         result = make(workspace, "figures", "LANG=ja")
         assert result.returncode == 0, result.stdout + result.stderr
         files = result.stdout.splitlines()[-9:]
@@ -56,6 +60,8 @@ def test_a_language_that_is_missing_or_unknown_is_told_in_a_line(workspace, argu
 
 def test_the_language_is_no_locale_of_what_make_starts(workspace):
     makefile = workspace.folder / "Makefile"
-    makefile.write_text(makefile.read_text() + "\nlocale:\n\t@echo $$LANG $(language)\n")
+    makefile.write_text(
+        makefile.read_text(encoding="utf-8") + "\nlocale:\n\t@echo $$LANG $(language)\n", encoding="utf-8"
+    )
     assert make(workspace, "locale", "LANG=ko", LANG="C").stdout == "C.UTF-8 ko\n"
     assert make(workspace, "locale", LANG="C").stdout == "C\n"

@@ -25,13 +25,15 @@ def tuned(certified, tmp_path_factory) -> Workspace:
 
 
 def rows(workspace, table):
-    with (workspace.folder / "results" / table).open() as file:
+    with (workspace.folder / "results" / table).open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_every_change_of_one_setting_was_tried_beside_the_defaults(tuned, framework):
-    found = json.loads((tuned.folder / f"results/tuning/cpu/article-cnn/{framework}/float32/device.json").read_text())
+    found = json.loads(
+        (tuned.folder / f"results/tuning/cpu/article-cnn/{framework}/float32/device.json").read_text(encoding="utf-8")
+    )
     options = catalogue.adapter(framework).options_of("cpu", trains=True)
     defaults = {name: values[0] for name, values in options.items()}
     changes = [defaults | {name: value} for name, values in options.items() for value in values[1:]]
@@ -43,7 +45,9 @@ def test_every_change_of_one_setting_was_tried_beside_the_defaults(tuned, framew
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_the_settings_chosen_are_in_every_tuned_record_and_in_no_default_one(tuned, framework):
-    found = json.loads((tuned.folder / f"results/tuning/cpu/article-cnn/{framework}/float32/device.json").read_text())
+    found = json.loads(
+        (tuned.folder / f"results/tuning/cpu/article-cnn/{framework}/float32/device.json").read_text(encoding="utf-8")
+    )
     runs = [row for row in rows(tuned, "measurements.csv") if row["framework"] == framework]
     assert {row["track"]: row["tuning"] for row in runs} == {"default": "", "tuned": json.dumps(found["chosen"])}
     assert all(row["status"] == "ok" for row in runs)

@@ -3,8 +3,10 @@
 import csv
 import hashlib
 import json
+import os
 import re
 import shutil
+import signal
 import zipfile
 from itertools import groupby, pairwise
 from operator import itemgetter
@@ -12,7 +14,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from conftest import TINY, Workspace, append, copy_of
+from conftest import TINY, Workspace, append, copy_of, processes, wait_for
 from framebench.figures import registry
 from framebench.plan import catalogue, environments, installation
 from framebench.plan.matrix import Cell
@@ -44,7 +46,7 @@ def campaign(certified, tmp_path_factory) -> tuple[Workspace, str]:
 
 
 def rows(workspace, table):
-    with (workspace.folder / "results" / table).open() as file:
+    with (workspace.folder / "results" / table).open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -73,7 +75,7 @@ def test_all_frameworks_start_from_the_same_loss_on_the_same_images(campaign):
 
 def test_jobs_and_runs_follow_the_seeded_order_and_one_process_computes_at_a_time(campaign):
     workspace, printed = campaign
-    records = [json.loads(path.read_text()) for path in workspace.records()]
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in workspace.records()]
     records.sort(key=lambda record: record["started_unix_s"])
     assert [record["order"] for record in records] == list(range(1, len(records) + 1))
     assert [record["round"] for record in records] == sorted(record["round"] for record in records)
@@ -94,7 +96,7 @@ def test_jobs_and_runs_follow_the_seeded_order_and_one_process_computes_at_a_tim
 def test_records_name_their_environment_and_threads(campaign):
     workspace, _ = campaign
     for path in workspace.records():
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         assert record["lock_digest"] in record["environment_prefix"]
         assert record["threads"] == 1
         assert '"threads": 1' in record["settings"]
@@ -146,14 +148,14 @@ def test_snakemakes_own_report_has_figures_tables_and_certificates(campaign, tmp
         assert name in names
     for category in ("Figures", "Tables", "Certificates"):
         assert category in page
-    caption = (workspace.folder / "results/figures/en/campaign.txt").read_text().splitlines()[0]
+    caption = (workspace.folder / "results/figures/en/campaign.txt").read_text(encoding="utf-8").splitlines()[0]
     assert caption.partition("(")[0] in page
 
 
 def test_a_page_in_each_language_has_the_figures_and_says_how_to_make_it_anew(campaign):
     workspace, _ = campaign
     for language in ("en", "ko"):
-        page = (workspace.folder / "results" / f"report.{language}.html").read_text()
+        page = (workspace.folder / "results" / f"report.{language}.html").read_text(encoding="utf-8")
         assert f'<html lang="{language}">' in page
         of_page = [name for name in FIGURES if registry.find(name)[0].section]
         assert page.count('<img src="data:image/svg+xml,') == len(of_page)
@@ -163,14 +165,14 @@ def test_a_page_in_each_language_has_the_figures_and_says_how_to_make_it_anew(ca
 
 def test_it_ends_with_the_verdict_and_where_things_are(campaign):
     workspace, printed = campaign
-    verdict = (workspace.folder / "results" / "verdict.en.txt").read_text()
+    verdict = (workspace.folder / "results" / "verdict.en.txt").read_text(encoding="utf-8")
     assert "PyTorch" in verdict and "article-cnn at batch 32" in " ".join(verdict.split())
     headline = verdict.splitlines()[:2]
     # After the last words of Snakemake itself.
     assert all(line in printed.rpartition("Complete log")[2] for line in headline)
     last = printed.rstrip().splitlines()[-1]
     assert last.startswith("Page: results/report.en.html   Details: results/verdict.en.txt")
-    assert "article-cnn" in (workspace.folder / "results" / "verdict.ko.txt").read_text()
+    assert "article-cnn" in (workspace.folder / "results" / "verdict.ko.txt").read_text(encoding="utf-8")
 
 
 def test_a_second_invocation_has_nothing_to_do(campaign):
@@ -179,6 +181,36 @@ def test_a_second_invocation_has_nothing_to_do(campaign):
     result = workspace.snakemake()
     assert result.returncode == 0
     assert {path: path.stat().st_mtime_ns for path in workspace.records()} == before
+
+
+@pytest.mark.all
+def test_when_a_job_fails_the_answer_is_of_the_runs_that_there_are_and_says_so(campaign, tmp_path):
+    workspace = copy_of(campaign[0], tmp_path)
+    config = workspace.folder / "config.yaml"
+    whole = config.read_text(encoding="utf-8")
+    config.write_text(whole.replace(f"rounds: {ROUNDS}", f"rounds: {ROUNDS + 1}", 1), encoding="utf-8")
+    answer = workspace.folder / "results/verdict.en.txt"
+    process = workspace.start_snakemake("results/verdict.en.txt")
+    # By another hand, as of the kernel where memory is short: no run can then write its record.
+    os.kill(wait_for(lambda: processes(workspace.folder, "framebench.measure"))[0], signal.SIGKILL)
+    printed, _ = process.communicate()
+    assert process.returncode != 0
+    end = printed.rpartition("Drawing what there is.")[2]
+    there, planned = len(workspace.records()), len(FRAMEWORKS) * (RUNS + 1)
+    assert there == planned - len(FRAMEWORKS)
+    assert f"{there} of {planned} runs are there. Missing: cpu · article-cnn · " in end
+    assert f"{len(FRAMEWORKS)} of {planned} runs are not measured yet" in " ".join(end.split())
+    assert "an earlier invocation" not in end
+    assert f"{len(FRAMEWORKS)} of {planned} runs are not measured yet" in " ".join(
+        answer.read_text(encoding="utf-8").split()
+    )
+    statuses = [row["status"] for row in rows(workspace, "measurements.csv")]
+    assert (statuses.count("ok"), statuses.count("not_measured")) == (there, len(FRAMEWORKS))
+    # Nothing of it counts as finished, even where nothing is left to measure.
+    config.write_text(whole, encoding="utf-8")
+    plan = workspace.plan("results/verdict.en.txt")
+    assert plan.runs == {}
+    assert {"results/plan.txt", "results/measurements.csv", "results/verdict.en.txt"} <= plan.outputs
 
 
 @pytest.fixture
@@ -192,16 +224,16 @@ def restored(campaign):
 
     def edit(name, old="", new=""):
         path = workspace.folder / name
-        originals.setdefault(path, path.read_text())
+        originals.setdefault(path, path.read_text(encoding="utf-8"))
         if not old:
             append(path, "# changed")
             return
-        assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new, 1))
+        assert old in path.read_text(encoding="utf-8")
+        path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
 
     yield workspace, edit
     for path, text in originals.items():
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
 
 
 @pytest.mark.all
@@ -322,7 +354,7 @@ def test_an_environment_that_was_moved_is_made_again_and_nothing_is_measured_aga
         moved.unlink()
         (moved / "bin").mkdir(parents=True)
         (moved / "bin" / "python").touch()
-        (moved / installation.MARKER).write_text("/where/it/was")
+        (moved / installation.MARKER).write_text("/where/it/was", encoding="utf-8")
         assert workspace.plan("environments").jobs["environment"] == 1
         assert workspace.plan().runs == {}
     finally:
@@ -354,7 +386,7 @@ def test_a_sites_own_interpreter_measures_and_the_records_say_so(workspace):
     assert result.returncode == 0, result.stdout + result.stderr
     (row,) = rows(workspace, "measurements.csv")
     assert (row["status"], row["interpreter"]) == ("ok", "site"), row["reason"]
-    listed = (workspace.folder / f"results/environments/pytorch-{row['lock_digest']}.txt").read_text()
+    listed = (workspace.folder / f"results/environments/pytorch-{row['lock_digest']}.txt").read_text(encoding="utf-8")
     assert f"torch=={row['framework_version']}" in listed.splitlines()
     assert workspace.plan("results/measurements.csv").runs == {}
 
@@ -375,7 +407,9 @@ def test_real_images_through_the_line(workspace, cifar10_archive):
     for row in rows(workspace, "measurements.csv"):
         assert row["status"] == "ok", row["reason"]
     for framework in FRAMEWORKS:
-        certificate = json.loads((workspace.folder / f"results/certificates/article-cnn/{framework}.json").read_text())
+        certificate = json.loads(
+            (workspace.folder / f"results/certificates/article-cnn/{framework}.json").read_text(encoding="utf-8")
+        )
         (learned,) = [check for check in certificate["checks"] if check["quantity"] == "accuracy"]
         assert learned["passed"], learned
         # Twice the rate of chance, with 4 classes.

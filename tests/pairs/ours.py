@@ -24,9 +24,11 @@ def brought(workload: str, into: Path) -> Path:
     shape = list(asked.input_shape)
     if workload in SIDES:
         usual, side = SIDES[workload]
-        text = (folder / "keras.py").read_text()
+        text = (folder / "keras.py").read_text(encoding="utf-8")
         assert text.count(f"({usual}, {usual}, 3)") == 1
-        (folder / "keras.py").write_text(text.replace(f"({usual}, {usual}, 3)", f"({side}, {side}, 3)"))
+        (folder / "keras.py").write_text(
+            text.replace(f"({usual}, {usual}, 3)", f"({side}, {side}, 3)"), encoding="utf-8"
+        )
         shape = [side, side, 3]
     first, last, optimizer = asked.layers[0], asked.layers[-1], asked.optimizer
     trained = {"name": "adam" if isinstance(optimizer, Adam) else "sgd", **(vars(optimizer) if optimizer else {})}
@@ -39,5 +41,5 @@ def brought(workload: str, into: Path) -> Path:
         "batch_size": asked.article_batch_size if optimizer else 2,
         "pytorch": {"function": "Net"},  # a class is as good as a function
     }
-    (folder / "problem.yaml").write_text(yaml.safe_dump(problem))
+    (folder / "problem.yaml").write_text(yaml.safe_dump(problem), encoding="utf-8")
     return folder

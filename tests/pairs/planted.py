@@ -30,10 +30,10 @@ def plant(difference: Plant, into: Path) -> Path:
     folder = into / difference.name
     shutil.copytree(EQUAL / difference.pair, folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name, old, new in difference.edits:
-        text = (folder / name).read_text()
+        text = (folder / name).read_text(encoding="utf-8")
         if text.count(old) != 1:
             raise ValueError(f"{difference.name}: {old!r} stands {text.count(old)} times in {difference.pair}/{name}")
-        (folder / name).write_text(text.replace(old, new))
+        (folder / name).write_text(text.replace(old, new), encoding="utf-8")
     return folder
 
 

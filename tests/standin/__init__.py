@@ -28,7 +28,46 @@ UUIDS = ("GPU-5b21c3a4-0000-4000-8000-00000000000a", "GPU-0c3f9d11-0000-4000-800
 MIG_UUIDS = ("MIG-77aa0000-0000-4000-8000-00000000000a", "MIG-77bb0000-0000-4000-8000-00000000000b")
 
 # Return codes of nvml.h.
-NOT_SUPPORTED, NO_PERMISSION, FUNCTION_NOT_FOUND, GPU_IS_LOST, LIBRARY_MISMATCH, NOT_READY = 3, 4, 13, 15, 18, 27
+NOT_SUPPORTED, NO_PERMISSION, NOT_FOUND, INSUFFICIENT_POWER = 3, 4, 6, 8
+FUNCTION_NOT_FOUND, GPU_IS_LOST, LIBRARY_MISMATCH, NOT_READY = 13, 15, 18, 27
+
+ENERGY = "nvmlDeviceGetTotalEnergyConsumption"
+POWER = ("nvmlDeviceGetPowerUsage", "nvmlDeviceGetFieldValues", "nvmlDeviceGetEnforcedPowerLimit", ENERGY)
+CLOCKS = ("nvmlDeviceGetClockInfo", "nvmlDeviceGetMaxClockInfo")
+REASONS = ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons")
+MEMORY = ("nvmlDeviceGetMemoryInfo", "nvmlDeviceGetMemoryInfo_v2")
+PROCESS_LISTS = ("nvmlDeviceGetComputeRunningProcesses_v2", "nvmlDeviceGetComputeRunningProcesses_v3")
+ECC = ("nvmlDeviceGetEccMode", "nvmlDeviceGetTotalEccErrors")
+# Cards and drivers as people have them: the values that differ, and the functions that answer with an error.
+KINDS: dict[str, tuple[dict[str, object], dict[str, int]]] = {
+    "Jetson": (
+        {"name": b"Orin (nvgpu)"},
+        dict.fromkeys(
+            (*MEMORY, *POWER, *CLOCKS, *REASONS, *PROCESS_LISTS, *ECC, "nvmlDeviceGetUUID", "nvmlDeviceGetPciInfo_v3"),
+            NOT_SUPPORTED,
+        ),
+    ),
+    "WSL2": (
+        {"name": b"\xf8\x95\xa0\x81"},
+        dict.fromkeys((*PROCESS_LISTS, *ECC, "nvmlDeviceGetEnforcedPowerLimit"), NOT_SUPPORTED),
+    ),
+    "vGPU": (
+        {"name": b"GRID A100-8C"},
+        dict.fromkeys((*POWER, *CLOCKS, *REASONS, "nvmlDeviceGetTemperature"), NOT_SUPPORTED),
+    ),
+    "vGPU that answers": ({"power_mw": 0, "power_instant_mw": 0, "power_limit_mw": 0, "max_sm_mhz": 0}, {}),
+    "unified memory": ({"name": b"NVIDIA GB10"}, dict.fromkeys((*MEMORY, *ECC), NOT_SUPPORTED)),
+    "GeForce": (
+        {"name": b"NVIDIA GeForce RTX 4090"},
+        dict.fromkeys((*ECC, "nvmlDeviceGetMigMode"), NOT_SUPPORTED),
+    ),
+    "Pascal": ({"name": b"Tesla P100-PCIE-16GB"}, {ENERGY: NOT_SUPPORTED, "nvmlDeviceGetFieldValues": NOT_SUPPORTED}),
+    "driver 450": (
+        {},
+        dict.fromkeys((PROCESS_LISTS[1], MEMORY[1], REASONS[0], "nvmlDeviceGetFieldValues"), FUNCTION_NOT_FOUND),
+    ),
+    "container without permission": ({}, dict.fromkeys((*PROCESS_LISTS, *REASONS), NO_PERMISSION)),
+}
 
 
 class Process(ctypes.Structure):
@@ -54,7 +93,9 @@ class Card(ctypes.Structure):
             for name in (
                 *("power_limit_mw", "power_mw", "power_instant_mw"),
                 *("sm_mhz", "memory_mhz", "max_sm_mhz", "max_memory_mhz"),
-                *("temperature_c", "utilisation", "memory_utilisation", "ecc", "mig", "process_count"),
+                *("temperature_c", "utilisation", "memory_utilisation", "ecc", "mig"),
+                # The place in CUDA's order, fastest card first; NVML's is that of the PCI bus, and of the array.
+                *("compute_mode", "cuda_rank", "process_count"),
             )
         ),
         ("processes", Process * PROCESSES),
@@ -75,7 +116,7 @@ class State(ctypes.Structure):
         ("driver_version", ctypes.c_char * 80),
         ("card_count", ctypes.c_uint32),
         ("cards", Card * CARDS),
-        ("functions", Function * 48),
+        ("functions", Function * 56),
     )
 
 
@@ -107,8 +148,8 @@ class StandIn:
             card.sm_mhz, card.max_sm_mhz = (345, 210)[number], (1980, 2040)[number]
             card.memory_mhz = card.max_memory_mhz = (3201, 6251)[number]
             card.temperature_c, card.ecc = 35, 1
-        sources = "".join((HERE / source).read_text() for source in LIBRARIES)
-        names = sorted(set(re.findall(r"\b(?:nvml|cu)[A-Z]\w+(?=[(,])", sources)))
+        sources = "".join((HERE / source).read_text(encoding="utf-8") for source in LIBRARIES)
+        names = sorted(set(re.findall(r"\b(?:nvml|cu)[A-Z]\w+(?=[(,)])", sources)))
         self.functions = dict(zip(names, self.state.functions, strict=False))
         assert len(self.functions) == len(names), "state.h has too few functions"
         for name, function in self.functions.items():
@@ -138,6 +179,15 @@ class StandIn:
         one.calls[:] = [0] * (CARDS + 1)
         one.code, one.device, one.after, one.times, one.delay_ms = code, card, after, times, delay_ms
 
+    def become(self, kind: str) -> None:
+        """Turn both cards and their driver into a kind of KINDS."""
+        values, faults = KINDS[kind]
+        for name, value in values.items():
+            for card in self.cards:
+                setattr(card, name, value)
+        for function, code in faults.items():
+            self.fault(function, code)
+
     def calls(self, function: str) -> int:
         """Number of calls of a function so far, since its fault if it has one."""
         return sum(self.functions[function].calls)
@@ -160,7 +210,12 @@ def child(code: str, environment: dict[str, str]) -> str:
     """Output of a child process of this interpreter, with the package, that runs this code; stripped."""
     environment = environment | {"PYTHONPATH": str(HERE.parents[1] / "workflow")}
     result = subprocess.run(
-        [sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
     )
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()

@@ -95,6 +95,8 @@ ANSWER(nvmlDeviceGetPowerUsage, uint, power_mw)
 ANSWER(nvmlDeviceGetCurrentClocksEventReasons, uint64_t, throttle_reasons)
 ANSWER(nvmlDeviceGetCurrentClocksThrottleReasons, uint64_t, throttle_reasons)
 
+ANSWER(nvmlDeviceGetComputeMode, uint, compute_mode)
+
 /* The counter stands at energy_mj, or moves on from there with the power since a time of the monotonic clock. */
 int nvmlDeviceGetTotalEnergyConsumption(handle card, uint64_t *energy_mj) {
     CALL_ON(card);
@@ -186,15 +188,20 @@ int nvmlDeviceGetMigDeviceHandleByIndex(handle card, uint index, handle *mig) {
 
 int nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle mig, handle *card) { CALL_ON(mig); *card = of(mig); return OK; }
 
-int nvmlDeviceGetComputeRunningProcesses_v3(handle card, uint *count, struct process_info *infos) {
-    CALL_ON(card);
-    struct card *one = of(card);
-    uint room = *count;
-    *count = one->process_count;
-    if (room < *count)
-        return INSUFFICIENT_SIZE;
-    for (uint index = 0; index < *count; index++)
-        infos[index] = (struct process_info){
-            one->processes[index].pid, one->processes[index].used_bytes, FOR_EVER, FOR_EVER};
-    return OK;
-}
+/* Both versions fill one structure; the second is the older drivers' only one. */
+#define PROCESSES_OF(FUNCTION) \
+    int FUNCTION(handle card, uint *count, struct process_info *infos) { \
+        CALL_ON(card); \
+        struct card *one = of(card); \
+        uint room = *count; \
+        *count = one->process_count; \
+        if (room < *count) \
+            return INSUFFICIENT_SIZE; \
+        for (uint index = 0; index < *count; index++) \
+            infos[index] = (struct process_info){ \
+                one->processes[index].pid, one->processes[index].used_bytes, FOR_EVER, FOR_EVER}; \
+        return OK; \
+    }
+
+PROCESSES_OF(nvmlDeviceGetComputeRunningProcesses_v2)
+PROCESSES_OF(nvmlDeviceGetComputeRunningProcesses_v3)

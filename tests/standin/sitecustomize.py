@@ -14,7 +14,7 @@ ASLEEP = "FRAMEBENCH_TEST_ASLEEP"
 
 if "framebench.measure.worker" in sys.orig_argv:
     night = Path(os.environ.get(ASLEEP, "/nowhere"))
-    while night.exists() and night.read_text() in Path(sys.prefix).name:
+    while night.exists() and night.read_text(encoding="utf-8") in Path(sys.prefix).name:
         time.sleep(0.1)
 
     from framebench.measure.devices import cuda

@@ -11,7 +11,7 @@
 
 #define CARDS 2
 #define PROCESSES 8
-#define FUNCTIONS 48
+#define FUNCTIONS 56
 #define FOR_EVER 0xffffffffu
 
 struct process {
@@ -25,7 +25,7 @@ struct card {
     uint64_t energy_mj, energy_since_ns, throttle_reasons, ecc_errors;
     uint32_t power_limit_mw, power_mw, power_instant_mw;
     uint32_t sm_mhz, memory_mhz, max_sm_mhz, max_memory_mhz;
-    uint32_t temperature_c, utilisation, memory_utilisation, ecc, mig, process_count;
+    uint32_t temperature_c, utilisation, memory_utilisation, ecc, mig, compute_mode, cuda_rank, process_count;
     struct process processes[PROCESSES];
 };
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
 DAEMONS = ("munged", "slurmctld", "slurmd")
-CLIENTS = ("sacct", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun")
+CLIENTS = ("sbatch", "scancel", "scontrol", "sinfo", "squeue")
 # Begins a command that may mount what others do not see; root's, so that it may also fail.
 ANOTHER_VIEW = ("unshare", "--mount")
 # Character devices that every user has: for other files Slurm sets no CUDA_VISIBLE_DEVICES.
@@ -44,18 +44,17 @@ CPUS, MEMORY_MB = 6, 16_000  # of each node, whatever the host has
 
 
 class Cluster:
-    """The running cluster in `folder`; `environment` is what its users' commands need."""
+    """The running cluster in `folder`; its users find it by `environment`, and so by the variable SLURM_CONF alone."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._daemons: dict[str, subprocess.Popen] = {}
-        for name in ("state", "spool", "log", "bin", "drivers"):
+        for name in ("state", "spool", "log", "drivers"):
             (folder / name).mkdir()
         self._write_configuration(_free_ports(1 + len(NODES)))
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_"))},
             "SLURM_CONF": str(folder / "slurm.conf"),
-            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
         }
 
     @staticmethod
@@ -129,14 +128,21 @@ class Cluster:
 
     def run(self, *command: str) -> str:
         result = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, check=True, timeout=30, cwd=self.folder
+            command,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+            cwd=self.folder,
+            encoding="utf-8",
         )
         return result.stdout.strip()
 
     def install_driver(self, node: str, variables: dict[str, str]) -> None:
         """From its next job on, the node's jobs have these variables."""
         lines = [f"export {name}={value}\n" for name, value in variables.items()]
-        (self.folder / "drivers" / node).write_text("".join(lines))
+        (self.folder / "drivers" / node).write_text("".join(lines), encoding="utf-8")
 
     @staticmethod
     def until(condition: Callable[[], object], otherwise: str, timeout_s: float = 300) -> None:
@@ -146,7 +152,7 @@ class Cluster:
             time.sleep(0.1)
 
     def _start(self, name: str, *command: str) -> None:
-        with (self.folder / "log" / f"{name}.out").open("a") as output:
+        with (self.folder / "log" / f"{name}.out").open("a", encoding="utf-8") as output:
             self._daemons[name] = subprocess.Popen(
                 command,
                 env=self.environment | {"PATH": PROGRAMS},
@@ -173,20 +179,16 @@ class Cluster:
             for name in sorted({node.partition for node in NODES})
         ]
         partitions.append(f"PartitionName={URGENT} Nodes=ALL PriorityTier=2")
-        (folder / "gres.conf").write_text("\n".join(gres) + "\n")
+        (folder / "gres.conf").write_text("\n".join(gres) + "\n", encoding="utf-8")
         (folder / "slurm.conf").write_text(
             CONFIGURATION.format(host=host, user=user, folder=folder, port=ports[0])
             + "\n".join([*nodes, *partitions])
-            + "\n"
+            + "\n",
+            encoding="utf-8",
         )
         prolog = folder / "task-prolog"
-        prolog.write_text(f'#!/bin/sh\ncat "{folder}/drivers/$SLURMD_NODENAME" 2>/dev/null || true\n')
+        prolog.write_text(f'#!/bin/sh\ncat "{folder}/drivers/$SLURMD_NODENAME" 2>/dev/null || true\n', encoding="utf-8")
         prolog.chmod(0o755)
-        for client in CLIENTS:
-            # The executor takes every SLURM_ variable from the srun within a job, this one too.
-            wrapper = folder / "bin" / client
-            wrapper.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec /usr/bin/{client} "$@"\n')
-            wrapper.chmod(0o755)
 
 
 CONFIGURATION = """\
@@ -258,7 +260,7 @@ def _processes_of_jobs(node: str) -> list[int]:
             environment = (process / "environ").read_bytes().split(b"\0")
             if f"SLURMD_NODENAME={node}".encode() in environment:
                 found.append(int(process.name))
-                parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-                if (Path("/proc") / str(parent) / "comm").read_text().startswith("slurmstepd"):
+                parent = int((process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+                if (Path("/proc") / str(parent) / "comm").read_text(encoding="utf-8").startswith("slurmstepd"):
                     found.append(parent)
     return found

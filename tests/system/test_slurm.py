@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from cluster import ANOTHER_VIEW, URGENT, Cluster
 
-from conftest import PROJECT, TINY, Workspace, make_workspace
-from framebench.plan import config, environments, matrix, slurm
+from conftest import PROJECT, TINY, Workspace, install_cpu_builds_for_cuda, make_workspace
+from framebench.plan import config, matrix, slurm
 from standin import UUIDS, StandIn
 from standin.sitecustomize import ASLEEP
 
@@ -44,8 +44,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         pytest.skip(f"no Slurm: {missing}")
     cluster = Cluster(tmp_path_factory.mktemp("cluster"))
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("PATH", "SLURM_CONF"):
-            patch.setenv(name, cluster.environment[name])
+        patch.setenv("SLURM_CONF", cluster.environment["SLURM_CONF"])
         try:
             cluster.start()
             yield cluster
@@ -84,14 +83,7 @@ def campaign(folder: Path, devices: dict, frameworks=("pytorch",), **changes) ->
     """
     folder.mkdir(exist_ok=True)
     workspace = make_workspace(folder)
-    venvs = folder / ".venvs"
-    venvs.unlink()
-    venvs.mkdir()
-    for lock in (folder / "envs").glob("*-cpu.txt"):
-        cuda = lock.with_name(lock.name.replace("-cpu", "-cuda"))
-        cuda.write_text(lock.read_text())
-        for one in (lock, cuda):
-            (folder / environments.prefix(one)).symlink_to(PROJECT / environments.prefix(lock))
+    install_cpu_builds_for_cuda(folder)
     shutil.copy(ON_A_STAND_IN, folder / "workflow")
     workspace.configure(
         devices=devices, frameworks=list(frameworks), question=None, baseline=frameworks[0], packages="cuda"
@@ -104,7 +96,7 @@ def campaign(folder: Path, devices: dict, frameworks=("pytorch",), **changes) ->
 def asleep(cluster: Cluster, drivers: dict[str, StandIn], node: str, framework: str = "") -> Iterator[None]:
     """Runs on this node, of one framework or all, begin to measure when this ends and use no processor until then."""
     night = cluster.folder / f"night-on-{node}"
-    night.write_text(framework)
+    night.write_text(framework, encoding="utf-8")
     own = variables(drivers[node]) if node in drivers else {}
     cluster.install_driver(node, own | {ASLEEP: str(night)})
     try:
@@ -115,13 +107,16 @@ def asleep(cluster: Cluster, drivers: dict[str, StandIn], node: str, framework: 
 
 
 def found(workspace: Workspace) -> list[dict]:
-    return [json.loads(path.read_text()) for path in (workspace.folder / "results" / "runs").rglob("round-*.json")]
+    return [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in (workspace.folder / "results" / "runs").rglob("round-*.json")
+    ]
 
 
 def rows(workspace: Workspace) -> list[tuple[str, ...]]:
     """Rows of the table of measurements: each run with its status and its certificate's id."""
     columns = ("device", "workload", "framework", "batch_size", "round", "status", "certificate", "lock_digest")
-    with (workspace.folder / RECORDS).open() as file:
+    with (workspace.folder / RECORDS).open(encoding="utf-8") as file:
         return sorted(tuple(row[column] for column in columns) for row in csv.DictReader(file))
 
 
@@ -153,6 +148,9 @@ def test_a_campaign_with_a_lost_node_and_a_preempted_job_ends_with_the_table_of_
         cluster.until(lambda: measuring(workspace) == begun, "the order is another")
         lost, preempted = map(cluster.job_of, ("p100", "k80"))
         assert not workspace.records(), "records are written when all runs of a job are made"
+        # By srun within the job, it would end as failed, and not be put back, where the daemon of its node dies.
+        steps = cluster.run("squeue", "--noheader", "--steps", "--format=%i").split()
+        assert sorted(steps) == sorted([f"{lost}.batch", f"{preempted}.batch"])
         urgent = cluster.run(
             *("sbatch", "--parsable", f"--partition={URGENT}", "--nodelist=node02", "--exclusive", "--wrap=true")
         )
@@ -213,7 +211,7 @@ def measuring(workspace: Workspace) -> set[tuple[str, str]]:
 def test_a_job_that_did_not_get_what_was_asked_for_fails_its_run_and_says_why(cluster, drivers, tmp_path, monkeypatch):
     modules = tmp_path / "modules" / "init" / "bash"
     modules.parent.mkdir(parents=True)
-    modules.write_text('module() { echo "$UNSET"; export LOADEDMODULES="$2"; }\n')
+    modules.write_text('module() { echo "$UNSET"; export LOADEDMODULES="$2"; }\n', encoding="utf-8")
     monkeypatch.setenv("MODULESHOME", str(tmp_path / "modules"))
     node = PROCESSOR | {"modules": ["oneapi/2025.1"]}
     workspace = campaign(tmp_path / "slurm", {"v100": K80 | {"model": "V100"}, "p100": P100, "node": node})
@@ -261,10 +259,16 @@ def test_a_device_that_slurm_refuses_ends_a_campaign_before_it_begins(cluster, t
     assert not cluster.jobs()
 
 
-def test_jobs_that_slurm_ends_cost_their_own_runs_which_the_next_invocation_makes(cluster, drivers, tmp_path):
+def test_jobs_that_slurm_ends_cost_their_own_runs_which_the_next_invocation_makes(
+    cluster, drivers, tmp_path, monkeypatch
+):
+    # Defaults that a user has for commands of his own: no job is of that partition, and sbatch would wait for each.
+    for name, value in {"SQUEUE_PARTITION": "gpu", "SBATCH_WAIT": "1", "SBATCH_HOLD": "1"}.items():
+        monkeypatch.setenv(name, value)
     # So little memory that Snakemake itself is over it: without cgroups, Slurm does not count the measuring process,
     # which is in a session of its own.
-    devices = {"p100": P100, "late": PROCESSOR | {"runtime": 6}, "large": PROCESSOR, "unwanted": PROCESSOR}
+    unwanted = {"kind": "cpu", "partition": "cpu", "cpus_per_task": 2, "mem_mb_per_cpu": 2000}
+    devices = {"p100": P100, "late": PROCESSOR | {"runtime": 6}, "large": PROCESSOR, "unwanted": unwanted}
     limits = {"late": PROCESSOR | {"runtime": 1}, "large": PROCESSOR | {"mem_mb": 60}}
     workspace = campaign(tmp_path / "slurm", devices | limits)
     with asleep(cluster, drivers, "node03"):
@@ -285,16 +289,22 @@ def test_jobs_that_slurm_ends_cost_their_own_runs_which_the_next_invocation_make
     assert f"Slurm job {unwanted} ended as CANCELLED " in printed
     # Without cgroups, Slurm does not always call it OUT_OF_MEMORY.
     assert re.search(rf"Slurm job \d+ ended as \w+ \(\w+\) on node03: {RULE}_wildcards_large_32_1", printed)
-    logs = "".join(log.read_text() for log in (workspace.folder / ".snakemake" / "slurm_logs").rglob("*.log"))
+    logs = "".join(
+        log.read_text(encoding="utf-8") for log in (workspace.folder / ".snakemake" / "slurm_logs").rglob("*.log")
+    )
     assert "exceeded memory limit" in logs
     assert "DUE TO TIME LIMIT" in logs
+    assert "sacct" not in printed and "account" not in printed, "this cluster has no accounting"
     (kept,) = workspace.records()
     measured = kept.stat().st_mtime_ns
+    assert "1 of 4 runs are there. Missing: " in printed
+    shown = {row[0]: row[5] for row in rows(workspace)}
+    assert shown == dict.fromkeys(devices, "not_measured") | {"p100": "ok"}
 
     workspace.configure(devices=devices)
     second = workspace.snakemake(*SNAKEMAKE, RECORDS)
     assert second.returncode == 0, second.stdout + second.stderr
-    assert {(record["device"], record["status"]) for record in found(workspace)} == {(name, "ok") for name in devices}
+    assert {(row[0], row[5]) for row in rows(workspace)} == {(name, "ok") for name in devices}
     assert kept.stat().st_mtime_ns == measured
 
 

@@ -114,7 +114,7 @@ def test_frameworks_are_compared_within_one_machine_only_and_tables_tell_it(tmp_
     compared = comparisons(measured, 0.95, WITHIN)
     for frame, name in ((measured, "m.csv"), (compared, "c.csv")):
         write_table(frame, tmp_path / name)
-        assert (tmp_path / name).read_text().startswith("machine,device,")
+        assert (tmp_path / name).read_text(encoding="utf-8").startswith("machine,device,")
     assert read_table(tmp_path / "m.csv")["device"].equals(measured["device"])
     ratios = compared[compared["framework"] == "pytorch"].set_index("device")["ratio"]
     assert ratios["p100@a"] == pytest.approx(4 * ratios["p100@b"])
@@ -122,4 +122,4 @@ def test_frameworks_are_compared_within_one_machine_only_and_tables_tell_it(tmp_
 
 def test_one_machines_tables_have_no_column_for_it(tmp_path):
     write_table(table(on("a", [200.0] * 4, device="p100")), tmp_path / "m.csv")
-    assert (tmp_path / "m.csv").read_text().startswith("device,")
+    assert (tmp_path / "m.csv").read_text(encoding="utf-8").startswith("device,")

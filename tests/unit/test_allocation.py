@@ -42,6 +42,13 @@ def test_another_model_and_more_or_fewer_gpus_than_one_are_refused(stand_in, ask
     assert refused.startswith(reason)
 
 
+def test_a_card_whose_name_is_unknown_is_not_taken_for_the_one_requested(stand_in):
+    stand_in.cards[0].name = b"\xf8\x95"
+    uuid, refused = bound(stand_in, "h200", CUDA_VISIBLE_DEVICES="0")
+    assert uuid is None
+    assert f"has {UUIDS[0]} (of unknown name), and h200 was requested" in refused
+
+
 def test_a_node_without_driver_is_refused(stand_in_libraries):
     environment = standin.without_driver(stand_in_libraries) | JOB
     uuid, refused = json.loads(standin.child(BOUND.format(asked="h200"), environment))

@@ -190,6 +190,14 @@ def test_the_digest_of_the_sources_changes_with_any_of_them_and_with_no_other_fi
     assert digest() != before
 
 
+def test_line_ends_of_windows_are_no_change_of_the_sources(root):
+    """magicmonty/bash-git-prompt#345, logos-co/logos-basecamp#289: other line ends made other digests."""
+    write(root, "one.py", "A = 1\nB = 2\n")
+    before = catalogue._digest([], [Path("one.py")], root / catalogue.PACKAGE)
+    (root / catalogue.PACKAGE / "one.py").write_bytes(b"A = 1\r\nB = 2\r\n")
+    assert catalogue._digest([], [Path("one.py")], root / catalogue.PACKAGE) == before
+
+
 def test_another_side_of_a_framework_has_its_adapter_and_certificate_and_a_label_of_its_own(root):
     write(root, "frameworks/torch_x/adapter.py", WHOLE)
     write(root, "workloads/tiny/spec.py")

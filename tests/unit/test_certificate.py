@@ -74,7 +74,7 @@ def test_any_change_after_it_was_written_is_seen(changes):
 def test_files_that_are_no_certificates_give_one_line(tmp_path, content):
     folder = tmp_path / "article-cnn"
     folder.mkdir()
-    (folder / "pytorch.json").write_text(content)
+    (folder / "pytorch.json").write_text(content, encoding="utf-8")
     with pytest.raises(TableError, match=r"pytorch\.json: is no certificate: [^\n]{1,400}$"):
         read_certificate(folder / "pytorch.json")
 
@@ -88,7 +88,7 @@ def test_the_place_of_a_file_says_what_it_should_be_of(tmp_path):
     ]:
         path = tmp_path / folder / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(sealed(BODY)))
+        path.write_text(json.dumps(sealed(BODY)), encoding="utf-8")
         assert read_certificate(path)["passed"] == passed
 
 

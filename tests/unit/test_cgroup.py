@@ -23,11 +23,11 @@ def limits(tmp_path):
     """Writes the files of control groups, and returns the arguments of the functions under test."""
 
     def written(own: str, files: dict[str, str]):
-        (tmp_path / "own").write_text(own)
+        (tmp_path / "own").write_text(own, encoding="utf-8")
         for name, content in files.items():
             file = tmp_path / "mount" / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(f"{content}\n")
+            file.write_text(f"{content}\n", encoding="utf-8")
         return tmp_path / "mount", tmp_path / "own"
 
     return written

@@ -318,10 +318,12 @@ def test_the_command_reads_how_many_rounds_came_first(tmp_path):
         "0.95",
         *GIVEN,
     ]
-    (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 6, "at_least": 3, "own_spread": True}]))
+    (tmp_path / "rounds.json").write_text(
+        json.dumps([block | {"rounds": 6, "at_least": 3, "own_spread": True}]), encoding="utf-8"
+    )
     command.main(["comparisons", *options, "--rounds", str(tmp_path / "rounds.json")])
     assert pd.read_csv(tmp_path / "c.csv")["method"].str.endswith("the first 3").all()
-    (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 6}]))
+    (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 6}]), encoding="utf-8")
     with pytest.raises(SystemExit, match=r"rounds\.json: the number of first rounds is missing: .*own_spread"):
         command.main(["comparisons", *options, "--rounds", str(tmp_path / "rounds.json")])
 

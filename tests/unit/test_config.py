@@ -318,8 +318,9 @@ SECONDS = "a number of seconds of at least 0"
         ("protocol.sampler_hz", 10_000, "10000 is not allowed; a whole number from 1 to 100"),
         ("interpreters.torch", "/bin/sh", "'torch' does not exist; did you mean 'pytorch'?"),
         ("interpreters.pytorch", "/nowhere/python3", "'/nowhere/python3' is no program that can be run"),
-        ("interpreters.pytorch", "/bin/sh; rm", "'/bin/sh; rm' is not allowed; the full path of an interpreter"),
-        ("interpreters.pytorch", "python3", "'python3' is not allowed; the full path of an interpreter"),
+        ("interpreters.pytorch", "/bin/sh; rm", "'/bin/sh; rm' is not allowed; the path of an interpreter, with"),
+        ("interpreters.pytorch", "python3", "'python3' is not allowed; the path of an interpreter, with its folder"),
+        ("interpreters.keras-torch", "bin/none", f"'{Path.cwd()}/bin/none' is no program that can be run"),
         ("models.net", "/nowhere", "/nowhere: is no folder; MODEL must be one with problem.yaml"),
         ("models.net", 3, "3 is not allowed; the path of a folder, such as ../my-net"),
         ("models", {"my net": "examples/lstm"}, "'my net' is not allowed; a name of letters, digits"),
@@ -361,6 +362,10 @@ SECONDS = "a number of seconds of at least 0"
         ("results", "/home", "'/home' is a folder of the system"),
         ("results", "a/" * 60 + "b", "the path has "),
         ("results", "a" * 1000, "the path has "),
+        ("results", "a" * 300, "the path has "),
+        ("results", "é" * 200, "the path has "),
+        ("results", "ab" * 40, "'ab' stands many times in a row, which Snakemake takes for a fault of the rules"),
+        ("results", "default", "'default' is a folder of the project; allowed: results, or"),
         ("protocol.seed", 2**63, f"{2**63} is not allowed; a whole number from 0 to 2^63 - 1"),
         ("data.samples", 10**7 + 1, "10000001 is not allowed; a whole number from 1 to 10000000"),
         ("matrix[0].rounds", 1001, "1001 is not allowed; a whole number from 1 to 1000"),
@@ -377,6 +382,7 @@ def test_a_value_that_cannot_be_measured_is_refused(written, path, value, messag
     ("devices", "message"),
     [
         (["cpu", "cpu"], "devices[1]: 'cpu' occurs twice"),
+        (["a" * 65], f"devices[0]: '{'a' * 65}' is not allowed; a name that begins with a letter or digit and holds"),
         (["h200/0"], "devices[0]: 'h200/0' is not allowed; a name that begins with a letter or digit and holds"),
         ({"big": {"index": 0}}, "devices.big.index: unknown key; did you mean"),
         ({"big": {"uuid": "0"}}, "devices.big.uuid: '0' is not allowed; a UUID as `nvidia-smi -L` prints it, such as"),
@@ -391,7 +397,9 @@ def test_a_device_that_is_not_said_as_it_must_be_is_refused(written, devices, me
 
 def test_the_page_of_gpus_says_devices_as_they_must_be(written, monkeypatch):
     monkeypatch.setattr(config, "resolve", lambda asked, results: dict.fromkeys(asked))
-    snippets = re.findall(r"```yaml\n(devices:.*?)```", (catalogue.ROOT / "docs/gpu.md").read_text(), re.DOTALL)
+    snippets = re.findall(
+        r"```yaml\n(devices:.*?)```", (catalogue.ROOT / "docs/gpu.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     assert len(snippets) == 2
     for snippet in snippets:
         written |= yaml.safe_load(snippet)
@@ -583,6 +591,60 @@ def test_a_results_folder_that_cannot_be_written_is_refused(written, tmp_path, m
     )
 
 
+def test_a_results_folder_that_is_a_link_to_nothing_is_refused(written, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "nothing")
+    written["results"] = f"{link}/new"
+    assert refusal(written) == f"results: '{link}/new' cannot be a folder, because '{link}' is a link to nothing"
+    (tmp_path / "nothing").mkdir()
+    assert config.load(written, ORIGIN).results == f"{link}/new"
+
+
+def test_more_runs_than_can_be_planned_while_somebody_waits_are_refused(written):
+    written["matrix"][0]["rounds"] = 1000
+    asked = 3 * (3 * 1000 + 2 * 12)
+    assert config.load(written, ORIGIN).matrix[0].rounds == Rounds(1000, 1000)
+    written["matrix"][1]["rounds"] = 1000
+    assert refusal(written) == f"matrix: asks for up to {asked + 3 * 988} runs in all rounds; allowed: at most 10000"
+    written["matrix"][0]["rounds"] = written["matrix"][1]["rounds"] = 3
+    written["aa"]["rounds"] = 1000
+    assert refusal(written) == "aa: asks for up to 36000 runs in all rounds; allowed: at most 10000"
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("protocol={threads: 1}", {"threads": 1}),
+        ("across_cards=true", True),
+        ("across_cards=True", True),
+        ("question=null", None),
+        ("question=", None),
+        ("matrix=[{batch_sizes: [32], rounds: 3}]", [{"batch_sizes": [32], "rounds": 3}]),
+        ("budget_min=1.5", 1.5),
+        ("data={archive: 'my data/a=b.tar.gz', md5: '010'}", {"archive": "my data/a=b.tar.gz", "md5": "010"}),
+        ("results=my results", "my results"),
+    ],
+)
+def test_a_value_on_the_command_line_is_read_as_in_a_file(entry, value):
+    """https://github.com/snakemake/snakemake/issues/963: Snakemake itself reads texts."""
+    assert config.given([entry]) == [{entry.partition("=")[0]: value}]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("protocol={threads: 1", "--config: protocol: line 1, column 12: expected ',' or '}'"),
+        ("protocol={seed: 1, seed: 2}", "--config: protocol: line 1, column 11: the key 'seed' occurs twice"),
+        ("budget_min=12:30", "--config: budget_min: line 1, column 1: 12:30 is 750 in YAML"),
+        ("merge=" + "[" * 3000, "--config: merge: is nested too deeply to be read"),
+    ],
+)
+def test_a_value_on_the_command_line_that_is_no_yaml_is_refused_with_its_key(entry, message):
+    with pytest.raises(ConfigError) as caught:
+        config.given([entry])
+    assert str(caught.value).startswith(message)
+
+
 def test_the_same_folder_and_digest_are_always_written_alike(written):
     written["results"] = "results//quick/"
     written["data"]["md5"] = written["data"]["md5"].upper()
@@ -612,6 +674,12 @@ def test_an_adapter_that_does_not_say_what_it_must_is_named(written, monkeypatch
         config.load(written, ORIGIN)
 
 
+# Each line has ten times the keys of the line before.
+MERGES = b"a0: &a0 {x: 1}\n" + b"".join(
+    b"a%d: &a%d {<<: [%s]}\n" % (i, i, b",".join([b"*a%d" % (i - 1)] * 10)) for i in range(1, 30)
+)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -630,6 +698,15 @@ def test_an_adapter_that_does_not_say_what_it_must_is_named(written, monkeypatch
         (b"results: \xff\n", "cannot be read: 'utf-8' codec can't decode byte 0xff"),
         (b"results: \x00\n", "is not YAML: special characters are not allowed at character 9"),
         (b"day: 2026-02-30\n", "cannot be read: day is out of range for month"),
+        (b"on: 1\n", "line 1, column 1: the key 'on' is no text in YAML; put it in quotes"),
+        (b"budget_min: 12:30:00\n", "line 1, column 13: 12:30:00 is 45000 in YAML; write the number itself, or a"),
+        (b"budget_min: 12:30.5\n", "line 1, column 13: 12:30.5 is 750.5 in YAML; write the number itself"),
+        (b"seed: 010\n", "line 1, column 7: 010 is 8 in YAML; write the number itself, or a text in quotes"),
+        (b"seed: !!bool maybe\n", "cannot be read: 'maybe'"),
+        (b"seed: " + b"9" * 5000, "cannot be read: Exceeds the limit"),
+        (b"merge: " + b"[" * 3000 + b"]" * 3000, "is nested too deeply to be read"),
+        (b"#" * 100_001, "has 100001 characters; allowed: at most 100000"),
+        (MERGES, "line 6, column 5: more than 10000 keys in a group"),
         (b"", "holds nothing; it must hold keys, each with a value"),
         (b"- results\n", "holds a list; it must hold keys, each with a value"),
     ],

@@ -35,7 +35,7 @@ def later(wall_s: float, busy_s: float, stolen_s: float, own_s: float) -> Usage:
 def test_time_of_interrupts_is_busy_and_waiting_stolen_and_guest_time_is_not(tmp_path):
     stat = tmp_path / "stat"
     # user nice system idle iowait irq softirq steal guest guest_nice; the guests' time is in user and nice already.
-    stat.write_text("cpu  100 20 30 4000 500 6 7 80 90 10\ncpu0 1 2 3 4 5 6 7 8 9 10\n")
+    stat.write_text("cpu  100 20 30 4000 500 6 7 80 90 10\ncpu0 1 2 3 4 5 6 7 8 9 10\n", encoding="utf-8")
     seen = cpu.usage(stat)
     assert seen
     assert seen.busy_s == pytest.approx(163 * TICK_S)
@@ -47,14 +47,14 @@ def test_time_of_interrupts_is_busy_and_waiting_stolen_and_guest_time_is_not(tmp
 def test_a_system_that_does_not_show_its_cpu_time_is_no_error(tmp_path, content):
     stat = tmp_path / "stat"
     if content is not None:
-        stat.write_text(content)
+        stat.write_text(content, encoding="utf-8")
     assert cpu.usage(stat) is None
     assert cpu.others(None, QUIET) == cpu.others(QUIET, None) == {}
 
 
 def test_a_sandbox_in_which_no_time_passes_shows_nothing(tmp_path):
     stat = tmp_path / "stat"
-    stat.write_text("cpu  0 0 0 0 0 0 0 0 0 0\n")
+    stat.write_text("cpu  0 0 0 0 0 0 0 0 0 0\n", encoding="utf-8")
     assert cpu.others(cpu.usage(stat), cpu.usage(stat)) == {}
 
 
@@ -100,8 +100,8 @@ def test_the_frequency_is_the_mean_of_the_cores_that_may_be_used(tmp_path):
     for core in [*cores, max(cores) + 1]:
         file = tmp_path / f"cpu{core}/cpufreq/scaling_cur_freq"
         file.parent.mkdir(parents=True)
-        file.write_text("2000000\n" if core <= max(cores) else "9000000\n")
-    (tmp_path / f"cpu{cores[0]}/cpufreq/scaling_cur_freq").write_text("3000000\n")
+        file.write_text("2000000\n" if core <= max(cores) else "9000000\n", encoding="utf-8")
+    (tmp_path / f"cpu{cores[0]}/cpufreq/scaling_cur_freq").write_text("3000000\n", encoding="utf-8")
     assert cpu.mhz(tmp_path) == pytest.approx(2000 + 1000 / len(cores))
 
 
@@ -111,7 +111,7 @@ def test_a_frequency_that_is_not_shown_is_no_number(tmp_path, content):
         for core in os.sched_getaffinity(0):
             file = tmp_path / f"cpu{core}/cpufreq/scaling_cur_freq"
             file.parent.mkdir(parents=True)
-            file.write_text(content)
+            file.write_text(content, encoding="utf-8")
     assert cpu.mhz(tmp_path) is None
 
 
@@ -124,6 +124,7 @@ def test_a_process_that_is_started_pinned_stays_so_and_we_do_not():
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            encoding="utf-8",
         )
     assert os.sched_getaffinity(0) == before
     assert child.communicate("\n")[0] == f"{{{core}}}\n"

@@ -1,10 +1,14 @@
 """CUDA, here the stand-in, reveals a run on another card; in child processes."""
 
+import json
 import os
+from types import SimpleNamespace
+from uuid import UUID
 
 import pytest
 
 import standin
+from framebench.measure.devices import cuda, libraries
 from standin import MIG_UUIDS, UUIDS
 
 pytestmark = pytest.mark.check
@@ -56,6 +60,28 @@ def test_without_a_driver_or_a_library_nothing_is_right(stand_in_libraries, tmp_
     check = CHECK.format(uuid=UUIDS[0])
     told = standin.child(check, standin.without_driver(stand_in_libraries))
     assert told == "CUDA cannot be asked for its devices: cuInit answers 100"
-    (tmp_path / "libcuda.so.1").write_text("no library")
+    (tmp_path / "libcuda.so.1").write_text("no library", encoding="utf-8")
+    check = f"from framebench.measure.devices import libraries; libraries.FOLDERS = ()\n{check}"
     told = standin.child(check, {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)})
     assert told.startswith("CUDA cannot be asked for its devices: ")
+
+
+def test_a_driver_before_cuda_11_4_is_asked_by_the_older_call(monkeypatch):
+    def get_uuid(bytes_, _):
+        bytes_[:] = UUID(bare(UUIDS[0])).bytes
+        return 0
+
+    library = SimpleNamespace(
+        cuInit=lambda _: 0,
+        cuDeviceGetCount=lambda count: setattr(count._obj, "value", 1) or 0,
+        cuDeviceGet=lambda *_: 0,
+        cuDeviceGetUuid=get_uuid,
+    )
+    monkeypatch.setattr(libraries, "load", lambda _: library)
+    assert cuda.visible_uuids() == [bare(UUIDS[0])]
+
+
+def test_the_devices_are_told_as_json_and_none_is_no_failure(stand_in):
+    ask = "import runpy; runpy.run_module('framebench.measure.devices.cuda', run_name='__main__')"
+    assert json.loads(stand_in.child(ask, CUDA_VISIBLE_DEVICES="0")) == [bare(UUIDS[0])]
+    assert json.loads(stand_in.child(ask, CUDA_VISIBLE_DEVICES="-1")) == []

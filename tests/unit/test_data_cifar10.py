@@ -244,6 +244,7 @@ def test_the_command_ends_with_one_line_and_exit_code_1(tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
     assert run.returncode == 1 and run.stderr.count("\n") == 1 and run.stderr.startswith("config.yaml: data.archive")
 

@@ -113,6 +113,7 @@ def test_a_disk_without_room_leaves_the_old_file_and_one_line(tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
     assert run.returncode == 1
     assert run.stderr.count("\n") == 1 and run.stderr.startswith(f"{output}: cannot be written: File too large")

@@ -1,10 +1,13 @@
 """Environments: relevant changes of a lock, and a site's own interpreters."""
 
+import re
 import sys
+from pathlib import Path
 
 import pytest
 from test_installation import LOCK
 
+import standin
 from framebench.plan import catalogue, environments, installation
 
 pytestmark = pytest.mark.check
@@ -13,7 +16,7 @@ pytestmark = pytest.mark.check
 @pytest.fixture
 def lock(tmp_path):
     path = tmp_path / "pytorch-cpu.txt"
-    path.write_text(LOCK)
+    path.write_text(LOCK, encoding="utf-8")
     return path
 
 
@@ -23,7 +26,7 @@ def lock(tmp_path):
 )
 def test_the_digest_changes_with_pins_and_hashes_only(lock, old, new, changes):
     before = environments.prefix(lock)
-    lock.write_text(LOCK.replace(old, new))
+    lock.write_text(LOCK.replace(old, new), encoding="utf-8")
     assert (environments.prefix(lock) != before) is changes
 
 
@@ -33,14 +36,22 @@ def test_the_digest_changes_with_the_python_version(lock, monkeypatch):
     assert environments.digest(lock) != before
 
 
-@pytest.mark.parametrize(("driver", "packages"), [(True, "cuda"), (False, "cpu")])
-def test_auto_follows_the_nvidia_driver(tmp_path, monkeypatch, driver, packages):
-    monkeypatch.setattr(environments, "DRIVER", tmp_path / "version")
-    if driver:
-        environments.DRIVER.touch()
-    assert environments.packages("auto") == packages
-    assert environments.packages("cpu") == "cpu"
-    assert environments.packages("cuda") == "cuda"
+def test_auto_follows_the_cards_that_nvml_shows_and_no_file_of_the_driver(stand_in, stand_in_libraries):
+    """WSL2 and gVisor have no /proc/driver/nvidia/version: github.com/NVIDIA/nvidia-container-toolkit/issues/271."""
+    auto = "from framebench.plan import environments; print(environments.packages('auto'))"
+    assert stand_in.child(auto) == "cuda"
+    stand_in.fault("nvmlDeviceGetHandleByIndex_v2", standin.NO_PERMISSION)
+    assert stand_in.child(auto) == "cpu"
+    stand_in.state.card_count = 0
+    assert stand_in.child(auto) == "cpu"
+    stand_in.fault("nvmlInitWithFlags", standin.LIBRARY_MISMATCH)
+    assert stand_in.child(auto) == "cpu"
+    assert standin.child(auto, standin.without_driver(stand_in_libraries)) == "cpu"
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_a_choice_of_packages_is_kept_to(kind):
+    assert environments.packages(kind) == kind
 
 
 @pytest.mark.parametrize("framework", catalogue.frameworks())
@@ -71,7 +82,7 @@ def test_a_sites_interpreter_is_named_by_its_packages(tmp_path):
 )
 def test_a_sites_interpreter_that_cannot_be_used_is_refused_with_the_reason(tmp_path, said, reason):
     script = tmp_path / "python3"
-    script.write_text(f"#!/bin/sh\n{said}\n")
+    script.write_text(f"#!/bin/sh\n{said}\n", encoding="utf-8")
     script.chmod(0o755)
     with pytest.raises(environments.InterpreterError, match=reason):
         environments.of("pytorch", "cpu", {"pytorch": str(script)}, "results")
@@ -84,6 +95,86 @@ def test_only_the_environment_that_is_named_is_the_sites(tmp_path):
         environments.of("pytorch", "cpu", script, "results")
 
 
+def test_an_interpreter_is_that_of_the_named_framework_alone_or_of_all_in_the_named_environment(tmp_path):
+    here = {"keras-torch": sys.executable, "pytorch": str(tmp_path / "none")}
+    with pytest.raises(environments.InterpreterError, match=r"^interpreters\.keras-torch: .* cannot import"):
+        environments.of("keras-torch", "cpu", here, "results")
+    with pytest.raises(environments.InterpreterError, match=r"^interpreters\.pytorch: .* is no Python that runs"):
+        environments.of("pytorch", "cpu", here, "results")
+    del here["pytorch"]
+    assert environments.of("pytorch", "cpu", here, "results").packages is None
+
+
 def test_a_sites_interpreter_must_have_the_imports_of_measuring():
     assert catalogue.third_party("pytorch") == ("numpy", "psutil", "pynvml", "torch")
     assert catalogue.third_party("keras-tensorflow") == ("keras", "numpy", "psutil", "pynvml", "tensorflow")
+
+
+def site_with(folder: Path, *packages: str, module: str = "pynvml.py", beneath: str = "") -> str:
+    """A site's interpreter that has these packages before its others, each with this module, and prints `beneath`."""
+    for package in packages:
+        name, version = package.split("==")
+        about = folder / f"{name}-{version}.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+        (about / "RECORD").write_text(f"{module},,\n", encoding="utf-8")
+        (folder / module).parent.mkdir(exist_ok=True)
+        (folder / module).touch()
+    (folder / "sitecustomize.py").write_text(f"print({beneath!r}, end='')" if beneath else "", encoding="utf-8")
+    script = folder / "python3"
+    script.write_text(f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{folder}" exec {sys.executable} "$@"\n', encoding="utf-8")
+    script.chmod(0o755)
+    return str(script)
+
+
+MODULES = ("numpy", "psutil", "pynvml")
+
+
+@pytest.mark.parametrize(
+    ("packages", "module", "told"),
+    [
+        (["nvidia-ml-py==11.525.150"], "pynvml.py", "nvidia-ml-py 11.525.150"),
+        (["nvidia_ml_py==12.535.77"], "pynvml.py", "nvidia-ml-py 12.535.77"),
+        (["pynvml==11.4.1"], "pynvml/__init__.py", "pynvml 11.4.1"),
+        (["nvidia-ml-py3==7.352.0"], "pynvml.py", "nvidia-ml-py3 7.352.0"),
+        (["nvidia-ml-py==13.580.65", "nvidia-ml-py3==7.352.0"], "pynvml.py", "nvidia-ml-py.* and nvidia-ml-py.*"),
+        ([], "pynvml.py", "an unknown package"),
+    ],
+)
+def test_a_sites_interpreter_with_an_old_or_foreign_pynvml_is_refused_with_the_version_needed(
+    tmp_path, packages, module, told
+):
+    """Both are in images: github.com/huggingface/optimum-benchmark/issues/240, vllm-project/vllm#12904."""
+    python = site_with(tmp_path, *packages, module=module)
+    if not packages:
+        (tmp_path / module).touch()
+    with pytest.raises(environments.InterpreterError) as caught:
+        environments.site("pytorch", python, MODULES, "results")
+    needed = "nvidia-ml-py 12.535.108 or newer is needed in its place"
+    assert re.fullmatch(f"'{python}' has the module pynvml of {told}; {needed}", str(caught.value))
+
+
+@pytest.mark.parametrize("package", ["nvidia-ml-py==12.535.108", "nvidia-ml-py==13.580.65", "nvidia_ml_py==12.560.30"])
+def test_a_sites_interpreter_with_nvidias_own_package_is_taken_whatever_it_prints_at_its_start(tmp_path, package):
+    python = site_with(tmp_path, package, beneath="{a banner of the site}")
+    assert environments.site("pytorch", python, MODULES, "results").prefix == sys.prefix
+
+
+def test_a_sites_interpreter_is_asked_with_the_path_that_runs_have(tmp_path, monkeypatch):
+    (tmp_path / "pynvml.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    found = environments.site("pytorch", sys.executable, (*MODULES, "framebench"), "results")
+    assert found.python == sys.executable
+
+
+def test_a_sites_interpreter_that_fails_is_refused_with_its_own_last_words(tmp_path):
+    script = tmp_path / "python3"
+    script.write_text(
+        "#!/bin/sh\necho 'libpython3.12.so: cannot open shared object file' >&2\nexit 127\n", encoding="utf-8"
+    )
+    script.chmod(0o755)
+    with pytest.raises(environments.InterpreterError) as caught:
+        environments.site("pytorch", str(script), MODULES, "results")
+    told = f"{str(script)!r} is no Python that runs: libpython3.12.so: cannot open shared object file"
+    assert str(caught.value) == told

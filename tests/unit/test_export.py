@@ -28,7 +28,9 @@ def left(folder: Path) -> Path:
     for name in ("certificates/article-cnn/pytorch.json", "certificates/article-cnn/learned.json", "rounds.json"):
         write(folder / name, {})
     write(folder / TUNING, {"chosen": {"layout": "channels_last"}, "trials": []})
-    (folder / "certificates/article-cnn/pytorch.md").write_text("# a page that the certificate can be made into again")
+    (folder / "certificates/article-cnn/pytorch.md").write_text(
+        "# a page that the certificate can be made into again", encoding="utf-8"
+    )
     return folder
 
 

@@ -31,7 +31,7 @@ def files(folder: Path) -> list[str]:
 @pytest.mark.parametrize("status", failures.RETRIED)
 def test_a_failed_run_is_set_aside_with_its_samples(results, status):
     failed = run("pytorch", 1, None, status=status, started_unix_s=1234.0)
-    (results / RECORD).write_text(json.dumps(failed))
+    (results / RECORD).write_text(json.dumps(failed), encoding="utf-8")
     failures.set_aside([results / RECORD])
     folder = RECORD.removeprefix("runs/").removesuffix("/round-1.json")
     assert files(results) == [f"runs/{folder}/failed/round-1-1234.json", f"samples/{folder}/failed/round-1-1234.npz"]
@@ -41,7 +41,7 @@ def test_runs_of_one_job_are_set_aside_together(results):
     for framework, status in {"pytorch": "ok", "tensorflow": "timeout", "keras-tensorflow": "ok"}.items():
         path = results / RECORD.replace("pytorch", framework)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(run(framework, 1, 100.0, status=status, started_unix_s=1234.0)))
+        path.write_text(json.dumps(run(framework, 1, 100.0, status=status, started_unix_s=1234.0)), encoding="utf-8")
     records = [results / RECORD.replace("pytorch", framework) for framework in ("pytorch", "tensorflow")]
     assert len(failures.set_aside(records)) == 3
     assert not any(path.exists() for path in records)
@@ -51,7 +51,7 @@ def test_runs_of_one_job_are_set_aside_together(results):
 
 @pytest.mark.parametrize("status", ["ok", "out_of_memory"])
 def test_a_result_stays_where_it_is(results, status):
-    (results / RECORD).write_text(json.dumps(run("pytorch", 1, 100.0, status=status)))
+    (results / RECORD).write_text(json.dumps(run("pytorch", 1, 100.0, status=status)), encoding="utf-8")
     before = files(results)
     assert failures.set_aside([results / RECORD]) == []
     assert files(results) == before

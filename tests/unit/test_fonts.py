@@ -41,7 +41,7 @@ def test_a_font_that_was_installed_after_matplotlib_made_its_list_is_found(tmp_p
     with pytest.raises(fonts.FontError, match="'Brand New', which is not installed"), drawing.style(language):
         pass
     install(tmp_path / "new.ttf", "Brand New")
-    (tmp_path / "broken.ttf").write_text("no font")
+    (tmp_path / "broken.ttf").write_text("no font", encoding="utf-8")
     files = [str(tmp_path / name) for name in ("broken.ttf", "new.ttf")]
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: files)
     with drawing.style(language):

@@ -46,7 +46,7 @@ def loaded(name: str) -> dict:
 
 def check(schema: str, file: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, file]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
 
 
 def test_every_kind_of_file_is_there():
@@ -62,7 +62,7 @@ def test_file_follows_its_schema(schema, file):
 def test_schema_refuses_a_job_without_a_timeout(tmp_path):
     workflow = loaded(".github/workflows/tests.yml")
     del workflow["jobs"]["check"]["timeout-minutes"]
-    (tmp_path / "tests.yml").write_text(yaml.safe_dump(workflow))
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump(workflow), encoding="utf-8")
     assert check("custom.github-workflows-require-timeout", tmp_path / "tests.yml").returncode == 1
 
 
@@ -88,7 +88,7 @@ def test_hooks_need_no_network_and_stand_in_the_repository():
 
 @pytest.mark.parametrize("file", NAME_COMMANDS, ids=lambda file: file.name)
 def test_every_target_that_is_named_is_in_the_makefile(file):
-    targets = set(re.findall(r"^([a-z][a-z-]*):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (PROJECT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = set(re.findall(r"(?:`|run: |entry: )make (?:--silent )?([a-z][a-z-]*)", file.read_text(encoding="utf-8")))
     assert named and named <= targets
 
@@ -136,7 +136,7 @@ def test_folders_and_files_that_the_contributing_guide_names_are_there():
 )
 def test_no_tracked_file_has_windows_line_ends():
     lines = subprocess.run(
-        ["git", "ls-files", "--eol"], cwd=PROJECT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "--eol"], cwd=PROJECT, capture_output=True, text=True, check=True, encoding="utf-8"
     ).stdout.splitlines()
     assert lines
     assert not [line for line in lines if line.split()[0] in ("i/crlf", "i/mixed")]

@@ -27,7 +27,7 @@ finally:
 
 def test_the_first_interrupt_ends_a_process_in_a_line_and_a_second_does_not_disturb_it():
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
     )
     assert process.stdout and process.stderr
     assert process.stdout.readline() == "started\n"
@@ -42,5 +42,7 @@ def test_the_first_interrupt_ends_a_process_in_a_line_and_a_second_does_not_dist
 
 def test_other_errors_are_shown_as_ever():
     program = "from framebench import interrupts; interrupts.end_in_a_line(); 1 / 0"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     assert result.stderr.startswith("Traceback") and result.stderr.endswith("ZeroDivisionError: division by zero\n")

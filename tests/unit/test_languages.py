@@ -98,7 +98,7 @@ def test_a_key_that_no_file_has_is_named_with_its_file():
 def test_a_third_language_is_one_more_file(tmp_path, monkeypatch):
     monkeypatch.setattr(languages, "FOLDER", tmp_path)
     for name in ("en", "xx"):
-        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({"fonts": ["DejaVu Sans"], "a": name}))
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({"fonts": ["DejaVu Sans"], "a": name}), encoding="utf-8")
     assert languages.languages() == ["en", "xx"]
     assert languages.load("xx")["a"] == "xx"
 
@@ -178,7 +178,7 @@ def test_a_wrong_text_is_told_in_a_line_with_file_key_and_what_is_allowed(folder
     ],
 )
 def test_a_file_that_is_no_map_of_texts_is_told_in_a_line(folder, text, told):
-    (folder / "xx.yaml").write_text(text)
+    (folder / "xx.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(languages.LanguageError, match=told) as refused:
         languages.load("xx")
     assert "\n" not in str(refused.value)

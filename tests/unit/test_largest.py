@@ -116,7 +116,7 @@ def searched(tmp_path, monkeypatch):
 
     def run(end: str = OUT_OF_MEMORY, **options: object) -> tuple[dict, list[Request]]:
         script, asked, output = (tmp_path / name for name in ("python", "asked", "found.json"))
-        script.write_text(WORKER.format(python=sys.executable, asked=str(asked), end=end))
+        script.write_text(WORKER.format(python=sys.executable, asked=str(asked), end=end), encoding="utf-8")
         script.chmod(0o755)
         values: dict[str, object] = {
             **{"device": "cpu", "workload": "article-cnn", "framework": "pytorch", "precision": "float32"},
@@ -130,7 +130,9 @@ def searched(tmp_path, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(sys, "argv", ["largest", *words])
             largest.main()
-        return json.loads(output.read_text()), [Request.from_json(line) for line in asked.read_text().splitlines()]
+        return json.loads(output.read_text(encoding="utf-8")), [
+            Request.from_json(line) for line in asked.read_text(encoding="utf-8").splitlines()
+        ]
 
     return run
 
@@ -168,7 +170,7 @@ def test_a_process_that_is_aborted_for_want_of_memory_ran_out_of_memory(searched
 
 
 def test_without_a_limit_a_thread_that_cannot_be_made_says_nothing_of_memory(tmp_path):
-    (tmp_path / "log").write_text("Thread x creation via pthread_create() failed.")
+    (tmp_path / "log").write_text("Thread x creation via pthread_create() failed.", encoding="utf-8")
     aborted = subprocess.Popen([sys.executable, "-c", "import os; os.abort()"])
     aborted.wait()
     for limited, status in {True: "out_of_memory", False: "failed"}.items():
@@ -232,7 +234,9 @@ except MemoryError as error:
     print(type(error).__name__)
 """
     environment = os.environ | {"PYTHONPATH": str(catalogue.ROOT / "workflow"), "OPENBLAS_NUM_THREADS": "1"}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, encoding="utf-8"
+    )
     assert result.stdout == f"{said}\n"
 
 
@@ -272,9 +276,11 @@ def made_table(output, *searches):
 def test_the_table_has_a_row_per_search_with_the_memory_of_its_largest_batch(tmp_path):
     failed = made("keras-tensorflow", status="failed", largest=None, bound=None, reason="batch 64: x", trials=[])
     for number, one in enumerate([made(), failed]):
-        (tmp_path / f"{number}.json").write_text(json.dumps(one))
+        (tmp_path / f"{number}.json").write_text(json.dumps(one), encoding="utf-8")
     made_table(tmp_path / "table.csv", *sorted(tmp_path.glob("*.json")))
-    head, first, second = (line.split(",") for line in (tmp_path / "table.csv").read_text().splitlines())
+    head, first, second = (
+        line.split(",") for line in (tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()
+    )
     rows = [dict(zip(head, values, strict=True)) for values in (first, second)]
     assert [(row["framework"], row["status"], row["largest"], row["trials"]) for row in rows] == [
         ("keras-tensorflow", "failed", "", "0"),
@@ -295,7 +301,7 @@ def test_where_nothing_is_searched_the_table_says_why_and_what_to_do(tmp_path):
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"device": "cpu"}'])
 def test_a_damaged_search_is_named(tmp_path, content):
-    (tmp_path / "float32.json").write_text(content)
+    (tmp_path / "float32.json").write_text(content, encoding="utf-8")
     with pytest.raises(SystemExit, match=r"float32\.json: .*delete it to have the batch searched again$"):
         made_table(tmp_path / "table.csv", tmp_path / "float32.json")
 
@@ -304,7 +310,7 @@ def test_a_damaged_search_is_named(tmp_path, content):
 def test_a_failed_search_is_said_and_set_aside_for_the_next_attempt(tmp_path, status):
     path, table = tmp_path / "h200/float32.json", tmp_path / "table.csv"
     path.parent.mkdir()
-    path.write_text(json.dumps(made(status=status, largest=None, bound=None, reason="batch 64: x")))
+    path.write_text(json.dumps(made(status=status, largest=None, bound=None, reason="batch 64: x")), encoding="utf-8")
     made_table(table, path)
     with pytest.raises(SystemExit) as told:
         failures.main(["--largest-batch", str(table)])
@@ -318,7 +324,7 @@ def test_a_failed_search_is_said_and_set_aside_for_the_next_attempt(tmp_path, st
 @pytest.mark.parametrize("status", ["ok", "out_of_memory"])
 def test_a_search_that_came_to_an_end_stays(tmp_path, status):
     path, table = tmp_path / "float32.json", tmp_path / "table.csv"
-    path.write_text(json.dumps(made(status=status)))
+    path.write_text(json.dumps(made(status=status)), encoding="utf-8")
     made_table(table, path)
     failures.main(["--largest-batch", str(table)])
     assert failures.set_aside([], [path]) == []

@@ -109,6 +109,6 @@ def test_the_command_lists_every_point_there_is(tmp_path):
     assert len(frame) == len(PUBLISHED) + len(OF_2018)
     (row,) = frame.dropna(subset="ratio").to_dict("records")
     assert (row["gpu"], row["problem"], row["framework"], row["year"]) == ("Tesla P100", "vgg-cnn", "pytorch", 2018)
-    (tmp_path / "m.csv").write_text("a,b\n")
-    with pytest.raises(SystemExit, match="is not a table of measurements"):
+    (tmp_path / "m.csv").write_text("a,b\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match="is no table"):
         command.main(["literature", *options, "--confidence", "0.95"])

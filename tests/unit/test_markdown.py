@@ -14,25 +14,26 @@ def test_a_table_has_a_row_for_each_row():
 def test_a_section_is_replaced_and_the_rest_of_the_page_kept(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
-        "above\n<!-- one: begin -->\nold\n<!-- one: end -->\nbelow\n<!-- two: begin -->\n<!-- two: end -->\n"
+        "above\n<!-- one: begin -->\nold\n<!-- one: end -->\nbelow\n<!-- two: begin -->\n<!-- two: end -->\n",
+        encoding="utf-8",
     )
     write_section(page, "one", "new\n")
-    written = page.read_text()
+    written = page.read_text(encoding="utf-8")
     assert written == (
         "above\n<!-- one: begin -->\n\nnew\n\n<!-- one: end -->\nbelow\n<!-- two: begin -->\n<!-- two: end -->\n"
     )
     write_section(page, "one", "new\n")
-    assert page.read_text() == written
+    assert page.read_text(encoding="utf-8") == written
 
 
 def test_a_page_that_is_not_there_is_made_of_its_section(tmp_path):
     write_section(tmp_path / "page.md", "one", "new\n")
-    assert (tmp_path / "page.md").read_text() == "<!-- one: begin -->\n\nnew\n\n<!-- one: end -->\n"
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == "<!-- one: begin -->\n\nnew\n\n<!-- one: end -->\n"
 
 
 @pytest.mark.parametrize("text", ["", "<!-- one: begin -->\n", "<!-- one: end -->\n<!-- one: begin -->\n"])
 def test_a_page_without_the_section_is_refused_and_kept(tmp_path, text):
-    (tmp_path / "page.md").write_text(text)
+    (tmp_path / "page.md").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"page\.md: has no section to replace: it needs the lines <!-- one: begin"):
         write_section(tmp_path / "page.md", "one", "new\n")
-    assert (tmp_path / "page.md").read_text() == text
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == text

@@ -147,7 +147,9 @@ def test_more_rounds_leave_the_order_of_the_others_as_it_was(count):
 
 def test_a_block_is_named_by_the_columns_of_the_tables(tmp_path):
     block = Cell("cpu", "article-cnn", "pytorch", "default", "float32", "host", 64).block
-    (tmp_path / "rounds.json").write_text(json.dumps([dict(zip(BLOCK, block, strict=True)) | {"rounds": 9}]))
+    (tmp_path / "rounds.json").write_text(
+        json.dumps([dict(zip(BLOCK, block, strict=True)) | {"rounds": 9}]), encoding="utf-8"
+    )
     assert matrix.asked_rounds(tmp_path / "rounds.json") == {block: 9}
 
 
@@ -155,10 +157,10 @@ def test_the_plan_holds_the_rounds_that_were_asked_for(tmp_path):
     written = config.readable(catalogue.ROOT / "config.yaml")
     written["matrix"] = [written["matrix"][1] | {"rounds": WRITTEN}]
     block = dict(zip(BLOCK, matrix.cells(config.load(written, "a test"))[0].block, strict=True))
-    (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 4}]))
+    (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 4}]), encoding="utf-8")
     options = ["--rounds", str(tmp_path / "rounds.json"), "--output", str(tmp_path / "plan.txt")]
     matrix.main(["--config", json.dumps(written), *options])
-    planned = (tmp_path / "plan.txt").read_text().splitlines()
+    planned = (tmp_path / "plan.txt").read_text(encoding="utf-8").splitlines()
     assert len(planned) == 4 * len(written["frameworks"])
     assert sum(path.endswith("round-4.json") for path in planned) == len(written["frameworks"])
 

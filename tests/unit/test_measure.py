@@ -42,7 +42,7 @@ def worker(tmp_path, monkeypatch):
     script = tmp_path / "python"
 
     def measured(sleep_s: float = 0.0, **changes: object) -> dict:
-        script.write_text(WORKER.format(python=sys.executable, sleep_s=sleep_s))
+        script.write_text(WORKER.format(python=sys.executable, sleep_s=sleep_s), encoding="utf-8")
         script.chmod(0o755)
         (run,) = of_block.measure([Member(request(python=str(script), **changes), tmp_path / "log")])
         return run
@@ -219,7 +219,7 @@ def command_line(worker, tmp_path, monkeypatch):
         options += ["--logs", *logs, "--outputs", *map(str, outputs)]
         monkeypatch.setattr(sys, "argv", ["measure", *options])
         measure.main()
-        return [json.loads(output.read_text()) for output in outputs]
+        return [json.loads(output.read_text(encoding="utf-8")) for output in outputs]
 
     return run
 
@@ -264,5 +264,5 @@ def test_only_the_first_rounds_are_diagnosed(round, diagnosed, tmp_path):
 def test_the_memory_that_a_run_takes_is_known_from_the_other_rounds(tmp_path):
     assert measure.peak_before(tmp_path / "round-1.json") is None
     for round, mib in enumerate([300.0, 500.0, None], start=1):
-        (tmp_path / f"round-{round}.json").write_text(json.dumps({"host_rss_peak_mib": mib}))
+        (tmp_path / f"round-{round}.json").write_text(json.dumps({"host_rss_peak_mib": mib}), encoding="utf-8")
     assert measure.peak_before(tmp_path / "round-4.json") == 500.0

@@ -33,7 +33,7 @@ def left(folder: Path, scale: float = 1, **changes) -> Path:
     for framework in SPEEDS:
         path = folder / "certificates" / "article-cnn" / f"{framework}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(pages.certificate("article-cnn", framework)))
+        path.write_text(json.dumps(pages.certificate("article-cnn", framework)), encoding="utf-8")
     return folder
 
 
@@ -82,7 +82,9 @@ def test_a_record_in_two_parts_counts_once_whatever_they_are_called(tmp_path):
 def test_records_of_the_same_run_that_differ_are_both_named_and_left_out(tmp_path):
     left(tmp_path / "a"), left(tmp_path / "b")
     path = one_record(tmp_path / "b")
-    path.write_text(path.read_text().replace("200.0", "201.0").replace("100.0", "101.0"))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("200.0", "201.0").replace("100.0", "101.0"), encoding="utf-8"
+    )
     whole = together(tmp_path / "a", tmp_path / "b")
     assert len(whole.records) == 5
     assert [row["part"] for row in whole.left_out] == [str(tmp_path / "a"), str(tmp_path / "b")]
@@ -105,8 +107,12 @@ def test_cards_of_one_model_stay_apart_by_their_uuid(tmp_path):
 
 def test_fields_missing_in_an_older_version_are_null(tmp_path):
     path = one_record(left(tmp_path / "a"))
-    old = {name: value for name, value in json.loads(path.read_text()).items() if value is not None and value != []}
-    path.write_text(json.dumps(old))
+    old = {
+        name: value
+        for name, value in json.loads(path.read_text(encoding="utf-8")).items()
+        if value is not None and value != []
+    }
+    path.write_text(json.dumps(old), encoding="utf-8")
     whole = together(tmp_path / "a")
     assert not whole.left_out and len(whole.records) == 6
     assert {record["framebench_version"] for record in whole.records} == {None}
@@ -180,7 +186,7 @@ def test_a_damaged_archive_and_a_part_that_is_not_there_are_named(tmp_path):
 def test_a_certificate_that_is_none_is_named(tmp_path):
     part = left(tmp_path / "a")
     for name in ("pytorch", "keras-torch"):
-        (part / "certificates" / "article-cnn" / f"{name}.json").write_text("[]")
+        (part / "certificates" / "article-cnn" / f"{name}.json").write_text("[]", encoding="utf-8")
     whole = together(part)
     assert len(whole.records) == 6 and len(whole.left_out) == 2
     assert [one["framework"] for one in whole.certificates] == ["tensorflow"]
@@ -201,8 +207,8 @@ def test_the_number_of_first_rounds_is_kept_by_machine_and_a_part_without_it_is_
     left(tmp_path / "a"), left(tmp_path / "b", 2)
     block = {"device": "cpu", "workload": "article-cnn", "track": "default", "precision": "float32"}
     rows = [block | {"input": "device", "batch_size": 32, "rounds": 5, "at_least": 3, "ci_half_width": 0.02}]
-    (tmp_path / "a" / "rounds.json").write_text(json.dumps(rows))
-    (tmp_path / "b" / "rounds.json").write_text("[{}]")
+    (tmp_path / "a" / "rounds.json").write_text(json.dumps(rows), encoding="utf-8")
+    (tmp_path / "b" / "rounds.json").write_text("[{}]", encoding="utf-8")
     whole = together(("lab", tmp_path / "a"), ("home", tmp_path / "b"))
     assert [row["device"] for row in whole.rounds] == ["cpu@lab"]
     assert len(whole.records) == 6 and len(whole.left_out) == 1
@@ -240,7 +246,7 @@ def test_the_command_writes_a_results_folder_and_the_last_rule_fails_for_what_wa
     arguments = ["--parts", json.dumps([{"path": str(tmp_path / "a")}]), "--output", str(tmp_path / "merged")]
     main(arguments)
     assert "5 runs of amd-epyc" in capsys.readouterr().err
-    plan = [Path(line) for line in (tmp_path / "merged" / "plan.txt").read_text().splitlines()]
+    plan = [Path(line) for line in (tmp_path / "merged" / "plan.txt").read_text(encoding="utf-8").splitlines()]
     assert plan == sorted((tmp_path / "merged").glob("runs/**/*.json")) and len(plan) == 5
     with pytest.raises(SystemExit, match=r"1 files or parts were left out of the merge:\n.*round-1\.json: is not JSON"):
         failures.main(["--left-out", str(tmp_path / "merged" / "left_out.csv")])

@@ -38,7 +38,7 @@ def test_the_articles_figures_are_drawn_in_it(root, tmp_path):
 
 def test_the_line_that_makes_it_run_from_right_to_left_is_there(root):
     path = root / new_language.make("ar", root)
-    path.write_text(path.read_text().replace("# direction: rtl", "direction: rtl"))
+    path.write_text(path.read_text(encoding="utf-8").replace("# direction: rtl", "direction: rtl"), encoding="utf-8")
     assert languages.load("ar").direction == "rtl"
 
 

@@ -142,8 +142,8 @@ def test_the_command_reads_what_the_others_write(tmp_path):
         write(path, record)
     compared = comparisons(table(records), 0.95, WITHIN)
     block = {name: records[0][name] for name in BLOCK}
-    (tmp_path / "plan.txt").write_text("".join(f"{path}\n" for path in paths))
-    (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 3, "ci_half_width": 0.04}]))
+    (tmp_path / "plan.txt").write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")
+    (tmp_path / "rounds.json").write_text(json.dumps([block | {"rounds": 3, "ci_half_width": 0.04}]), encoding="utf-8")
     write_table(compared, tmp_path / "comparisons.csv")
     options = ["records plan.txt", "comparisons comparisons.csv", "rounds rounds.json", "output noise.csv"]
     words = [word for option in options for word in (f"--{option.split()[0]}", str(tmp_path / option.split()[1]))]

@@ -40,9 +40,9 @@ def folder(tmp_path) -> Path:
 
 def made(folder: Path, *files: str, **changes: object) -> Path:
     folder.mkdir(exist_ok=True)
-    (folder / "problem.yaml").write_text(yaml.safe_dump(IMAGES | changes))
+    (folder / "problem.yaml").write_text(yaml.safe_dump(IMAGES | changes), encoding="utf-8")
     for name in files:
-        (folder / name).write_text("def build():\n    return 'a model'\n")
+        (folder / name).write_text("def build():\n    return 'a model'\n", encoding="utf-8")
     return folder
 
 
@@ -75,7 +75,7 @@ def test_both_files_train_with_the_same_optimizer(folder, optimizer, expected):
 
 
 def test_another_name_of_file_and_function_is_kept_to(folder):
-    (folder / "net.py").write_text("class Net:\n    pass\n")
+    (folder / "net.py").write_text("class Net:\n    pass\n", encoding="utf-8")
     workload = announced(folder, keras={"file": "net.py", "function": "Net"})
     assert type(workload.build("keras")).__name__ == "Net"
     assert catalogue.model_path("keras-torch", "my-net") == folder / "net.py"
@@ -84,9 +84,9 @@ def test_another_name_of_file_and_function_is_kept_to(folder):
 
 def test_a_compiler_finds_the_module_of_a_model_that_was_built(folder):
     (folder / "pytorch.py").write_text(
-        "from parts import Net\n\n\nclass Own:\n    pass\n\n\ndef build():\n    return Own(), Net()\n"
+        "from parts import Net\n\n\nclass Own:\n    pass\n\n\ndef build():\n    return Own(), Net()\n", encoding="utf-8"
     )
-    (folder / "parts.py").write_text("class Net:\n    pass\n")
+    (folder / "parts.py").write_text("class Net:\n    pass\n", encoding="utf-8")
     for one in announced(folder).build("pytorch"):
         assert import_module(type(one).__module__).__dict__[type(one).__name__] is type(one)
         del sys.modules[type(one).__module__]
@@ -95,7 +95,7 @@ def test_a_compiler_finds_the_module_of_a_model_that_was_built(folder):
 def test_a_changed_file_of_the_folder_is_another_model(folder):
     announced(folder)
     before = catalogue.certificate_id("pytorch", "my-net", "lock")
-    (folder / "layers.py").write_text("x = 1\n")
+    (folder / "layers.py").write_text("x = 1\n", encoding="utf-8")
     catalogue.certificate_id.cache_clear()  # of one process, which meets no change
     assert catalogue.certificate_id("pytorch", "my-net", "lock") != before
 

@@ -116,6 +116,6 @@ def test_the_command_writes_what_the_function_returns(tmp_path):
     command.main(["payback", *options, "--confidence", "0.95"])
     frame = pd.read_csv(tmp_path / "payback.csv", dtype=COLUMNS)
     pd.testing.assert_frame_equal(frame, payback(measured, 0.95), check_exact=True)
-    (tmp_path / "m.csv").write_text("a,b\n")
-    with pytest.raises(SystemExit, match="is not a table of measurements"):
+    (tmp_path / "m.csv").write_text("a,b\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match="is no table"):
         command.main(["payback", *options, "--confidence", "0.95"])

@@ -89,7 +89,7 @@ def test_the_command_writes_what_the_function_returns(tmp_path):
         pd.read_csv(tmp_path / "power.csv", dtype=COLUMNS), power_table(campaign(), 0.95), check_exact=True
     )
     power_module.main([*options[:-1], "--page", str(tmp_path / "page.md")])
-    assert "| cpu, the hardest of 2 on one page |" in (tmp_path / "page.md").read_text()
+    assert "| cpu, the hardest of 2 on one page |" in (tmp_path / "page.md").read_text(encoding="utf-8")
     options[options.index("0.95")] = "95"
     with pytest.raises(SystemExit, match=r"m\.csv: confidence is 95\.0, expected a level between 0 and 1"):
         command.main(["power", *options, str(tmp_path / "power.csv")])
@@ -100,7 +100,7 @@ def test_nothing_measured_is_an_empty_table():
 
 
 def test_the_table_in_the_docs_is_that_of_the_published_records():
-    page = (PROJECT / "docs" / "statistics.md").read_text()
+    page = (PROJECT / "docs" / "statistics.md").read_text(encoding="utf-8")
     (source,) = re.findall(r"From `(results/published/.*/measurements\.csv)`", page)
     files, _ = unpacked((PROJECT / source).parent / "framebench-results.zip")
     records = [parsed(content) for name, content in files.items() if is_run(name)]

@@ -27,6 +27,7 @@ def probe(stand_in):
             capture_output=True,
             text=True,
             check=False,
+            encoding="utf-8",
         )
 
     return run

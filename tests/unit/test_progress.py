@@ -53,10 +53,13 @@ def planned(folder, process_s, missing=()):
     for mtime, (name, seconds) in enumerate(process_s.items()):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"round_s": seconds}))
+        path.write_text(json.dumps({"round_s": seconds}), encoding="utf-8")
         os.utime(path, (mtime, mtime))
     plan = folder / "planned.json"
-    plan.write_text(json.dumps({"records": [str(folder / name) for name in [*process_s, *missing]], "may_add_s": 7}))
+    plan.write_text(
+        json.dumps({"records": [str(folder / name) for name in [*process_s, *missing]], "may_add_s": 7}),
+        encoding="utf-8",
+    )
     return plan
 
 

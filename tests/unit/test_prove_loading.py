@@ -10,15 +10,15 @@ pytestmark = pytest.mark.check
 
 
 def loaded(folder, text: str):
-    (folder / "keras.py").write_text(text)
+    (folder / "keras.py").write_text(text, encoding="utf-8")
     with at_home(folder):
         return model(folder / "keras.py", "build")
 
 
 def test_file_finds_its_neighbours_and_hides_no_package(tmp_path):
-    (tmp_path / "blocks.py").write_text("width = 7\n")
-    (tmp_path / "yaml.py").write_text("raise ImportError('the installed one comes first')\n")
-    (tmp_path / "width.txt").write_text("8")
+    (tmp_path / "blocks.py").write_text("width = 7\n", encoding="utf-8")
+    (tmp_path / "yaml.py").write_text("raise ImportError('the installed one comes first')\n", encoding="utf-8")
+    (tmp_path / "width.txt").write_text("8", encoding="utf-8")
     text = "import yaml\nfrom blocks import width\ndef build(): return width, int(open('width.txt').read())\n"
     assert loaded(tmp_path, text) == (7, 8)
     assert "blocks" not in sys.modules

@@ -23,7 +23,7 @@ def fails(*_: object, **__: object) -> None:
 
 
 def with_requirements(folder: Path, text: str) -> Path:
-    (folder / "requirements.txt").write_text(text)
+    (folder / "requirements.txt").write_text(text, encoding="utf-8")
     return folder
 
 
@@ -36,7 +36,7 @@ def test_name_of_the_environment_has_the_digests_of_lock_and_requirements(tmp_pa
 def test_requirements_that_cannot_be_installed_are_told_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(installation, "install", fails)
     monkeypatch.setattr(place, "ROOT", tmp_path)
-    (tmp_path / "config.yaml").write_text("packages: cpu\n")
+    (tmp_path / "config.yaml").write_text("packages: cpu\n", encoding="utf-8")
     with pytest.raises(
         ConfigError, match=r"requirements\.txt: not installed: no version of einops==99 \(log: "
     ) as told:
@@ -55,17 +55,29 @@ def test_requirements_beside_an_interpreter_of_the_site_are_refused(tmp_path, mo
 
 def test_interpreter_and_packages_of_the_configuration_are_kept_to(tmp_path, monkeypatch):
     monkeypatch.setattr(place, "ROOT", tmp_path)
-    (tmp_path / "config.yaml").write_text("packages: cuda\ninterpreters: {pytorch: /no/such/python}\n")
+    (tmp_path / "config.yaml").write_text(
+        "packages: cuda\ninterpreters: {pytorch: /no/such/python}\n", encoding="utf-8"
+    )
     with pytest.raises(ConfigError, match=r"config\.yaml: interpreters\.pytorch: '/no/such/python' is no Python"):
         place.of("pytorch", tmp_path, tmp_path / "log")
-    (tmp_path / "config.yaml").write_text("packages: cuda\n")
+    (tmp_path / "config.yaml").write_text("packages: cuda\n", encoding="utf-8")
     monkeypatch.setattr(installation, "install", fails)
     with pytest.raises(ConfigError, match=r"envs/pytorch-cuda\.txt: not installed: no version"):
         place.of("pytorch", tmp_path, tmp_path / "log")
 
 
+def test_packages_are_those_that_a_campaign_on_these_devices_would_have(tmp_path, monkeypatch):
+    monkeypatch.setattr(environments, "packages", lambda choice: {"auto": "cuda"}.get(choice, choice))
+    monkeypatch.setattr(place, "ROOT", tmp_path)
+    monkeypatch.setattr(installation, "install", fails)
+    for devices, kind in (("auto", "cuda"), ("[cpu, h200]", "cuda"), ("[cpu]", "cpu")):
+        (tmp_path / "config.yaml").write_text(f"packages: auto\ndevices: {devices}\n", encoding="utf-8")
+        with pytest.raises(ConfigError, match=rf"envs/pytorch-{kind}\.txt: not installed"):
+            place.of("pytorch", tmp_path, tmp_path / "log")
+
+
 def test_folder_without_a_model_is_told_what_is_needed(tmp_path):
-    (tmp_path / "problem.yaml").write_text(PROBLEM)
+    (tmp_path / "problem.yaml").write_text(PROBLEM, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"has neither keras\.py nor pytorch\.py; allowed: both, or one of them"):
         command.proved(tmp_path, tmp_path / "log", 1, 10.0)
 
@@ -74,7 +86,7 @@ def test_environment_that_is_not_there_is_made_from_the_lock_alone(tmp_path, mon
     asked = []
     monkeypatch.setattr(installation, "install", lambda lock, prefix, log, on_top: asked.append((lock, prefix, on_top)))
     monkeypatch.setattr(place, "ROOT", tmp_path)
-    (tmp_path / "config.yaml").write_text("packages: cpu\n")
+    (tmp_path / "config.yaml").write_text("packages: cpu\n", encoding="utf-8")
     found = place.of("pytorch", tmp_path, tmp_path / "log")
     there = tmp_path / environments.prefix(CPU)
     assert asked == [(CPU, there, None)]

@@ -46,7 +46,7 @@ REFUSED = [
 @pytest.fixture
 def folder(tmp_path) -> Callable[..., Path]:
     def made(**changes: object) -> Path:
-        (tmp_path / "problem.yaml").write_text(yaml.safe_dump(IMAGES | changes))
+        (tmp_path / "problem.yaml").write_text(yaml.safe_dump(IMAGES | changes), encoding="utf-8")
         return tmp_path
 
     return made
@@ -92,9 +92,9 @@ def test_named_file_that_is_missing_is_refused(folder):
 def test_weights_yaml_holds_pairs_of_names(folder):
     path = folder()
     assert problem.weights(path) == {}
-    (path / "weights.yaml").write_text("conv1: features.0\n")
+    (path / "weights.yaml").write_text("conv1: features.0\n", encoding="utf-8")
     assert problem.weights(path) == {"conv1": "features/0"}
-    (path / "weights.yaml").write_text("conv1: [1]\n")
+    (path / "weights.yaml").write_text("conv1: [1]\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"weights\.yaml: conv1: a list is not allowed"):
         problem.weights(path)
 
@@ -106,5 +106,5 @@ def test_digest_changes_with_any_file_but_not_with_caches(folder):
     (path / "__pycache__" / "keras.pyc").touch()
     (path / ".notes").touch()
     assert usermodels.digest(path) == before
-    (path / "width.txt").write_text("7")
+    (path / "width.txt").write_text("7", encoding="utf-8")
     assert usermodels.digest(path) != before

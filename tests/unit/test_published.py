@@ -93,7 +93,9 @@ def recomputed(tmp_path_factory):
             (results / name).parent.mkdir(parents=True, exist_ok=True)
             (results / name).write_bytes(content)
         plan = results / "plan.txt"
-        plan.write_text("".join(f"{results / matrix.RECORD.format(**record)}\n" for record in records(folder)))
+        plan.write_text(
+            "".join(f"{results / matrix.RECORD.format(**record)}\n" for record in records(folder)), encoding="utf-8"
+        )
         ruled = [results / ROUNDS] if ROUNDS in inside else []
         files = {"records": [plan], "rounds": ruled, "certificates": [results / name for name in sorted(proofs)]}
         # Each table comes after those that it needs.
@@ -184,7 +186,7 @@ def test_every_published_verdict_says_the_numbers_of_the_comparisons(folder):
 @of_sets
 def test_every_published_page_says_the_verdict_and_links_to_nothing_that_is_missing(folder):
     for language in languages.languages():
-        page = (folder / f"report.{language}.html").read_text()
+        page = (folder / f"report.{language}.html").read_text(encoding="utf-8")
         words = unfolded(html.unescape(page))
         headline = (folder / f"verdict.{language}.txt").read_text(encoding="utf-8").splitlines()[:2]
         for sentence in [*headline, *sentences(folder, language)]:
@@ -198,10 +200,14 @@ def test_every_published_page_says_the_verdict_and_links_to_nothing_that_is_miss
 def test_the_frameworks_against_themselves_are_reported_in_the_numbers_of_the_tables(folder, recomputed, tmp_path):
     tables = [f"--{name}={recomputed(folder) / name}.csv" for name in OF_AA]
     aa.main([*tables, f"--output={tmp_path / 'aa.md'}"])
-    assert numbers((folder / "aa.md").read_text()) == numbers((tmp_path / "aa.md").read_text())
+    assert numbers((folder / "aa.md").read_text(encoding="utf-8")) == numbers(
+        (tmp_path / "aa.md").read_text(encoding="utf-8")
+    )
 
 
 def test_the_readme_shows_the_screen_of_a_published_set():
     screens = [(folder / "verdict.en.txt").read_text(encoding="utf-8").split("\n\nIn detail")[0] for folder in SETS]
-    (shown,) = re.findall(r"```text\n(PyTorch or Keras.*?)\n\nPage: ", (PROJECT / "README.md").read_text(), re.DOTALL)
+    (shown,) = re.findall(
+        r"```text\n(PyTorch or Keras.*?)\n\nPage: ", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     assert shown in screens

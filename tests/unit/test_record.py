@@ -27,14 +27,14 @@ IDENTITY = {
 
 def test_unknown_values_are_null_and_never_zero():
     run = record.record(**IDENTITY)
-    jsonschema.validate(run, json.loads(record.SCHEMA.read_text()))
+    jsonschema.validate(run, json.loads(record.SCHEMA.read_text(encoding="utf-8")))
     assert run["images_per_s"] is None
     assert run["blocks"] == [] and run["flags"] == []
-    assert list(run) == list(json.loads(record.SCHEMA.read_text())["properties"])
+    assert list(run) == list(json.loads(record.SCHEMA.read_text(encoding="utf-8"))["properties"])
 
 
 def test_a_record_begins_with_the_fields_of_a_cell():
-    fields = list(json.loads(record.SCHEMA.read_text())["properties"].items())[: len(record.TYPES)]
+    fields = list(json.loads(record.SCHEMA.read_text(encoding="utf-8"))["properties"].items())[: len(record.TYPES)]
     types = {"string": str, "integer": int}
     assert [(name, types[field["type"]]) for name, field in fields] == list(record.TYPES.items())
     assert record.Cell.of({**IDENTITY, "batch_size": "32"}) == record.Cell.of(IDENTITY)
@@ -55,7 +55,7 @@ def test_a_write_that_fails_leaves_the_old_record_and_nothing_else(tmp_path, mon
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
         record.write(path, {"status": "failed"})
-    assert json.loads(path.read_text()) == {"status": "ok"}
+    assert json.loads(path.read_text(encoding="utf-8")) == {"status": "ok"}
     assert [file.name for file in path.parent.iterdir()] == ["round-1.json"]
 
 

@@ -45,7 +45,7 @@ def test_a_campaign_has_every_table_but_those_of_a_search_and_of_a_merge():
 @pytest.mark.parametrize("figure", registry.figures(), ids=lambda figure: figure.name)
 def test_a_figure_is_drawn_of_what_there_is_and_has_a_title_and_a_section_of_the_page_or_none(figure):
     assert all(known(need) for need in figure.needs)
-    page = (ROOT / PACKAGE / "report/page.html").read_text()
+    page = (ROOT / PACKAGE / "report/page.html").read_text(encoding="utf-8")
     assert not figure.section or f"pictures.{figure.section}" in page
     assert figure.each(EVERYTHING), "no campaign would draw it"
     for fields in figure.each(EVERYTHING):

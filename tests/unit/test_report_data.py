@@ -238,7 +238,7 @@ def test_a_framework_without_a_certificate_is_said_to_have_none(document):
 def test_a_certificate_says_what_it_holds_for(tmp_path, changes, judged, shown):
     folder = pages.left(tmp_path, simulated.campaign(frameworks=["tensorflow"]))
     path = folder / "certificates" / "article-cnn" / "tensorflow.json"
-    path.write_text(json.dumps(pages.certificate("article-cnn", "tensorflow", **changes)))
+    path.write_text(json.dumps(pages.certificate("article-cnn", "tensorflow", **changes)), encoding="utf-8")
     found = pages.document_of(folder)
     assert found["certificates"][0]["judged"] == judged
     html = page(found, ENGLISH)
@@ -397,7 +397,7 @@ def test_a_figure_is_made_smaller_and_stays_a_picture():
 def test_the_caption_of_a_figure_is_text_in_the_page(folder):
     beside = folder / "figures/en/ratio.txt"
     assert "figcaption><p>" not in page(pages.document_of(folder), ENGLISH)
-    beside.write_text("Lines: <b>an interval</b>.\nHollow: undecided.\n")
+    beside.write_text("Lines: <b>an interval</b>.\nHollow: undecided.\n", encoding="utf-8")
     try:
         html = page(pages.document_of(folder), ENGLISH)
     finally:
@@ -415,7 +415,7 @@ def test_the_command_writes_a_page_from_a_folder_alone(folder, tmp_path):
     arguments = ["--results", folder, "--language", "ko", "--command", "snakemake report", "--output", output]
     arguments += ["--published", root / "workflow/resources/rosetta-2018.csv", "--citation", root / "CITATION.cff"]
     command.main([str(argument) for argument in arguments])
-    assert '<html lang="ko">' in output.read_text()
+    assert '<html lang="ko">' in output.read_text(encoding="utf-8")
 
 
 def test_names_of_tables_fields_and_flags_are_words_of_the_language(folder):
@@ -439,6 +439,6 @@ def test_a_page_runs_from_right_to_left_where_its_language_does(folder):
 def test_a_folder_without_the_tables_is_refused_by_name(tmp_path):
     with pytest.raises(ResultsError, match=r"measurements\.csv: does not exist; a page needs measurements\.csv"):
         read(tmp_path, "en")
-    (tmp_path / "measurements.csv").write_text("")
+    (tmp_path / "measurements.csv").write_text("", encoding="utf-8")
     with pytest.raises(ResultsError, match=r"measurements\.csv: is no table"):
         read(tmp_path, "en")

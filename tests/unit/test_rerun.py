@@ -22,8 +22,8 @@ def results(tmp_path):
                 busy = [record.BUSY] if (size, framework, number) == (32, "pytorch", 2) else []
                 one = run(framework, number, 100.0, batch_size=size, flags=busy, started_unix_s=5.0)
                 record.write(folder / matrix.RECORD.format(**one), one)
-    (tmp_path / "config.yaml").write_text("results: results\n")
-    (tmp_path / "over.yaml").write_text(f"results: {folder}\n")
+    (tmp_path / "config.yaml").write_text("results: results\n", encoding="utf-8")
+    (tmp_path / "over.yaml").write_text(f"results: {folder}\n", encoding="utf-8")
     return folder
 
 

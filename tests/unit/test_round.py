@@ -95,7 +95,7 @@ def measured(tmp_path, monkeypatch):
     monkeypatch.setattr(cpu, "MOMENT_S", 0.0)
     (tmp_path / "notes").mkdir()
     script = tmp_path / "python"
-    script.write_text(INTERPRETER.format(python=sys.executable, notes=str(tmp_path / "notes")))
+    script.write_text(INTERPRETER.format(python=sys.executable, notes=str(tmp_path / "notes")), encoding="utf-8")
     script.chmod(0o755)
 
     def run(*frameworks: str, expected_mib: float | None = None, **changes: object) -> dict[str, dict]:
@@ -115,13 +115,13 @@ def measured(tmp_path, monkeypatch):
 
 
 def note(folder: Path, name: str) -> dict:
-    return json.loads((folder / "notes" / name).read_text())
+    return json.loads((folder / "notes" / name).read_text(encoding="utf-8"))
 
 
 def alive(pid: int) -> bool:
     """True where such a process has not ended; one that has may not have been waited for."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
 

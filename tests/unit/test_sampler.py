@@ -266,12 +266,22 @@ def test_processes_are_listed_rarely_and_their_memory_may_be_unknown(stand_in, s
     assert len(np.unique(seen.processes[:, 0])) <= 1 + span_s // PROCESSES_EVERY_S
 
 
-def test_a_card_that_lists_no_processes_is_not_asked_again(stand_in, start):
+def test_a_driver_without_the_newest_list_of_processes_is_asked_for_the_older_one(stand_in, start):
     stand_in.fault("nvmlDeviceGetComputeRunningProcesses_v3", standin.FUNCTION_NOT_FOUND)
+    stand_in.show_processes(0, {4001: standin.GIB})
     sampler = start()
     wait_for_calls(stand_in, 5)
     seen = sampler.stopped()
-    assert seen.dropped == {"nvmlDeviceGetComputeRunningProcesses_v3": "Function Not Found"}
+    assert (seen.dropped, list(seen.processes[0, 1:])) == ({}, [4001, 1024])
+
+
+def test_a_card_that_lists_no_processes_is_not_asked_again(stand_in, start):
+    for function in standin.PROCESS_LISTS:
+        stand_in.fault(function, standin.FUNCTION_NOT_FOUND)
+    sampler = start()
+    wait_for_calls(stand_in, 5)
+    told = "; ".join(f"{function}: Function Not Found" for function in reversed(standin.PROCESS_LISTS))
+    assert sampler.stopped().dropped == {"nvmlDeviceGetComputeRunningProcesses": told}
     assert stand_in.calls("nvmlDeviceGetComputeRunningProcesses_v3") == 1
 
 

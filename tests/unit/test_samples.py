@@ -236,7 +236,87 @@ def test_memory_after_the_training_does_not_count():
 
 def test_values_that_the_card_does_not_report_are_null():
     found = samples.observed(sampled(range(6)), 2 * S, 42, {"gpu_started_mib": 900}, 32)
-    assert {name for name, value in found.items() if value not in (None, [])} == {"sampler_hz", "energy_reason"}
+    assert {name for name, value in found.items() if value not in (None, [])} == {
+        *("sampler_hz", "energy_reason", "unknown")
+    }
+
+
+def test_every_value_that_is_not_known_has_its_reason():
+    seen = sampled(range(20), memory_used_mib=np.full(20, np.nan), power_w=np.zeros(20))
+    dropped = {"nvmlDeviceGetClockInfo(SM)": "Not Supported", "nvmlDeviceGetTemperature": "Insufficient Permissions"}
+    dropped["nvmlDeviceGetComputeRunningProcesses"] = "nvmlDeviceGetComputeRunningProcesses_v3: Not Supported"
+    seen = Samples(**vars(seen) | {"dropped": dropped})
+    blocks = [{"t0_ns": 4 * S, "t1_ns": 12 * S, "steps": 10}]
+    found = samples.observed(seen, 2 * S, 42, {"blocks": blocks, "gpu_started_mib": None}, 32)
+    reasons = found["unknown"]
+    known = {name for name, value in found.items() if value is not None}
+    assert not known & set(reasons)
+    assert set(samples.OF_COLUMN) | {"gpu_process_peak_mib"} == set(reasons)
+    assert reasons["sm_mhz"] == "Not Supported"
+    assert reasons["temperature_max_c"] == "Insufficient Permissions"
+    assert reasons["gpu_baseline_mib"] == reasons["gpu_started_mib"] == "it was not read at that time"
+    assert reasons["power_idle_w"] == reasons["power_mean_w"] == "no power from above 0 to 10000 W was read"
+    assert found["energy_reason"] == f"neither a counter nor a power was read: {reasons['power_mean_w']}"
+    assert reasons["gpu_process_peak_mib"] == "nvmlDeviceGetComputeRunningProcesses_v3: Not Supported"
+
+
+@pytest.mark.parametrize(
+    ("listed", "peak_mib", "reason"),
+    [
+        # In a container, where 42 is 70042 outside: github.com/NVIDIA/nvidia-docker/issues/179, Syllo/nvtop#149.
+        ([(1, 5, 300), (3, 5, 300), (3, 70042, 900), (4, 70042, 950)], 950, ""),
+        ([(3, 70042, 900), (9, 70042, 990)], 900, ""),
+        ([(3, 70042, 900), (4, 70043, 950)], None, samples.OTHER_IDS),
+        (
+            [(1, 5, 300), (3, 5, 300)],
+            None,
+            "no process came with the run in the driver's list, which is read every 5 s",
+        ),
+        ([], None, "no process came with the run in the driver's list, which is read every 5 s"),
+        ([(3, 70042, np.nan)], None, "the driver does not tell the memory of a process"),
+        # Outside of one, others that come meanwhile are no matter.
+        ([(3, 42, 900), (4, 70043, 950)], 900, ""),
+        ([(3, 42, np.nan), (4, 70043, 950)], None, "the driver does not tell the memory of a process"),
+    ],
+)
+def test_memory_of_a_process_listed_under_another_id_is_known_by_comparing_or_not_at_all(listed, peak_mib, reason):
+    processes = np.array([(at * S, pid, mib) for at, pid, mib in listed], dtype=float).reshape(-1, 3)
+    seen = Samples(**vars(sampled(range(10))) | {"processes": processes})
+    assert samples.process_peak_mib(seen, 2 * S, 42, 8 * S, computed=True) == (peak_mib, reason)
+    if 42 not in processes[:, 1]:
+        before_it_computed, _ = samples.process_peak_mib(seen, 2 * S, 42, 8 * S, computed=False)
+        assert before_it_computed is None
+
+
+@pytest.mark.parametrize("nonsense_w", [0.0, 4_294_967.295, -1.0])
+def test_a_power_that_no_card_has_is_none(nonsense_w):
+    """Virtual GPUs and some drivers answer so; a real power in another column counts."""
+    alone = with_energy(None, nonsense_w)
+    assert (alone.power, samples.energies_j(alone, 2 * S, 12 * S)) == (None, (None, None))
+    columns = {"power_instant_w": np.full(len(TIMES_S), nonsense_w), "power_w": np.full(len(TIMES_S), 250.0)}
+    assert samples.energies_j(sampled(TIMES_S, **columns), 2 * S, 12 * S) == (None, pytest.approx(2500))
+    columns["power_w"][50] = nonsense_w  # one reading: the one before it holds on
+    assert samples.energies_j(sampled(TIMES_S, **columns), 2 * S, 12 * S) == (None, pytest.approx(2500))
+
+
+@pytest.mark.parametrize(
+    "counter_j",
+    [
+        1000 + 0 * TIMES_S,  # stands still
+        1000 + 300 * TIMES_S - 2000 * (TIMES_S > 5),  # goes back
+        (4_294_000 + 300 * TIMES_S) % 4_294_967.296,  # 32 bits of mJ, which wrap
+        1000 + 300 * TIMES_S + 1e15 * (TIMES_S > 5),  # jumps
+    ],
+)
+def test_a_counter_that_tells_nonsense_leaves_the_energy_to_the_power_read(counter_j):
+    found = samples.energy(
+        sampled(TIMES_S, energy_counter_j=counter_j, power_w=np.full(len(TIMES_S), 250.0)), 2 * S, 12 * S, images=10
+    )
+    assert (found["energy_j"], found["energy_source"]) == (pytest.approx(2500), "integrated_power")
+    found = samples.energy(sampled(TIMES_S, energy_counter_j=counter_j), 2 * S, 12 * S, images=10)
+    assert (found["energy_j"], found["energy_reason"]) == (
+        *(None, "neither a counter nor a power was read: Not Supported"),
+    )
 
 
 def test_the_window_is_from_the_first_block_to_the_last_and_its_images_are_those_of_all_blocks():
@@ -248,7 +328,7 @@ def test_the_window_is_from_the_first_block_to_the_last_and_its_images_are_those
 
 def lines(tmp_path, *written: object, cut: str = ""):
     path = tmp_path / "samples.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in written) + cut)
+    path.write_text("".join(json.dumps(line) + "\n" for line in written) + cut, encoding="utf-8")
     return samples.read_lines(path)
 
 

@@ -3,14 +3,17 @@
 import json
 from dataclasses import asdict
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 import simulated
 from framebench import languages
+from framebench.analyse import selection
 from framebench.answer import command, terminal
 from framebench.answer.screen import MOST_ROWS, Made, screen
+from framebench.report.results import read
 
 pytestmark = pytest.mark.check
 
@@ -172,7 +175,8 @@ def test_korean_has_all_of_it(tables):
     assert korean.headline == ["문서에 나온 설정: 비교 3건 중 1건에서 Keras가 빠르고, PyTorch가 빠른 경우는 없음."]
 
 
-def test_the_command_writes_the_screen_and_the_sentences_for_people_and_for_the_end_of_a_campaign(tmp_path, tables):
+def written(tmp_path, tables) -> Path:
+    """The text that the command writes of these tables."""
     needed = {name: tmp_path / f"{name}.csv" for name in command.NEEDS}
     for name, path in needed.items():
         tables.by_name()[name].to_csv(path, index=False)
@@ -180,13 +184,37 @@ def test_the_command_writes_the_screen_and_the_sentences_for_people_and_for_the_
     text, shown = tmp_path / "verdict.en.txt", tmp_path / "verdict.en.json"
     asked = ["--question", *simulated.QUESTION, "--baseline=tensorflow", "--language=en"]
     command.main([*options, *asked, f"--output={text}", f"--screen={shown}"])
-    lines = text.read_text(encoding="utf-8").splitlines()
+    return text
+
+
+def test_two_devices_of_one_model_are_named_by_the_model_and_their_own_names(tmp_path):
+    """Two partitions of nodes with one processor, or two requests for one card, had the same lines."""
+    west, east, other = "the P100 (west)", "the P100 (east)", "a K80"
+    gpus = {"west": "the P100", "east": "the P100", "other": "a K80"}
+    text = written(tmp_path, simulated.campaign(blocks=SMALL[:1], gpus=gpus)).read_text(encoding="utf-8")
+    for one in (west, east, other):
+        assert f"- On {one}, PyTorch is " in text, "the sentences"
+        assert f"\n{one}: As documented" in text, "the table"
+    assert text.startswith(f"PyTorch or Keras (TensorFlow) on {east}, {other}, {west}?")
+    page = read(tmp_path, "en").measurements
+    assert selection.device_name(page, "west") == west
+    # On two machines, the machines tell them apart.
+    merged = page.assign(device=page["device"].map({"west": "a@x", "east": "a@y", "other": "b@x"}))
+    merged["device_name"] = "the P100"
+    named = selection.told_apart(merged)
+    assert {device: selection.device_name(named, device) for device in ("a@x", "a@y", "b@x")} == {
+        **{"a@x": "the P100 (a) (x)", "a@y": "the P100 (y)", "b@x": "the P100 (b) (x)"},
+    }
+
+
+def test_the_command_writes_the_screen_and_the_sentences_for_people_and_for_the_end_of_a_campaign(tmp_path, tables):
+    lines = written(tmp_path, tables).read_text(encoding="utf-8").splitlines()
     assert lines[0] == "PyTorch or Keras (TensorFlow) on A CPU?"
     assert "In detail" in lines and any(line.startswith("- On A CPU, ") for line in lines)
     assert max(map(len, lines)) <= terminal.FILE_WIDTH and not any(line != line.rstrip() for line in lines)
     # A terminal shows the same.
     console = Console(file=StringIO(), width=terminal.FILE_WIDTH, color_system=None)
-    terminal.show(json.loads(shown.read_text(encoding="utf-8")), console)
+    terminal.show(json.loads((tmp_path / "verdict.en.json").read_text(encoding="utf-8")), console)
     assert [line.rstrip() for line in console.file.getvalue().splitlines()] == lines[: lines.index("In detail") - 1]
 
 
@@ -220,6 +248,8 @@ def test_an_answer_from_before_a_failed_invocation_is_called_older(tmp_path, cap
     assert said.splitlines()[-1].startswith(f"Page: {tmp_path}/report.en.html   Details: ")
 
 
-def test_without_an_answer_nothing_is_printed(tmp_path, capsys):
+def test_without_an_answer_only_missing_runs_are_told(tmp_path, capsys):
     terminal.end(tmp_path, "en", ["a line"])
     assert capsys.readouterr().err == ""
+    terminal.end(tmp_path, "en", ["a line"], missing="1 of 2 runs are there.")
+    assert capsys.readouterr().err == "1 of 2 runs are there.\n"

@@ -44,8 +44,8 @@ def test_the_command_measures_every_method_scenario_number_of_rounds_and_ratio(c
 def test_the_same_seed_gives_the_same_bytes(command, tmp_path, monkeypatch):
     monkeypatch.setattr(simulation, "SCENARIOS", {"drift": candidates.drift})
     simulation.main(["--repetitions", "30", "--seed", "7", "--output", str(tmp_path / "some.csv")])
-    lines = (tmp_path / "some.csv").read_text().splitlines()
-    assert len(lines) > 50 and set(lines) <= set(command.read_text().splitlines())
+    lines = (tmp_path / "some.csv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) > 50 and set(lines) <= set(command.read_text(encoding="utf-8").splitlines())
 
 
 def test_the_page_gets_a_table_for_each_number_of_rounds(command, tmp_path):
@@ -57,7 +57,7 @@ def test_the_page_gets_a_table_for_each_number_of_rounds(command, tmp_path):
 
 
 def test_the_choice_in_the_docs_is_the_method_in_use():
-    page = (PROJECT / "docs" / "statistics.md").read_text()
+    page = (PROJECT / "docs" / "statistics.md").read_text(encoding="utf-8")
     assert f"The rule chooses: **{METHOD}**, nominal from {MIN_ROUNDS} rounds on." in page
 
 
@@ -174,7 +174,7 @@ def test_pages_of_equal_spread_alone_are_simulated_into_their_section(tmp_path, 
     monkeypatch.setattr(shared_spread, "ODD", {"all alike": 1.0})
     page = tmp_path / "page.md"
     simulation.main(["--section", "pages", "--repetitions", "50", "--seed", "7", "--output", str(page)])
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     assert text.startswith("<!-- pages: begin -->") and text.count("**nominal in all**") == 2
     assert "| all alike, 3 rounds |" in text and "| 4 pairs, 3 rounds first |" in text
     with pytest.raises(SystemExit):

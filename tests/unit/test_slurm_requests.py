@@ -1,13 +1,24 @@
 """Requests of a device in config.yaml to a Slurm cluster, and refusals before anything is submitted."""
 
+import asyncio
+import contextlib
 import json
+import logging
+import os
 import re
+import shlex
 import subprocess
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import snakemake_executor_plugin_slurm as plugin
 import yaml
+from snakemake.iocontainers import ResourceList
+from snakemake_executor_plugin_slurm.submit_string import get_submit_command
+from snakemake_executor_plugin_slurm.utils import set_gres_string
 
-from framebench.plan import catalogue, config, matrix, slurm
+from framebench.plan import catalogue, config, internals, matrix, slurm
 from framebench.plan.knobs import Binding
 
 pytestmark = pytest.mark.check
@@ -74,6 +85,49 @@ def test_a_job_is_given_as_long_as_its_runs_may_take_unless_the_device_says_othe
     assert request("p100", **P100).resource("mem_mb", 3) == 16000
 
 
+def submitted(asked: slurm.Request) -> list[str]:
+    """The options of the executor's own call of sbatch for a job with these requests."""
+    resources = ResourceList(fromdict={name: asked.resource(name, 1) for name in asked.resources} | {"mpi": ""})
+    job = SimpleNamespace(resources=resources, threads=1)
+    names = ("run_uuid", "slurm_logfile", "comment_str", "account", "partition", "workdir")
+    return shlex.split(get_submit_command(job, dict.fromkeys(names, "")) + set_gres_string(job))
+
+
+PLACE = {"partition": "gpu"}
+FORBIDDEN = {
+    "mem_mb": ("--mem", "--mem-per-cpu"),
+    "cpus_per_task": ("--cpus-per-task",),
+    "runtime": ("-t", "--time"),
+    "gres": ("--gpus", "--gres"),
+}
+
+
+@pytest.mark.parametrize("key", FORBIDDEN)
+def test_a_request_that_a_site_forbids_is_not_sent(monkeypatch, tmp_path, key):
+    """Sites refuse --mem, a number of CPUs or a time: dask/dask-jobqueue#238, #632, Snakemake-Profiles/slurm#30."""
+    called = tmp_path / "called"
+    program = tmp_path / "sbatch"
+    program.write_text(f'#!/bin/sh\necho "$@" > {called}\n', encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    usual, without = (loaded({"p100": binding}, threads=2).requests[0] for binding in (PLACE, PLACE | {key: None}))
+    for options in (submitted, lambda one: first_asked(one, called)):
+        names = [{option.partition("=")[0] for option in options(one)} for one in (usual, without)]
+        assert names[0] & set(FORBIDDEN[key]) and not names[1] & set(FORBIDDEN[key])
+
+
+def first_asked(asked: slurm.Request, called: Path) -> list[str]:
+    """The options of the call that asks Slurm whether it could run such a job."""
+    slurm.check_request(asked, runs=1)
+    return called.read_text(encoding="utf-8").split()
+
+
+def test_memory_may_be_asked_for_by_the_cpu():
+    """bcbio/bcbio-nextgen#2675: sites where --mem is refused and --mem-per-cpu is not."""
+    options = submitted(request("p100", mem_mb_per_cpu=4000))
+    assert options[options.index("--mem-per-cpu") + 1] == "4000" and "--mem" not in options
+
+
 def test_login_and_compute_nodes_plan_the_same_whatever_they_have():
     of_gpus = loaded({"p100": P100, "k80": {"gpu_model": "k80", "cpus_per_task": 2}})
     assert (of_gpus.packages, of_gpus.protocol.threads) == ("cuda", 2)
@@ -101,6 +155,15 @@ def test_login_and_compute_nodes_plan_the_same_whatever_they_have():
             "devices.p100.partition: 'gpu;id' is not allowed; a name of letters",
         ),
         ({"p100": P100 | {"cpus": 2}}, "devices.p100.cpus: unknown key"),
+        ({"p100": P100 | {"mem_mb": 0}}, "devices.p100.mem_mb: 0 is not allowed; a whole number from 1 to"),
+        (
+            {"p100": P100 | {"mem_mb": 1, "mem_mb_per_cpu": 1}},
+            "devices.p100: mem_mb and mem_mb_per_cpu both ask for memory; give one",
+        ),
+        (
+            {"p100": P100 | {"cpus_per_task": None}},
+            "protocol.threads: auto is as many as cpus_per_task, which is null in devices.p100; give a number",
+        ),
     ],
 )
 def test_contradictions_are_refused(devices, message):
@@ -146,14 +209,14 @@ def test_the_frameworks_of_a_block_and_round_are_one_job():
 
 
 def test_nothing_is_tried_again_by_itself_and_no_jobs_are_grouped():
-    profile = yaml.safe_load((catalogue.ROOT / "profiles/slurm/profile.yaml").read_text())
+    profile = yaml.safe_load((catalogue.ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
     assert profile["retries"] == 0
     assert "group-components" not in profile
 
 
 def squeue(monkeypatch, folder, script: str) -> None:
     program = folder / "squeue"
-    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
 
@@ -190,11 +253,92 @@ def test_a_cluster_that_cannot_be_asked_is_told(tmp_path, monkeypatch, script, m
     assert place_refusal(loaded({"p100": P100}).requests, True, tmp_path).startswith(message)
 
 
+def test_jobs_of_a_user_without_a_name_and_with_a_heading_of_another_cluster_are_found(tmp_path, monkeypatch):
+    """A user id without a name, as in containers and with directory services that are away: pytorch/pytorch#140765."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
+    asked = 'case "$*" in *--user=4000000*) ;; *) exit 1 ;; esac'
+    squeue(monkeypatch, tmp_path, f"{asked}; printf 'CLUSTER: other\\n12|{tmp_path}\\n13|/elsewhere-\\351\\n'")
+    told = place_refusal(loaded({"p100": P100}).requests, True, tmp_path)
+    assert told.startswith("1 jobs of an earlier invocation") and told.endswith("scancel 12")
+
+
+def test_slurms_commands_get_the_users_cluster_and_account_and_no_other_variable_of_theirs():
+    """Defaults that a user exports change the list of jobs, or the jobs: SQUEUE_STATES=pending hides running ones."""
+    users = ["SLURM_CONF", "SLURM_JWT", "SLURM_CLUSTERS", "SBATCH_ACCOUNT", "SBATCH_PARTITION", "SBATCH_RESERVATION"]
+    others = ["SQUEUE_STATES", "SQUEUE_FORMAT2", "SBATCH_WAIT", "SBATCH_EXPORT", "SBATCH_ARRAY_INX", "SLURM_JOB_ID"]
+    environment = dict.fromkeys([*users, *others, "SCANCEL_INTERACTIVE", "PATH", "FRAMEBENCH_SLURM_JOB_ID"], "x")
+    assert slurm.disturbing(environment) == [*others, "SCANCEL_INTERACTIVE"]
+
+
+@pytest.fixture
+def executor(monkeypatch):
+    """The executor of an invocation on a cluster that has no accounting; its class is as before after the test."""
+    of_class, of_module = ("get_account_arg", "get_partition_arg", "check_active_jobs"), ("query_job_status",)
+    for changed, names in ((plugin.Executor, of_class), (plugin, (*of_module, "is_query_tool_available"))):
+        for name in names:
+            monkeypatch.setattr(changed, name, getattr(changed, name))
+    workflow = SimpleNamespace(non_local_exec=True)
+    internals.submit_as_asked(workflow)
+    internals.lose_no_job(workflow)
+    made = object.__new__(plugin.Executor)
+    made.logger, made._partitions, made.run_uuid = logging.getLogger(), None, "uuid"
+    made.workflow = SimpleNamespace(
+        executor_settings=SimpleNamespace(
+            **{"status_command": "squeue", "status_attempts": 2, "keep_successful_logs": True},
+            init_seconds_before_status_checks=40,
+        )
+    )
+    made.status_rate_limiter, made.next_seconds_between_status_checks = contextlib.nullcontext(), 40
+    made._status_query_calls = made._status_query_failures = made._status_query_total_seconds = 0
+    made._status_query_min_seconds, made._status_query_max_seconds, made._status_query_cycle_rows = None, 0.0, []
+    return made
+
+
+def test_accounts_and_partitions_are_left_to_sbatch_without_accounting(monkeypatch, executor):
+    """Without accounting, or without sacct, every job said so; and the default partition was sent in place of the
+    user's own SBATCH_PARTITION."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    none, both = (SimpleNamespace(resources=one) for one in ({}, {"slurm_account": "a b", "slurm_partition": "gpu"}))
+    assert next(plugin.Executor.get_account_arg(executor, none)) == ""
+    assert next(plugin.Executor.get_account_arg(executor, both)) == " -A 'a b'"
+    assert plugin.Executor.get_partition_arg(executor, none) == ""
+
+
+@pytest.mark.parametrize(
+    ("script", "ended"),
+    [
+        # The controller is restarted: the executor dropped every job from its list, and waited for ever.
+        ("exit 1", set()),
+        ("echo '12|RUNNING'; echo '13|PENDING'", set()),
+        # Ended jobs leave the queue after MinJobAge, and sacct knows nothing: the executor waited for ever.
+        ("echo '12|RUNNING'", {"13"}),
+        ("exit 0", {"12", "13"}),
+        ("echo '14_[2-3]|PENDING'", {"12", "13"}),
+    ],
+)
+def test_every_job_goes_on_or_has_ended(tmp_path, monkeypatch, executor, script, ended):
+    for name, said in {"sacct": "exit 1", "scontrol": "echo 'MinJobAge = 2 sec'"}.items():
+        squeue(monkeypatch, tmp_path, said)
+        (tmp_path / "squeue").rename(tmp_path / name)
+    squeue(monkeypatch, tmp_path, script)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    told = set()
+    monkeypatch.setattr(executor, "report_job_success", lambda job: told.add(job.external_jobid))
+    jobs = [SimpleNamespace(external_jobid=one, aux={}) for one in ("12", "13", "14_2")]
+
+    async def asked():
+        return {job.external_jobid async for job in executor.check_active_jobs(jobs)}
+
+    assert (asyncio.run(asked()), told) == ({"12", "13", "14_2"} - ended, ended)
+
+
 def test_a_job_that_failed_is_told_by_what_slurm_says_of_it(tmp_path, monkeypatch):
     said = "SLURM-job '12' failed, reason unavailable"
     squeue(monkeypatch, tmp_path, "echo 'TIMEOUT (TimeLimit)|node01|rule_p100-1'")
     assert slurm.failure("p100-1", "12", said) == "Slurm job 12 ended as TIMEOUT (TimeLimit) on node01: rule_p100-1"
-    squeue(monkeypatch, tmp_path, "echo 'CANCELLED (None)||rule_p100-1'")
+    squeue(monkeypatch, tmp_path, "echo 'CLUSTER: other'; echo 'CANCELLED (None)||rule_p100-1'")
     assert slurm.failure("p100-1", "12", said) == "Slurm job 12 ended as CANCELLED (None): rule_p100-1"
     squeue(monkeypatch, tmp_path, "echo")
     assert slurm.failure("p100-1", "12", said) == "Slurm job 12 failed, and squeue knows it no more: p100-1"
@@ -211,21 +355,21 @@ def test_a_job_that_sbatch_refused_is_told_in_the_words_of_sbatch():
 
 def test_slurm_is_asked_whether_it_could_ever_run_such_a_job(tmp_path, monkeypatch):
     program = tmp_path / "sbatch"
-    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n')
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n', encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     slurm.check_request(request("p100", **P100, constraint="ib", exclude="node[1-2]", runtime=5), runs=3)
-    assert (tmp_path / "asked").read_text().split() == [
+    assert (tmp_path / "asked").read_text(encoding="utf-8").split() == [
         *("--test-only", "--partition=gpu", "--constraint=ib", "--cpus-per-task=4", "--mem=16000", "--time=15"),
         *("--gpus=p100:1", "--exclude=node[1-2]", "--wrap=true"),
     ]
-    program.write_text("#!/bin/sh\necho 'invalid partition specified: gpu' >&2; exit 1\n")
+    program.write_text("#!/bin/sh\necho 'invalid partition specified: gpu' >&2; exit 1\n", encoding="utf-8")
     with pytest.raises(slurm.PlaceError, match=r"^devices.p100: sbatch refuses: invalid partition specified: gpu$"):
         slurm.check_request(request("p100", **P100), runs=3)
 
 
 def test_requests_in_the_documentation_are_valid():
-    text = (catalogue.ROOT / "docs/slurm.md").read_text()
+    text = (catalogue.ROOT / "docs/slurm.md").read_text(encoding="utf-8")
     snippets = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert len(snippets) == 3
     for snippet in snippets:
@@ -237,13 +381,20 @@ def test_requests_in_the_documentation_are_valid():
 def test_modules_are_loaded_by_a_bash_that_minds_unset_variables(tmp_path):
     modules = tmp_path / "init" / "bash"
     modules.parent.mkdir()
-    modules.write_text('module() { echo "$UNSET$*"; }\n')
+    modules.write_text('module() { echo "$UNSET$*"; }\n', encoding="utf-8")
     script = f"set -euo pipefail; {slurm.load_modules(['cuda/12.4', 'nccl'])} echo then"
     result = subprocess.run(
-        ["bash", "-c", script], env={"MODULESHOME": str(tmp_path)}, capture_output=True, text=True, check=True
+        ["bash", "-c", script],
+        env={"MODULESHOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
     )
     assert result.stdout.splitlines() == ["load cuda/12.4 nccl", "then"]
-    without = subprocess.run(["bash", "-c", script], env={}, capture_output=True, text=True, check=False)
+    without = subprocess.run(
+        ["bash", "-c", script], env={}, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     assert without.returncode != 0
     assert "MODULESHOME: is not set, so that there are no modules to load" in without.stderr
     assert slurm.load_modules(()) == ""

@@ -360,7 +360,7 @@ def test_every_look_fits_the_schema_of_a_record(data, tmp_path):
     for name, of in {"sgd": workload(), "dropping": workload(DROPPING), "inference": workload(optimizer=None)}.items():
         (tmp_path / name).mkdir()
         looks += run(data, tmp_path / name, Honest(), of)[0]["story"]
-    schema = json.loads(record.SCHEMA.read_text())
+    schema = json.loads(record.SCHEMA.read_text(encoding="utf-8"))
     validator = Draft202012Validator({"$defs": schema["$defs"], "$ref": "#/$defs/look"})
     assert {one["at"] for one in looks} == {"start", "no_dropout", "later"}
     for one in looks:

@@ -1,6 +1,7 @@
 """A run on a GPU: sampled from before its measuring process to after it, and failed where the card is lost."""
 
 import json
+import subprocess
 import sys
 import time
 
@@ -48,7 +49,7 @@ def supervise(stand_in, tmp_path):
 
     def run(sleep_s: float = 0.5, uuid: str | None = None, timeout_s: float = 60) -> dict:
         script = tmp_path / "python"
-        script.write_text(INTERPRETER.format(python=sys.executable, sleep_s=sleep_s))
+        script.write_text(INTERPRETER.format(python=sys.executable, sleep_s=sleep_s), encoding="utf-8")
         script.chmod(0o755)
         asked = request(
             device="h200" if uuid else "cpu", uuid=uuid, sampler_hz=50, timeout_s=timeout_s, python=str(script)
@@ -80,6 +81,56 @@ def test_when_the_gpu_is_lost_the_run_ends_failed_and_its_samples_are_kept(super
     assert (run["status"], run["reason"], run["gpu_baseline_mib"]) == ("failed", reason, 0)
     seen = samples.load(tmp_path / "round-1.npz")
     assert (seen.ended, len(seen.t_ns)) == ("nvmlDeviceGetTemperature: GPU is lost", 14)
+
+
+@pytest.mark.parametrize("kind", ["WSL2", "vGPU that answers", "unified memory", "driver 450"])
+def test_a_run_on_a_card_of_another_kind_is_measured_and_says_why_it_knows_less(supervise, stand_in, kind):
+    stand_in.become(kind)
+    run = supervise(sleep_s=0.3, uuid=standin.UUIDS[0])
+    assert (run["status"], run["reason"]) == ("ok", None)
+    unknown = json.loads(run["gpu_unknown"])
+    fields = {name for name in run if name.startswith(("gpu_", "power_")) or name in samples.OF_COLUMN}
+    fields |= {"device_name", "device_pci_bus_id", "driver_version"}
+    missing = {name for name in fields if run[name] is None} - {"gpu_unknown"}
+    assert missing - {"gpu_memory_source"} == set(unknown) - {"other_process_on_gpu"}
+    assert all(unknown.values())
+    assert ("other_process_on_gpu" in unknown) == (kind == "WSL2")
+    assert (run["energy_j"] is None) == (run["energy_reason"] is not None)
+
+
+def test_a_worker_that_is_listed_under_another_id_is_no_other_process_once_it_has_gone(stand_in):
+    """The driver may list it for a moment after its end: github.com/NVIDIA/nvidia-docker/issues/179."""
+    code = f"""
+import json
+from framebench.measure import supervisor
+with supervisor.nvml.session(): print(json.dumps(supervisor.others({standin.UUIDS[0]!r}, ended=42)))
+"""
+    stand_in.show_processes(0, {42: standin.GIB, 70042: standin.GIB})
+    asked = subprocess.Popen(
+        [sys.executable, "-P", "-c", code],
+        env=stand_in.environment | {"PYTHONPATH": str(catalogue.ROOT / "workflow")},
+        stdout=subprocess.PIPE,
+    )
+    while not stand_in.calls("nvmlDeviceGetComputeRunningProcesses_v3"):
+        time.sleep(0.005)
+    stand_in.show_processes(0, {})
+    assert json.loads(asked.communicate()[0]) == [[], ""]
+    stand_in.show_processes(0, {42: standin.GIB, 4001: standin.GIB})
+    assert json.loads(stand_in.child(code)) == [[4001], ""]
+
+
+def test_waiting_for_other_processes_says_where_the_driver_does_not_tell_them(stand_in):
+    """Such drivers: github.com/NVIDIA/k8s-device-plugin/issues/331."""
+    for function in standin.PROCESS_LISTS:
+        stand_in.fault(function, standin.FUNCTION_NOT_FOUND)
+    code = f"""
+import contextlib, sys
+from framebench.measure import supervisor
+with contextlib.redirect_stderr(sys.stdout):
+    supervisor.wait_for_others({standin.UUIDS[0]!r}, 60)
+"""
+    told = f"not waiting: it is not known which processes compute on {standin.UUIDS[0]}: nvmlDeviceGetComputeRunning"
+    assert stand_in.child(code).startswith(told)
 
 
 def test_a_run_that_is_stopped_keeps_its_samples(supervise, tmp_path):

@@ -14,7 +14,7 @@ from framebench.record import SCHEMA, record, write
 
 pytestmark = pytest.mark.check
 
-FIELDS = json.loads(SCHEMA.read_text())["properties"]
+FIELDS = json.loads(SCHEMA.read_text(encoding="utf-8"))["properties"]
 
 
 def run(**changes) -> dict:
@@ -36,7 +36,7 @@ def run(**changes) -> dict:
 
 
 def written(path: Path, content: object) -> Path:
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     return path
 
 
@@ -169,7 +169,7 @@ def test_the_command_makes_the_table_of_ten_thousand_records(tmp_path):
     paths = [tmp_path / f"{number}.json" for number in range(1, 10_001)]
     for number, path in enumerate(paths, start=1):
         written(path, run(round=number))
-    (tmp_path / "list").write_text("\n".join(map(str, paths)) + "\n")
+    (tmp_path / "list").write_text("\n".join(map(str, paths)) + "\n", encoding="utf-8")
     command.main(["measurements", "--records", str(tmp_path / "list"), "--output", str(tmp_path / "m.csv")])
     assert read_table(tmp_path / "m.csv")["round"].tolist() == list(range(1, 10_001))
 
@@ -177,23 +177,23 @@ def test_the_command_makes_the_table_of_ten_thousand_records(tmp_path):
 def test_the_command_keeps_the_old_table_when_a_record_is_bad(tmp_path):
     write(tmp_path / "good.json", run())
     written(tmp_path / "bad.json", {})
-    (tmp_path / "m.csv").write_text("old")
-    (tmp_path / "list").write_text(f"{tmp_path}/good.json\n{tmp_path}/bad.json\n")
+    (tmp_path / "m.csv").write_text("old", encoding="utf-8")
+    (tmp_path / "list").write_text(f"{tmp_path}/good.json\n{tmp_path}/bad.json\n", encoding="utf-8")
     with pytest.raises(SystemExit) as end:
         command.main(["measurements", "--records", str(tmp_path / "list"), "--output", str(tmp_path / "m.csv")])
     assert str(end.value).startswith(f"{tmp_path / 'bad.json'}: ")
-    assert (tmp_path / "m.csv").read_text() == "old"
+    assert (tmp_path / "m.csv").read_text(encoding="utf-8") == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.json", "good.json", "list", "m.csv"]
 
 
 def test_a_missing_record_list_or_folder_is_named(tmp_path):
-    (tmp_path / "list").write_text(f"{tmp_path}/none.json\n")
+    (tmp_path / "list").write_text(f"{tmp_path}/none.json\n", encoding="utf-8")
     for listing in ("list", "none"):
         options = ["--records", str(tmp_path / listing), "--output", str(tmp_path / "m.csv")]
         with pytest.raises(SystemExit, match=r"none.*cannot be read"):
             command.main(["measurements", *options])
     (tmp_path / "file").touch()
-    (tmp_path / "list").write_text("")
+    (tmp_path / "list").write_text("", encoding="utf-8")
     with pytest.raises(SystemExit, match=r"file/m\.csv: cannot be written"):
         command.main(
             ["measurements", "--records", str(tmp_path / "list"), "--output", str(tmp_path / "file" / "m.csv")]
@@ -208,8 +208,8 @@ def test_no_records_make_a_table_without_rows(tmp_path):
 
 @pytest.mark.parametrize("content", ["", "device,workload\ncpu,x\n", "\x00\x01"])
 def test_another_file_is_no_table(tmp_path, content):
-    (tmp_path / "m.csv").write_text(content)
-    with pytest.raises(TableError, match=r"m\.csv: is not a table of measurements"):
+    (tmp_path / "m.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(TableError, match=r"m\.csv: is no table"):
         read_table(tmp_path / "m.csv")
 
 
@@ -242,7 +242,7 @@ FOLLOWS = {
 
 def test_a_record_whose_fields_follow_from_its_intervals_is_read(tmp_path):
     path = tmp_path / "round-1.json"
-    path.write_text(json.dumps(run(**FOLLOWS)))
+    path.write_text(json.dumps(run(**FOLLOWS)), encoding="utf-8")
     assert read_record(path)["images_per_s"] == 120.0
 
 
@@ -255,11 +255,13 @@ def test_a_record_whose_fields_follow_from_its_intervals_is_read(tmp_path):
 )
 def test_a_field_that_contradicts_the_rest_of_its_record_is_told_with_file_and_field(tmp_path, name):
     path = tmp_path / "round-1.json"
-    path.write_text(json.dumps(run(**FOLLOWS | {name: FOLLOWS[name] * 2})))
+    path.write_text(json.dumps(run(**FOLLOWS | {name: FOLLOWS[name] * 2})), encoding="utf-8")
     expected = rf"round-1\.json: {name} is \S+, but \S+ follows from the rest of the record: it is damaged[^\n]+$"
     with pytest.raises(TableError, match=expected):
         read_record(path)
-    path.write_text(json.dumps(run(**FOLLOWS | {name: None}) if name != "images_per_s" else run(**FOLLOWS)))
+    path.write_text(
+        json.dumps(run(**FOLLOWS | {name: None}) if name != "images_per_s" else run(**FOLLOWS)), encoding="utf-8"
+    )
     read_record(path)
 
 

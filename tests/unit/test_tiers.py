@@ -12,7 +12,7 @@ pytestmark = pytest.mark.check
 
 
 def test_a_test_without_a_tier_is_an_error_at_collection(tmp_path):
-    (tmp_path / "test_new.py").write_text("def test_it():\n    pass\n")
+    (tmp_path / "test_new.py").write_text("def test_it():\n    pass\n", encoding="utf-8")
     result = subprocess.run(
         [
             sys.executable,
@@ -29,6 +29,7 @@ def test_a_test_without_a_tier_is_an_error_at_collection(tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
     assert result.returncode != 0
     assert "test_new.py::test_it has no tier: mark it, or its file, as one of check, test, all" in result.stdout

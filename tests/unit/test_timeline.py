@@ -90,6 +90,14 @@ def test_a_run_without_samples_has_four_gaps(tmp_path):
     texts, panels = drawn("en", measured(), timeline.read_samples(tmp_path / "none.npz"))
     assert not any(panels)
     assert texts.count("not measured") == 4
+    assert any(text.startswith("One run on NVIDIA H200 (h200): ") for text in texts), "there may be two such cards"
+
+
+def test_a_run_whose_job_was_lost_is_drawn_as_not_measured(tmp_path):
+    lost = run("pytorch", 1, None, device="h200", status=record.NOT_MEASURED, reason="its job failed")
+    texts, panels = drawn("en", lost, timeline.read_samples(tmp_path / "none.npz"))
+    assert not any(panels) and texts.count("not measured") == 4
+    assert any(text.startswith("One run on h200: ") for text in texts)
 
 
 def test_the_command_finds_the_samples_beside_the_record(tmp_path, monkeypatch):
@@ -111,7 +119,7 @@ def test_the_command_finds_the_samples_beside_the_record(tmp_path, monkeypatch):
 
 
 def test_the_command_refuses_in_one_line(tmp_path, monkeypatch):
-    (tmp_path / "bad.json").write_text(json.dumps({"device": "h200"}))
+    (tmp_path / "bad.json").write_text(json.dumps({"device": "h200"}), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     outputs = ["--language", "en", "--output-svg", "a.svg", "--output-png", "a.png", "--output-caption", "a.txt"]
     with pytest.raises(SystemExit, match=r"bad\.json: .* delete it"):

@@ -26,7 +26,7 @@ FOR_TESTS = {
 
 def packages(framework: str) -> set[str]:
     """The modules of a framework's environment, by the names of the packages that its .in file asks for."""
-    asked = (catalogue.ROOT / f"envs/{catalogue.adapter(framework).environment}-cpu.in").read_text()
+    asked = (catalogue.ROOT / f"envs/{catalogue.adapter(framework).environment}-cpu.in").read_text(encoding="utf-8")
     names = re.findall(r"(?m)^[A-Za-z][\w.-]*", asked)
     return {name.lower().removesuffix("-cpu").replace("-", "_") for name in names}
 
@@ -53,7 +53,7 @@ def measured() -> dict[Path, set[str]]:
 def imported(path: Path) -> set[str]:
     """Top-level names of a file's imports, without the standard library's."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -115,7 +115,7 @@ def test_the_command_replaces_the_environment_of_what_it_starts():
     command = [sys.executable, "-P", "-m", "framebench.variables", "OMP_WAIT_POLICY=PASSIVE"]
     shell = SET | {"PYTHONPATH": "workflow", "PYTHONHOME": ""}
     said = subprocess.run(
-        [*command, sys.executable, "-c", PRINT], check=True, env=shell, capture_output=True, text=True
+        [*command, sys.executable, "-c", PRINT], check=True, env=shell, capture_output=True, text=True, encoding="utf-8"
     )
     seen = json.loads(said.stdout)
     assert seen.pop("LC_CTYPE", "C.UTF-8") == "C.UTF-8"
@@ -137,18 +137,19 @@ def started(tmp_path):
     script.parent.mkdir(parents=True)
     script.write_text(
         f"#!{sys.executable}\nimport json, os, sys\njson.dump(dict(os.environ), open(sys.argv[-2], 'w'))\n"
-        "os.write(int(sys.argv[-3]), b'built\\n')\nsys.stdin.readline()\n"
+        "os.write(int(sys.argv[-3]), b'built\\n')\nsys.stdin.readline()\n",
+        encoding="utf-8",
     )
     script.chmod(0o755)
 
     def start(**changes):
         asked = request(python=str(script), **changes)
         worker = process.Process(asked, tmp_path / "request.json", tmp_path / "seen.json", tmp_path / "log")
-        assert worker.reached() == "built", (tmp_path / "log").read_text()
+        assert worker.reached() == "built", (tmp_path / "log").read_text(encoding="utf-8")
         inherited = worker.inherited()
         worker.go()
         worker.close()
-        return inherited, json.loads((tmp_path / "seen.json").read_text())
+        return inherited, json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
 
     return start
 

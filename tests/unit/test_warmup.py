@@ -40,7 +40,7 @@ def test_runs_stand_in_the_order_of_the_other_tables_and_failed_ones_are_left_ou
 def test_the_command_writes_what_a_reader_gets_back(tmp_path):
     record = run("pytorch", 1, 100.0, warmup_intervals=INTERVALS)
     write(tmp_path / "1.json", record)
-    (tmp_path / "plan.txt").write_text(f"{tmp_path / '1.json'}\n")
+    (tmp_path / "plan.txt").write_text(f"{tmp_path / '1.json'}\n", encoding="utf-8")
     command.main(["warmup", "--records", str(tmp_path / "plan.txt"), "--output", str(tmp_path / "warmup.csv")])
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "warmup.csv").astype(COLUMNS), warmup([record]))
 

@@ -6,6 +6,8 @@ Steps that run under a framework's own interpreter are modules of their own: fra
 import sys
 from importlib import import_module
 
+from framebench import output
+
 # Step → the module with its `main`.
 STEPS = {
     "data": "framebench.data.command",
@@ -16,6 +18,7 @@ STEPS = {
     "figures": "framebench.figures.translated",
     "verdict": "framebench.answer.command",
     "page": "framebench.report.command",
+    "rehearse": "framebench.report.rehearsal",
     "rerun": "framebench.analyse.rerun",
     "failures": "framebench.analyse.failures",
     "aa": "framebench.analyse.aa",
@@ -26,6 +29,7 @@ STEPS = {
 
 def main() -> None:
     """Run the step that the command line names first."""
+    output.escape_unknown()
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in ("-h", "--help"):
         print(f"{__doc__}\nsteps: {', '.join(STEPS)}")

@@ -36,7 +36,9 @@ def parsed(content: bytes, workload: str, framework: str) -> dict[str, Any]:
         certificate = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"is not JSON: {error}") from error
-    if unfit := best_match(Draft202012Validator(json.loads(SCHEMA.read_text())).iter_errors(certificate)):
+    if unfit := best_match(
+        Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8"))).iter_errors(certificate)
+    ):
         raise ValueError(" ".join(f"{unfit.json_path}: {unfit.message}".split())[:300])
     if wrong := fault(certificate, workload, framework):
         return certificate | {"passed": False, "reason": wrong, "tuned_reason": wrong}

@@ -5,6 +5,11 @@ import sys
 from types import FrameType, TracebackType
 
 
+def happened() -> bool:
+    """True once the first interrupt of `end_in_a_line` has come."""
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
 def end_in_a_line() -> None:
     """From now on, the first interrupt ends the current work, and further ones do not disturb the clean-up.
 

@@ -11,6 +11,7 @@ from framebench import files
 SCHEMA = Path(__file__).parents[1] / "schemas" / "record.schema.json"
 BUSY = "busy_machine"  # flag: the machine had more other work than cpu.BUSY_CORES during the run
 THROTTLED = "cpu_throttled"  # flag: a CPU quota held back the run for more than cpu.THROTTLED_SHARE of its timed blocks
+NOT_MEASURED = "not_measured"  # status: of a record that stands for a run whose job has not ended well
 STAND_IN = "stand_in"  # flag: the card was the tests' stand-in
 
 
@@ -56,7 +57,7 @@ def record(**values: object) -> dict:
 
     Raises KeyError for a field that the schema does not have.
     """
-    fields = json.loads(SCHEMA.read_text())["properties"]
+    fields = json.loads(SCHEMA.read_text(encoding="utf-8"))["properties"]
     if unknown := set(values) - set(fields):
         raise KeyError(f"{SCHEMA.name} has no field {', '.join(sorted(unknown))}")
     return {name: values.get(name, [] if field.get("type") == "array" else None) for name, field in fields.items()}
@@ -70,5 +71,5 @@ def samples_path(record: Path) -> Path:
 
 def write(path: Path, record: dict) -> None:
     """Write the record. Raises OSError where that fails, ValueError for a number that is NaN or infinite."""
-    with files.whole(path) as file:
+    with files.whole(path, encoding="utf-8") as file:
         json.dump(record, file, indent=1, allow_nan=False)

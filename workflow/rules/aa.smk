@@ -12,8 +12,8 @@ rule aa_report:
     log:
         f"{AA.results}/logs/report.log",
     shell:
-        "python -P -m framebench aa --measurements {input.measurements} --comparisons {input.comparisons}"
-        " --output {output} 2>&1 | tee {log:q} >&2; cat {output} >&2"
+        "python -P -m framebench aa --measurements {input.measurements:q} --comparisons {input.comparisons:q}"
+        " --output {output:q} 2>&1 | tee {log:q} >&2; cat {output:q} >&2"
 
 
 rule aa:

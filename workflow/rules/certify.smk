@@ -43,7 +43,7 @@ rule expected:
     shell:
         "echo '[proving] computing the reference of {wildcards.workload}' >&2;"
         " OPENBLAS_NUM_THREADS=1 python -P -m framebench.certify.expected --workload {wildcards.workload}"
-        " {params.seed} --output {output} >{log} 2>&1"
+        " {params.seed} --output {output:q} >{log:q} 2>&1"
 
 
 rule learned:
@@ -62,7 +62,7 @@ rule learned:
     shell:
         "echo '[proving] teaching {wildcards.workload} to the reference' >&2;"
         " OPENBLAS_NUM_THREADS=1 python -P -m framebench.certify.learned --workload {wildcards.workload}"
-        " --at-a-time {threads} --data {input.data} --output {output} >{log} 2>&1"
+        " --at-a-time {threads} --data {input.data:q} --output {output:q} >{log:q} 2>&1"
 
 
 rule story:
@@ -86,7 +86,7 @@ rule story:
         "echo '[proving] first steps of {wildcards.workload} at batch {wildcards.batch_size} by the reference' >&2;"
         " OPENBLAS_NUM_THREADS={threads} python -P -m framebench.certify.story --workload {wildcards.workload}"
         " --batch-size {wildcards.batch_size} --precision {wildcards.precision} {params.seed} {params.every}"
-        " --data {input.data} --output {output} >{log} 2>&1"
+        " --data {input.data:q} --output {output:q} >{log:q} 2>&1"
 
 
 rule observe:
@@ -126,7 +126,7 @@ rule observe:
         " python -P -m framebench.variables {params.site} CUDA_VISIBLE_DEVICES=-1 OMP_WAIT_POLICY=PASSIVE"
         " {params.python} -P -m framebench.certify.observe"
         " --workload {wildcards.workload} --framework {wildcards.framework} {params.thread_count}"
-        " {params.tuned} --data {input.data} --problem {input.problem} --output {output} >{log} 2>&1"
+        " {params.tuned} --data {input.data:q} --problem {input.problem:q} --output {output:q} >{log:q} 2>&1"
 
 
 rule certificate:
@@ -160,5 +160,5 @@ rule certificate:
     shell:
         "python -P -m framebench.certify --workload {wildcards.workload} --framework {wildcards.framework}"
         " --id {params.id} --lock-digest {params.digest} --sources {params.certified}"
-        " --problem {input.problem} --learned {input.learned} --observed {input.observed}"
-        " --output {output.certificate} --page {output.page} 2>&1 | tee {log:q} >&2"
+        " --problem {input.problem:q} --learned {input.learned:q} --observed {input.observed:q}"
+        " --output {output.certificate:q} --page {output.page:q} 2>&1 | tee {log:q} >&2"

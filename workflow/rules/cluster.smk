@@ -19,9 +19,12 @@ def slurm_resources(runs=1):
         return lambda wildcards: REQUESTS[wildcards.device].resource(name, runs)
 
     # Only the requested ones: each is a function that Snakemake calls for every run.
-    return {
+    found = {
         name: asked(name) for request in CONFIG.requests for name in request.resources
     }
+    # The job itself measures: the executor would start a step in it by srun, without the variable SLURM_CONF, and the
+    # job would end with that step where its node has lost its daemon.
+    return found | {"mpi": ""} if found else {}
 
 
 def refuse_wrong_place():
@@ -39,8 +42,14 @@ def refuse_wrong_place():
         sys.exit(str(error))
 
 
-def keep_what_slurm_tells_a_job():
-    """Pass the allocation to the measuring step of the job, under names that the executor does not drop on the way."""
+def prepare_environment():
+    """In a job, pass its allocation to the measuring process, under names that the executor does not drop on the way.
+
+    Elsewhere, call Slurm's commands without variables that change their meaning.
+    """
     if internals.is_job(workflow):
         told = {name for name in os.environ if name.startswith("SLURM_")}
         os.environ.update({f"FRAMEBENCH_{name}": os.environ[name] for name in told})
+    else:
+        for name in slurm.disturbing(os.environ):
+            del os.environ[name]

@@ -3,8 +3,10 @@ import os
 import shlex
 from pathlib import Path
 
+from snakemake.utils import update_config
+
 from framebench.plan import config as configuration
-from framebench.plan import bindings, catalogue, environments, internals, matrix
+from framebench.plan import bindings, catalogue, environments, internals, matrix, so_far
 
 FILES = list(
     dict.fromkeys(
@@ -15,6 +17,7 @@ FILES = list(
 try:
     for file in FILES:
         configuration.readable(file)
+    GIVEN_VALUES = configuration.given(internals.given_values(workflow))
 except configuration.ConfigError as error:
     sys.exit(str(error))
 
@@ -22,12 +25,11 @@ except configuration.ConfigError as error:
 configfile: "config.yaml"
 
 
+for values in GIVEN_VALUES:
+    update_config(config, values)
 try:
     CONFIG = configuration.load(
-        config,
-        " + ".join(
-            [*FILES, *(["--config"] if internals.given_values(workflow) else [])]
-        ),
+        config, " + ".join([*FILES, *(["--config"] if GIVEN_VALUES else [])])
     )
 except configuration.ConfigError as error:
     sys.exit(str(error))
@@ -50,6 +52,9 @@ TUNING = f"{RESULTS}/tuning/{{device}}/{{workload}}/{{framework}}/{{precision}}/
 AA = configuration.against_itself(CONFIG)
 CAMPAIGNS = {"": CONFIG, "aa/": AA}
 PLACES = {name: matrix.order(campaign) for name, campaign in CAMPAIGNS.items()}
+
+# Everything, but in an invocation that draws what another one with failed jobs has left; see outcome.smk.
+SO_FAR = so_far.SoFar.read(os.environ.get(so_far.VARIABLE))
 
 # The records planned so far, for the progress line.
 PLANNED = f"{RESULTS}/logs/{{campaign}}planned.json"
@@ -82,8 +87,9 @@ try:
 except environments.InterpreterError as error:
     sys.exit(f"{' + '.join(FILES)}: {error}")
 
-# Every command's `python` is the workflow's own, and finds the package.
+# Every command's `python` is the workflow's own, finds the package, and has no variable of the user's; its files and
+# output are UTF-8 in any locale.
 shell.prefix(
-    "set -euo pipefail; export PYTHONPATH=workflow"
+    "set -euo pipefail; unset ${{!PYTHON*}}; export PYTHONUTF8=1 PYTHONPATH=workflow"
     f' PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
 )

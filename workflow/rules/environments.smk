@@ -48,7 +48,7 @@ rule site_packages:
             if one.packages and one.digest == wildcards.digest
         ),
     shell:
-        "printf '%s\n' {params.packages:q} >{output} 2>{log}"
+        "printf '%s\n' {params.packages:q} >{output:q} 2>{log:q}"
 
 
 rule environment_on_top:

@@ -32,7 +32,7 @@ rule figure:
         ),
     shell:
         "python -P -m framebench figure {wildcards.figure} --language {wildcards.language} {params.options:q}"
-        " --output-svg {output.svg} --output-png {output.png} --output-caption {output.caption} 2>&1 | tee {log:q} >&2"
+        " --output-svg {output.svg:q} --output-png {output.png:q} --output-caption {output.caption:q} 2>&1 | tee {log:q} >&2"
 
 
 rule figures:

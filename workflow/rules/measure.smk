@@ -74,8 +74,8 @@ for campaign, config_of_campaign in CAMPAIGNS.items():
                 # `exec`: the measuring process is Snakemake's own child and so dies with it.
                 "exec python -P -m framebench.measure {params.fixed} {params.place}"
                 " --round {wildcards.round} --members {params.members:q}"
-                " --order {resources.order} --planned {resources.planned}"
-                " --data {input.data} --story {input.story} --parent $PPID --logs {log} --outputs {output}"
+                " --order {resources.order:q} --planned {resources.planned:q}"
+                " --data {input.data:q} --story {input.story:q} --parent $PPID --logs {log:q} --outputs {output:q}"
 
 
 rule tune:
@@ -110,7 +110,7 @@ rule tune:
         "echo {resources.stage:q} {wildcards.workload} in {wildcards.framework} >&2;"
         " exec python -P -m framebench.measure.tune {params.request}"
         " --options {params.options:q}"
-        " --data {input.data} --parent $PPID --log {log} --output {output}"
+        " --data {input.data:q} --parent $PPID --log {log:q} --output {output:q}"
 
 
 rule search_largest_batch:
@@ -138,4 +138,4 @@ rule search_largest_batch:
     shell:
         "exec python -P -m framebench.measure.largest {params.request}"
         " {params.host_memory} {params.start} {params.at_most}"
-        " --data {input.data} --parent $PPID --log {log} --output {output}"
+        " --data {input.data:q} --parent $PPID --log {log:q} --output {output:q}"

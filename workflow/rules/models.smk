@@ -77,7 +77,7 @@ if MODELS:
         shell:
             "echo '[proving] {wildcards.workload}' >&2;"
             " python -P -m framebench.prove {params.folder:q} --backends --threads {threads}"
-            " --output $(dirname {output.proof:q}) --weights {output.weights:q} 2>&1 | tee {log:q} >&2"
+            ' --output "$(dirname {output.proof:q})" --weights {output.weights:q} 2>&1 | tee {log:q} >&2'
 
     rule own_certificate:
         input:
@@ -100,7 +100,7 @@ if MODELS:
         shell:
             "python -P -m framebench.prove.certificate --workload {wildcards.workload}"
             " --framework {wildcards.framework} --id {params.id} --lock-digest {params.digest}"
-            " --sources {params.certified} --proof {input.proof} --output {output} 2>&1 | tee {log:q} >&2"
+            " --sources {params.certified} --proof {input.proof:q} --output {output:q} 2>&1 | tee {log:q} >&2"
 
     rule own_story:
         """The first training steps by the files themselves in float64: every run is compared with them."""

@@ -1,6 +1,8 @@
 # The end of an invocation.
 import atexit
 import json
+import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -24,6 +26,33 @@ def set_aside_failures():
     failures.set_aside([], map(Path, matrix.largest_batch_paths(CONFIG)))
 
 
+def draw_so_far():
+    """Make the tables, figures and pages that wait for missing runs of the others; return a line on the missing."""
+    unmade = internals.unmade(workflow)
+    if not any(rule in MEASURING for rule in unmade.values()):
+        return ""
+    runs = {
+        matrix.record_path(campaign.results, run): vars(run.cell)
+        | {"round": run.round, "order": place, "seed": campaign.protocol.seed}
+        for name, campaign in CAMPAIGNS.items()
+        for run, place in PLACES[name].items()
+    }
+    targets = [path for path, rule in unmade.items() if rule in so_far.DRAWING]
+    there = any(Path(path).exists() for path in runs if path not in unmade)
+    if targets and there and not interrupts.happened():
+        print("Drawing what there is.", file=sys.stderr, flush=True)
+        missing = {path: runs[path] for path in runs if path in unmade}
+        listing = so_far.leave(RESULTS, unmade, missing).listing
+        subprocess.run(
+            internals.with_rules(workflow, so_far.DRAWING, targets, listing.parent),
+            env=os.environ | {so_far.VARIABLE: str(listing)},
+        )
+    known = [path for path in ROUNDS if path not in unmade and Path(path).exists()]
+    asked = matrix.asked_rounds(Path(*known)) if known else None
+    planned = [matrix.record_path(RESULTS, run) for run in matrix.runs(CONFIG, asked)]
+    return so_far.missing(planned, unmade)
+
+
 def proofs():
     """A line on each model of the user's own: the outcome of its proof, and the path of the proof."""
     for name in CONFIG.models:
@@ -34,9 +63,19 @@ def proofs():
 
 
 def end_on_answer(failed=False):
-    """Print the answer when Snakemake has said its own last words."""
-    folder = MERGED if internals.asks_for(workflow, "merge") else RESULTS
-    language, started = CONFIG.languages[0], STARTED if failed else None
-    atexit.register(
-        lambda: terminal.end(Path(folder), language, proofs(), started=started)
-    )
+    """Print the answer when Snakemake has said its own last words; after failed jobs, that of the other runs."""
+    folder = Path(MERGED if internals.asks_for(workflow, "merge") else RESULTS)
+    language = CONFIG.languages[0]
+
+    def end():
+        if not failed:
+            terminal.end(folder, language, proofs())
+            return
+        try:
+            missing = draw_so_far()
+        finally:
+            # Only now: the tables have the failed runs.
+            set_aside_failures()
+        terminal.end(folder, language, proofs(), started=STARTED, missing=missing)
+
+    atexit.register(end)

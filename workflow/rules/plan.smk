@@ -3,7 +3,7 @@ import json
 import re
 
 FOLDERS = "|".join(map(re.escape, [RESULTS, AA.results, MERGED]))
-LARGEST_BATCH = matrix.largest_batch_paths(CONFIG)
+LARGEST_BATCH = SO_FAR.made(matrix.largest_batch_paths(CONFIG))
 
 
 checkpoint rounds_needed:
@@ -22,11 +22,11 @@ checkpoint rounds_needed:
         config=json.dumps(config),
         planned=PLANNED.format(campaign=""),
     shell:
-        "python -P -m framebench rounds --config {params.config:q} --output {output} --planned {params.planned} 2>&1 | tee {log:q} >&2"
+        "python -P -m framebench rounds --config {params.config:q} --output {output:q} --planned {params.planned:q} 2>&1 | tee {log:q} >&2"
 
 
 # Empty where no entry has a rule: the checkpoint is then not part of the workflow.
-ROUNDS = rules.rounds_needed.output if matrix.has_rule(CONFIG) else []
+ROUNDS = SO_FAR.made(rules.rounds_needed.output) if matrix.has_rule(CONFIG) else []
 
 
 rule plan:
@@ -47,5 +47,7 @@ rule plan:
             if wildcards.folder == AA.results
             else ["--rounds", *ROUNDS] if ROUNDS else []
         ),
+        # Apart from those that follow from the input, which Snakemake does not compare.
+        unmade=["--unmade", str(SO_FAR.listing)] if SO_FAR.listing else [],
     shell:
-        "python -P -m framebench plan --config {params.config:q} {params.options:q} --output {output} 2>&1 | tee {log:q} >&2"
+        "python -P -m framebench plan --config {params.config:q} {params.options:q} {params.unmade:q} --output {output:q} 2>&1 | tee {log:q} >&2"

@@ -1,6 +1,7 @@
 # The answer in sentences, and the page: all of a folder of results in one file for each language.
 import json
 import shlex
+import subprocess
 
 # Configuration files given to this invocation besides config.yaml, which Snakemake reads anyway.
 GIVEN = FILES[1:]
@@ -32,8 +33,8 @@ rule verdict:
             needs_of_verdict(wildcards.folder), input, answering.SETTINGS
         ),
     shell:
-        "python -P -m framebench verdict --language {wildcards.language} {params.options:q} --output {output.text}"
-        " --screen {output.screen} 2>&1 | tee {log:q} >&2"
+        "python -P -m framebench verdict --language {wildcards.language} {params.options:q} --output {output.text:q}"
+        " --screen {output.screen:q} 2>&1 | tee {log:q} >&2"
 
 
 rule page:
@@ -78,7 +79,7 @@ rule page:
         asked=given.words({"baseline": CONFIG.baseline, "question": CONFIG.question}),
     shell:
         "python -P -m framebench page --results {wildcards.folder:q} --language {wildcards.language}"
-        " --languages {params.languages} --published {input.published} --citation {input.citation}"
+        " --languages {params.languages} --published {input.published:q} --citation {input.citation:q}"
         " --config {params.config:q} --command {params.command:q} {params.again:q} {params.asked:q} --output {output:q} 2>&1 | tee {log:q} >&2"
 
 
@@ -93,3 +94,16 @@ rule merge:
     input:
         answer_of(MERGED),
         f"{MERGED}/.complete",
+
+
+def rehearse():
+    """End an invocation that would measure and then fail to draw, before it measures."""
+    if internals.planned(workflow, MEASURING) and internals.planned(
+        workflow, ["figure", "page"]
+    ):
+        try:
+            shell(
+                "python -P -m framebench rehearse --results {RESULTS:q} --languages {CONFIG.languages}"
+            )
+        except subprocess.CalledProcessError:
+            sys.exit(1)

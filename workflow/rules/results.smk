@@ -10,7 +10,9 @@ from framebench.answer import command as answering
 from framebench.figures import registry
 
 # Known from the start; rules for the rounds may ask for more.
-RECORDS = [matrix.record_path(RESULTS, run) for run in matrix.runs(CONFIG)]
+RECORDS = [
+    SO_FAR.record(matrix.record_path(RESULTS, run)) for run in matrix.runs(CONFIG)
+]
 
 
 def records_of(folder):
@@ -18,11 +20,16 @@ def records_of(folder):
     if folder == MERGED:
         return [rules.merged_records.output.runs]
     if folder == AA.results:
-        return [matrix.record_path(folder, run) for run in matrix.runs(AA)]
+        return [
+            SO_FAR.record(matrix.record_path(folder, run)) for run in matrix.runs(AA)
+        ]
     if not ROUNDS:
         return RECORDS
     asked = matrix.asked_rounds(Path(checkpoints.rounds_needed.get().output[0]))
-    records = [matrix.record_path(folder, run) for run in matrix.runs(CONFIG, asked)]
+    records = [
+        SO_FAR.record(matrix.record_path(folder, run))
+        for run in matrix.runs(CONFIG, asked)
+    ]
     # Those known first come first: Snakemake compares the files in this order.
     return list(dict.fromkeys([*RECORDS, *records]))
 
@@ -32,10 +39,12 @@ def certificates_of(folder):
     if folder == MERGED:
         merged = Path(checkpoints.merged_records.get().output.certificates)
         return sorted(merged.glob("*/*.json"))
-    return expand(
-        rules.certificate.output.certificate,
-        workload=CERTIFIED if folder == RESULTS else AA.aa.workload,
-        framework=CONFIG.frameworks,
+    return SO_FAR.made(
+        expand(
+            rules.certificate.output.certificate,
+            workload=CERTIFIED if folder == RESULTS else AA.aa.workload,
+            framework=CONFIG.frameworks,
+        )
     )
 
 
@@ -121,7 +130,11 @@ def files_of_figure(wildcards):
     figure, fields = registry.find(wildcards.figure)
     return {
         need: (
-            matrix.record_path(RESULTS, matrix.timeline_run(CONFIG, fields["device"]))
+            SO_FAR.record(
+                matrix.record_path(
+                    RESULTS, matrix.timeline_run(CONFIG, fields["device"])
+                )
+            )
             if need == "record"
             else files_of(need, wildcards.folder)
         )

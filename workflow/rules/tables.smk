@@ -26,7 +26,7 @@ rule table:
             tables()[wildcards.table].needs, input, tables()[wildcards.table].settings
         ),
     shell:
-        "python -P -m framebench table {wildcards.table} {params.options:q} --output {output} 2>&1 | tee {log:q} >&2"
+        "python -P -m framebench table {wildcards.table} {params.options:q} --output {output:q} 2>&1 | tee {log:q} >&2"
 
 
 rule tables:
@@ -57,4 +57,4 @@ rule complete:
             "--left-out" if wildcards.folder == MERGED else "--measurements"
         ),
     shell:
-        "python -P -m framebench failures {params.option} {input.table} 2>&1 | tee {log:q} >&2"
+        "python -P -m framebench failures {params.option} {input.table:q} 2>&1 | tee {log:q} >&2"

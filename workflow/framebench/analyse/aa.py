@@ -15,7 +15,7 @@ from framebench import files
 from framebench.analyse import markdown
 from framebench.analyse.comparisons import COLUMNS, SAME, SLOWER
 from framebench.analyse.power import power, power_table
-from framebench.analyse.table import TableError, read_table
+from framebench.analyse.table import TableError, read_csv, read_table
 from framebench.frameworks.self_comparison import AGAIN, base, extra_step_every, side
 from framebench.languages import numbers
 from framebench.record import BLOCK
@@ -134,10 +134,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, type=Path, metavar="aa.md")
     options = parser.parse_args(arguments)
     try:
-        try:
-            comparisons = pd.read_csv(options.comparisons, usecols=list(COLUMNS), dtype=COLUMNS)
-        except (OSError, ValueError) as error:
-            raise TableError(f"{options.comparisons}: is not a table of comparisons: {error}: make it again") from error
+        comparisons = read_csv(options.comparisons, COLUMNS, dtype=COLUMNS)
         text = report(comparisons, read_table(options.measurements))
         with files.whole(options.output, encoding="utf-8") as file:
             file.write(text)

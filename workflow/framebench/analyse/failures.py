@@ -9,7 +9,7 @@ import pandas as pd
 
 from framebench import record
 from framebench.analyse import largest_batch
-from framebench.analyse.table import read_record, read_table
+from framebench.analyse.table import TableError, read_csv, read_record, read_table
 from framebench.record import RUN
 
 # Out of memory is a result: another attempt would only repeat it.
@@ -56,14 +56,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     of_what.add_argument("--largest-batch", type=Path, metavar="largest_batch.csv")
     of_what.add_argument("--left-out", type=Path, metavar="left_out.csv", help="of a merge")
     options = parser.parse_args(arguments)
-    if options.left_out:
-        rows = pd.read_csv(options.left_out, dtype=str, keep_default_na=False)
-        if lines := [": ".join(filter(None, row)) for row in rows.itertuples(index=False)]:
-            sys.exit("\n".join([f"{len(lines)} files or parts were left out of the merge:", *lines]))
-        return
-    if options.measurements:
-        table, key, what = read_table(options.measurements), RUN, "runs"
-    else:
-        table, key, what = pd.read_csv(options.largest_batch), largest_batch.SEARCH, "searches for the largest batch"
-    if lines := failures(table, key):
-        sys.exit("\n".join([f"{len(lines)} of {len(table)} {what} failed:", *lines]))
+    try:
+        if options.left_out:
+            rows = read_csv(options.left_out, dtype=str, keep_default_na=False)
+            if lines := [": ".join(filter(None, row)) for row in rows.itertuples(index=False)]:
+                sys.exit("\n".join([f"{len(lines)} files or parts were left out of the merge:", *lines]))
+            return
+        if options.measurements:
+            table, key, what = read_table(options.measurements), RUN, "runs"
+        else:
+            table = read_csv(options.largest_batch, largest_batch.COLUMNS)
+            key, what = largest_batch.SEARCH, "searches for the largest batch"
+        if lines := failures(table, key):
+            sys.exit("\n".join([f"{len(lines)} of {len(table)} {what} failed:", *lines]))
+    except TableError as error:
+        sys.exit(str(error))

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from framebench import certificate
-from framebench.analyse import machines
+from framebench.analyse import machines, selection
 from framebench.analyse.largest_batch import read_search
-from framebench.analyse.table import TableError, read_records, read_table
+from framebench.analyse.table import TableError, read_csv, read_records, read_table
+from framebench.analyse.tables import tables
 from framebench.plan.catalogue import ROOT
 
 RESOURCES = Path("workflow/resources")  # relative to the repository
@@ -29,6 +28,11 @@ def resource(name: str) -> Path:
 def table_of(name: str) -> str:
     """The table behind a name, without the end of its file: `rosetta-2018`, `measurements`."""
     return resource(name).stem if _is_resource(name) else name
+
+
+def columns_of(name: str) -> Mapping[str, str] | None:
+    """The columns of the table behind a name, each with its pandas type; None for published numbers."""
+    return tables()[name].columns if name in tables() else None
 
 
 def read_rounds(path: Path) -> list[dict]:
@@ -45,14 +49,6 @@ def read_certificate(path: Path) -> dict:
         return certificate.parsed(path.read_bytes(), path.parent.name, path.stem.partition(machines.AT)[0])
     except (OSError, ValueError) as error:
         raise TableError(f"{path}: is no certificate: {error}: make it again") from error
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """The table in this file, with pandas' inferred types. Raises TableError where it is none."""
-    try:
-        return pd.read_csv(path).copy()  # in one piece: pandas warns of a hundred separate columns
-    except (OSError, ValueError) as error:
-        raise TableError(f"{path}: is no table: {error}: make it again") from error
 
 
 # Name → reader of its paths, and metavar of its option. Some take several paths, or none, as noted.
@@ -111,13 +107,16 @@ def read(
 ) -> dict[str, Any]:
     """Read the files named by the options; by name. Raises TableError for a file that cannot be used.
 
-    Measurements have the types of their records, or without `typed` pandas' inferred ones, which figures can draw.
+    Measurements have the types of their records, or without `typed` pandas' inferred ones, which figures can draw; the
+    name of a device is then unique to it.
     """
     values = {}
     for name in needs:
         paths = getattr(options, name)
         is_table = name not in FILES or (name == "measurements" and not typed)
-        values[name] = read_csv(*paths) if is_table else FILES[name][0](paths)
+        values[name] = read_csv(paths[0], columns_of(name)) if is_table else FILES[name][0](paths)
+        if is_table and not typed:
+            values[name] = selection.told_apart(values[name])
     return values | {name: getattr(options, name) for name in settings}
 
 

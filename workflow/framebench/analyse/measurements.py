@@ -2,9 +2,11 @@
 
 import pandas as pd
 
-from framebench.analyse.table import table
+from framebench.analyse.table import measurement_columns, table
 from framebench.analyse.tables import Table
 from framebench.record import CELL
+
+COLUMNS = measurement_columns()
 
 
 def measurements(records: list[dict]) -> pd.DataFrame:

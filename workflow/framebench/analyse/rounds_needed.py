@@ -253,7 +253,7 @@ def main(arguments: list[str] | None = None) -> None:
         rows = asked(measurements, rules(config), config.confidence, Decision.of(config))
     except TableError as error:
         sys.exit(str(error))
-    with files.whole(options.output) as file:
+    with files.whole(options.output, encoding="utf-8") as file:
         json.dump(rows, file, indent=1)
     if options.planned:
         matrix.write_planned(config, options.output, options.planned)

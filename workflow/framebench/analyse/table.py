@@ -2,8 +2,11 @@
 
 import json
 import unicodedata
+from collections.abc import Mapping
 from functools import cache
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jsonschema import Draft202012Validator
@@ -15,7 +18,8 @@ from framebench.plain import plain
 from framebench.record import RUN, SCHEMA
 
 DTYPES = {"integer": "Int64", "number": "float64", "boolean": "boolean", "string": "str"}
-
+# First characters of a cell that a spreadsheet computes: https://owasp.org/www-community/attacks/CSV_Injection
+FORMULA = "=+-@"
 
 UNSEEN = ("Cc", "Cf", "Cs")  # Unicode's categories: control, format, surrogate
 
@@ -70,7 +74,7 @@ def table(records: list[dict]) -> pd.DataFrame:
     """
     rows = [_row(record) for record in records]
     frame = pd.DataFrame(
-        {name: pd.Series([row.get(name) for row in rows], dtype=dtype) for name, dtype in _columns().items()}
+        {name: pd.Series([row.get(name) for row in rows], dtype=dtype) for name, dtype in measurement_columns().items()}
     )
     twice = frame[frame.duplicated(RUN)]
     if len(twice):
@@ -86,39 +90,76 @@ def read_table(path: Path) -> pd.DataFrame:
 
     Raises TableError where the file cannot be read or is not such a table.
     """
-    columns = _columns()
+    columns = measurement_columns()
+    frame = read_csv(path, columns, dtype=columns, keep_default_na=False, na_values=[""])
+    return frame.drop(columns="machine", errors="ignore").fillna({"flags": ""})
+
+
+def read_csv(path: Path, columns: Mapping[str, str] | None = None, **options: Any) -> pd.DataFrame:
+    """The table in this CSV file, read as by pandas with these options.
+
+    `columns`, each with its pandas type, are those that it must have, beside `machine`. Raises TableError, in a short
+    line with the cause, where it is no such table, as after a spreadsheet has saved it in the manner of its country.
+    """
     try:
-        frame = pd.read_csv(
-            path,
-            dtype=columns,  # type: ignore[arg-type]
-            keep_default_na=False,
-            na_values=[""],
-        )
+        content = path.read_bytes()
     except OSError as error:
         raise TableError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        if fault := _manner(content):
+            raise ValueError(fault)
+        frame = pd.read_csv(BytesIO(content), **options)
+        if columns is not None and (fault := _fault(frame, columns)):
+            raise ValueError(fault)
     except ValueError as error:
-        raise TableError(f"{path}: is not a table of measurements: {error}: make it again") from error
-    frame = frame.drop(columns="machine", errors="ignore")
-    if list(frame.columns) != list(columns):
-        unequal = sorted(set(frame.columns) ^ set(columns)) or ["the order of the columns"]
-        raise TableError(
-            f"{path}: is not a table of measurements of this version, which differs in {', '.join(unequal)}: "
-            "make it again"
-        )
-    return frame.fillna({"flags": ""})
+        raise TableError(f"{path}: is no table: {one_line(str(error), 90)}: make it again") from error
+    return frame.copy()  # in one piece: pandas warns of a hundred separate columns
+
+
+def _manner(content: bytes) -> str:
+    """The manner in which a file is no CSV in UTF-8 with commas; empty if it is."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content:
+        return "it is UTF-16, not UTF-8"
+    try:
+        head = content.decode("utf-8").partition("\n")[0]
+    except UnicodeDecodeError as error:
+        return f"it is not UTF-8 at byte {error.start:,}"
+    other = next(
+        (name for mark, name in ((";", "semicolons"), ("\t", "tabs")) if head.count(mark) > head.count(",")), ""
+    )
+    return f"its columns are separated by {other}, not by commas" if other else ""
+
+
+def _fault(frame: pd.DataFrame, columns: Mapping[str, str]) -> str:
+    """The columns in which a table is not as its version of framebench writes it; empty if there are none."""
+    found = [name for name in frame.columns if name != "machine"]
+    if found != list(columns):
+        unequal = sorted(set(found) ^ set(columns)) or ["their order"]
+        return f"its columns differ from this version's in {', '.join(unequal)}"
+    if len(frame) and frame.isna().all(axis="columns").any():
+        return "it has an empty row"
+    for name, kind in columns.items():
+        text = next((value for value in frame[name] if isinstance(value, str)), None)
+        if text is not None and kind in ("Int64", "float64"):
+            return f"{text!r} in {name} is no number with a decimal point"
+    return ""
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write the table as CSV, atomically; nulls are empty. Raises TableError where that fails.
+    """Write the table as CSV in UTF-8, atomically; nulls are empty. Raises TableError where that fails.
 
-    Where devices are named with their machines, the first column is `machine`.
+    Where devices are named with their machines, the first column is `machine`. A table with more than ASCII begins with
+    the mark by which spreadsheets tell UTF-8 from an encoding of their country.
     """
     of = frame["device"].fillna("").map(machines.machine) if "device" in frame else pd.Series(dtype=str)
     if of.any():
         frame = frame.assign(machine=of)[["machine", *frame.columns]]
+    texts = frame.select_dtypes(["str", "object"])
+    safe = {name: [shown(one) if isinstance(one, str) else one for one in texts[name]] for name in map(str, texts)}
+    text = frame.assign(**safe).to_csv(index=False, lineterminator="\n")
     try:
-        with files.whole(path, encoding="utf-8", errors="backslashreplace", newline="") as file:
-            frame.to_csv(file, index=False, lineterminator="\n")
+        with files.whole(path, encoding="utf-8" if text.isascii() else "utf-8-sig", newline="") as file:
+            file.write(text)
     except OSError as error:
         raise TableError(f"{path}: cannot be written: {error.strerror}") from error
 
@@ -137,10 +178,12 @@ def one_line(text: str, length: int) -> str:
 def shown(text: str) -> str:
     """A text from a record, safe to show: control characters and those that change the direction are escaped.
 
-    Programs end lines in several ways, some of which CSV readers take for the end of the row: here all are \n.
+    So is a first character by which a spreadsheet computes a cell. Programs end lines in several ways, some of which
+    CSV readers take for the end of the row: here all are \n.
     """
     lines = "\n".join(text.splitlines())
-    return "".join(one if one == "\n" or unicodedata.category(one) not in UNSEEN else _escaped(one) for one in lines)
+    seen = "".join(one if one == "\n" or unicodedata.category(one) not in UNSEEN else _escaped(one) for one in lines)
+    return _escaped(seen[0]) + seen[1:] if seen.startswith(tuple(FORMULA)) else seen
 
 
 def _escaped(character: str) -> str:
@@ -159,7 +202,7 @@ def _validator() -> Draft202012Validator:
 
 
 @cache
-def _columns() -> dict[str, str]:
+def measurement_columns() -> dict[str, str]:
     """The table's columns in order, each with its pandas type."""
     columns: dict[str, str] = {}
     for name, field in _schema()["properties"].items():

@@ -1,6 +1,6 @@
 """The tables of a campaign: each is declared, as TABLE, by the module that makes it, and listed nowhere else."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -40,6 +40,11 @@ class Table:
     def module(self) -> str:
         """The module that declares the table."""
         return self.make.__module__
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Its columns in order, each with its pandas type."""
+        return import_module(self.module).COLUMNS
 
     @property
     def needs(self) -> list[str]:

@@ -24,7 +24,7 @@ SETTINGS = ("baseline", "question")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the screen and the sentences; on failure print one line and exit with status 1."""
-    parser = argparse.ArgumentParser(prog="python -m framebench verdict", description=__doc__.partition(":")[0])
+    parser = argparse.ArgumentParser(prog="python -m framebench verdict", description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
     given.add_options(parser, NEEDS, SETTINGS)
     parser.add_argument("--agreement", nargs=1, type=Path, metavar="FILE", help="agreement.csv, of merged results")

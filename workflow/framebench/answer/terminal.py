@@ -32,17 +32,20 @@ def show(screen: Mapping[str, Any], console: Console) -> None:
         console.print(Text(warning, style="yellow"))
 
 
-def end(folder: Path, language: str, lines: Iterable[str], *, started: float | None = None) -> None:
+def end(folder: Path, language: str, lines: Iterable[str], *, started: float | None = None, missing: str = "") -> None:
     """Print the screen of a folder of results on stderr, these lines, and the paths of the rest.
 
-    Nothing is printed without a screen. `started`: Unix time in s of an invocation in which a job failed; a screen from
-    before that is called an earlier answer.
+    Without a screen, only the line on `missing` runs is printed. `started`: Unix time in s of an invocation in which a
+    job failed; a screen from before that is called an earlier answer.
     """
     answer = folder / f"verdict.{language}"
     screen = answer.with_name(f"{answer.name}.json")
-    if not screen.exists():
-        return
     console = Console(stderr=True)
+    left = [Text(missing, style="bold red")] if missing else []
+    if not screen.exists():
+        for line in left:
+            console.print(line, soft_wrap=True)
+        return
     console.print()
     made = screen.stat().st_mtime
     if started is not None and made < started:
@@ -50,8 +53,8 @@ def end(folder: Path, language: str, lines: Iterable[str], *, started: float | N
         console.print(Text(f"A job failed, so this is the answer of an earlier invocation, {when}:", style="bold red"))
     show(json.loads(screen.read_text(encoding="utf-8")), console)
     paths = f"Page: {folder}/report.{language}.html   Details: {answer}.txt   Figures: {folder}/figures/"
-    for line in (*lines, paths):
-        console.print(Text(line), soft_wrap=True)  # paths are copied
+    for line in (*left, *map(Text, (*lines, paths))):
+        console.print(line, soft_wrap=True)  # paths are copied
 
 
 def listed(sentences: Sequence[str], console: Console) -> None:

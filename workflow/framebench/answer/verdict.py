@@ -15,7 +15,7 @@ from framebench.answer import gains
 from framebench.answer.asked import Asked, asked, cell, obstacle, of_pair, pairs, shown
 from framebench.languages import Language, numbers
 from framebench.plan import catalogue
-from framebench.record import BLOCK, BUSY, CELL, STAND_IN, THROTTLED
+from framebench.record import BLOCK, BUSY, CELL, NOT_MEASURED, STAND_IN, THROTTLED
 
 # Verdicts of agreement.csv on two versions → key of the sentence.
 VERSIONS = {agreement.SLOWER: "verdict_slower_since", agreement.FASTER: "verdict_faster_since"}
@@ -78,13 +78,18 @@ def sentences(
 
 
 def warnings(measurements: pd.DataFrame, comparisons: pd.DataFrame, language: Language) -> list[Sentence]:
-    """Facts that weaken the answer: stand-ins, two devices in one comparison, failures, a busy machine."""
+    """Facts that weaken the answer: stand-ins, two devices in one comparison, missing and failed runs, other work."""
     said = [Sentence(language["stand_in"], "measurements")] if flagged(measurements, STAND_IN).any() else []
     apart = comparisons["method"].str.contains(ACROSS, regex=False).sum() // 2
     if apart:
         text = language["verdict_across_cards"].format(apart=apart, comparisons=len(comparisons) // 2)
         said.append(Sentence(text, "comparisons"))
-    unfinished = (measurements["status"] != "ok").groupby([measurements[key] for key in CELL]).any()
+    absent = (measurements["status"] == NOT_MEASURED).sum()
+    if absent:
+        text = language["verdict_not_measured"].format(absent=absent, runs=len(measurements))
+        said.append(Sentence(text, "measurements"))
+    failed = ~measurements["status"].isin(["ok", NOT_MEASURED])
+    unfinished = failed.groupby([measurements[key] for key in CELL]).any()
     if unfinished.any():
         text = language["verdict_failed_cells"].format(failed=unfinished.sum(), cells=len(unfinished))
         said.append(Sentence(text, "measurements"))

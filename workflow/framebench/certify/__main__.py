@@ -95,7 +95,7 @@ def certify(
 def expectation(problem: Path, learned: Path) -> tuple[Facts, Arrays]:
     """Facts and arrays of the reference."""
     facts, arrays = read(problem)
-    facts |= json.loads(learned.read_text())
+    facts |= json.loads(learned.read_text(encoding="utf-8"))
     found = {name.removeprefix(given.EXPECTED): array for name, array in arrays.items() if given.EXPECTED in name}
     return facts, found
 

@@ -39,7 +39,7 @@ def exported(results: Path, config: dict | None = None) -> bytes:
 
 def main(arguments: list[str] | None = None) -> None:
     """Write the archive; ends the process with one line on stderr where that fails."""
-    parser = argparse.ArgumentParser(prog="python -m framebench export", description=__doc__.partition(":")[0])
+    parser = argparse.ArgumentParser(prog="python -m framebench export", description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="what a campaign left")
     parser.add_argument("--config", type=json.loads, metavar="JSON", help="the configuration of the campaign")
     parser.add_argument("--output", required=True, type=Path, metavar="ZIP")

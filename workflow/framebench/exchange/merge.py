@@ -258,7 +258,7 @@ def files_of(parts: Iterable[Part]) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Write the folder and report what was left out; ends the process with one line on stderr where that fails."""
-    parser = argparse.ArgumentParser(prog="python -m framebench merge", description=__doc__.partition(":")[0])
+    parser = argparse.ArgumentParser(prog="python -m framebench merge", description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--parts", required=True, type=json.loads, metavar="JSON", help="a list of {path, name}")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="results folder to make")
     options = parser.parse_args(arguments)

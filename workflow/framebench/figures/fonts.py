@@ -46,7 +46,7 @@ class FontError(ValueError):
 def make_known(language: Language) -> None:
     """Register the fonts of a language with Matplotlib; FontError if one is not installed.
 
-    Matplotlib caches its list of fonts between processes, and the cache lacks fonts installed since.
+    Matplotlib's list has its own fonts only; those of the system are looked for where a language names others.
     """
     _add_nanum()
     # Many fonts have no bold: titles are then regular, which needs no warning.

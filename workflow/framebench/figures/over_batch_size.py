@@ -37,10 +37,10 @@ def summary(measurements: pd.DataFrame, confidence: float, column: str = THROUGH
     The mean is geometric over processes, with its interval at level `confidence`. Low and high are NaN if there are too
     few runs; all three are NaN if no run counts or reports the quantity.
     """
-    rows = []
-    for key, runs in measurements.groupby([*selection.PANEL, "framework", "batch_size"]):
+    rows, cell = [], [*selection.PANEL, "framework", "batch_size"]
+    for key, runs in measurements.groupby(cell):
         values = runs.loc[runs["status"] == "ok", column].dropna()
-        row = dict(zip([*selection.PANEL, "framework", "batch_size"], key, strict=True))
+        row = dict(zip(cell, key, strict=True))
         row |= {"state": selection.state(runs), "mean": np.nan, "low": np.nan, "high": np.nan}
         if row["state"] == "ok" and values.empty:
             row["state"] = "not_measured"
@@ -50,7 +50,7 @@ def summary(measurements: pd.DataFrame, confidence: float, column: str = THROUGH
             if estimate.low is not None:
                 row |= {"low": estimate.low, "high": estimate.high}
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*cell, "state", "mean", "low", "high"])
 
 
 def draw(

@@ -37,9 +37,11 @@ def draw(
     title = f"{drawing.panel_title(run, language, several_devices=False)}\n" + language["timeline_run"].format(
         framework=labels[run["framework"]], round=run["round"]
     )
+    # By both names: another device of the campaign may have a card of this model, which a record does not tell.
+    device = f"{run['device_name']} ({run['device']})" if run["device_name"] else run["device"]
     figure, all_axes = drawing.panels(
         [1.3] * len(PANELS),
-        language["title_timeline"].format(device=run["device_name"] or run["device"]),
+        language["title_timeline"].format(device=device),
         drawing.provenance(table([run]), language, labels),
         [language["note_timeline"]],
         titles=[title, *[""] * (len(PANELS) - 1)],

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from framebench import languages
 from framebench.analyse import given
-from framebench.analyse.table import TableError
+from framebench.analyse.table import TableError, read_csv
 from framebench.figures import command, drawing, fonts, registry
 from framebench.plan import catalogue
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw them and print the paths of their files; on failure print one line and exit with status 1."""
-    parser = argparse.ArgumentParser(prog="python -m framebench figures", description=__doc__.partition(":")[0])
+    parser = argparse.ArgumentParser(prog="python -m framebench figures", description=(__doc__ or "").partition(":")[0])
     parser.add_argument("language", help=f"one of {', '.join(languages.languages())}")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: %(default)s")
     options = parser.parse_args(arguments)
@@ -33,7 +33,7 @@ def draw(language: languages.Language, results: Path) -> list[Path]:
         figures = {}
         for name in registry.names(registry.Scope()):
             needs = registry.find(name)[0].needs
-            values = {need: given.read_csv(catalogue.ROOT / given.resource(need)) for need in needs}
+            values = {need: read_csv(catalogue.ROOT / given.resource(need)) for need in needs}
             figures[name] = command.draw(name, values, language)
         fonts.refuse(set().union(*(fonts.missing(figure, language) for figure in figures.values())), language)
         folder = results / "figures" / language.name

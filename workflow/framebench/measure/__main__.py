@@ -54,7 +54,7 @@ def main() -> None:
 def member(told: dict, i: int) -> Member:
     """The i-th run of these arguments."""
     asked, output = dict(told["members"][i]), told["outputs"][i]
-    tuning = json.loads(Path(asked.pop("tuning")).read_text())["chosen"] if "tuning" in asked else {}
+    tuning = json.loads(Path(asked.pop("tuning")).read_text(encoding="utf-8"))["chosen"] if "tuning" in asked else {}
     decided = asked | {"order": told["order"][i], "tuning": tuning}
     decided["diagnosis"] = told["round"] <= told["protocol"].diagnosed_rounds
     request = command.request(told, **decided)
@@ -68,7 +68,7 @@ def member(told: dict, i: int) -> Member:
 
 def peak_before(output: Path) -> float | None:
     """Peak memory in MiB of another round's run, whose record is beside this one; None where there is none."""
-    others = [json.loads(path.read_text()) for path in output.parent.glob("round-*.json")]
+    others = [json.loads(path.read_text(encoding="utf-8")) for path in output.parent.glob("round-*.json")]
     return max((run["host_rss_peak_mib"] for run in others if run["host_rss_peak_mib"]), default=None)
 
 

@@ -25,7 +25,7 @@ def preload(allocator: str, prefix: str) -> dict[str, str]:
 
 def check(allocator: str) -> None:
     """Raise RuntimeError where the requested allocator is not loaded into this process."""
-    loaded = Path("/proc/self/maps").read_text()
+    loaded = Path("/proc/self/maps").read_text(encoding="utf-8")
     for name in LIBRARIES[allocator]:
         if name.removesuffix(".2") not in loaded:
             raise RuntimeError(f"the allocator {allocator} is not in effect: {name} was not loaded")

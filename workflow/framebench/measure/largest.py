@@ -114,7 +114,9 @@ def main() -> None:
     searched |= {name: next(filter(None, (run[name] for run in runs)), None) for name in OF_MACHINE}
     searched["flags"] = flags(runs)
     record.write(arguments.output, searched | {"trials": [asdict(trial) for trial in trials]})
-    arguments.log.write_text("".join(f"{trial.batch_size}: {trial.status}: {trial.reason}\n" for trial in trials))
+    arguments.log.write_text(
+        "".join(f"{trial.batch_size}: {trial.status}: {trial.reason}\n" for trial in trials), encoding="utf-8"
+    )
 
 
 def flags(runs: Iterable[dict]) -> list[str]:

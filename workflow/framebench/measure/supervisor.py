@@ -27,6 +27,19 @@ ROOT = Path(__file__).parents[3]
 COMMIT = "commit.json"  # file of a bundle
 SHARED = "other_process_on_gpu"  # flag: another process computed on the card before or after the run
 OTHERS_EVERY_S = 1.0  # interval between queries of a card's processes while waiting for their end
+GONE_S = 1.0  # longest time for which a driver still lists a process that has ended
+# Record field → property of a card.
+DESCRIBED = {
+    "device_name": "name",
+    "device_pci_bus_id": "pci_bus_id",
+    "gpu_memory_total_mib": "memory_total_mib",
+    "gpu_power_limit_w": "power_limit_w",
+    "gpu_max_sm_mhz": "max_sm_mhz",
+    "gpu_max_memory_mhz": "max_memory_mhz",
+    "gpu_ecc": "ecc",
+    "gpu_mig": "mig",
+    "driver_version": "driver_version",
+}
 # Messages of a process aborted out of memory where nothing caught the error: the C++ library's; and TensorFlow's where
 # a thread gets no stack. The second may have other causes, and counts where memory was limited: trials differ only in
 # the batch, and the number of threads stays.
@@ -65,6 +78,7 @@ class Run:
         self._known["device_name"] = None if self.request.uuid else self._known["cpu_model"]
         self._observed: dict[str, Any] = {}
         self._flags: list[str] = []
+        self._unknown: dict[str, str] = {}  # field on the GPU, or flag, that is not known → the reason
         self._process: Process | None = None
         self._sampling: Sampling | None = None
         self._frequencies: list[tuple[int, float]] = []
@@ -79,8 +93,11 @@ class Run:
             self._known["device_uuid"] = self.request.uuid
             try:
                 with nvml.session():
-                    self._known |= described(nvml.card(self.request.uuid))
-                    self._flags += shared(self.request.uuid)
+                    card = nvml.card(self.request.uuid)
+                    self._known |= described(card)
+                    reasons = {field: card.unknown.get(fact, "") for field, fact in DESCRIBED.items()}
+                    self._unknown |= {field: reason for field, reason in reasons.items() if reason}
+                    self._note_others(*others(card.uuid))
             except nvml.NvmlError as error:
                 self._fail(without_card(self.request.uuid, error))
                 return
@@ -147,15 +164,27 @@ class Run:
         self._observed["cpu_mhz"] = mean_within(self._frequencies, blocks)
         if sampled := self._sampling and self._sampling.stop():
             started_ns = round(1e9 * self._start_s)
-            self._observed |= of_gpu(sampled, self._observed, started_ns, process.pid, request.cell.batch_size)
+            found = of_gpu(sampled, self._observed, started_ns, process.pid, request.cell.batch_size)
+            self._unknown |= found.pop("unknown")
+            self._observed |= found
             if self.member.samples:
                 samples.save(self.member.samples, sampled)
         if request.uuid:
             try:
                 with nvml.session():
-                    self._flags += shared(request.uuid, process.pid)
+                    left, reason = others(request.uuid, ended=process.pid)
+                self._note_others(left, reason)
+                if sampled and {*samples.ids(sampled, started_ns, process.pid)} & {*(left or ())}:
+                    self._observed["gpu_process_peak_mib"] = None
+                    self._unknown["gpu_process_peak_mib"] = samples.OTHER_IDS
             except nvml.NvmlError as error:
                 self._observed |= {"status": "failed", "reason": without_card(request.uuid, error)}
+
+    def _note_others(self, found: list[int] | None, reason: str) -> None:
+        """Flag other processes on the card, or note why they are not known."""
+        self._flags += [SHARED] * bool(found)
+        if found is None:
+            self._unknown[SHARED] = reason
 
     def _judge_work(self) -> None:
         """Compare the kept changes with the reference, now that the process has ended."""
@@ -183,6 +212,7 @@ class Run:
         observed = {**self._known, **self._observed, **of_round, "interleaved_with": self.beside}
         if self.request.uuid:
             self._flags += stand_in()
+            observed["gpu_unknown"] = json.dumps(self._unknown, sort_keys=True) if self._unknown else None
         if self._turns_s:
             observed["throttled_s"] = self._held_back_s
             self._flags += [record.THROTTLED] * (self._held_back_s > cpu.THROTTLED_SHARE * self._turns_s)
@@ -248,35 +278,42 @@ def asked_for(request: Request) -> dict[str, Any]:
 
 def described(card: nvml.Card) -> dict[str, object]:
     """Record fields that describe a card."""
-    return {
-        "device_name": card.name,
-        "device_pci_bus_id": card.pci_bus_id,
-        "gpu_memory_total_mib": card.memory_total_mib,
-        "gpu_power_limit_w": card.power_limit_w,
-        "gpu_max_sm_mhz": card.max_sm_mhz,
-        "gpu_max_memory_mhz": card.max_memory_mhz,
-        "gpu_ecc": card.ecc,
-        "gpu_mig": card.mig,
-        "driver_version": card.driver_version,
-    }
+    return {field: getattr(card, fact) for field, fact in DESCRIBED.items()}
 
 
-def shared(uuid: str, ended: int | None = None) -> list[str]:
-    """The flag for another process on a card now; `ended` is the id of the ended worker."""
-    return [SHARED] * any(process.pid != ended for process in nvml.processes(uuid) or [])
+def others(uuid: str, ended: int | None = None) -> tuple[list[int] | None, str]:
+    """Ids of the processes that compute on a card; None, with the reason, where the driver does not tell them.
+
+    After a worker, whose id is `ended`: those that stay longer than a process that has ended. In a container the driver
+    may list the worker under another id.
+    """
+    end = time.monotonic() + (GONE_S if ended else 0)
+    while True:
+        found, reason = nvml.processes(nvml.handle(uuid))
+        if found is None:
+            return None, reason
+        left = [process.pid for process in found if process.pid != ended]
+        if not left or time.monotonic() >= end:
+            return left, ""
+        time.sleep(GONE_S / 10)
 
 
 def wait_for_others(uuid: str, timeout_s: float) -> None:
     """Return when no process computes on a card, or after timeout_s; reports on stderr the wait and its end.
 
-    A card that cannot be asked is left to the run, whose record then says so.
+    A card that cannot be asked is left to the run, whose record then says so; one whose processes the driver does not
+    tell is said on stderr too.
     """
     end = time.monotonic() + timeout_s
     with suppress(nvml.NvmlError), nvml.session():
-        if not shared(uuid):
+        found, reason = others(uuid)
+        if found is None:
+            said = f"not waiting: it is not known which processes compute on {uuid}: {reason}"
+            print(said, file=sys.stderr, flush=True)
+        if not found:
             return
         print(f"waiting: other processes compute on {uuid}", file=sys.stderr, flush=True)
-        while shared(uuid):
+        while others(uuid)[0]:
             if time.monotonic() >= end:
                 print(f"no longer waiting for {uuid} after {timeout_s:g} s", file=sys.stderr, flush=True)
                 return
@@ -321,12 +358,12 @@ def seen_by(code: int, seen: Path, log: Path, limited: bool) -> dict:
     `log` holds its output; `limited`: its memory was limited.
     """
     if code == 0:
-        return json.loads(seen.read_text())
+        return json.loads(seen.read_text(encoding="utf-8"))
     if code > 0:
         return {"status": "failed", "reason": f"the measuring process exited with code {code}"}
     name = signal.Signals(-code).name
     if name == "SIGABRT":
-        said = log.read_text(errors="replace")
+        said = log.read_text(errors="replace", encoding="utf-8")
         for words in [BAD_ALLOC] + [NO_THREAD] * limited:
             if words in said:
                 return {"status": "out_of_memory", "reason": f"the measuring process was killed by SIGABRT: {words}"}

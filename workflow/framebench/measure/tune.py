@@ -153,7 +153,7 @@ def main() -> None:
         "trials": [asdict(trial) for trial in trials],
     }
     record.write(arguments.output, found)
-    arguments.log.write_text(json.dumps(found, indent=1))
+    arguments.log.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 def ratio(trial: Trial, default: Trial) -> str:

@@ -26,7 +26,7 @@ class Turns:
     def of_worker(cls, descriptor: int) -> "Turns":
         """The turns of a measuring process, which writes to this descriptor and reads its standard input."""
         os.set_inheritable(descriptor, False)
-        return cls(os.fdopen(descriptor, "w"), os.fdopen(0))
+        return cls(os.fdopen(descriptor, "w", encoding="utf-8"), os.fdopen(0, encoding="utf-8"))
 
     def wait(self, state: str) -> int:
         """Report a reached state, and wait for the answer. Raises EOFError where the supervisor is gone."""

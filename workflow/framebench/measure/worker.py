@@ -41,7 +41,7 @@ OUTCOME = ("status", "reason")
 
 def main() -> None:
     die_with(int(sys.argv[4]))
-    request = Request.from_json(Path(sys.argv[1]).read_text())
+    request = Request.from_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
     turns = Turns.of_worker(int(sys.argv[2]))
     observed: dict[str, Any] = {"status": "ok", "flags": []}
     try:
@@ -57,7 +57,7 @@ def main() -> None:
         observed["status"] = "out_of_memory" if out_of_memory else "failed"
         observed["reason"] = f"{type(error).__name__}: {plain(str(error))[:REASON_LENGTH]}"
     observed |= {"waiting_s": turns.waiting_s, "waiting_cpu_s": turns.waiting_cpu_s}
-    Path(sys.argv[3]).write_text(json.dumps(observed))
+    Path(sys.argv[3]).write_text(json.dumps(observed), encoding="utf-8")
     # The report is complete. A clean shutdown costs each process of a round some seconds, and one of TensorFlow now and
     # then 20, 40 or 80.
     sys.stdout.flush()

@@ -272,7 +272,8 @@ def _own_digest(workload: str) -> list[str]:
 def _digest(words: Iterable[str], paths: Iterable[Path], root: Path) -> str:
     digest = hashlib.sha256(" ".join(words).encode())
     for path in paths:
-        digest.update(f"{path}\n".encode() + (root / path).read_bytes())
+        # Sources that came through a Windows archive or editor are the same sources.
+        digest.update(f"{path}\n".encode() + (root / path).read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()[:12]
 
 

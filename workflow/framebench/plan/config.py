@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,9 +14,20 @@ from framebench.plan import catalogue, feasible, models, schema, slurm
 from framebench.plan.bindings import DeviceError, Gpu, resolve
 from framebench.plan.knobs import Entry, Knobs, LargestBatch, Part, Rounds, WrittenProtocol
 from framebench.plan.refusals import ConfigError, explained
-from framebench.plan.yaml_file import readable
+from framebench.plan.yaml_file import given, readable
 
-__all__ = ["SCHEMA", "Config", "ConfigError", "LargestBatch", "Part", "Rounds", "against_itself", "load", "readable"]
+__all__ = [
+    "SCHEMA",
+    "Config",
+    "ConfigError",
+    "LargestBatch",
+    "Part",
+    "Rounds",
+    "against_itself",
+    "given",
+    "load",
+    "readable",
+]
 
 SCHEMA = schema.FILE
 
@@ -63,7 +75,8 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
         raise ConfigError(f"{origin}: {error}") from None
     kinds = {name: "cuda" if gpu else "cpu" for name, gpu in devices.items()}
     kinds |= {request.name: request.kind for request in requests}
-    if problem := next(feasible.precision_problems(knobs, kinds), None):
+    impossible = chain(feasible.precision_problems(knobs, kinds), feasible.size_problems(knobs, len(kinds)))
+    if problem := next(impossible, None):
         raise ConfigError(f"{origin}: {problem}")
     on_gpus = [name for name, kind in kinds.items() if kind == "cuda"]
     if on_gpus and knobs.packages == "cpu":
@@ -76,8 +89,8 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
         "gpus": tuple(gpu for gpu in devices.values() if gpu),
         "requests": requests,
     }
-    if requests and knobs.packages == "auto":
-        # A login node and a compute node need the same: neither is asked whether it has a driver.
+    if knobs.packages == "auto":
+        # Not by this machine's driver: a login node and a compute node need the same.
         resolved["packages"] = "cuda" if on_gpus else "cpu"
     return Config(**vars(knobs) | resolved)
 
@@ -86,7 +99,7 @@ def _resolved(written: WrittenProtocol, requests: Iterable[slurm.Request]) -> Pr
     """The protocol with numbers: every device has the same threads, `auto` one per core available on each of them."""
     threads = written.threads
     if threads == "auto":
-        threads = min((request.cpus for request in requests), default=0) or feasible.core_count(written)
+        threads = min((request.cpus for request in requests if request.cpus), default=0) or feasible.core_count(written)
     cores = None if written.cores == "any" else written.cores
     return Protocol(**vars(written) | {"cores": cores, "threads": threads})
 

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 from pathlib import Path
 
 from framebench import languages, workloads
@@ -23,10 +24,13 @@ from framebench.plan.knobs import (
 from framebench.plan.refusals import instead
 
 # The folders of a record come below it, some 100 characters; file systems end at 4096, some before.
-LONGEST_PATH, DEEPEST_PATH = 1000, 51
+LONGEST_PATH, DEEPEST_PATH, LONGEST_NAME = 1000, 51, 255
+MOST_RUNS = 10_000  # Snakemake plans three of them, one job, in 12 ms
+REPEATED = re.compile(r"(.+?)\1{19,}$")  # PeriodicityDetector of Snakemake's, which stops at such a wildcard
 OF_PROJECT = (
     *("workflow", "envs", "docs", "tests", "presets", "profiles", "studies"),
     *(".git", ".github", ".ci", ".venvs", ".snakemake"),
+    "default",  # Snakemake would take it for a profile from then on
 )
 OF_SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr")
 SHARED_MEMORY = ("/", "dev", "shm")
@@ -52,18 +56,24 @@ def problems(knobs: Knobs) -> Iterator[str]:
 
 def _results_problems(results: str) -> Iterator[str]:
     folder = Path(results).absolute()
-    if len(str(folder)) > LONGEST_PATH or len(folder.parts) > DEEPEST_PATH:
+    longest = max(len(os.fsencode(part)) for part in folder.parts)
+    if len(str(folder)) > LONGEST_PATH or len(folder.parts) > DEEPEST_PATH or longest > LONGEST_NAME:
         yield (
-            f"results: the path has {len(str(folder))} characters and {len(folder.parts) - 1} folders; allowed: at "
-            f"most {LONGEST_PATH} and {DEEPEST_PATH - 1}, as records lie deeper"
+            f"results: the path has {len(str(folder))} characters and {len(folder.parts) - 1} folders, one of them of "
+            f"{longest} bytes; allowed: at most {LONGEST_PATH}, {DEEPEST_PATH - 1} and {LONGEST_NAME}, as records lie "
+            "deeper"
         )
+        return
+    if repeated := REPEATED.search(results):
+        yield f"results: {repeated[1]!r} stands many times in a row, which Snakemake takes for a fault of the rules"
         return
     if owner := _owner(folder):
         yield f"results: {results!r} is a folder of {owner}; allowed: results, or a folder of its own anywhere else"
         return
-    existing = next(parent for parent in (folder, *folder.parents) if os.access(parent, os.F_OK))
+    existing = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
     if not existing.is_dir():
-        yield f"results: {results!r} cannot be a folder, because {str(existing)!r} is a file"
+        what = "a file" if existing.exists() else "a link to nothing"
+        yield f"results: {results!r} cannot be a folder, because {str(existing)!r} is {what}"
     elif not os.access(existing, os.W_OK | os.X_OK):
         yield f"results: {results!r} cannot be written, because {str(existing)!r} is read-only for you"
 
@@ -101,11 +111,27 @@ def _name_problems(knobs: Knobs) -> Iterator[str]:
                     yield f"{where}: {track!r} is not offered by {framework}{instead(track, tracks)}"
     environments = sorted({catalogue.adapter(framework).environment for framework in catalogue.frameworks()})
     for name, python in knobs.interpreters.items():
-        yield from _unknown(f"interpreters.{name}", name, tuple(environments))
+        yield from _unknown(f"interpreters.{name}", name, (*environments, *catalogue.frameworks()))
         if not os.access(python, os.X_OK) or Path(python).is_dir():
             yield f"interpreters.{name}: {python!r} is no program that can be run"
     for i, language in enumerate(knobs.languages):
         yield from _unknown(f"languages[{i}]", language, tuple(languages.languages()))
+
+
+def size_problems(knobs: Knobs, devices: int) -> Iterator[str]:
+    """More runs than can be planned in a minute."""
+    everywhere = devices * len(knobs.frameworks)
+    asked = {
+        "matrix": sum(
+            prod(map(len, (entry.tracks, entry.precisions, entry.inputs, entry.batch_sizes))) * entry.rounds.at_most
+            for entry in knobs.matrix
+        ),
+        # Each framework by itself, against itself, and against itself with more work.
+        "aa": 3 * len(knobs.aa.batch_sizes) * knobs.aa.rounds,
+    }
+    for key, runs in asked.items():
+        if runs * everywhere > MOST_RUNS:
+            yield f"{key}: asks for up to {runs * everywhere} runs in all rounds; allowed: at most {MOST_RUNS}"
 
 
 def precision_problems(knobs: Knobs, kinds: Mapping[str, str]) -> Iterator[str]:
@@ -219,6 +245,8 @@ def core_count(protocol: WrittenProtocol) -> int:
 
 def _usable_cores() -> str:
     """The cores that this process may use, in the kernel's notation: `0-3,8-11`."""
-    found = re.search(r"^Cpus_allowed_list:\s*(\S+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    found = re.search(
+        r"^Cpus_allowed_list:\s*(\S+)$", Path("/proc/self/status").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert found, "every Linux since 2.6 reports Cpus_allowed_list"
     return found[1]

@@ -47,13 +47,13 @@ SECTIONS = ("global", "install", ":env:")
 PASSED = (
     *("PATH", "LD_LIBRARY_PATH", "HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"),
     *("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "all_proxy", "http_proxy", "https_proxy", "no_proxy"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT"),
     *("NETRC", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "KRB5CCNAME"),
 )
 # A user's variables for uv that are handed on: source and transport of packages, and not their choice.
 KEPT = (
     *("UV_CACHE_DIR", "UV_CONCURRENT_", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_HTTP_"),
-    *("UV_INDEX", "UV_INSECURE_HOST", "UV_KEYRING_PROVIDER", "UV_LINK_MODE", "UV_NATIVE_TLS", "UV_NO_CACHE"),
+    *("UV_INDEX", "UV_INSECURE_HOST", "UV_KEYRING_PROVIDER", "UV_NATIVE_TLS", "UV_NO_CACHE"),
     *("UV_NO_INDEX", "UV_OFFLINE", "UV_SYSTEM_CERTS"),
 )
 # The module that shows that an environment works, by the name of its lock; for any other lock, the module of its name.
@@ -62,21 +62,28 @@ SHOWS = {"pytorch": "torch", "workflow": "snakemake", "test": "snakemake"}
 HINTS = {
     ("certificate verify failed", "peer certificate", "confirming the ssl certificate"): (
         "the certificate of a package index or proxy is not trusted here: name the file with your site's own, "
-        "PIP_CERT=/path/to/certificates.pem"
+        "PIP_CERT=FILE, or its host, PIP_TRUSTED_HOST=HOST"
     ),
-    ("proxyerror", "proxy scheme", "proxy url", "connect to proxy", "407 proxy"): (
+    ("proxyerror", "proxy scheme", "proxy url", "connect to proxy", "407 proxy", "tunnel error"): (
         "a proxy refused or its address is wrong: look at HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and pip's proxy"
     ),
     ("401 unauthorized", "401 client", "error 401", "403 forbidden", "403 client", "error 403"): (
         "a package index refused: does it want a password?"
     ),
-    ("connection broken", "(connect)", "dns error", "timed out", "error sending request"): (
+    ("connection error", "connection broken", "(connect)", "dns error", "timed out", "error sending request"): (
         "a package index could not be reached: is there a network?"
     ),
 }
 # Openings of lines that follow a failure and do not explain it, in small letters.
 ASIDES = re.compile(
-    r"hint:|note:|info:|warning:|notice:|\[notice\]|traceback|failing command:|current thread|extension modules:|\$ "
+    r"hint:|note:|info:|warning:|notice:|\[notice\]|traceback|failing command:|current thread|extension modules:|"
+    r"removed build tracker|\$ "
+)
+
+# Executed at the start of the Python whose folder of packages has it, as it begins with `import`.
+OWN_FIRST = (
+    "import os, sys; foreign = set(map(os.path.abspath, os.environ.get('PYTHONPATH', '').split(os.pathsep)));"
+    " sys.path.sort(key=foreign.__contains__)\n"
 )
 
 
@@ -114,7 +121,9 @@ def usable(prefix: Path) -> bool:
             "-c",
             "import sys; print('python%d.%d' % sys.version_info[:2])",
         ]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        said = subprocess.run(
+            command, capture_output=True, text=True, check=True, encoding="utf-8", errors="replace"
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return False
     return (prefix / "lib" / said).is_dir()
@@ -160,6 +169,7 @@ def install(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> 
             settings = pip_settings(uv.parent / "python", os.environ)
             environment = uv_environment(settings, os.environ, prefix.parent)
             _run([uv, "venv", "--no-config", "--clear", "--python", sys.executable, prefix], output, environment)
+            put_own_first(prefix)
             command: list[str | Path] = [
                 uv,
                 "pip",
@@ -191,6 +201,15 @@ def install(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> 
     (prefix / MARKER).write_bytes(os.fsencode(prefix.resolve()))
 
 
+def put_own_first(prefix: Path) -> None:
+    """Have the Python at `prefix` import its own modules, and those of PYTHONPATH only where it has none of a name.
+
+    https://github.com/ros2/ros2/issues/112: others' packages in PYTHONPATH hide those of every environment.
+    """
+    (packages,) = prefix.glob("lib/python*/site-packages")
+    (packages / "own_first.pth").write_text(OWN_FIRST, encoding="utf-8")
+
+
 def bootstrap(folder: Path, output: TextIO) -> Path:
     """Path of uv in an environment of its own in `folder`, which pip fills from UV_LOCK where it is missing."""
     digest = hashlib.sha256("\n".join(pins(UV_LOCK)).encode()).hexdigest()[:12]
@@ -205,8 +224,8 @@ def bootstrap(folder: Path, output: TextIO) -> Path:
             pip: list[str | Path] = [python, "-I", "-m", "pip", "install", "--no-deps", "--require-hashes"]
             settings = pip_settings(python, os.environ)
             _run([*pip, "--requirement", UV_LOCK], output, pip_environment(settings, os.environ, folder))
-            _run([uv, "--version"], output, made)
             _check(UV_LOCK, prefix, prefix, output, made)
+            _run([uv, "--version"], output, made)
             (prefix / MARKER).write_bytes(os.fsencode(prefix.resolve()))
     return uv
 
@@ -232,7 +251,7 @@ def locked(prefix: Path) -> Iterator[None]:
     An installer that outlives this process holds it too.
     """
     prefix.parent.mkdir(parents=True, exist_ok=True)
-    with prefix.with_name(f"{prefix.name}.lock").open("w") as lock:
+    with prefix.with_name(f"{prefix.name}.lock").open("w", encoding="utf-8") as lock:
         with contextlib.suppress(OSError):  # a file system without locks
             fcntl.flock(lock, fcntl.LOCK_EX)
         os.set_inheritable(lock.fileno(), True)
@@ -261,15 +280,23 @@ def _writable(folder: Path) -> bool:
 def pip_settings(python: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """The user's settings for indexes, proxy and certificates, from pip's configuration and PIP_ variables.
 
-    `python`: an interpreter that has pip. Name of the setting, as in SETTINGS → value. Without certificates for pip,
-    those for requests, curl and OpenSSL count, the last of which are the system's where nothing else is said. A bundle
+    `python`: an interpreter that has pip. Name of the setting, as in SETTINGS → value. For certificates PIP_CERT comes
+    first, then the variables of requests and curl, pip's files, and OpenSSL's variable or the system's certificates. A bundle
     installs from its own folder of wheels.
     """
     # Options of `pip config` itself, which a user's settings would turn on: `user = true` hides every other file.
     options = {"PIP_USER": "0", "PIP_GLOBAL": "0", "PIP_SITE": "0", "PIP_QUIET": "0", "PIP_VERBOSE": "0"}
     options |= {"PIP_LOG": os.devnull, "PIP_PYTHON": str(python)}
     command: list[str | Path] = [python, "-I", "-m", "pip", "config", "list"]
-    said = subprocess.run(command, env=dict(environment) | options, capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        command,
+        env=dict(environment) | options,
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
+        errors="replace",
+    )
     if said.returncode:
         raise InstallationError(f"pip's configuration cannot be read: {reason(said.stderr, said.returncode)}")
     found: dict[str, dict[str, str]] = {section: {} for section in SECTIONS}
@@ -282,9 +309,9 @@ def pip_settings(python: Path, environment: Mapping[str, str]) -> dict[str, str]
             found[section][name] = " ".join(ast.literal_eval(value).split())
     openssl = ssl.get_default_verify_paths()
     hashed = openssl.capath if openssl.capath and any(Path(openssl.capath).glob("*.0")) else None
-    bundles = environment.get("REQUESTS_CA_BUNDLE"), environment.get("CURL_CA_BUNDLE"), openssl.cafile, hashed
-    certificates = next(filter(None, bundles), "")
-    known = [{"cert": certificates}, *(found[section] for section in SECTIONS)]
+    bundle = environment.get("REQUESTS_CA_BUNDLE") or environment.get("CURL_CA_BUNDLE") or ""
+    *files, variables = (found[section] for section in SECTIONS)
+    known = [{"cert": openssl.cafile or hashed or ""}, *files, {"cert": bundle}, variables]
     if WHEELS.is_dir():
         known.append({"find-links": str(WHEELS), "no-index": "1"})
     return {name: value for settings in known for name, value in settings.items() if value}
@@ -296,8 +323,8 @@ def pip_environment(settings: Mapping[str, str], environment: Mapping[str, str],
     `folder`: takes the cache where the user's own cannot be written.
     """
     given = {f"PIP_{name.replace('-', '_').upper()}": value for name, value in settings.items()}
-    fixed = {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    return made_environment(environment, folder) | given | fixed
+    fixed = {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
+    return made_environment(environment, folder) | given | fixed | {"PIP_VERBOSE": "2"}  # or it hides failed requests
 
 
 def uv_environment(settings: Mapping[str, str], environment: Mapping[str, str], folder: Path) -> dict[str, str]:
@@ -330,15 +357,18 @@ def reason(log: str, returncode: int = 1) -> str:
         return f"it ended with exit code {returncode} and without a word"
     told: list[str] = []
     for line in explaining[-1]:
-        if ASIDES.match(line.lower()):
+        if told and ASIDES.match(line.lower()):
             break
-        opening = re.match(r"error:|caused by:|cause:|[×╰]", line, re.IGNORECASE)
+        opening = re.match(r"error:|pip\._internal\S+:|caused by:|cause:|[×╰]", line, re.IGNORECASE)
         text = line.removeprefix(opening[0] if opening else "").strip("─▶│ ")
         if opening or not told:
             told.append(text)
         else:
             told[-1] += f" {text}"
-    # Without a connection, pip retries with a warning and then calls the package missing.
+    # Where nothing can be fetched, pip says so in passing and then calls the package missing.
+    fetching = [line for line in output.splitlines() if line.startswith(("Could not fetch URL", "WARNING: "))]
+    if told[0].startswith("No matching distribution") and fetching:
+        told.append(fetching[-1].removeprefix("WARNING: ").removesuffix(" - skipping"))
     hint = next((f"; {hint}" for words, hint in HINTS.items() if any(word in output.lower() for word in words)), "")
     return ": ".join(text.removesuffix(":") for text in dict.fromkeys(told)) + hint
 
@@ -354,7 +384,9 @@ def _run(command: list[str | Path], output: TextIO, environment: dict[str, str],
         text=True,
         env=environment,
         check=True,
-        close_fds=False,  # the lock is held by the installer too
+        close_fds=False,
+        encoding="utf-8",
+        errors="replace",  # the lock is held by the installer too
     )
 
 

@@ -19,8 +19,9 @@ REPEATED = "repeated"  # error of an item that is in a list twice
 
 
 def _distinct(items: tuple) -> tuple:
+    first: dict[Any, int] = {}
     for i, item in enumerate(items):
-        if item in items[:i]:
+        if first.setdefault(item, i) != i:
             raise PydanticCustomError(REPEATED, "occurs twice", {"index": i})
     return items
 
@@ -66,13 +67,13 @@ Md5 = Annotated[str, _like("[0-9a-fA-F]{32}", "32 hexadecimal digits in quotes")
 FOLDER = "a folder other than / and . whose name holds letters, digits, spaces and . _ - + = @ only"
 Folder = Annotated[str, _like(r"(?![./]*$)[\w./][\w./+=@ -]*", FOLDER), AfterValidator(os.path.normpath)]
 # It becomes a folder of the results and part of a figure's name.
-DEVICE = "a name that begins with a letter or digit and holds letters, digits and . _ - only"
-Device = Annotated[str, _like("[0-9A-Za-z][0-9A-Za-z_.-]*", DEVICE)]
+DEVICE = "a name that begins with a letter or digit and holds letters, digits and . _ - only, 64 at most"
+Device = Annotated[str, _like("[0-9A-Za-z][0-9A-Za-z_.-]{0,63}", DEVICE)]
 OF_SLURM = "a name of letters, digits and . _ - only, or several joined with commas"
 OfSlurm = Annotated[str, _like(r"[0-9A-Za-z][\w.,-]*", OF_SLURM)]
 # It becomes part of a shell's command.
-INTERPRETER = "the full path of an interpreter, made of letters, digits and . _ - + = @ /"
-Interpreter = Annotated[str, _like(r"/[\w./+=@-]+", INTERPRETER)]
+INTERPRETER = "the path of an interpreter, with its folder, made of letters, digits and . _ - + = @ /"
+Interpreter = Annotated[str, _like(r"[\w.+=@-]*/[\w./+=@-]+", INTERPRETER), AfterValidator(os.path.abspath)]
 Results = Annotated[str, Allowed("the path of a results folder or of an archive", pattern=r"^\s*\S")]
 UUID = "a UUID as `nvidia-smi -L` prints it, such as GPU-5b21c3a4-8f0e-4c4e-9d7a-2f1f0a7f6c11"
 Uuid = Annotated[str, _like("(GPU|MIG)-[0-9A-Za-z-]+", UUID)]
@@ -80,6 +81,8 @@ GPU_MODEL = "letters, digits, _ and . only; request a model with another name in
 GpuModel = Annotated[str, _like("[0-9A-Za-z_.]+", GPU_MODEL)]
 GRES = "one GPU, as gpu:1 or gpu:p100:1, its model of letters, digits, _ and . only"
 Gres = Annotated[str, _like("gpu(:[0-9A-Za-z_.]+)?:1", GRES)]
+# A request that a site may forbid: null sends none, and the site's own default counts.
+Sent = Count | None
 Module = Annotated[str, _like(r"[0-9A-Za-z][\w./+-]*", "the name of a module, such as cuda/12.4")]
 # Without the options that have a key here, or that Snakemake gives itself.
 OPTION = "an option in its long form such as --reservation=maintenance, and none that a key or Snakemake gives"
@@ -110,8 +113,8 @@ class Binding(TypedDict, total=False):
     """The measured part of a cluster's node, its GPU or its processor."""
     gpu_model: GpuModel
     """Model of the GPU in Slurm's notation (sbatch --gpus)."""
-    gres: Gres
-    """The GPU as a generic resource, for sites that require it (sbatch --gres)."""
+    gres: Gres | None
+    """The GPU as a generic resource (sbatch --gres), for sites that require it; null sends no request for a GPU."""
     partition: OfSlurm
     """Partition to submit to; without it, the site's default."""
     account: OfSlurm
@@ -130,12 +133,15 @@ class Binding(TypedDict, total=False):
     """Nodes not to run on."""
     exclusive: Flag
     """True where no other job may run on the node meanwhile."""
-    cpus_per_task: Count
-    """CPUs of a job."""
-    mem_mb: Count
-    """Host memory of a job in MB, of which Snakemake itself takes 250."""
-    runtime: Count
-    """Minutes for each run of a job."""
+    cpus_per_task: Sent
+    """CPUs of a job; null sends no number."""
+    mem_mb: Sent
+    """Host memory of a job in MB, of which Snakemake itself takes 250; null sends no request, for sites that refuse
+    one."""
+    mem_mb_per_cpu: Count
+    """Host memory of a job in MB for each of its CPUs, in place of mem_mb (sbatch --mem-per-cpu)."""
+    runtime: Sent
+    """Minutes for each run of a job; null sends no time limit."""
     modules: Distinct[Module]
     """Environment modules to load before a run."""
     slurm_extra: Annotated[
@@ -337,14 +343,15 @@ class Knobs:
     ]
     """Devices to measure on; auto, a list of names, or names with their meaning."""
     packages: Literal["auto", "cpu", "cuda"]
-    """The package builds to install; auto takes cuda where an NVIDIA driver is present."""
+    """The package builds to install; auto takes cuda where a device is a GPU."""
     interpreters: Annotated[
         Mapping[Name, Interpreter],
         Allowed(
-            "{} or names of environments with the path of an interpreter, such as {pytorch: /opt/site/bin/python3}"
+            "{} or names of frameworks or environments with the path of an interpreter, such as "
+            "{pytorch: /opt/site/bin/python3}"
         ),
     ] = field(hash=False)
-    """A site's own interpreters, by the name of the environment that each replaces."""
+    """A site's own interpreters, each by the name of the framework, or of the environment, that it is for."""
     frameworks: Distinct[Name]
     """The frameworks to compare; names of the folders in workflow/framebench/frameworks/."""
     baseline: Name

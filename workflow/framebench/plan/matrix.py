@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from framebench import files
 from framebench.plan.config import Config, Rounds, against_itself, load
+from framebench.plan.so_far import SoFar
 from framebench.record import BLOCK, TYPES, Block, Cell
 
 T = TypeVar("T")
@@ -210,7 +211,7 @@ def write_planned(config: Config, rounds: Path, file: Path) -> None:
         "records": [record_path(config.results, run) for run in of_plan if run in first],
         "may_add_s": 60 * config.budget_min if may_add else 0,
     }
-    with files.whole(file) as text:
+    with files.whole(file, encoding="utf-8") as text:
         json.dump(planned, text, indent=0)
 
 
@@ -231,11 +232,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--config", required=True, type=json.loads, help="the configuration as JSON")
     parser.add_argument("--rounds", type=Path, metavar="rounds.json", help="rounds requested by the rules")
     parser.add_argument("--aa", action="store_true", help="the campaign of frameworks against themselves")
+    parser.add_argument("--unmade", metavar="unmade.json", help="files that were not made, from `so_far`")
     parser.add_argument("--output", required=True, type=Path)
     options = parser.parse_args(arguments)
     config = load(options.config, "--config")
     if options.aa:
         config = against_itself(config)
     asked = asked_rounds(options.rounds) if options.rounds else {}
-    paths = [record_path(config.results, run) for run in runs(config, asked)]
-    options.output.write_text("".join(f"{path}\n" for path in paths))
+    found = SoFar.read(options.unmade)
+    paths = [found.record(record_path(config.results, run)) for run in runs(config, asked)]
+    options.output.write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")

@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+from framebench.output import escape_unknown
 from framebench.plan import catalogue
 
 TEMPLATE = catalogue.PACKAGE / "frameworks" / "_template"
@@ -90,6 +91,7 @@ def style(root: Path) -> tuple[str, str]:
 
 
 def main() -> None:
+    escape_unknown()
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
         files = make(name, catalogue.ROOT)

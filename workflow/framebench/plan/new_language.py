@@ -4,6 +4,7 @@ import re
 import sys
 from pathlib import Path
 
+from framebench.output import escape_unknown
 from framebench.plan import catalogue
 
 FOLDER = catalogue.PACKAGE / "languages"
@@ -47,6 +48,7 @@ def make(code: str, root: Path) -> Path:
 
 
 def main() -> None:
+    escape_unknown()
     code = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
         path = make(code, catalogue.ROOT)

@@ -104,9 +104,13 @@ def shown(value: object) -> str:
         case bool():
             return f"{str(value).lower()} (in YAML also {'yes, on' if value else 'no, off'} without quotes)"
         case str():
-            return repr(value if len(value) <= 80 else f"{value[:80]}…")
+            return repr(_short(value))
         case list():
             return "a list" if value else "an empty list"
         case dict():
             return "a group of keys"
-    return str(value)
+    return _short(str(value))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:80]}…"

@@ -1,7 +1,8 @@
 """The requests of a device in config.yaml to a Slurm cluster, in the terms of sbatch and of Snakemake's executor."""
 
-import getpass
 import math
+import os
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +17,17 @@ GPU_KEYS = ("model", "gpu_model", "gres")  # keys that choose the GPU
 # Options of sbatch behind these keys; `gpu` and `gpu_model` are one, and slurm_extra is some already.
 OPTIONS = {
     **{"slurm_partition": "--partition", "slurm_account": "--account", "qos": "--qos", "constraint": "--constraint"},
-    **{"gres": "--gres", "cpus_per_task": "--cpus-per-task", "mem_mb": "--mem", "runtime": "--time"},
+    **{"gres": "--gres", "cpus_per_task": "--cpus-per-task", "mem_mb": "--mem", "mem_mb_per_cpu": "--mem-per-cpu"},
+    **{"runtime": "--time"},
 }
+# Variables by which a user chooses cluster, account and place of his jobs. Others of Slurm's commands would change the
+# meaning of calls here and by the executor: another list of jobs, another request, or those of a job around Snakemake.
+USERS = re.compile("SLURM_(CONF|CONF_SERVER|CLUSTERS|JWT)|SBATCH_(ACCOUNT|CONSTRAINT|PARTITION|QOS|RESERVATION|WCKEY)")
+SLURMS = re.compile("(SLURM|SBATCH|SQUEUE|SCANCEL|SCONTROL|SINFO|SACCT|SRUN)_.*")
 CPU = "cpu"  # a device of this name is a processor
+
+# Values of the executor's resources that send no option; a missing one would be sent with a default of Snakemake's.
+NO_CPUS, NOTHING = -1, 0
 
 # Defaults of a run. Snakemake itself, twice in every job, takes 250 MB of the memory.
 CPUS = 4
@@ -40,7 +49,7 @@ class Request:
     name: str
     kind: str  # `cuda` or `cpu`
     model: str  # words of the GPU's name; none for a processor
-    cpus: int
+    cpus: int | None  # None where none are asked for
     modules: tuple[str, ...]
     resources: Mapping[str, int | str] = field(hash=False)
 
@@ -75,11 +84,16 @@ def problems(devices: Mapping[str, Mapping[str, Any]], protocol: WrittenProtocol
             yield f"{where}.kind: a device of the name {CPU!r} is a processor; give the GPU another name"
         if "gpu_model" in binding and "gres" in binding:
             yield f"{where}: gpu_model and gres both ask for a GPU; give one"
-        if "runtime" in binding and 60 * binding["runtime"] < protocol.shortest_s:
+        if "mem_mb_per_cpu" in binding and binding.get("mem_mb"):
+            yield f"{where}: mem_mb and mem_mb_per_cpu both ask for memory; give one"
+        if binding.get("runtime") and 60 * binding["runtime"] < protocol.shortest_s:
             minutes = f"{where}.runtime: {binding['runtime']} minutes"
             yield f"{minutes} are less than the {protocol.shortest_s:g} s that a run takes"
-        if name in asked and protocol.threads != "auto" and protocol.threads > (cpus := _cpus(binding)):
-            yield f"protocol.threads: {protocol.threads} is more than the {cpus} cpus_per_task of devices.{name}"
+        cpus = binding.get("cpus_per_task", CPUS)
+        if name in asked and cpus is None and protocol.threads == "auto":
+            yield f"protocol.threads: auto is as many as cpus_per_task, which is null in {where}; give a number"
+        if name in asked and cpus and protocol.threads != "auto" and protocol.threads > cpus:
+            yield f"protocol.threads: {protocol.threads} is more than the {cpus} cpus_per_task of {where}"
     if asked and protocol.cores != "any":
         yield f"protocol.cores: Slurm chooses the cores of {asked[0]!r} of devices; allowed: any"
 
@@ -95,29 +109,26 @@ def requests(devices: Mapping[str, Mapping[str, Any]], timeout_s: float) -> tupl
 def _request(name: str, binding: Mapping[str, Any], timeout_s: float) -> Request:
     kind = _kind(name, binding)
     named = {"partition": "slurm_partition", "account": "slurm_account"}
-    same = ("partition", "account", "qos", "constraint", "gpu_model", "gres")
+    same = ("partition", "account", "qos", "constraint", "gpu_model", "gres", "mem_mb_per_cpu")
     extra = [f"--{key}={binding[key]}" for key in ("nodelist", "exclude") if key in binding]
     extra += ["--exclusive"] * binding.get("exclusive", False) + list(binding.get("slurm_extra", ()))
-    resources: dict[str, int | str] = {named.get(key, key): binding[key] for key in same if key in binding}
+    resources: dict[str, int | str] = {named.get(key, key): binding[key] for key in same if binding.get(key)}
+    cpus = binding.get("cpus_per_task", CPUS)
     resources |= {
-        "cpus_per_task": _cpus(binding),
-        "mem_mb": binding.get("mem_mb", MEMORY_MB),
-        "runtime": binding.get("runtime", math.ceil(timeout_s / 60) + START_MIN),
+        "cpus_per_task": cpus or NO_CPUS,
+        "mem_mb": binding.get("mem_mb", NOTHING if "mem_mb_per_cpu" in binding else MEMORY_MB) or NOTHING,
+        "runtime": binding.get("runtime", math.ceil(timeout_s / 60) + START_MIN) or NOTHING,
     }
     if kind != CPU and "gres" not in binding:
         resources["gpu"] = 1
     if extra:
         resources["slurm_extra"] = " ".join(map(shlex.quote, extra))
     model = "" if kind == CPU else binding.get("model", binding.get("gpu_model", name))
-    return Request(name, kind, model, _cpus(binding), tuple(binding.get("modules", ())), resources)
+    return Request(name, kind, model, cpus, tuple(binding.get("modules", ())), resources)
 
 
 def _kind(name: str, binding: Mapping[str, Any]) -> str:
     return CPU if name == CPU or binding.get("kind") == CPU else "cuda"
-
-
-def _cpus(binding: Mapping[str, Any]) -> int:
-    return binding.get("cpus_per_task", CPUS)
 
 
 def load_modules(modules: Sequence[str]) -> str:
@@ -130,6 +141,11 @@ def load_modules(modules: Sequence[str]) -> str:
         return ""
     home = "${MODULESHOME:?is not set, so that there are no modules to load}"
     return f'set +u; source "{home}/init/bash"; module load {shlex.join(modules)}; set -u;'
+
+
+def disturbing(environment: Mapping[str, str]) -> list[str]:
+    """The variables among these that Slurm's commands are to be called without, by name."""
+    return [name for name in environment if SLURMS.fullmatch(name) and not USERS.fullmatch(name)]
 
 
 def check_place(requests: Sequence[Request], on_cluster: bool, folder: Path) -> None:
@@ -157,7 +173,8 @@ def check_place(requests: Sequence[Request], on_cluster: bool, folder: Path) -> 
 
 def check_request(request: Request, runs: int) -> None:
     """PlaceError with Slurm's own message where no node can ever be given to a job of so many runs."""
-    resources = {name: request.resource(name, runs) for name in request.resources}
+    asked = {name: request.resource(name, runs) for name in request.resources}
+    resources = {name: value for name, value in asked.items() if value not in (NO_CPUS, NOTHING)}
     model = f"{resources['gpu_model']}:" if "gpu_model" in resources else ""
     extra = shlex.split(str(resources.get("slurm_extra", "")))
     gpus = [f"--gpus={model}{resources['gpu']}"] if "gpu" in resources else []
@@ -177,23 +194,28 @@ def failure(name: str, job: str | None, said: str) -> str:
         answer = _answer(["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T (%r)|%N|%k"])
     except PlaceError as error:
         return f"Slurm job {job} failed, and {error}: {name}"
-    if not answer.strip():
+    # A site's own programs may print lines besides.
+    lines = [line for line in answer.splitlines() if line.count("|") >= 2]
+    if not lines:
         return f"Slurm job {job} failed, and squeue knows it no more: {name}"
-    ended, node, comment = answer.strip().split("|", maxsplit=2)
+    ended, node, comment = lines[-1].strip().split("|", maxsplit=2)
     return f"Slurm job {job} ended as {ended}{node and f' on {node}'}: {comment}"
 
 
 def _jobs(folder: Path) -> list[str]:
     """Ids of this user's jobs that work in `folder`, waiting and running."""
-    lines = _answer(["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%Z"]).splitlines()
-    jobs = [line.split("|", maxsplit=1) for line in lines]
-    return [job for job, where in jobs if Path(where).resolve() == folder.resolve()]
+    # By number: not every user has a name.
+    lines = _answer(["squeue", "--noheader", f"--user={os.getuid()}", "--format=%i|%Z"]).splitlines()
+    jobs = [line.partition("|") for line in lines]
+    return [job for job, _, where in jobs if where and Path(where).resolve() == folder.resolve()]
 
 
 def _answer(command: Sequence[str], about: str = "") -> str:
     """Output of a Slurm command; PlaceError, which begins with `about`, where the command is missing or refuses."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+        return subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=60
+        ).stdout
     except FileNotFoundError:
         raise PlaceError(f"{command[0]} is not here: is this a login node of a Slurm cluster?") from None
     except subprocess.SubprocessError as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from framebench import files, record, usermodels
+from framebench.output import escape_unknown
 from framebench.plan import problem
 from framebench.plan.refusals import ConfigError
 from framebench.prove import backends, place, process, words
@@ -31,6 +32,7 @@ DIFFERENT, REFUSED = 1, 2
 
 
 def main() -> None:
+    escape_unknown()
     parser = argparse.ArgumentParser(prog="python -m framebench.prove", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder with problem.yaml, keras.py and pytorch.py")
     parser.add_argument(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from framebench import usermodels
-from framebench.plan import environments, installation
+from framebench.plan import bindings, environments, installation
 from framebench.plan.catalogue import ROOT
 from framebench.plan.refusals import ConfigError
 from framebench.plan.yaml_file import readable
@@ -28,7 +28,10 @@ def of(framework: str, folder: Path, log: Path) -> Place:
     `packages` and `interpreters` of config.yaml apply.
     """
     told = readable(ROOT / "config.yaml")
-    packages, interpreters = environments.packages(told.get("packages", "auto")), told.get("interpreters") or {}
+    packages = told.get("packages", "auto")
+    if packages == "auto":
+        packages = "cpu" if bindings.is_cpu_alone(told.get("devices", "auto")) else environments.packages(packages)
+    interpreters = {name: str(ROOT / path) for name, path in (told.get("interpreters") or {}).items()}
     try:
         found = environments.of(framework, packages, interpreters, "")
     except environments.InterpreterError as error:

@@ -5,10 +5,10 @@ import json
 import sys
 from pathlib import Path
 
-import pandas as pd
 import yaml
 
 from framebench import files, languages
+from framebench.analyse.table import TableError, read_csv
 from framebench.plan import catalogue
 from framebench.report.document import Making, document
 from framebench.report.page import page
@@ -17,7 +17,7 @@ from framebench.report.results import ResultsError, read
 
 def main(arguments: list[str] | None = None) -> None:
     """Write the page; on failure end the process with one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m framebench page", description=__doc__.partition(":")[0])
+    parser = argparse.ArgumentParser(prog="python -m framebench page", description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="folder of the campaign's results")
     parser.add_argument("--language", required=True, help=f"one of {', '.join(languages.languages())}")
     parser.add_argument(
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
             ],
             config=options.config,
             command=options.command,
-            published=pd.read_csv(options.published, dtype=str, keep_default_na=False),
+            published=read_csv(options.published, dtype=str, keep_default_na=False),
             citation=yaml.safe_load(options.citation.read_text(encoding="utf-8")),
             again=options.again,
             archive=options.archive,
@@ -52,5 +52,5 @@ def main(arguments: list[str] | None = None) -> None:
         html = page(document(read(options.results, options.language), language, making), language)
         with files.whole(options.output, encoding="utf-8") as file:
             file.write(html)
-    except (ValueError, OSError, ResultsError, ModuleNotFoundError, catalogue.AdapterError) as error:
+    except (ValueError, OSError, ResultsError, TableError, ModuleNotFoundError, catalogue.AdapterError) as error:
         sys.exit(f"error: {error}")

@@ -28,7 +28,11 @@ def page(document: Mapping[str, Any], language: Language) -> str:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "ensure_ascii": False}
-    style, charts, script = (FOLDER / "page.css").read_text(), _charts(), (FOLDER / "page.js").read_text()
+    style, charts, script = (
+        (FOLDER / "page.css").read_text(encoding="utf-8"),
+        _charts(),
+        (FOLDER / "page.js").read_text(encoding="utf-8"),
+    )
     policy = {
         "default-src": "'none'",
         "img-src": "data:",

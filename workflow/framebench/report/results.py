@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from framebench.analyse import machines, tables
+from framebench.analyse import machines, selection, tables
 from framebench.analyse.given import read_certificate
-from framebench.analyse.table import TableError, table
+from framebench.analyse.table import TableError, read_csv, table
 from framebench.frameworks import self_comparison
 
 # A page needs these; the others may be missing, for example in results of an earlier version.
@@ -75,11 +75,11 @@ def read(folder: Path, language: str) -> Results:
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A table as text, and with its types."""
+    """A table as text, and with its types and names of devices that tell them apart."""
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False), pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"{path}: is no table: {error}: make it again") from error
+        return read_csv(path, dtype=str, keep_default_na=False), selection.told_apart(read_csv(path))
+    except TableError as error:
+        raise ResultsError(str(error)) from error
 
 
 def _certificate(path: Path) -> dict:

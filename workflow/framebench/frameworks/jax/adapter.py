@@ -234,7 +234,7 @@ def _set_xla_flag(flag: str) -> None:
 def xla_threads() -> int:
     """Number of this process's threads that compute for XLA on the CPU, by the name that it gives them."""
     names = Path("/proc/self/task").glob("*/comm")
-    return sum(name.read_text().startswith("tf_XLAEigen") for name in names)
+    return sum(name.read_text(encoding="utf-8").startswith("tf_XLAEigen") for name in names)
 
 
 def device_name(device: jax.Device) -> str:

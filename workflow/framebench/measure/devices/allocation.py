@@ -60,7 +60,7 @@ def _uuid(asked: str) -> str | None:
             cards = [nvml.card_of_cuda(uuid) for uuid in cuda.visible_uuids()]
     except (RuntimeError, nvml.NvmlError) as error:
         raise AllocationError(f"{job} has no GPU, and {asked} was requested: {error}") from None
-    told = ", ".join(f"{card.uuid} ({card.name})" for card in cards)
+    told = ", ".join(map(str, cards))
     if len(cards) != 1:
         raise AllocationError(f"{job} has {len(cards)} GPUs, and a run is of one: {told}")
     if not nvml.is_model(cards[0].name, asked):

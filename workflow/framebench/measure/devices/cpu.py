@@ -55,7 +55,7 @@ def memory_total_mib() -> float:
 
 def cpu_model() -> str:
     """The model as named by the kernel; the bare architecture where it names none."""
-    found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     return found[1].strip() if found else platform.machine()
 
 
@@ -81,7 +81,7 @@ def resident_peak_mib(pid: int | None = None) -> float:
     0 where the process has ended.
     """
     try:
-        status = Path(f"/proc/{pid or 'self'}/status").read_text()
+        status = Path(f"/proc/{pid or 'self'}/status").read_text(encoding="utf-8")
     except OSError:
         return 0.0
     found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
@@ -97,7 +97,7 @@ def available_mib() -> float:
 def forget_peak() -> bool:
     """Reset the peak to the memory that is resident now; False where the kernel refuses (proc(5), clear_refs)."""
     try:
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     except OSError:
         return False
     return True
@@ -129,7 +129,7 @@ class Usage:
 def usage(stat: Path = STAT) -> Usage | None:
     """CPU usage until now, from proc_stat(5); None where the system does not show it."""
     try:
-        ticks = [int(field) for field in stat.read_text().split(maxsplit=9)[1:9]]
+        ticks = [int(field) for field in stat.read_text(encoding="utf-8").split(maxsplit=9)[1:9]]
         user, nice, system, idle, waiting, interrupt, soft_interrupt, stolen = ticks
     except (OSError, ValueError):
         return None
@@ -176,7 +176,7 @@ def mhz(cpus: Path = CPUS) -> float | None:
     """Mean current frequency of the cores that this process may use; None where the system does not show it."""
     files = [cpus / f"cpu{core}/cpufreq/scaling_cur_freq" for core in os.sched_getaffinity(0)]
     try:
-        return mean(int(file.read_text()) for file in files) / 1000
+        return mean(int(file.read_text(encoding="utf-8")) for file in files) / 1000
     except (OSError, ValueError):
         return None
 

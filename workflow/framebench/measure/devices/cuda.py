@@ -1,10 +1,22 @@
 """The GPUs that CUDA shows this process, asked of the driver: no index is mapped, and no framework trusted.
 
 libcuda and NVML number the cards in different orders, and a scheduler in a third; a UUID is the same to all.
+`python -P -m framebench.measure.devices.cuda` prints those of the shown devices as JSON.
 """
 
 import ctypes
+import json
+import sys
 from uuid import UUID
+
+from framebench.measure.devices import libraries
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"  # CUDA shows the devices that this variable names, up to the first it does not know
+NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE of cuda.h
+
+
+class NoDeviceError(RuntimeError):
+    """CUDA shows this process no device."""
 
 
 def device(uuid: str | None) -> str:
@@ -15,7 +27,7 @@ def device(uuid: str | None) -> str:
     if not uuid:
         return "cpu"
     shown = visible_uuids()
-    if shown != [_bare(uuid)]:
+    if shown != [bare(uuid)]:
         raise RuntimeError(f"the run was given {uuid}, and CUDA shows it {', '.join(shown) or 'no device'}")
     return "cuda"
 
@@ -23,12 +35,12 @@ def device(uuid: str | None) -> str:
 def visible_uuids() -> list[str]:
     """UUIDs of the devices in CUDA's order, without NVML's prefix GPU- or MIG-.
 
-    Makes no context on any device. Raises RuntimeError where the driver cannot be asked.
+    Makes no context on any device. Raises RuntimeError where the driver cannot be asked, and NoDeviceError where it has
+    no device for this process.
     """
-    try:
-        library = ctypes.CDLL("libcuda.so.1")
-    except OSError as error:
-        raise RuntimeError(f"CUDA cannot be asked for its devices: {error}") from None
+    library = libraries.load("libcuda.so.1")
+    if not library:
+        raise RuntimeError("CUDA cannot be asked for its devices: libcuda.so.1 cannot be loaded")
     count = ctypes.c_int()
     _call(library, "cuInit", 0)
     _call(library, "cuDeviceGetCount", ctypes.byref(count))
@@ -38,14 +50,30 @@ def visible_uuids() -> list[str]:
 def _uuid(library: ctypes.CDLL, index: int) -> str:
     device, uuid = ctypes.c_int(), (ctypes.c_ubyte * 16)()
     _call(library, "cuDeviceGet", ctypes.byref(device), index)
-    _call(library, "cuDeviceGetUuid_v2", uuid, device)
+    # The second version, of CUDA 11.4, tells MIG devices apart; before, there is the first alone.
+    _call(library, "cuDeviceGetUuid_v2" if hasattr(library, "cuDeviceGetUuid_v2") else "cuDeviceGetUuid", uuid, device)
     return str(UUID(bytes=bytes(uuid)))
 
 
 def _call(library: ctypes.CDLL, function: str, *arguments: object) -> None:
     if code := getattr(library, function)(*arguments):
-        raise RuntimeError(f"CUDA cannot be asked for its devices: {function} answers {code}")
+        error = NoDeviceError if code == NO_DEVICE else RuntimeError
+        raise error(f"CUDA cannot be asked for its devices: {function} answers {code}")
 
 
-def _bare(uuid: str) -> str:
+def bare(uuid: str) -> str:
+    """A UUID of NVML in CUDA's notation."""
     return uuid.partition("-")[2].lower()
+
+
+def main() -> None:
+    try:
+        print(json.dumps(visible_uuids()))
+    except NoDeviceError:
+        print("[]")
+    except RuntimeError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -26,11 +26,11 @@ READY = "sampling"  # printed on standard output at the first sample, or when th
 
 @dataclass(frozen=True)
 class Query:
-    """One call of NVML: its name, and the values for each column."""
+    """One call of NVML: its name, and the values for each column, or the reason why there are none."""
 
     name: str
     columns: tuple[str, ...]
-    ask: Callable[[Any], tuple[Any, ...]]
+    ask: Callable[[Any], tuple[Any, ...] | str]
 
 
 def _memory(card: Any) -> tuple[float, ...]:
@@ -109,15 +109,14 @@ QUERIES = (
     ),
 )
 
-# A row for each process that computes on the card; its memory is null where the driver does not know it.
-PROCESSES = Query(
-    "nvmlDeviceGetComputeRunningProcesses_v3",
-    ("pid", "used_mib"),
-    lambda card: tuple(
-        (one.pid, one.usedGpuMemory and one.usedGpuMemory / nvml.MIB)
-        for one in pynvml.nvmlDeviceGetComputeRunningProcesses_v3(card)
-    ),
-)
+
+def _processes(card: Any) -> tuple[Any, ...] | str:
+    """A row for each process that computes on the card; its memory is null where the driver does not know it."""
+    found, reason = nvml.processes(card)
+    return reason if found is None else tuple((one.pid, one.used_mib) for one in found)
+
+
+PROCESSES = Query("nvmlDeviceGetComputeRunningProcesses", ("pid", "used_mib"), _processes)
 
 
 def ticks(
@@ -191,7 +190,8 @@ def run(uuid: str, hz: float, lines: TextIO, wait_until: Callable[[int], bool]) 
             if PROCESSES.name not in dropped and t_ns >= list_ns:
                 list_ns = t_ns + PROCESSES_EVERY_S * 10**9
                 processes = ask(PROCESSES, card)
-                write({"t_ns": t_ns, "processes": [] if isinstance(processes, str) else processes})
+                if not isinstance(processes, str):
+                    write({"t_ns": t_ns, "processes": processes})
 
 
 def main() -> None:
@@ -203,7 +203,7 @@ def main() -> None:
         timeout_s = max(0, t_ns - time.perf_counter_ns()) / 1e9
         return not select.select([sys.stdin], [], [], timeout_s)[0]
 
-    with arguments.output.open("w") as lines:
+    with arguments.output.open("w", encoding="utf-8") as lines:
         ended = None
         try:
             run(arguments.uuid, arguments.hz, lines, wait_until)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from framebench import files
+from framebench.measure.devices.sampler import PROCESSES, PROCESSES_EVERY_S, QUERIES
 
 # The counter moves about every 100 ms, so two readings err by 0.9 % (rms) over 5 s, and by 4 % over one.
 MIN_ENERGY_S = 5.0
@@ -16,6 +17,7 @@ DIFFER = 0.1  # relative difference of counted and integrated energy above which
 # Power comes from the first of these that the card answers. nvmlDeviceGetPowerUsage is a mean over the last second on
 # some cards, as nvml.h says.
 POWERS = ("power_instant_w", "power_w", "power_average_w")
+MOST_W = 10_000.0  # no card draws more, and none draws nothing: some report a power of 0 or of 2^32 mW (virtual GPUs)
 # Bits of nvmlClocksEventReason* in nvml.h.
 THROTTLE_REASONS = {
     0x1: "gpu_idle",
@@ -30,6 +32,21 @@ THROTTLE_REASONS = {
 }
 # Reasons for which a card runs below its design clocks; a power cap is usual under full load.
 THROTTLED = 0x8 | 0x20 | 0x40 | 0x80
+# Record field on the GPU → the column behind it.
+OF_COLUMN = {
+    "gpu_baseline_mib": "memory_used_mib",
+    "gpu_started_mib": "memory_used_mib",
+    "gpu_context_mib": "memory_used_mib",
+    "gpu_peak_delta_mib": "memory_used_mib",
+    "power_idle_w": "power_w",
+    "power_mean_w": "power_w",
+    "sm_mhz": "sm_mhz",
+    "memory_mhz": "memory_mhz",
+    "gpu_utilisation_percent": "utilisation_percent",
+    "temperature_max_c": "temperature_c",
+    "throttle_reasons": "throttle_reasons_bits",
+}
+OTHER_IDS = "the driver lists the process under another id, and more than one came with the run or stayed after it"
 NO_END = "the sampler was killed, or hung"  # reason where the sampler gave none
 
 
@@ -57,14 +74,24 @@ class Samples:
 
     @property
     def power(self) -> str | None:
-        """The column used for power; None where the card reports none."""
-        return next((name for name in POWERS if name in self.columns), None)
+        """The column used for power; None where the card reports none that is possible."""
+        return next((name for name in POWERS if (~np.isnan(possible_w(self.column(name)))).any()), None)
+
+    @property
+    def power_w(self) -> np.ndarray:
+        """Power, float64 (n,); NaN where the card reports none that is possible."""
+        return possible_w(self.column(self.power or ""))
+
+
+def possible_w(power_w: np.ndarray) -> np.ndarray:
+    """Readings of power; NaN in place of those that no card can have."""
+    return np.where((power_w > 0) & (power_w <= MOST_W), power_w, np.nan)
 
 
 def read_lines(path: Path) -> Samples:
     """The sampler's output until it ended; the last line may be cut off."""
     lines: list[Any] = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
             lines.append(json.loads(line))
         except json.JSONDecodeError:
@@ -104,25 +131,25 @@ def load(path: Path) -> Samples:
 
 
 def observed(samples: Samples, started_ns: int, pid: int, seen: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
-    """Record fields, and `flags`, of a run whose process `pid` was started at started_ns and has `seen` the rest.
+    """Record fields, `flags` and reasons of what is `unknown`; the process `pid` was started at started_ns.
 
-    Samples before the start are of the idle card; memory held after the end of training does not count. Without
-    `blocks` there is no measured window.
+    `seen` are fields from that process. Samples before the start are of the idle card; memory held after the end of
+    training does not count. Without `blocks` there is no measured window.
     """
     used = "memory_used_mib"
     blocks, end_ns = seen.get("blocks", []), seen.get("training_end_ns", np.inf)
     baseline_mib = _middle(samples.between(0, started_ns, used))
     peak_mib = _largest(samples.between(started_ns, end_ns, used))
-    own = (samples.processes[:, 1] == pid) & (samples.processes[:, 0] <= end_ns)
-    of_process_mib = samples.processes[own, 2]
-    idle_w = samples.between(0, started_ns, samples.power) if samples.power else np.array([])
+    of_process_mib, no_process = process_peak_mib(samples, started_ns, pid, end_ns, computed=bool(seen.get("build_s")))
+    idle_w = samples.power_w[samples.t_ns <= started_ns]
+    idle_w = idle_w[~np.isnan(idle_w)]
     found: dict[str, Any] = {
         "sampler_hz": samples.hz,
         "gpu_memory_source": samples.sources.get(used),
         "gpu_baseline_mib": baseline_mib,
         "gpu_context_mib": _above(baseline_mib, seen.get("gpu_started_mib")),
         "gpu_peak_delta_mib": _above(baseline_mib, peak_mib),
-        "gpu_process_peak_mib": _largest(of_process_mib[~np.isnan(of_process_mib)]),
+        "gpu_process_peak_mib": of_process_mib,
         "power_idle_w": float(idle_w.mean()) if len(idle_w) else None,
         "energy_reason": "no block was timed",
         "flags": [],
@@ -132,7 +159,55 @@ def observed(samples: Samples, started_ns: int, pid: int, seen: Mapping[str, Any
         images = batch_size * sum(block["steps"] for block in blocks)
         found |= state(samples, t0_ns, t1_ns) | energy(samples, t0_ns, t1_ns, images)
         found["flags"] = [flag for flag, is_so in flags(samples, t0_ns, t1_ns).items() if is_so]
+    missing = [
+        name
+        for name, value in {"gpu_started_mib": None, **seen, **found}.items()
+        if name in OF_COLUMN and value is None
+    ]
+    found["unknown"] = {name: why_not(samples, OF_COLUMN[name]) for name in missing}
+    if no_process:
+        found["unknown"]["gpu_process_peak_mib"] = no_process
     return found
+
+
+def process_peak_mib(
+    samples: Samples, started_ns: int, pid: int, end_ns: float, computed: bool
+) -> tuple[float | None, str]:
+    """Peak memory, by the driver, of the process `pid` from started_ns to end_ns; or None, with the reason.
+
+    `computed`: it has computed on the card, so that the driver lists it, under whatever id.
+    """
+    if reason := samples.dropped.get(PROCESSES.name):
+        return None, reason
+    own = ids(samples, started_ns, pid)
+    if not own or (own != [pid] and not computed):
+        return None, f"no process came with the run in the driver's list, which is read every {PROCESSES_EVERY_S} s"
+    if len(own) > 1:
+        return None, OTHER_IDS
+    at, listed, used_mib = samples.processes.T
+    peak_mib = _largest(used_mib[(listed == own[0]) & (at <= end_ns) & ~np.isnan(used_mib)])
+    return peak_mib, "" if peak_mib is not None else "the driver does not tell the memory of a process"
+
+
+def ids(samples: Samples, started_ns: int, pid: int) -> list[int]:
+    """Ids under which the driver may list the process `pid`, started at started_ns.
+
+    Where it never lists that id, as in a container, whose processes have other ids outside, they are those that it
+    lists since then only.
+    """
+    at, listed, _ = samples.processes.T
+    if (listed == pid).any():
+        return [pid]
+    return [int(one) for one in np.unique(listed) if at[listed == one].min() >= started_ns]
+
+
+def why_not(samples: Samples, column: str) -> str:
+    """The reason why a column has no value that counts."""
+    if column in samples.columns and column in POWERS and not samples.power:
+        return f"no power from above 0 to {MOST_W:g} W was read"
+    behind = [query.name for query in QUERIES if column in query.columns]
+    dropped = [samples.dropped[name] for name in behind if name in samples.dropped]
+    return (dropped or ["it was not read at that time"])[-1]
 
 
 def state(samples: Samples, t0_ns: int, t1_ns: int) -> dict[str, Any]:
@@ -168,8 +243,7 @@ def energy(samples: Samples, t0_ns: int, t1_ns: int, images: int) -> dict[str, A
     if window_s < MIN_ENERGY_S:
         reason = f"the timed blocks span {window_s:.2f} s; energy needs {MIN_ENERGY_S:g} s"
     elif not joules:
-        why = samples.dropped.get("nvmlDeviceGetPowerUsage", "no sample before the blocks has a power")
-        reason = f"neither a counter nor a power was read: {why}"
+        reason = f"neither a counter nor a power was read: {why_not(samples, 'power_w')}"
     return {
         "energy_window_s": window_s,
         "power_mean_w": integrated / window_s if integrated else None,
@@ -183,21 +257,21 @@ def energy(samples: Samples, t0_ns: int, t1_ns: int, images: int) -> dict[str, A
 def energies_j(samples: Samples, t0_ns: int, t1_ns: int) -> tuple[float | None, float | None]:
     """Energy used from t0_ns to t1_ns by the card's counter, and by its power."""
     counted = counted_j(samples.t_ns, samples.column("energy_counter_j"), t0_ns, t1_ns)
-    power_w = samples.column(samples.power) if samples.power else np.full(len(samples.t_ns), np.nan)
-    return counted, integrated_j(samples.t_ns, power_w, t0_ns, t1_ns)
+    return counted, integrated_j(samples.t_ns, samples.power_w, t0_ns, t1_ns)
 
 
 def counted_j(t_ns: np.ndarray, counter_j: np.ndarray, t0_ns: int, t1_ns: int) -> float | None:
     """Rise of a counter from t0_ns to t1_ns, each interpolated between the readings around it.
 
-    None where there are no readings around, or the counter went back or stood still, as no card in use does.
+    None where there are no readings around, or the counter went back, stood still or rose by more than MOST_W, as no
+    card in use does.
     """
     known = ~np.isnan(counter_j)
     t_ns, counter_j = t_ns[known], counter_j[known]
     if not len(t_ns) or t_ns[0] > t0_ns or t_ns[-1] < t1_ns or (np.diff(counter_j) < 0).any():
         return None
     rise = float(np.interp(t1_ns, t_ns, counter_j) - np.interp(t0_ns, t_ns, counter_j))
-    return rise if rise > 0 else None
+    return rise if 0 < rise <= MOST_W * (t1_ns - t0_ns) / 1e9 else None
 
 
 def integrated_j(t_ns: np.ndarray, power_w: np.ndarray, t0_ns: int, t1_ns: int) -> float | None:

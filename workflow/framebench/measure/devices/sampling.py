@@ -11,7 +11,8 @@ from types import TracebackType
 from framebench.measure.devices.samples import Samples, read_lines
 
 IDLE_S = 3.0  # sampling of the idle card before the measuring process starts
-ANSWER_S = 10.0  # longest wait for a sampler to begin or end
+# Longest wait for a sampler to begin or end; without persistence mode, NVML takes seconds for each card of the machine.
+ANSWER_S = 60.0
 
 
 class Sampling:
