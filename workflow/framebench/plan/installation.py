@@ -281,8 +281,8 @@ def pip_settings(python: Path, environment: Mapping[str, str]) -> dict[str, str]
     """The user's settings for indexes, proxy and certificates, from pip's configuration and PIP_ variables.
 
     `python`: an interpreter that has pip. Name of the setting, as in SETTINGS → value. For certificates PIP_CERT comes
-    first, then the variables of requests and curl, pip's files, and OpenSSL's variable or the system's certificates. A bundle
-    installs from its own folder of wheels.
+    first, then the variables of requests and curl, pip's files, and OpenSSL's variable or the system's certificates.
+    A bundle installs from its own folder of wheels.
     """
     # Options of `pip config` itself, which a user's settings would turn on: `user = true` hides every other file.
     options = {"PIP_USER": "0", "PIP_GLOBAL": "0", "PIP_SITE": "0", "PIP_QUIET": "0", "PIP_VERBOSE": "0"}
