@@ -1,7 +1,7 @@
 # The two commands of a newcomer, `make run` and `make test`, and what keeps the project in shape.
 .DEFAULT_GOAL := help
 .PHONY: help run prove compare figures new-language rerun rerun-busy new-framework path check test test-all rest ready \
-	environments lint docs format schema lock bench clean words
+	environments lint docs format schema lock bench bundle clean words
 ifeq ($(wildcard envs/workflow.txt),)
 $(error this is not the folder of the project: make -C $(dir $(firstword $(MAKEFILE_LIST))) $(MAKECMDGOALS))
 endif
@@ -12,7 +12,13 @@ unexport $(filter-out PYTHON PYTHONPATH,$(filter PYTHON%,$(.VARIABLES)))
 unexport $(filter SNAKEMAKE_%,$(.VARIABLES))
 # The newest Python that every framework has packages for, with the modules that make virtual environments.
 suits = -I -c 'import ensurepip, ssl, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null
-PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do $$python $(suits) && echo $$python && break; done)
+newest = $(shell for python in python3.13 python3.12 python3.11 python3; do $$python $(suits) && echo $$python && break; done)
+# `make bundle` takes the version of another machine's.
+there := $(filter 3.11 3.12 3.13,$(PYTHON))
+ifneq ($(there),)
+override PYTHON := $(newest)
+endif
+PYTHON ?= $(newest)
 workflow := .venvs/workflow-$(shell sha256sum envs/workflow.txt | head -c 12)
 test := .venvs/test-$(shell sha256sum envs/test.txt | head -c 12)
 lock = envs/$(word 1,$(subst -, ,$(notdir $(@D)))).txt
@@ -36,6 +42,7 @@ help:
 	@echo "make figures LANG=ko             the article's figures in one language, in seconds, and where they are"
 	@echo 'make new-language CODE=ja        the file of a language of your own, in English as it stands'
 	@echo 'make new-framework NAME=my-net   the files of a framework of your own, from a template that works as it stands'
+	@echo 'make bundle PYTHON=3.12          the project with its packages as one file, for a machine without a network'
 	@echo 'make docs                        docs/ as a site, site/index.html'
 	@echo 'make format, make schema, make lock, make clean'
 
@@ -63,6 +70,10 @@ rerun rerun-busy: $(workflow)/.complete
 # The article's, which need no measuring; `snakemake figures` draws those of a campaign.
 figures: $(workflow)/.complete
 	@$(workflow)/bin/python -P -m framebench figures "$$language"
+
+# For a machine without a network; PYTHON is the version of the Python there.
+bundle: $(workflow)/.complete
+	@$(workflow)/bin/python -P -m framebench.plan.bundle --python '$(there)' $(ARGS)
 
 # These two need nothing but Python.
 new-language:
@@ -148,6 +159,8 @@ words:
 		case $$goal in prove | compare | rerun | rerun-busy) test -z "$$MODEL" || test -d "$$MODEL" \
 			|| wrong "MODEL=$$MODEL is no folder";; esac; \
 		case $$goal in rerun) test -n "$$BLOCK" || wrong 'BLOCK is missing: make rerun BLOCK=…, as the page has it';; esac; \
+		case $$goal in bundle) test -n '$(there)' || wrong \
+			'PYTHON is missing: make bundle PYTHON=3.12, the version on the other machine; allowed: 3.11, 3.12, 3.13';; esac; \
 		case $$goal in figures) test -f "workflow/framebench/languages/$$language.yaml" || wrong \
 			"LANG$(if $(language),=$$language does not exist, is missing: make figures LANG=ko); allowed:" \
 			"$(basename $(notdir $(wildcard workflow/framebench/languages/*.yaml)))";; esac; \

@@ -1,12 +1,13 @@
 """The supervisor of a run: it starts the process, gives it turns, watches it, and makes the record."""
 
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from framebench.measure.request import Request
 from framebench.measure.turns import BUILT
 
 ROOT = Path(__file__).parents[3]
+COMMIT = "commit.json"  # file of a bundle
 SHARED = "other_process_on_gpu"  # flag: another process computed on the card before or after the run
 OTHERS_EVERY_S = 1.0  # interval between queries of a card's processes while waiting for their end
 GONE_S = 1.0  # longest time for which a driver still lists a process that has ended
@@ -372,16 +374,27 @@ def seen_by(code: int, seen: Path, log: Path, limited: bool) -> dict:
 def revision(root: Path = ROOT) -> dict[str, object]:
     """The version of the code, its commit, and true if it was changed since; without a commit, the reason.
 
-    A repository around the project's folder has another project's commits.
+    A repository around the project's folder has another project's commits. A bundle has no repository, and a file that
+    names the commit and the digest of every file.
     """
     version: dict[str, object] = {"framebench_version": __version__}
     try:
+        if (packed := root / COMMIT).exists():
+            told = json.loads(packed.read_text(encoding="utf-8"))
+            changed = told["git_dirty"] or told["files"] != digests(root, told["files"])
+            return version | {"git_commit": told["git_commit"], "git_dirty": changed}
         if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root.resolve():
             raise ValueError("the folder of the project is not the top of a Git repository")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
-        return version | {"git_commit": _git(root, "rev-parse", "HEAD"), "git_dirty": bool(changed)}
-    except (OSError, ValueError) as error:
+        status = _git(root, "status", "--porcelain", "--untracked-files=no")
+        return version | {"git_commit": _git(root, "rev-parse", "HEAD"), "git_dirty": bool(status)}
+    except (OSError, ValueError, LookupError) as error:
         return version | {"git_commit_reason": str(error)}
+
+
+def digests(root: Path, names: Iterable[str]) -> dict[str, str | None]:
+    """Name → SHA-256 of each of these files of the project; None for one that is not there."""
+    files = {name: root / name for name in names}
+    return {name: hashlib.sha256(f.read_bytes()).hexdigest() if f.is_file() else None for name, f in files.items()}
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
+WHEELS = Path("wheels")  # folder of a bundle, from which everything is installed
 UV_LOCK = Path("envs/uv.txt")
 MARKER = ".complete"
 # pip's name of a setting → uv's variables for the same. Lists are separated by spaces in both but for find-links.
@@ -285,6 +286,7 @@ def pip_settings(python: Path, environment: Mapping[str, str]) -> dict[str, str]
 
     `python`: an interpreter that has pip. Name of the setting, as in SETTINGS → value. For certificates PIP_CERT comes
     first, then the variables of requests and curl, pip's files, and OpenSSL's variable or the system's certificates.
+    A bundle installs from its own folder of wheels.
     """
     # Options of `pip config` itself, which a user's settings would turn on: `user = true` hides every other file.
     options = {"PIP_USER": "0", "PIP_GLOBAL": "0", "PIP_SITE": "0", "PIP_QUIET": "0", "PIP_VERBOSE": "0"}
@@ -314,6 +316,8 @@ def pip_settings(python: Path, environment: Mapping[str, str]) -> dict[str, str]
     bundle = environment.get("REQUESTS_CA_BUNDLE") or environment.get("CURL_CA_BUNDLE") or ""
     *files, variables = (found[section] for section in SECTIONS)
     known = [{"cert": openssl.cafile or hashed or ""}, *files, {"cert": bundle}, variables]
+    if WHEELS.is_dir():
+        known.append({"find-links": str(WHEELS), "no-index": "1"})
     return {name: value for settings in known for name, value in settings.items() if value}
 
 
