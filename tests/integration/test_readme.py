@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.all, pytest.mark.usefixtures("installed")]
 FIRST = ["README.md", "docs/snakemake.md"]
 PAGES_NOT_HERE = {
     "docs/my-model.md": "test_my_model_page holds its commands against what they print",
-    "docs/offline.md": "it packs hundreds of MB; test_bundling packs the smallest bundle and installs from it",
+    "docs/offline.md": "it packs hundreds of MB; test_bundle packs a small project",
     "docs/slurm.md": "it asks for a cluster's GPUs; tests/system has a cluster",
     "docs/statistics.md": "its studies simulate for minutes and write the page",
 }

@@ -24,8 +24,8 @@ MOMENT_S = 0.5  # 50 ticks of the kernel's clock, per core
 # cores. Measured with PyTorch's 2 threads on 2 cores: 7 % of its speed with 0.15 cores of other load, 19 % with 0.25,
 # 64 % with 0.8. The first is within the differences between fresh processes of one cell.
 BUSY_CORES = 0.15
-# A share of the time of the timed blocks. A quota holds all threads back at the end of each period: a pause of 1 ms in a
-# period of 100 ms costs 1 %, which is within the differences between fresh processes.
+# A share of the timed blocks. A quota holds all threads back at the end of each period: a pause of 1 ms in a period of
+# 100 ms costs 1 %, which is within the differences between fresh processes.
 THROTTLED_SHARE = 0.01
 
 
