@@ -10,7 +10,7 @@ from rich.console import Console
 
 import simulated
 from framebench import languages
-from framebench.analyse import selection
+from framebench.analyse import machines, selection
 from framebench.answer import command, terminal
 from framebench.answer.screen import MOST_ROWS, Made, screen
 from framebench.report.results import read
@@ -201,7 +201,7 @@ def test_two_devices_of_one_model_are_named_by_the_model_and_their_own_names(tmp
     # On two machines, the machines tell them apart.
     merged = page.assign(device=page["device"].map({"west": "a@x", "east": "a@y", "other": "b@x"}))
     merged["device_name"] = "the P100"
-    named = selection.told_apart(merged)
+    named = machines.told_apart(merged)
     assert {device: selection.device_name(named, device) for device in ("a@x", "a@y", "b@x")} == {
         **{"a@x": "the P100 (a) (x)", "a@y": "the P100 (y)", "b@x": "the P100 (b) (x)"},
     }

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import simulated
-from framebench.analyse import aa, failures, given
+from framebench.analyse import aa, agreement, failures, given
 from framebench.analyse.table import TableError, read_csv, read_table, shown, write_table
 from framebench.figures import command as figures
 from framebench.plan import catalogue
@@ -128,3 +128,9 @@ def test_numbers_keep_their_kind(tmp_path):
 def test_the_tables_of_a_campaign_and_the_published_numbers_are_read(tables):
     for path in [*tables.glob("*.csv"), *(catalogue.ROOT / given.RESOURCES).glob("*.csv")]:
         assert list(read_csv(path, given.columns_of(path.stem)))
+
+
+def test_a_table_of_machines_declares_their_column_and_is_read_with_it(tmp_path):
+    row = dict.fromkeys(agreement.COLUMNS, "1")
+    pd.DataFrame([row]).to_csv(tmp_path / "agreement.csv", index=False)
+    assert list(read_csv(tmp_path / "agreement.csv", agreement.COLUMNS).columns) == list(agreement.COLUMNS)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from framebench import certificate
-from framebench.analyse import machines, selection
+from framebench.analyse import machines
 from framebench.analyse.largest_batch import read_search
 from framebench.analyse.table import TableError, read_csv, read_records, read_table
 from framebench.analyse.tables import tables
@@ -116,7 +116,7 @@ def read(
         is_table = name not in FILES or (name == "measurements" and not typed)
         values[name] = read_csv(paths[0], columns_of(name)) if is_table else FILES[name][0](paths)
         if is_table and not typed:
-            values[name] = selection.told_apart(values[name])
+            values[name] = machines.told_apart(values[name])
     return values | {name: getattr(options, name) for name in settings}
 
 

@@ -57,3 +57,14 @@ def told(records: Iterable[dict]) -> list[dict]:
 
 def _steady(name: str, value: Any) -> object:
     return 1024 * round(value / 1024) if name == "memory_total_mib" and pd.notna(value) else value
+
+
+def told_apart(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs, or searches, with `device_name` unique to a device: a model that several devices of a machine have is
+    followed by the device's name in config.yaml."""
+    if not {"device", "device_name"} <= set(runs.columns):
+        return runs
+    of_machine = [runs["device"].map(machine, na_action="ignore"), "device_name"]
+    several = runs.groupby(of_machine)["device"].transform("nunique") > 1
+    full = runs["device_name"] + " (" + runs["device"].map(alone, na_action="ignore") + ")"
+    return runs.assign(device_name=runs["device_name"].mask(several, full)) if several.any() else runs

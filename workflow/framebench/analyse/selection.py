@@ -63,17 +63,6 @@ def obstacle(verdict: str) -> str:
     return verdict.removeprefix(NOT_COMPARABLE) if verdict.startswith(NOT_COMPARABLE) else ""
 
 
-def told_apart(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs, or searches, with `device_name` unique to a device: a model that several devices of a machine have is
-    followed by the device's name in config.yaml."""
-    if not {"device", "device_name"} <= set(runs.columns):
-        return runs
-    of_machine = [runs["device"].map(machines.machine, na_action="ignore"), "device_name"]
-    several = runs.groupby(of_machine)["device"].transform("nunique") > 1
-    full = runs["device_name"] + " (" + runs["device"].map(machines.alone, na_action="ignore") + ")"
-    return runs.assign(device_name=runs["device_name"].mask(several, full)) if several.any() else runs
-
-
 def device_name(measurements: pd.DataFrame, device: str) -> str:
     """The model that the records name for `device`, else the name in config.yaml; with its machine, if it has one."""
     names = measurements.loc[measurements["device"] == device, "device_name"].dropna().unique()

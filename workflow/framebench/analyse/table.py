@@ -133,8 +133,9 @@ def _manner(content: bytes) -> str:
 def _fault(frame: pd.DataFrame, columns: Mapping[str, str]) -> str:
     """The columns in which a table is not as its version of framebench writes it; empty if there are none."""
     found = [name for name in frame.columns if name != "machine"]
-    if found != list(columns):
-        unequal = sorted(set(found) ^ set(columns)) or ["their order"]
+    expected = [name for name in columns if name != "machine"]
+    if found != expected:
+        unequal = sorted(set(found) ^ set(expected)) or ["their order"]
         return f"its columns differ from this version's in {', '.join(unequal)}"
     if len(frame) and frame.isna().all(axis="columns").any():
         return "it has an empty row"

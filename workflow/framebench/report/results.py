@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from framebench.analyse import machines, selection, tables
+from framebench.analyse import machines, tables
 from framebench.analyse.given import read_certificate
 from framebench.analyse.table import TableError, read_csv, table
 from framebench.frameworks import self_comparison
@@ -77,7 +77,7 @@ def read(folder: Path, language: str) -> Results:
 def _read(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A table as text, and with its types and names of devices that tell them apart."""
     try:
-        return read_csv(path, dtype=str, keep_default_na=False), selection.told_apart(read_csv(path))
+        return read_csv(path, dtype=str, keep_default_na=False), machines.told_apart(read_csv(path))
     except TableError as error:
         raise ResultsError(str(error)) from error
 
