@@ -46,7 +46,7 @@ class SoFar:
 def leave(results: str, unmade: Iterable[str], records: Mapping[str, Mapping[str, object]]) -> SoFar:
     """Write the list, and a record for each of these missing runs, given by its path and fields; return both.
 
-    What an earlier invocation left is deleted.
+    Files that an earlier invocation left are deleted.
     """
     listing = Path(results, ".so-far", "unmade.json")
     shutil.rmtree(listing.parent, ignore_errors=True)
