@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from conftest import PROJECT
-from framebench.measure.supervisor import revision
 from framebench.plan import bundle, installation
+from framebench.revision import revision
 
 pytestmark = pytest.mark.check
 

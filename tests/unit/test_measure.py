@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import pytest
 
-from framebench import __version__
+from framebench import __version__, revision
 from framebench.measure import __main__ as measure
 from framebench.measure import command, process, supervisor
 from framebench.measure import round as of_block
@@ -107,7 +107,7 @@ def commit(folder):
 
 
 def reason(folder):
-    version = supervisor.revision(folder)
+    version = revision.revision(folder)
     assert set(version) == {"framebench_version", "git_commit_reason"}
     return version["git_commit_reason"]
 
@@ -125,11 +125,11 @@ def test_the_commit_is_that_of_the_project_whatever_a_hook_says(monkeypatch, tmp
     for name in ("project", "other"):
         (tmp_path / name).mkdir()
         commit(tmp_path / name)
-    expected = supervisor.revision(tmp_path / "project")
+    expected = revision.revision(tmp_path / "project")
     assert len(expected["git_commit"]) == 40 and expected["git_dirty"] is False
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "other"))
-    assert supervisor.revision(tmp_path / "project") == expected
+    assert revision.revision(tmp_path / "project") == expected
 
 
 def test_a_repository_around_the_project_has_no_commit_of_its(tmp_path):

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from framebench.measure.devices import allocation, cpu
-from framebench.measure.supervisor import Member, Run, revision
+from framebench.measure.supervisor import Member, Run
+from framebench.revision import revision
 
 SPARE = 1.25  # free memory needed before a process is started beside others, as a multiple of its expected memory
 

@@ -1,20 +1,17 @@
 """The supervisor of a run: it starts the process, gives it turns, watches it, and makes the record."""
 
-import hashlib
 import json
-import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from framebench import __version__, record
+from framebench import record
 from framebench.derived import AT_WORK, STARTING
 from framebench.measure import story
 from framebench.measure.devices import cgroup, cpu, nvml, samples
@@ -23,8 +20,6 @@ from framebench.measure.process import Process
 from framebench.measure.request import Request
 from framebench.measure.turns import BUILT
 
-ROOT = Path(__file__).parents[3]
-COMMIT = "commit.json"  # file of a bundle
 SHARED = "other_process_on_gpu"  # flag: another process computed on the card before or after the run
 OTHERS_EVERY_S = 1.0  # interval between queries of a card's processes while waiting for their end
 GONE_S = 1.0  # longest time for which a driver still lists a process that has ended
@@ -369,46 +364,3 @@ def seen_by(code: int, seen: Path, log: Path, limited: bool) -> dict:
                 return {"status": "out_of_memory", "reason": f"the measuring process was killed by SIGABRT: {words}"}
     hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
     return {"status": "failed", "reason": f"the measuring process was killed by {name}{hint}"}
-
-
-def revision(root: Path = ROOT) -> dict[str, object]:
-    """The version of the code, its commit, and true if it was changed since; without a commit, the reason.
-
-    A repository around the project's folder has another project's commits. A bundle has no repository, and a file that
-    names the commit and the digest of every file.
-    """
-    version: dict[str, object] = {"framebench_version": __version__}
-    try:
-        if (packed := root / COMMIT).exists():
-            told = json.loads(packed.read_text(encoding="utf-8"))
-            changed = told["git_dirty"] or told["files"] != digests(root, told["files"])
-            return version | {"git_commit": told["git_commit"], "git_dirty": changed}
-        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root.resolve():
-            raise ValueError("the folder of the project is not the top of a Git repository")
-        status = _git(root, "status", "--porcelain", "--untracked-files=no")
-        return version | {"git_commit": _git(root, "rev-parse", "HEAD"), "git_dirty": bool(status)}
-    except (OSError, ValueError, LookupError) as error:
-        return version | {"git_commit_reason": str(error)}
-
-
-def digests(root: Path, names: Iterable[str]) -> dict[str, str | None]:
-    """Name → SHA-256 of each of these files of the project; None for one that is not there."""
-    files = {name: root / name for name in names}
-    return {name: hashlib.sha256(f.read_bytes()).hexdigest() if f.is_file() else None for name, f in files.items()}
-
-
-def _git(root: Path, *arguments: str) -> str:
-    """The answer of Git on the project; OSError where it is not there, ValueError with its own reason."""
-    # A hook or an alias of Git's leaves variables that name another repository.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    said = subprocess.run(
-        ["git", "-C", root, *arguments],
-        env=environment | {"LC_ALL": "C.UTF-8"},
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    if said.returncode:
-        raise ValueError(said.stderr.strip().partition("\n")[0] or f"git ended with code {said.returncode}")
-    return said.stdout.strip()

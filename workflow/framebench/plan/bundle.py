@@ -21,7 +21,6 @@ from pathlib import Path
 from packaging.markers import Marker
 
 from framebench import files
-from framebench.measure.supervisor import COMMIT, digests, revision
 from framebench.plan import catalogue, environments
 from framebench.plan.installation import (
     UV_LOCK,
@@ -33,6 +32,7 @@ from framebench.plan.installation import (
     pip_settings,
     reason,
 )
+from framebench.revision import COMMIT, digests, revision
 
 PYTHONS = ("3.11", "3.12", "3.13")
 # Builds of the frameworks; with `keras`, the machine has PyTorch or JAX, and gets what hardly any image has besides.
