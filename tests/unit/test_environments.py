@@ -130,6 +130,12 @@ def site_with(folder: Path, *packages: str, module: str = "pynvml.py", beneath: 
 MODULES = ("numpy", "psutil", "pynvml")
 
 
+@pytest.fixture(autouse=True)
+def interpreters_are_asked_anew():
+    """The folders of two tests may have one name."""
+    environments.site.cache_clear()
+
+
 @pytest.mark.parametrize(
     ("packages", "module", "told"),
     [

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import shlex
+import subprocess
 from pathlib import Path
 
 from framebench import usermodels, variables, workloads
@@ -148,6 +149,19 @@ def tell_kept_out():
     names = variables.kept_out(os.environ, site=bool(CONFIG.interpreters))
     if names and internals.planned(workflow, MEASURING):
         print(f"not passed on to the runs: {', '.join(names)}", file=sys.stderr)
+
+
+def rehearse():
+    """End an invocation that would measure and then fail to draw, before it measures."""
+    if internals.planned(workflow, MEASURING) and internals.planned(
+        workflow, ["figure", "page"]
+    ):
+        try:
+            shell(
+                "python -P -m framebench rehearse --results {RESULTS:q} --languages {CONFIG.languages}"
+            )
+        except subprocess.CalledProcessError:
+            sys.exit(1)
 
 
 def keep_planned():

@@ -1,7 +1,6 @@
 # The answer in sentences, and the page: all of a folder of results in one file for each language.
 import json
 import shlex
-import subprocess
 
 # Configuration files given to this invocation besides config.yaml, which Snakemake reads anyway.
 GIVEN = FILES[1:]
@@ -94,16 +93,3 @@ rule merge:
     input:
         answer_of(MERGED),
         f"{MERGED}/.complete",
-
-
-def rehearse():
-    """End an invocation that would measure and then fail to draw, before it measures."""
-    if internals.planned(workflow, MEASURING) and internals.planned(
-        workflow, ["figure", "page"]
-    ):
-        try:
-            shell(
-                "python -P -m framebench rehearse --results {RESULTS:q} --languages {CONFIG.languages}"
-            )
-        except subprocess.CalledProcessError:
-            sys.exit(1)

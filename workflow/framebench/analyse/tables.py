@@ -42,9 +42,9 @@ class Table:
         return self.make.__module__
 
     @property
-    def columns(self) -> Mapping[str, str]:
-        """Its columns in order, each with its pandas type."""
-        return import_module(self.module).COLUMNS
+    def columns(self) -> Mapping[str, str] | None:
+        """Its columns in order, each with its pandas type; None where the module declares none."""
+        return getattr(import_module(self.module), "COLUMNS", None)
 
     @property
     def needs(self) -> list[str]:
