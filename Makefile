@@ -1,6 +1,6 @@
 # The two commands of a newcomer, `make run` and `make test`, and what keeps the project in shape.
 .DEFAULT_GOAL := help
-.PHONY: help run prove compare figures new-language rerun rerun-busy new-framework path check test test-all rest ready \
+.PHONY: help run prove compare figures new-language rerun rerun-busy new-framework import publish path check test test-all rest ready \
 	environments lint docs format schema lock bench bundle clean words
 ifeq ($(wildcard envs/workflow.txt),)
 $(error this is not the folder of the project: make -C $(dir $(firstword $(MAKEFILE_LIST))) $(MAKECMDGOALS))
@@ -43,6 +43,8 @@ help:
 	@echo 'make new-language CODE=ja        the file of a language of your own, in English as it stands'
 	@echo 'make new-framework NAME=my-net   the files of a framework of your own, from a template that works as it stands'
 	@echo 'make bundle PYTHON=3.12          the project with its packages as one file, for a machine without a network'
+	@echo 'make import FROM=h100.zip        draw the campaign of another machine, from its archive (snakemake export)'
+	@echo 'make publish FROM=results AS=name  a result set in results/published, of a campaign with its archive'
 	@echo 'make docs                        docs/ as a site, site/index.html'
 	@echo 'make format, make schema, make lock, make clean'
 
@@ -70,6 +72,15 @@ rerun rerun-busy: $(workflow)/.complete
 # The article's, which need no measuring; `snakemake figures` draws those of a campaign.
 figures: $(workflow)/.complete
 	@$(workflow)/bin/python -P -m framebench figures "$$language"
+
+# Another machine's campaign, from its archive: drawn, and never measured. AS=NAME names its folder in results/imported.
+import: $(workflow)/.complete
+	@config=$$($(workflow)/bin/python -P -m framebench.exchange.imported "$$FROM" $(if $(AS),--name "$$AS")) || exit 1; \
+		$(workflow)/bin/snakemake --cores all --configfile "$$config" $(ARGS)
+
+# A result set of results/published: what a reader needs of a results folder. AS=NAME names it.
+publish: $(workflow)/.complete
+	@$(workflow)/bin/python -P -m framebench.exchange.publish "$$FROM" $(if $(AS),--name "$$AS")
 
 # For a machine without a network; PYTHON is the version of the Python there.
 bundle: $(workflow)/.complete
@@ -145,7 +156,7 @@ clean:
 	rm -rf .venvs .snakemake
 
 # A wrong word is refused at once, and not after an installation. An outer make may hand on variables of its own.
-known := ARGS BLOCK CODE LANG MODEL NAME PRESET PYTHON SHELL
+known := ARGS AS BLOCK CODE FROM LANG MODEL NAME PRESET PYTHON SHELL
 given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 unknown := $(if $(filter 0,$(MAKELEVEL)),$(firstword $(filter-out $(known),$(given))))
 words:
@@ -161,6 +172,10 @@ words:
 		case $$goal in rerun) test -n "$$BLOCK" || wrong 'BLOCK is missing: make rerun BLOCK=…, as the page has it';; esac; \
 		case $$goal in bundle) test -n '$(there)' || wrong \
 			'PYTHON is missing: make bundle PYTHON=3.12, the version on the other machine; allowed: 3.11, 3.12, 3.13';; esac; \
+		case $$goal in import) test -f "$$FROM" || wrong \
+			"FROM=$$FROM is no file: make import FROM=h100.zip, an archive of snakemake export";; esac; \
+		case $$goal in publish) test -d "$$FROM" || wrong \
+			"FROM is no results folder: make publish FROM=results/imported/h100 AS=h100-2026-11-30";; esac; \
 		case $$goal in figures) test -f "workflow/framebench/languages/$$language.yaml" || wrong \
 			"LANG$(if $(language),=$$language does not exist, is missing: make figures LANG=ko); allowed:" \
 			"$(basename $(notdir $(wildcard workflow/framebench/languages/*.yaml)))";; esac; \

@@ -42,8 +42,10 @@ rule all:
         rules.tables.input,
         rules.figures.input,
         rules.report.input,
-        f"{RESULTS}/.complete",
-        rules.largest_batch_complete.output if LARGEST_BATCH else [],
+        f"{RESULTS}/.complete" if not CONFIG.imported else [],
+        rules.largest_batch_complete.output
+        if LARGEST_BATCH and not CONFIG.imported
+        else [],
 
 
 internals.quiet(logger)

@@ -14,6 +14,7 @@ from framebench.record import SCHEMA, record, write
 pytestmark = pytest.mark.check
 
 RUN = "runs/cpu/article-cnn/pytorch/default/float32/device/batch-32/round-1.json"
+FAILED = RUN.replace("round-1", "failed/round-2-17")
 TUNING = "tuning/cpu/article-cnn/pytorch/float32/device.json"
 
 
@@ -23,10 +24,16 @@ def left(folder: Path) -> Path:
     values |= {"precision": "float32", "batch_size": 32, "round": 1, "order": 1, "seed": 1, "status": "ok"}
     values |= {"images_per_s": 1000.0, "cpu_model": "A CPU", "memory_total_mib": 7900.5, "git_commit": "abc"}
     write(folder / RUN, record(**values))
-    for name in ("failed/round-2-17.json", "../../../../../../../../logs/x.json"):
-        write(folder / Path(RUN).parent / name, {})
-    for name in ("certificates/article-cnn/pytorch.json", "certificates/article-cnn/learned.json", "rounds.json"):
+    for name in (
+        FAILED,
+        "logs/x.json",
+        "certificates/article-cnn/pytorch.json",
+        "certificates/article-cnn/learned.json",
+    ):
         write(folder / name, {})
+    for name in ("rounds.json", "devices.json"):
+        write(folder / name, {})
+    write(folder / "config.json", {"results": "results"})
     write(folder / TUNING, {"chosen": {"layout": "channels_last"}, "trials": []})
     (folder / "certificates/article-cnn/pytorch.md").write_text(
         "# a page that the certificate can be made into again", encoding="utf-8"
@@ -36,9 +43,10 @@ def left(folder: Path) -> Path:
 
 def test_an_archive_holds_what_everything_else_is_made_of_and_nothing_else(tmp_path):
     results, output = left(tmp_path / "results"), tmp_path / "made" / "results.zip"
-    main(["--results", str(results), "--config", '{"results": "results"}', "--output", str(output)])
+    main(["--results", str(results), "--output", str(output)])
     files, manifest = unpacked(output)
-    assert sorted(files) == ["certificates/article-cnn/pytorch.json", "config.json", "rounds.json", RUN, TUNING]
+    found = ["certificates/article-cnn/pytorch.json", "config.json", "devices.json", "rounds.json", FAILED, RUN, TUNING]
+    assert sorted(files) == found
     for name in (RUN, TUNING):
         assert files[name] == (results / name).read_bytes()
     assert json.loads(files["config.json"]) == {"results": "results"}

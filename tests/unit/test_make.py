@@ -56,7 +56,12 @@ def there(tmp_path_factory) -> Path:
     [
         (["run", "PRESET=nope"], "PRESET=nope does not exist; allowed: article gpu publish quick transformer"),
         (["-j", "4", "run", "PRESET=it's"], "PRESET=it's does not exist; allowed: article gpu"),
-        (["run", "PRESETS=quick"], "PRESETS=… is not known; allowed: ARGS BLOCK"),
+        (["run", "PRESETS=quick"], "PRESETS=… is not known; allowed: ARGS AS BLOCK"),
+        (
+            ["import", "FROM=no.zip"],
+            "FROM=no.zip is no file: make import FROM=h100.zip, an archive of snakemake export",
+        ),
+        (["publish"], "FROM is no results folder: make publish FROM=results/imported/h100 AS=h100-2026-11-30"),
         (["rerun-busy", "PRESET=nope"], "PRESET=nope does not exist"),
         (["rerun"], "BLOCK is missing: make rerun BLOCK=…"),
         (["prove"], "MODEL is missing: make prove MODEL=../my-net"),

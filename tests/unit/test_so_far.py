@@ -79,7 +79,7 @@ def test_the_line_on_missing_runs_counts_all_and_names_the_first(results):
     assert so_far.missing(planned, [f"{results}/measurements.csv"]) == ""
     line = so_far.missing(planned, planned[4:])
     assert line.startswith("4 of 9 runs are there. Missing: cpu · article-cnn · keras-tensorflow · default · ")
-    assert line.endswith("; and 2 more. The next invocation measures them.")
+    assert line.endswith("; and 2 more.")
     gone = so_far.missing([*planned, f"{results}/{RUN.format('jax', 1)}"], [])
     assert gone.startswith("9 of 10 runs are there. Missing: cpu · article-cnn · jax · ")
 

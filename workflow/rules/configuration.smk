@@ -53,8 +53,11 @@ AA = configuration.against_itself(CONFIG)
 CAMPAIGNS = {"": CONFIG, "aa/": AA}
 PLACES = {name: matrix.order(campaign) for name, campaign in CAMPAIGNS.items()}
 
-# Everything, but in an invocation that draws what another one with failed jobs has left; see outcome.smk.
-SO_FAR = so_far.SoFar.read(os.environ.get(so_far.VARIABLE))
+# Everything is made, but in an invocation that draws what another one with failed jobs has left (outcome.smk), and of
+# results from another machine.
+SO_FAR = so_far.SoFar.of(RESULTS)
+if CONFIG.imported:
+    internals.allow_only(so_far.DRAWING)
 
 # The records planned so far, for the progress line.
 PLANNED = f"{RESULTS}/logs/{{campaign}}planned.json"

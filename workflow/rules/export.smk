@@ -14,11 +14,10 @@ rule results_archive:
     log:
         f"{RESULTS}/logs/export.log",
     params:
-        config=json.dumps(config),
+        config=json.dumps(config),  # in the archive
         results=subpath(output[0], parent=True),
     shell:
-        "python -P -m framebench export --results {params.results:q} --config {params.config:q}"
-        " --output {output:q} 2>&1 | tee {log:q} >&2"
+        "python -P -m framebench export --results {params.results:q} --output {output:q} 2>&1 | tee {log:q} >&2"
 
 
 rule export:

@@ -7,7 +7,8 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from framebench import usermodels, variables, workloads
+from framebench import files, usermodels, variables, workloads
+from framebench.exchange import results
 from framebench.frameworks import self_comparison
 from framebench.plan import slurm
 from framebench.record import CELL
@@ -165,7 +166,11 @@ def rehearse():
 
 
 def keep_planned():
-    """Write the planned records, as far as they are known; a failure to do so stops no run."""
+    """Write the configuration, for an archive, and the planned records, as far as they are known."""
+    if CONFIG.imported:
+        return
+    with files.whole(Path(RESULTS, results.CONFIG), encoding="utf-8") as file:
+        json.dump(config, file, indent=1)
     for name, campaign in CAMPAIGNS.items():
         file = Path(PLANNED.format(campaign=name))
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -32,10 +32,9 @@ def draw_so_far():
     if not set(MEASURING) & set(unmade.values()):
         return ""
     runs = {
-        matrix.record_path(campaign.results, run): vars(run.cell)
-        | {"round": run.round, "order": place, "seed": campaign.protocol.seed}
+        matrix.record_path(campaign.results, run): matrix.fields(campaign, run)
         for name, campaign in CAMPAIGNS.items()
-        for run, place in PLACES[name].items()
+        for run in PLACES[name]
     }
     targets = [path for path, rule in unmade.items() if rule in so_far.DRAWING]
     there = any(Path(path).exists() for path in runs if path not in unmade)
@@ -48,9 +47,15 @@ def draw_so_far():
             env=os.environ | {so_far.VARIABLE: str(listing)},
         )
     known = [path for path in ROUNDS if path not in unmade and Path(path).exists()]
-    asked = matrix.asked_rounds(Path(*known)) if known else None
+    return missing_runs(known, unmade, "The next invocation measures them.")
+
+
+def missing_runs(rounds, unmade, then):
+    """A line on the planned runs that there are not, which ends with what becomes of them; empty where none is missing."""
+    asked = matrix.asked_rounds(Path(*rounds)) if rounds else None
     planned = [matrix.record_path(RESULTS, run) for run in matrix.runs(CONFIG, asked)]
-    return so_far.missing(planned, unmade)
+    line = so_far.missing(planned, unmade)
+    return line and f"{line} {then}"
 
 
 def proofs():
@@ -68,6 +73,10 @@ def end_on_answer(failed=False):
     language = CONFIG.languages[0]
 
     def end():
+        if CONFIG.imported:
+            missing = missing_runs(ROUNDS, SO_FAR.unmade, "Nothing is measured here.")
+            terminal.end(folder, language, proofs(), missing=missing)
+            return
         if not failed:
             terminal.end(folder, language, proofs())
             return

@@ -72,7 +72,7 @@ rule page:
             + (["merge"] if wildcards.folder == MERGED else [*WITH_GIVEN, "report"])
         ),
         again=lambda wildcards: (
-            [] if wildcards.folder == MERGED else ["--again", AGAIN]
+            [] if wildcards.folder == MERGED or CONFIG.imported else ["--again", AGAIN]
         ),
         languages=CONFIG.languages,
         asked=given.words({"baseline": CONFIG.baseline, "question": CONFIG.question}),

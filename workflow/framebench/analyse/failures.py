@@ -14,6 +14,7 @@ from framebench.record import RUN
 
 # Out of memory is a result: another attempt would only repeat it.
 RETRIED = ("failed", "timeout", "invalid")
+FAILED = "failed"  # folder of attempts that were set aside, beside their records
 
 
 def failures(table: pd.DataFrame, key: Sequence[str]) -> list[str]:
@@ -35,7 +36,7 @@ def set_aside(records: Iterable[Path], searches: Iterable[Path] = ()) -> list[Pa
     made = runs if any(run["status"] in RETRIED for run, _ in runs) else []
     found = [(largest_batch.read_search(path), [path]) for path in searches if path.exists()]
     asked = [*made, *(one for one in found if one[0]["status"] in RETRIED)]
-    return [moved for run, files in asked for moved in keep(run, files, "failed")]
+    return [moved for run, files in asked for moved in keep(run, files, FAILED)]
 
 
 def keep(run: dict, files: Iterable[Path], folder: str) -> list[Path]:
@@ -46,6 +47,11 @@ def keep(run: dict, files: Iterable[Path], folder: str) -> list[Path]:
         kept.parent.mkdir(exist_ok=True)
         moved.append(file.replace(kept))
     return moved
+
+
+def attempts(path: Path) -> list[Path]:
+    """The attempts at a run that were set aside, the latest last; `path` is the place of its record."""
+    return sorted((path.parent / FAILED).glob(f"{path.stem}-*{path.suffix}"))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

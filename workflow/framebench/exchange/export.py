@@ -14,8 +14,8 @@ from framebench.exchange.results import evidence, is_run
 from framebench.record import SCHEMA
 
 
-def exported(results: Path, config: dict | None = None) -> bytes:
-    """The bytes of an archive of a results folder's evidence and of its campaign's configuration.
+def exported(results: Path) -> bytes:
+    """The bytes of an archive of a results folder's evidence, of a whole campaign or of a part of one.
 
     The manifest names the machine, the commits that measured, the version of framebench that exported, and the digest
     of the records' schema. Raises TableError for a record that cannot be used and for a folder without records;
@@ -25,8 +25,6 @@ def exported(results: Path, config: dict | None = None) -> bytes:
     records = [read_record(results / name) for name in kept if is_run(name)]
     if not records:
         raise TableError(f"{results}: holds no records, so there is nothing to export")
-    if config:
-        kept["config.json"] = json.dumps(config, indent=1).encode()
     about = {
         # The version that measured is that of `git_commits`.
         "framebench_version": __version__,
@@ -41,11 +39,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Write the archive; ends the process with one line on stderr where that fails."""
     parser = argparse.ArgumentParser(prog="python -m framebench export", description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="what a campaign left")
-    parser.add_argument("--config", type=json.loads, metavar="JSON", help="the configuration of the campaign")
     parser.add_argument("--output", required=True, type=Path, metavar="ZIP")
     options = parser.parse_args(arguments)
     try:
-        content = exported(options.results, options.config)
+        content = exported(options.results)
         with files.whole(options.output, "wb") as file:
             file.write(content)
     except (TableError, ValueError, OSError) as error:

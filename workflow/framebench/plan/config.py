@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from framebench.frameworks.self_comparison import AGAIN, SIDE
 from framebench.measure.protocol import Protocol
-from framebench.plan import catalogue, feasible, models, schema, slurm
+from framebench.plan import catalogue, feasible, models, schema, slurm, so_far
 from framebench.plan.bindings import DeviceError, Gpu, resolve
 from framebench.plan.knobs import Entry, Knobs, LargestBatch, Part, Rounds, WrittenProtocol
 from framebench.plan.refusals import ConfigError, explained
@@ -47,6 +47,11 @@ class Config(Knobs):
         gpus = {gpu.name for gpu in self.gpus} | {one.name for one in self.requests if one.kind == "cuda"}
         return tuple(device for device in self.devices if device in gpus)
 
+    @property
+    def imported(self) -> bool:
+        """True where the results are from another machine, and nothing is measured here."""
+        return so_far.is_imported(self.results)
+
 
 def load(config: Mapping[str, Any], origin: str) -> Config:
     """The checked configuration; `origin` names its source (`config.yaml + presets/quick.yaml`).
@@ -63,7 +68,7 @@ def load(config: Mapping[str, Any], origin: str) -> Config:
     except ConfigError as error:
         raise ConfigError(f"{origin}: {error}") from None
     try:
-        problem = next(feasible.problems(knobs), None)
+        problem = next(feasible.problems(knobs, here=not so_far.is_imported(knobs.results)), None)
     except catalogue.AdapterError as error:
         raise ConfigError(str(error)) from None
     if problem:

@@ -36,22 +36,26 @@ OF_SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin",
 SHARED_MEMORY = ("/", "dev", "shm")
 
 
-def problems(knobs: Knobs) -> Iterator[str]:
-    """All problems of a configuration; later checks may rely on the absence of earlier problems."""
+def problems(knobs: Knobs, here: bool) -> Iterator[str]:
+    """All problems of a configuration; later checks may rely on the absence of earlier problems.
+
+    `here`: with those of this machine, where it measures.
+    """
     yield from _results_problems(knobs.results)
     yield from _name_problems(knobs)
     yield from _shared_cells(knobs.matrix)
     yield from _rounds_problems(knobs.matrix)
     yield from _aa_problems(knobs.aa, knobs.frameworks)
     entries = {f"matrix[{i}]": entry for i, entry in enumerate(knobs.matrix)} | {"aa": knobs.aa}
-    for key in ("data", "reviews", "large_images"):
+    for key in ("data", "reviews", "large_images") if here else ():
         data: Images | Reviews | LargeImages = getattr(knobs, key)
         fed = {name: entry for name, entry in entries.items() if workloads.load(entry.workload).data == data.kind}
         yield from _data_problems(key, data, fed)
     asked = any(map(slurm.is_request, knobs.bindings.values()))
     yield from slurm.problems(knobs.bindings, knobs.protocol)
-    yield from _protocol_problems(knobs.protocol, on_this_machine=not asked)
-    yield from _largest_batch_problems(knobs.largest_batch)
+    yield from _protocol_problems(knobs.protocol, on_this_machine=here and not asked)
+    if here:
+        yield from _largest_batch_problems(knobs.largest_batch)
 
 
 def _results_problems(results: str) -> Iterator[str]:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import snakemake.workflow  # type: ignore[import-untyped]
+from snakemake.dag import DAG  # type: ignore[import-untyped]
 from snakemake.linting.rules import RuleLinter  # type: ignore[import-untyped]
 
 from framebench.plan import slurm
@@ -60,6 +62,16 @@ def explain_to_linter() -> None:
 def keep_local(workflow: Any, but: Collection[str]) -> None:
     """Run every rule here except these, as `localrules:` does for named rules."""
     workflow.localrules(*(rule.name for rule in workflow.rules if rule.name not in but))
+
+
+def allow_only(rules: Collection[str]) -> None:
+    """Have this invocation make files by these rules alone, as `--allowed-rules` does; a Snakefile cannot set options."""
+
+    def plan(workflow: Any, of_dag: Any, **options: Any) -> DAG:
+        targets = {rule.name for rule in of_dag if not rule.output}
+        return DAG(workflow, of_dag, **options | {"rules_allowed_for_needrun": frozenset({*rules, *targets})})
+
+    snakemake.workflow.DAG = plan
 
 
 def planned(workflow: Any, rules: Collection[str]) -> list[Any]:

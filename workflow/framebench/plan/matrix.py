@@ -221,6 +221,11 @@ def timeline_run(config: Config, device: str) -> Run:
     return max(of_device, key=lambda run: (run.cell.batch_size, -run.round))
 
 
+def fields(config: Config, run: Run) -> dict[str, object]:
+    """The fields of a run's record that its plan gives."""
+    return vars(run.cell) | {"round": run.round, "order": order(config)[run], "seed": config.protocol.seed}
+
+
 def record_path(results: str, run: Run) -> str:
     """Path of a run's record under the folder `results`."""
     return f"{results}/{RECORD.format(**vars(run.cell), round=run.round)}"

@@ -15,6 +15,8 @@ from pathlib import Path
 from framebench import files, record
 
 VARIABLE = "FRAMEBENCH_UNMADE"  # environment variable with the path of the list
+IMPORTED = "imported.json"  # file of a results folder from another machine, where nothing is measured
+LISTING = ".so-far/unmade.json"
 DRAWING = ("plan", "table", "figure", "verdict", "page", "aa_report")  # rules
 REASON = "its job failed or did not start"
 NAMED = 3  # runs that the line on missing ones names
@@ -26,6 +28,11 @@ class SoFar:
 
     listing: Path | None = None
     unmade: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, results: str) -> "SoFar":
+        """From the list that this process was given, or that of imported results."""
+        return cls.read(os.environ.get(VARIABLE) or (f"{results}/{LISTING}" if is_imported(results) else None))
 
     @classmethod
     def read(cls, listing: str | None) -> "SoFar":
@@ -43,12 +50,19 @@ class SoFar:
         return str(_instead(self.listing, path)) if self.listing and path in self.unmade else path
 
 
-def leave(results: str, unmade: Iterable[str], records: Mapping[str, Mapping[str, object]]) -> SoFar:
+def is_imported(results: str) -> bool:
+    """True for a results folder from another machine, where nothing is measured."""
+    return os.path.lexists(f"{results}/{IMPORTED}")  # Path.exists fails for a path that is too long
+
+
+def leave(
+    results: str, unmade: Iterable[str], records: Mapping[str, Mapping[str, object]], reason: str = REASON
+) -> SoFar:
     """Write the list, and a record for each of these missing runs, given by its path and fields; return both.
 
     Files that an earlier invocation left are deleted.
     """
-    listing = Path(results, ".so-far", "unmade.json")
+    listing = Path(results, LISTING)
     shutil.rmtree(listing.parent, ignore_errors=True)
     listing.parent.mkdir(parents=True)
     with files.whole(listing, encoding="utf-8") as file:
@@ -56,7 +70,7 @@ def leave(results: str, unmade: Iterable[str], records: Mapping[str, Mapping[str
     for path, fields in records.items():
         stands = _instead(listing, path)
         stands.parent.mkdir(parents=True, exist_ok=True)
-        record.write(stands, record.record(**fields, status=record.NOT_MEASURED, reason=REASON))
+        record.write(stands, record.record(**fields, status=record.NOT_MEASURED, reason=reason))
     return SoFar.read(str(listing))
 
 
@@ -69,7 +83,7 @@ def missing(planned: Iterable[str], unmade: Iterable[str]) -> str:
     named = "; ".join(path.partition("runs/")[2].removesuffix(".json").replace("/", " · ") for path in absent[:NAMED])
     more = f"; and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
     there = f"{len(planned) - len(absent)} of {len(planned)} runs are there"
-    return f"{there}. Missing: {named}{more}. The next invocation measures them."
+    return f"{there}. Missing: {named}{more}."
 
 
 def _instead(listing: Path, path: str) -> Path:
