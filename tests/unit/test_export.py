@@ -24,15 +24,9 @@ def left(folder: Path) -> Path:
     values |= {"precision": "float32", "batch_size": 32, "round": 1, "order": 1, "seed": 1, "status": "ok"}
     values |= {"images_per_s": 1000.0, "cpu_model": "A CPU", "memory_total_mib": 7900.5, "git_commit": "abc"}
     write(folder / RUN, record(**values))
-    for name in (
-        FAILED,
-        "logs/x.json",
-        "certificates/article-cnn/pytorch.json",
-        "certificates/article-cnn/learned.json",
-    ):
+    for name in (FAILED, "logs/x.json", "certificates/article-cnn/pytorch.json", "rounds.json", "devices.json"):
         write(folder / name, {})
-    for name in ("rounds.json", "devices.json"):
-        write(folder / name, {})
+    write(folder / "certificates/article-cnn/learned.json", {})
     write(folder / "config.json", {"results": "results"})
     write(folder / TUNING, {"chosen": {"layout": "channels_last"}, "trials": []})
     (folder / "certificates/article-cnn/pytorch.md").write_text(

@@ -132,5 +132,5 @@ def test_a_set_has_what_a_reader_needs_and_never_takes_the_place_of_another(tmp_
     with pytest.raises(SystemExit, match=r"^results/published/far: is there already; .* AS=NAME$"):
         publish.main([str(results)])
     (results / kept[0]).unlink()
-    with pytest.raises(SystemExit, match="has no framebench-results.zip, which `snakemake export` makes"):
+    with pytest.raises(SystemExit, match=r"has no framebench-results\.zip, which `snakemake export` makes"):
         publish.main([str(results), "--name", "other"])

@@ -59,7 +59,7 @@ def there(tmp_path_factory) -> Path:
         (["run", "PRESETS=quick"], "PRESETS=… is not known; allowed: ARGS AS BLOCK"),
         (
             ["import", "FROM=no.zip"],
-            "FROM=no.zip is no file: make import FROM=h100.zip, an archive of snakemake export",
+            "FROM=no.zip is no file: make import FROM=h100.zip, an archive",
         ),
         (["publish"], "FROM is no results folder: make publish FROM=results/imported/h100 AS=h100-2026-11-30"),
         (["rerun-busy", "PRESET=nope"], "PRESET=nope does not exist"),

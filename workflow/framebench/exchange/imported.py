@@ -1,7 +1,7 @@
 """Turns an archive of another machine's campaign into a results folder that is drawn and never measured: `make import`.
 
-The folder has the archive's files, each as it was, and the configuration of the campaign. Runs that the campaign planned
-and the archive lacks are shown as not measured, or as failed where the archive has a failed attempt.
+The folder has the archive's files, each as it was, and the configuration of the campaign. A planned run that the archive
+lacks is shown as not measured, or as failed where the archive has a failed attempt at it.
 """
 
 import argparse
@@ -49,18 +49,18 @@ def write(archive: Path, name: str | None) -> Path:
         except ValueError as error:
             raise ArchiveError(f"{archive}: {file}: {error}") from error
     folder = folder_of(archive, inside, name)
-    origin = {"archive": archive.name, "sha256": hashlib.sha256(archive.read_bytes()).hexdigest(), "about": manifest}
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     if folder.exists():
-        _refuse_other(folder, origin["sha256"])
+        _refuse_other(folder, digest)
         return folder / CONFIG
     inside[CONFIG] = json.dumps(json.loads(inside[CONFIG]) | {"results": str(folder)}, indent=1).encode()
     try:
         # First, as it tells that nothing is measured here.
-        with files.whole(folder / so_far.IMPORTED, encoding="utf-8") as file:
-            json.dump(origin, file, indent=1)
+        with files.whole(folder / so_far.IMPORTED, encoding="utf-8") as marker:
+            json.dump({"archive": archive.name, "sha256": digest, "about": manifest}, marker, indent=1)
         for place, content in inside.items():
-            with files.whole(folder / place, "wb") as written:
-                written.write(content)
+            with files.whole(folder / place, "wb") as file:
+                file.write(content)
         shutil.copyfile(archive, folder / f"{NAMELESS}.zip")
         _leave_missing(configuration(folder))
     except BaseException:

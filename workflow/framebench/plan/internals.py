@@ -65,7 +65,10 @@ def keep_local(workflow: Any, but: Collection[str]) -> None:
 
 
 def allow_only(rules: Collection[str]) -> None:
-    """Have this invocation make files by these rules alone, as `--allowed-rules` does; a Snakefile cannot set options."""
+    """Have this invocation make files by these rules alone, as `--allowed-rules` does.
+
+    Options are read after the Snakefile, which cannot set them.
+    """
 
     def plan(workflow: Any, of_dag: Any, **options: Any) -> DAG:
         targets = {rule.name for rule in of_dag if not rule.output}
