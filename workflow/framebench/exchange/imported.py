@@ -1,7 +1,7 @@
 """Turns an archive of another machine's campaign into a results folder that is drawn and never measured: `make import`.
 
-The folder has the archive's files, each as it was, and the configuration of the campaign. A planned run that the archive
-lacks is shown as not measured, or as failed where the archive has a failed attempt at it.
+The folder has the files of the archive, each as it was, and the configuration of the campaign. A planned run that the
+archive lacks is shown as not measured, or as failed where the archive has a failed attempt at it.
 """
 
 import argparse
