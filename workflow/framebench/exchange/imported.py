@@ -43,11 +43,11 @@ def write(archive: Path, name: str | None) -> Path:
     inside, manifest = sealed.unpacked(archive)
     if CONFIG not in inside:
         raise ArchiveError(f"{archive}: has no {CONFIG}: export the results again")
-    for file in filter(is_run, inside):
+    for run in filter(is_run, inside):
         try:
-            parsed(inside[file])
+            parsed(inside[run])
         except ValueError as error:
-            raise ArchiveError(f"{archive}: {file}: {error}") from error
+            raise ArchiveError(f"{archive}: {run}: {error}") from error
     folder = folder_of(archive, inside, name)
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     if folder.exists():
