@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 import zipfile
 from itertools import groupby, pairwise
 from operator import itemgetter
@@ -15,6 +16,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from conftest import TINY, Workspace, append, copy_of, processes, wait_for
+from framebench.exchange.export import exported
 from framebench.figures import registry
 from framebench.plan import catalogue, environments, installation
 from framebench.plan.matrix import Cell
@@ -211,6 +213,38 @@ def test_when_a_job_fails_the_answer_is_of_the_runs_that_there_are_and_says_so(c
     plan = workspace.plan("results/verdict.en.txt")
     assert plan.runs == {}
     assert {"results/plan.txt", "results/measurements.csv", "results/verdict.en.txt"} <= plan.outputs
+
+
+@pytest.mark.all
+def test_a_part_of_a_campaign_is_drawn_on_another_machine_which_measures_nothing(campaign, workspace, tmp_path):
+    there = tmp_path / "there"
+    shutil.copytree(campaign[0].folder / "results", there)
+    for record in there.glob("runs/**/round-3.json"):
+        record.unlink()
+    config = json.loads((there / "config.json").read_text(encoding="utf-8"))
+    (there / "config.json").write_text(json.dumps(config | {"languages": ["en"]}), encoding="utf-8")
+    archive = exported(there)
+    (workspace.folder / "far.zip").write_bytes(archive)
+    step = ("env", "PYTHONPATH=workflow", sys.executable, "-P", "-m", "framebench.exchange.imported", "far.zip")
+    written = workspace.run(*step)
+    assert written.stdout == "results/imported/far/config.json\n", written.stderr
+    drawn = workspace.snakemake("--configfile", written.stdout.strip())
+    assert drawn.returncode == 0, drawn.stderr
+    assert "[measuring" not in drawn.stderr and "[proving" not in drawn.stderr
+    left, planned = len(FRAMEWORKS) * (RUNS - 1), len(FRAMEWORKS) * RUNS
+    said = drawn.stderr.partition("Page: results/imported/far/report.en.html")[0]
+    assert f"{left} of {planned} runs are there. Missing: cpu · article-cnn · " in said
+    assert "Nothing is measured here." in said
+    assert "PyTorch ÷ Keras" in said
+    page = (workspace.folder / "results/imported/far/report.en.html").read_text(encoding="utf-8")
+    assert f"{len(FRAMEWORKS)} of {planned} runs are not measured yet" in " ".join(page.split())
+    assert len(workspace.plan("--configfile", written.stdout.strip()).outputs) == 0, "all of it is there"
+    published = workspace.run(*(word.replace("imported", "publish") for word in step[:-1]), "results/imported/far")
+    assert published.returncode == 0, published.stderr
+    made = workspace.folder / "results/published/far"
+    assert (made / "framebench-results.zip").read_bytes() == archive
+    assert {"comparisons.csv", "report.en.html", "verdict.en.txt"} <= {path.name for path in made.iterdir()}
+    assert (made / "figures/en/article-cpu.svg").exists()
 
 
 @pytest.fixture
