@@ -14,6 +14,7 @@ from framebench.record import SCHEMA, record, write
 pytestmark = pytest.mark.check
 
 RUN = "runs/cpu/article-cnn/pytorch/default/float32/device/batch-32/round-1.json"
+IDLE = "idle/GPU-5b21c3a4.json"
 TUNING = "tuning/cpu/article-cnn/pytorch/float32/device.json"
 
 
@@ -25,7 +26,7 @@ def left(folder: Path) -> Path:
     write(folder / RUN, record(**values))
     for name in ("failed/round-2-17.json", "../../../../../../../../logs/x.json"):
         write(folder / Path(RUN).parent / name, {})
-    for name in ("certificates/article-cnn/pytorch.json", "certificates/article-cnn/learned.json", "rounds.json"):
+    for name in (IDLE, "certificates/article-cnn/pytorch.json", "certificates/article-cnn/learned.json", "rounds.json"):
         write(folder / name, {})
     write(folder / TUNING, {"chosen": {"layout": "channels_last"}, "trials": []})
     (folder / "certificates/article-cnn/pytorch.md").write_text(
@@ -38,7 +39,8 @@ def test_an_archive_holds_what_everything_else_is_made_of_and_nothing_else(tmp_p
     results, output = left(tmp_path / "results"), tmp_path / "made" / "results.zip"
     main(["--results", str(results), "--config", '{"results": "results"}', "--output", str(output)])
     files, manifest = unpacked(output)
-    assert sorted(files) == ["certificates/article-cnn/pytorch.json", "config.json", "rounds.json", RUN, TUNING]
+    kept = ["certificates/article-cnn/pytorch.json", "config.json", IDLE, "rounds.json", RUN, TUNING]
+    assert sorted(files) == kept
     for name in (RUN, TUNING):
         assert files[name] == (results / name).read_bytes()
     assert json.loads(files["config.json"]) == {"results": "results"}

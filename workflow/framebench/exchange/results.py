@@ -9,11 +9,11 @@ def evidence(results: Path) -> dict[str, bytes]:
     """The evidence in a results folder: file contents by path within the folder.
 
     Tables, figures, verdicts and pages can be made again from these files. Searches for tuned settings belong to it
-    because every trial in them was measured. Left out are failed runs that were set aside, the samples of GPUs, the
-    searches for the largest batch, and the pages of certificates (*.md), which follow from the JSON beside them. Raises
-    OSError for a file that cannot be read.
+    because every trial in them was measured, and so was the idle power of each GPU. Left out are failed runs that were
+    set aside, the samples of GPUs, the searches for the largest batch, and the pages of certificates (*.md), which
+    follow from the JSON beside them. Raises OSError for a file that cannot be read.
     """
-    patterns = ("runs/**/*.json", "certificates/*/*.json", "tuning/**/*.json", ROUNDS)
+    patterns = ("runs/**/*.json", "certificates/*/*.json", "tuning/**/*.json", "idle/*.json", ROUNDS)
     names = sorted(path.relative_to(results).as_posix() for pattern in patterns for path in results.glob(pattern))
     return {name: (results / name).read_bytes() for name in names if _is_evidence(name)}
 
@@ -34,4 +34,4 @@ def is_tuning(name: str) -> bool:
 
 
 def _is_evidence(name: str) -> bool:
-    return is_run(name) or is_certificate(name) or is_tuning(name) or name == ROUNDS
+    return is_run(name) or is_certificate(name) or is_tuning(name) or name.startswith("idle/") or name == ROUNDS
