@@ -312,6 +312,10 @@ def test_the_devices_are_chosen_once_and_every_run_gets_its_own(certified_worksp
     assert {record["device"]: record["device_uuid"] for record in records} == {"h200": UUIDS[0], "l4": UUIDS[1]}, (
         result.stderr
     )
+    idle = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in workspace.folder.glob("results/idle/*")}
+    assert {record["device_uuid"]: record["power_idle_unix_s"] for record in records} == {
+        uuid: one["unix_s"] for uuid, one in idle.items()
+    }
     for language, words in {"en": "a stand-in for the NVIDIA driver", "ko": "테스트용 대역"}.items():
         verdict = workspace.folder / "results" / f"verdict.{language}.txt"
         assert words.replace(" ", "") in verdict.read_text(encoding="utf-8").replace("\n", "").replace(" ", "")

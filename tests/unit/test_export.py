@@ -14,6 +14,7 @@ from framebench.record import SCHEMA, record, write
 pytestmark = pytest.mark.check
 
 RUN = "runs/cpu/article-cnn/pytorch/default/float32/device/batch-32/round-1.json"
+IDLE = "idle/GPU-5b21c3a4.json"
 FAILED = RUN.replace("round-1", "failed/round-2-17")
 TUNING = "tuning/cpu/article-cnn/pytorch/float32/device.json"
 
@@ -24,7 +25,7 @@ def left(folder: Path) -> Path:
     values |= {"precision": "float32", "batch_size": 32, "round": 1, "order": 1, "seed": 1, "status": "ok"}
     values |= {"images_per_s": 1000.0, "cpu_model": "A CPU", "memory_total_mib": 7900.5, "git_commit": "abc"}
     write(folder / RUN, record(**values))
-    for name in (FAILED, "logs/x.json", "certificates/article-cnn/pytorch.json", "rounds.json", "devices.json"):
+    for name in (FAILED, "logs/x.json", "certificates/article-cnn/pytorch.json", "rounds.json", "devices.json", IDLE):
         write(folder / name, {})
     write(folder / "certificates/article-cnn/learned.json", {})
     write(folder / "config.json", {"results": "results"})
@@ -39,8 +40,8 @@ def test_an_archive_holds_what_everything_else_is_made_of_and_nothing_else(tmp_p
     results, output = left(tmp_path / "results"), tmp_path / "made" / "results.zip"
     main(["--results", str(results), "--output", str(output)])
     files, manifest = unpacked(output)
-    found = ["certificates/article-cnn/pytorch.json", "config.json", "devices.json", "rounds.json", FAILED, RUN, TUNING]
-    assert sorted(files) == found
+    kept = ["certificates/article-cnn/pytorch.json", "config.json", "devices.json", IDLE, "rounds.json"]
+    assert sorted(files) == [*kept, FAILED, RUN, TUNING]
     for name in (RUN, TUNING):
         assert files[name] == (results / name).read_bytes()
     assert json.loads(files["config.json"]) == {"results": "results"}

@@ -256,7 +256,7 @@ def test_only_the_first_rounds_are_diagnosed(round, diagnosed, tmp_path):
         ],
         "outputs": [tmp_path / f"round-{round}.json"],
         "logs": [tmp_path / "log"],
-        **{"order": [1], "protocol": PROTOCOL, "round": round, "data": "d", "uuid": None},
+        **{"order": [1], "protocol": PROTOCOL, "round": round, "data": "d", "uuid": None, "idle": None},
     }
     assert measure.member(told, 0).request.diagnosis == diagnosed
 

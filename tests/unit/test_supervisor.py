@@ -35,10 +35,12 @@ from pathlib import Path
 from framebench.measure import round
 from framebench.measure.supervisor import Member
 from framebench.measure.request import Request
-from framebench.measure.devices import cpu, samples, sampling
-cpu.MOMENT_S, sampling.IDLE_S, samples.MIN_ENERGY_S = 0.0, 0.1, 0.2
+from framebench.measure.devices import cpu, samples
+from framebench.measure.devices.idle import Idle
+cpu.MOMENT_S, samples.MIN_ENERGY_S = 0.0, 0.2
 folder, request = Path({folder!r}), Request.from_json({request!r})
-(run,) = round.measure([Member(request, folder / "log", folder / "round-1.npz")])
+idle = Idle(request.uuid, 1.5e9, 71.5, None) if request.uuid else None
+(run,) = round.measure([Member(request, folder / "log", folder / "round-1.npz", idle=idle)])
 print(json.dumps(run))
 """
 
@@ -66,7 +68,7 @@ def test_a_run_on_a_gpu_has_memory_power_and_energy_and_its_samples_in_a_file(su
     assert (run["status"], run["gpu_baseline_mib"], run["gpu_peak_delta_mib"]) == ("ok", 3072, 0)
     assert (run["energy_source"], run["energy_reason"], run["sampler_hz"]) == ("counter", None, 50)
     assert run["images_per_j"] * run["energy_j"] == pytest.approx(5 * 32)
-    assert (run["power_idle_w"], run["power_mean_w"]) == (pytest.approx(120), pytest.approx(120))
+    assert (run["power_idle_w"], run["power_idle_unix_s"], run["power_mean_w"]) == (71.5, 1.5e9, pytest.approx(120))
     assert run["throttle_reasons"] == "hw_slowdown"
     assert run["flags"][:2] == ["of the worker", "throttled"]
     seen = samples.load(tmp_path / "round-1.npz")

@@ -70,6 +70,11 @@ def place_options(wildcards, protocol):
     modules = modules_of(wildcards)
     options += [
         place_of(wildcards),
+        (
+            f"--idle {shlex.quote(f'{RESULTS}/idle')}"
+            if wildcards.device in CONFIG.on_gpus
+            else ""
+        ),
         f"--modules {shlex.quote(modules)}" if modules else "",
         f"--protocol {shlex.quote(json.dumps(dataclasses.asdict(protocol)))}",
     ]

@@ -1,4 +1,4 @@
-"""The evidence in a results folder: records, samples, certificates, searches, and with what it was measured."""
+"""The evidence in a results folder: records, samples, certificates, searches, and what was measured with."""
 
 from pathlib import Path, PurePosixPath
 
@@ -9,7 +9,7 @@ ROUNDS = "rounds.json"
 CONFIG = "config.json"
 PATTERNS = (
     *("runs/**/*.json", "samples/**/*.npz", "certificates/*/*.json", "tuning/**/*.json", "largest-batch/**/*.json"),
-    *(ROUNDS, CONFIG, DEVICES),
+    *("idle/*.json", "environments/*.txt", ROUNDS, CONFIG, DEVICES),
 )
 
 

@@ -12,7 +12,7 @@ from framebench import record
 from framebench.measure import command, progress
 from framebench.measure import round as of_block
 from framebench.measure.request import Request
-from framebench.measure.supervisor import SHARED, Member, wait_for_others
+from framebench.measure.supervisor import SHARED, Member
 
 
 def main() -> None:
@@ -34,8 +34,6 @@ def main() -> None:
     with command.leased(arguments) as told:
         members = [member(told, i) for i in range(len(arguments.members))]
         first = members[0].request
-        if first.uuid and first.protocol.other_processes == "wait":
-            wait_for_others(first.uuid, first.protocol.timeout_s)
         print(progress_line(first, arguments.planned), file=sys.stderr, flush=True)
         in_order = sorted(range(len(members)), key=lambda i: members[i].request.order)
         runs = of_block.measure([members[i] for i in in_order])
@@ -63,6 +61,7 @@ def member(told: dict, i: int) -> Member:
         told["logs"][i],
         samples=record.samples_path(output) if request.uuid else None,
         expected_mib=peak_before(output),
+        idle=told["idle"],
     )
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from framebench import interrupts
 from framebench.measure import die_with
-from framebench.measure.devices import allocation
+from framebench.measure.devices import allocation, idle
 from framebench.measure.devices.lease import lease
 from framebench.measure.protocol import Protocol
 from framebench.measure.request import Request
+from framebench.measure.supervisor import wait_for_others
 from framebench.record import TYPES, Cell
 
 
@@ -25,6 +26,7 @@ def parser(module: str, description: str | None, decided: Container[str] = ()) -
         if name not in decided:
             parser.add_argument(f"--{name.replace('_', '-')}", type=type, required=True)
     parser.add_argument("--uuid", help="UUID of the GPU to measure on")
+    parser.add_argument("--idle", type=Path, metavar="FOLDER", help="the power of each idle GPU, measured if missing")
     parser.add_argument("--allocated", metavar="MODEL", help="device allocated by Slurm: this GPU, or `cpu`")
     parser.add_argument(
         "--protocol", type=lambda text: Protocol.of(json.loads(text)), required=True, help="JSON of a Protocol"
@@ -47,14 +49,20 @@ def add_interpreter(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def leased(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The parsed arguments, with the allocated device, while that device is leased."""
+    """The parsed arguments, with the allocated device and its idle power, while that device is leased.
+
+    Where the protocol says so, other processes on a GPU have ended by then.
+    """
     die_with(arguments.parent)
     interrupts.end_in_a_line()
     told = vars(arguments)
     if arguments.allocated:
         told["uuid"], told["refused"] = allocation.bound(arguments.allocated)
     with lease(told["uuid"] or arguments.device):
-        yield told
+        uuid, folder, protocol = told["uuid"], told["idle"], arguments.protocol
+        if uuid and protocol.other_processes == "wait":
+            wait_for_others(uuid, protocol.timeout_s)
+        yield told | {"idle": idle.of_card(folder, uuid, protocol) if uuid and folder else None}
 
 
 def request(told: Mapping[str, Any], **decided: Any) -> Request:

@@ -15,6 +15,7 @@ from framebench import record
 from framebench.derived import AT_WORK, STARTING
 from framebench.measure import story
 from framebench.measure.devices import cgroup, cpu, nvml, samples
+from framebench.measure.devices.idle import Idle
 from framebench.measure.devices.sampling import Sampling
 from framebench.measure.process import Process
 from framebench.measure.request import Request
@@ -46,13 +47,14 @@ NO_THREAD = "creation via pthread_create() failed"
 class Member:
     """A requested run, and the place of its output; on a GPU, that of its samples too, if they are wanted.
 
-    `expected_mib`: memory of such a run before; None: unknown.
+    `expected_mib`: memory of such a run before; None: unknown. `idle`: the power of the idle card.
     """
 
     request: Request
     log: Path
     samples: Path | None = None
     expected_mib: float | None = None
+    idle: Idle | None = None
 
 
 class Run:
@@ -74,6 +76,9 @@ class Run:
         self._observed: dict[str, Any] = {}
         self._flags: list[str] = []
         self._unknown: dict[str, str] = {}  # field on the GPU, or flag, that is not known → the reason
+        if idle := member.idle:
+            self._known |= {"power_idle_w": idle.power_w, "power_idle_unix_s": idle.unix_s}
+            self._unknown |= {"power_idle_w": idle.reason} if idle.reason else {}
         self._process: Process | None = None
         self._sampling: Sampling | None = None
         self._frequencies: list[tuple[int, float]] = []
@@ -100,7 +105,7 @@ class Run:
         if self.request.uuid and sample:
             lines = self._folder / "samples.jsonl"
             self._sampling = Sampling(self.request.uuid, self.request.protocol.sampler_hz, cores, lines)
-            self._sampling.idle()
+            self._sampling.begun()
         self._start_s = time.perf_counter()
         # Pinned from its start: a library may create its threads at import.
         with cpu.pinned(cores):

@@ -32,7 +32,7 @@ NO_CPUS, NOTHING = -1, 0
 # Defaults of a run. Snakemake itself, twice in every job, takes 250 MB of the memory.
 CPUS = 4
 MEMORY_MB = 16_000
-START_MIN = 1  # minutes for a job to start Snakemake, and for a run to sample its idle GPU
+START_MIN = 1  # minutes for a job to start Snakemake and to measure its idle GPU
 
 
 class PlaceError(Exception):

@@ -38,7 +38,6 @@ OF_COLUMN = {
     "gpu_started_mib": "memory_used_mib",
     "gpu_context_mib": "memory_used_mib",
     "gpu_peak_delta_mib": "memory_used_mib",
-    "power_idle_w": "power_w",
     "power_mean_w": "power_w",
     "sm_mhz": "sm_mhz",
     "memory_mhz": "memory_mhz",
@@ -133,16 +132,14 @@ def load(path: Path) -> Samples:
 def observed(samples: Samples, started_ns: int, pid: int, seen: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
     """Record fields, `flags` and reasons of what is `unknown`; the process `pid` was started at started_ns.
 
-    `seen` are fields from that process. Samples before the start are of the idle card; memory held after the end of
-    training does not count. Without `blocks` there is no measured window.
+    `seen` are fields from that process. Samples before the start are of the card without it; memory held after the end
+    of training does not count. Without `blocks` there is no measured window.
     """
     used = "memory_used_mib"
     blocks, end_ns = seen.get("blocks", []), seen.get("training_end_ns", np.inf)
     baseline_mib = _middle(samples.between(0, started_ns, used))
     peak_mib = _largest(samples.between(started_ns, end_ns, used))
     of_process_mib, no_process = process_peak_mib(samples, started_ns, pid, end_ns, computed=bool(seen.get("build_s")))
-    idle_w = samples.power_w[samples.t_ns <= started_ns]
-    idle_w = idle_w[~np.isnan(idle_w)]
     found: dict[str, Any] = {
         "sampler_hz": samples.hz,
         "gpu_memory_source": samples.sources.get(used),
@@ -150,7 +147,6 @@ def observed(samples: Samples, started_ns: int, pid: int, seen: Mapping[str, Any
         "gpu_context_mib": _above(baseline_mib, seen.get("gpu_started_mib")),
         "gpu_peak_delta_mib": _above(baseline_mib, peak_mib),
         "gpu_process_peak_mib": of_process_mib,
-        "power_idle_w": float(idle_w.mean()) if len(idle_w) else None,
         "energy_reason": "no block was timed",
         "flags": [],
     }

@@ -1,4 +1,4 @@
-"""Starts the sampler of a run before its measuring process, and stops it afterwards."""
+"""Starts the sampler of a card beside what it samples, and stops it afterwards."""
 
 import select
 import subprocess
@@ -10,13 +10,12 @@ from types import TracebackType
 
 from framebench.measure.devices.samples import Samples, read_lines
 
-IDLE_S = 3.0  # sampling of the idle card before the measuring process starts
 # Longest wait for a sampler to begin or end; without persistence mode, NVML takes seconds for each card of the machine.
 ANSWER_S = 60.0
 
 
 class Sampling:
-    """The sampling process of one run, started with it; the card is idle until `idle` returns."""
+    """The sampling process of a card."""
 
     def __init__(self, uuid: str, hz: float, cores: Iterable[int] | None, lines: Path) -> None:
         """`cores` are the trainer's, which the sampler avoids if there are others; `lines`, a file to write."""
@@ -41,12 +40,11 @@ class Sampling:
     ) -> None:
         self.stop()
 
-    def idle(self) -> None:
-        """Wait until the idle card has been sampled for IDLE_S, or the sampler has ended."""
+    def begun(self) -> bool:
+        """Wait for the first sample; False where there will be none."""
         assert self._process.stdout, "it was asked for"
         ready, _, _ = select.select([self._process.stdout], [], [], ANSWER_S)
-        if ready and self._process.stdout.readline():
-            time.sleep(IDLE_S)
+        return bool(ready and self._process.stdout.readline())
 
     def ended(self) -> bool:
         """True once the sampler has ended by itself, as it does when the card is lost."""
