@@ -92,7 +92,7 @@ rule story:
 rule observe:
     """A framework's outputs, in its own environment, through the adapter that is measured."""
     input:
-        environment=lambda wildcards: ancient(environment_of(wildcards).ready),
+        environment=lambda wildcards: ready([environment_of(wildcards)]),
         data=data_of,
         problem=rules.expected.output,
         code=catalogue.code("framebench.certify.observe"),

@@ -73,20 +73,6 @@ CERTIFICATES = f"{RESULTS}/certificates"
 # The reference's first steps for a block's runs.
 STORY = f"{CERTIFICATES}/{{workload}}/story/{{precision}}/batch-{{batch_size}}.npz"
 
-# The isolated environment of each framework, or a site's interpreter for it.
-try:
-    ENVIRONMENTS = {
-        framework: environments.of(
-            framework,
-            environments.packages(CONFIG.packages),
-            dict(CONFIG.interpreters),
-            RESULTS,
-        )
-        for framework in CONFIG.frameworks
-    }
-except environments.InterpreterError as error:
-    sys.exit(f"{' + '.join(FILES)}: {error}")
-
 # Every command's `python` is the workflow's own, finds the package, and has no variable of the user's; its files and
 # output are UTF-8 in any locale.
 shell.prefix(
