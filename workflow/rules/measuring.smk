@@ -51,6 +51,14 @@ def certificate_id(wildcards):
     )
 
 
+def tuned_of(wildcards):
+    """The option to prove track `tuned` too: where the matrix has it, and where the certificate covers it already."""
+    certificate = Path(rules.certificate.output.certificate.format(**wildcards))
+    asked = (wildcards.workload, wildcards.framework) in TUNED
+    covered = covers_tuned(certificate, certificate_id(wildcards))
+    return "--tuned" if asked or covered else ""
+
+
 def told_of_every_step(wildcards):
     """True where a call may take as many steps as the story has."""
     cell = wildcards.workload, wildcards.precision, int(wildcards.batch_size)
