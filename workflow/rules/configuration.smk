@@ -1,4 +1,5 @@
 # config.yaml, with the overrides of --configfile and --config, checked before anything is planned.
+import json
 import os
 import shlex
 from pathlib import Path
@@ -7,6 +8,7 @@ from snakemake.utils import update_config
 
 from framebench.plan import config as configuration
 from framebench.plan import bindings, catalogue, environments, internals, matrix, so_far
+from framebench.prove import place
 
 FILES = list(
     dict.fromkeys(
@@ -34,6 +36,10 @@ try:
 except configuration.ConfigError as error:
     sys.exit(str(error))
 
+# The proofs of a user's own models start the same interpreters.
+os.environ[place.VARIABLE] = json.dumps(
+    {"packages": CONFIG.packages, "interpreters": dict(CONFIG.interpreters)}
+)
 RESULTS = CONFIG.results
 # The meaning of each device, also for jobs: they must not choose by their host.
 DEVICES = {
