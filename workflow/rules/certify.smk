@@ -18,7 +18,7 @@ MANY_STEPS_A_CALL = {
     for cell in matrix.cells(CONFIG)
     if cell.track == "tuned"
 }
-# Proofs import, trace and compile on little more than one core, and nothing is measured meanwhile.
+# Each proof imports, traces and compiles on one core, most of its time; nothing is measured meanwhile.
 PROVING = cores_each(workflow.cores, cpu.available_mib())
 HALF_OF_THE_CORES = max(1, workflow.cores // 2)
 
