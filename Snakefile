@@ -60,6 +60,7 @@ if REQUESTS:
 
 onstart:
     refuse_wrong_place()
+    refuse_missing_interpreters()
     tell_kept_out()
     rehearse()
     internals.tell_failed_jobs(workflow)

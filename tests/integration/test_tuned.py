@@ -62,3 +62,8 @@ def test_each_framework_is_compared_with_its_own_defaults(tuned):
 def test_nothing_is_searched_or_measured_again(tuned):
     plan = tuned.plan("results/effects.csv")
     assert "tune" not in plan.jobs and not plan.measuring
+
+
+def test_a_campaign_that_adds_the_track_proves_it_in_the_frameworks_that_have_it(tuned):
+    plan = tuned.plan("certificates")
+    assert plan.jobs["observe"] == plan.jobs["certificate"] == len(FRAMEWORKS)

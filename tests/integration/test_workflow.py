@@ -398,7 +398,7 @@ def test_an_environment_that_was_moved_is_made_again_and_nothing_is_measured_aga
 
 def test_the_translators_target_needs_no_framework(workspace):
     (workspace.folder / ".venvs").unlink()
-    workspace.configure(languages=["en", "ko"])
+    workspace.configure(languages=["en", "ko"], interpreters={"pytorch": "/nowhere/bin/python3"})
     result = workspace.snakemake("article-2018")
     assert result.returncode == 0, result.stdout + result.stderr
     figures = workspace.folder / "results" / "figures"
@@ -409,8 +409,12 @@ def test_the_translators_target_needs_no_framework(workspace):
 @pytest.mark.all
 def test_a_sites_own_interpreter_measures_and_the_records_say_so(workspace):
     prefix = catalogue.ROOT / environments.prefix(environments.lock_of("pytorch", "cpu"))
+    python = workspace.folder / "site" / "bin" / "python3"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {prefix}/bin/python "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
     workspace.configure(
-        interpreters={"pytorch": str(prefix / "bin" / "python")},
+        interpreters={"pytorch": "site/bin/python3"},
         frameworks=["pytorch"],
         baseline="pytorch",
         question=None,
@@ -422,7 +426,13 @@ def test_a_sites_own_interpreter_measures_and_the_records_say_so(workspace):
     assert (row["status"], row["interpreter"]) == ("ok", "site"), row["reason"]
     listed = (workspace.folder / f"results/environments/pytorch-{row['lock_digest']}.txt").read_text(encoding="utf-8")
     assert f"torch=={row['framework_version']}" in listed.splitlines()
-    assert workspace.plan("results/measurements.csv").runs == {}
+    # At home, where the interpreter is not, results are as fresh as there, and nothing can be measured.
+    python.unlink()
+    assert workspace.plan("results/measurements.csv").jobs == {}
+    refused = workspace.snakemake("results/measurements.csv", "--config", "protocol={seed: 2}")
+    assert refused.returncode == 1
+    (line,) = [one for one in refused.stderr.splitlines() if "interpreters.pytorch" in one]
+    assert line.startswith(f"config.yaml: interpreters.pytorch: '{python}' is no Python that runs: ")
 
 
 @pytest.mark.all

@@ -1,5 +1,7 @@
 """Environments: relevant changes of a lock, and a site's own interpreters."""
 
+import dataclasses
+import os
 import re
 import sys
 from pathlib import Path
@@ -110,16 +112,23 @@ def test_a_sites_interpreter_must_have_the_imports_of_measuring():
     assert catalogue.third_party("keras-tensorflow") == ("keras", "numpy", "psutil", "pynvml", "tensorflow")
 
 
+def put(folder: Path, package: str, module: str, *requires: str) -> None:
+    """Put a package that consists of this module into a folder."""
+    name, version = package.split("==")
+    about = folder / f"{name}-{version}.dist-info"
+    about.mkdir(parents=True)
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    lines += [f"Requires-Dist: {one}" for one in requires]
+    (about / "METADATA").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    (about / "RECORD").write_text(f"{module},,\n", encoding="utf-8")
+    (folder / module).parent.mkdir(exist_ok=True)
+    (folder / module).touch()
+
+
 def site_with(folder: Path, *packages: str, module: str = "pynvml.py", beneath: str = "") -> str:
     """A site's interpreter that has these packages before its others, each with this module, and prints `beneath`."""
     for package in packages:
-        name, version = package.split("==")
-        about = folder / f"{name}-{version}.dist-info"
-        about.mkdir()
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
-        (about / "RECORD").write_text(f"{module},,\n", encoding="utf-8")
-        (folder / module).parent.mkdir(exist_ok=True)
-        (folder / module).touch()
+        put(folder, package, module)
     (folder / "sitecustomize.py").write_text(f"print({beneath!r}, end='')" if beneath else "", encoding="utf-8")
     script = folder / "python3"
     script.write_text(f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{folder}" exec {sys.executable} "$@"\n', encoding="utf-8")
@@ -172,6 +181,50 @@ def test_a_sites_interpreter_is_asked_with_the_path_that_runs_have(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     found = environments.site("pytorch", sys.executable, (*MODULES, "framebench"), "results")
     assert found.python == sys.executable
+
+
+def digest_with(folder: Path, *packages: tuple[str, ...]) -> str:
+    """The digest of a site's interpreter for the module `net` of package net 1, which requires other packages."""
+    put(folder, "net==1", "net.py", "Below[fast]>=1", 'elsewhere; python_version < "3"')
+    for package, *requires in packages:
+        put(folder, package, f"{package.partition('==')[0]}.py", *requires)
+    found = environments.site("net", site_with(folder), ("net",), "results")
+    assert packages[-1][0] in (found.packages or ())
+    return found.digest
+
+
+def test_the_digest_of_a_sites_interpreter_is_of_what_the_framework_depends_on(tmp_path):
+    """A certificate made at home then holds on a machine that has the same framework, whatever else it has."""
+    below = ("below==2", "quick; extra == 'fast'", "rare; extra == 'slow'")
+    here = digest_with(tmp_path / "here", below, ("quick==3",))
+    unrelated = [("rare==1",), ("elsewhere==1",), ("notebook==7",)]
+    assert digest_with(tmp_path / "more", below, ("quick==3",), *unrelated) == here
+    assert digest_with(tmp_path / "other", below, ("quick==4",)) != here
+
+
+def test_the_digest_of_a_sites_interpreter_is_of_all_its_packages_where_a_module_belongs_to_none(tmp_path):
+    (tmp_path / "built.py").touch()
+    python = site_with(tmp_path)
+    before = environments.site("net", python, ("built",), "results").digest
+    put(tmp_path, "notebook==7", "notebook.py")
+    environments.site.cache_clear()
+    assert environments.site("net", python, ("built",), "results").digest != before
+
+
+def test_an_interpreter_that_is_not_here_is_the_one_that_the_results_have_listed(tmp_path):
+    """Results of a machine are drawn on another one, which lacks its interpreter."""
+    script, results = {"pytorch": "/nowhere/bin/python3"}, str(tmp_path)
+    unknown = environments.here_or_recorded("pytorch", "cpu", script, results)
+    assert (unknown.ready, unknown.digest) == (None, environments.UNKNOWN)
+    assert (unknown.fault or "").startswith("interpreters.pytorch: '/nowhere/bin/python3' is no Python that runs")
+    there = environments.site("pytorch", sys.executable, ("numpy",), results)
+    older = tmp_path / "environments" / "pytorch-0123456789ab.txt"
+    older.parent.mkdir()
+    for path, lines in ((older, ["# sys.prefix /older"]), (Path(there.ready or ""), there.listing)):
+        path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    os.utime(older, (0, 0))
+    found = environments.here_or_recorded("pytorch", "cpu", script, results)
+    assert found == dataclasses.replace(there, python="/nowhere/bin/python3", fault=unknown.fault)
 
 
 def test_a_sites_interpreter_that_fails_is_refused_with_its_own_last_words(tmp_path):

@@ -416,12 +416,12 @@ PIP = next((Path(".venvs").glob("uv-*/lib/python*/site-packages")), Path())
 )
 def test_installed_packages_are_compared_with_the_pins_that_apply_here(site_packages, pins, told):
     """An installer that wrote into PIP_TARGET ended with 0, and the empty environment was stamped; pypa/pipx#1770."""
-    assert installed.differing(pins, str(PIP)) == told
+    assert installed.of_this_python(pins, str(PIP)) == told
 
 
 def test_an_environment_without_metadata_of_a_package_is_not_whole(site_packages):
     (site_packages / "tiny-1.0.dist-info" / "METADATA").write_text("", encoding="utf-8")
-    assert "nothing of it" in (installed.differing(["tiny==1.0"], str(PIP)) or "")
+    assert "nothing of it" in (installed.of_this_python(["tiny==1.0"], str(PIP)) or "")
 
 
 def test_an_import_that_fails_is_told_in_one_line_and_a_lock_of_another_name_needs_none(site_packages, capsys):

@@ -1,5 +1,6 @@
 """A user's requirements make an environment of their own, and a folder that lacks a file is refused in one line."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,19 @@ def test_interpreter_and_packages_of_the_configuration_are_kept_to(tmp_path, mon
     monkeypatch.setattr(installation, "install", fails)
     with pytest.raises(ConfigError, match=r"envs/pytorch-cuda\.txt: not installed: no version"):
         place.of("pytorch", tmp_path, tmp_path / "log")
+
+
+def test_a_campaigns_own_interpreters_and_packages_are_those_of_its_proofs(tmp_path, monkeypatch):
+    """They may be in a file of --configfile alone."""
+    monkeypatch.setattr(place, "ROOT", tmp_path)
+    (tmp_path / "config.yaml").write_text("packages: cpu\n", encoding="utf-8")
+    told = {"packages": "cuda", "interpreters": {"pytorch": "/no/such/python"}}
+    monkeypatch.setenv(place.VARIABLE, json.dumps(told))
+    with pytest.raises(ConfigError, match=r"the campaign's configuration: interpreters\.pytorch: '/no/such/python' is"):
+        place.of("pytorch", tmp_path, tmp_path / "log")
+    monkeypatch.setattr(installation, "install", fails)
+    with pytest.raises(ConfigError, match=r"envs/tensorflow-cuda\.txt: not installed: no version"):
+        place.of("tensorflow", tmp_path, tmp_path / "log")
 
 
 def test_packages_are_those_that_a_campaign_on_these_devices_would_have(tmp_path, monkeypatch):

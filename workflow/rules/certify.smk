@@ -1,18 +1,25 @@
 # The proof, per workload and framework, that the framework trains the function of the workload's spec.
+from framebench.measure.devices import cpu
 from framebench.plan import catalogue
+from framebench.plan.proofs import cores_each, covers_tuned
 
 CERTIFIED = sorted({entry.workload for entry in CONFIG.matrix})
 # Workloads with a spec, which the reference computes; a user's own models have another proof (models.smk).
 WITH_SPEC = "|".join(catalogue.specs())
-# In other frameworks, track `tuned` is not proved: compiling it takes a third of the time.
-TUNED = {entry.workload for entry in CONFIG.matrix if "tuned" in entry.tracks}
+# The workloads and frameworks of track `tuned`. It is not proved in others: compiling takes a third of the time.
+TUNED = {
+    (cell.workload, cell.framework)
+    for cell in matrix.cells(CONFIG)
+    if cell.track == "tuned"
+}
 # In these frameworks, a call may take as many steps as the story has; only its end can be looked at.
 MANY_STEPS_A_CALL = {
     (cell.workload, cell.precision, cell.batch_size)
     for cell in matrix.cells(CONFIG)
     if cell.track == "tuned"
 }
-# Two frameworks are proved at a time, as each imports, traces and compiles on one core; nothing is measured meanwhile.
+# Each proof imports, traces and compiles on one core, most of its time; nothing is measured meanwhile.
+PROVING = cores_each(workflow.cores, cpu.available_mib())
 HALF_OF_THE_CORES = max(1, workflow.cores // 2)
 
 
@@ -37,7 +44,7 @@ rule expected:
     # Before measuring and, like everything for a certificate, with no measuring beside it: see `measure`. Every
     # framework waits for this.
     priority: 10**6 + 1
-    threads: HALF_OF_THE_CORES
+    threads: PROVING
     params:
         seed=f"--seed {CONFIG.protocol.seed}",
     shell:
@@ -92,7 +99,7 @@ rule story:
 rule observe:
     """A framework's outputs, in its own environment, through the adapter that is measured."""
     input:
-        environment=lambda wildcards: ancient(environment_of(wildcards).ready),
+        environment=lambda wildcards: ready([environment_of(wildcards)]),
         data=data_of,
         problem=rules.expected.output,
         code=catalogue.code("framebench.certify.observe"),
@@ -107,7 +114,7 @@ rule observe:
         workload=WITH_SPEC,
         framework="|".join(CONFIG.frameworks),
     priority: 10**6
-    threads: HALF_OF_THE_CORES
+    threads: PROVING
     resources:
         # Not `params`: the position among the proofs is no reason to prove again.
         stage=lambda wildcards: stage(
@@ -119,7 +126,7 @@ rule observe:
         python=lambda wildcards: environment_of(wildcards).python,
         site=lambda wildcards: "--site" if environment_of(wildcards).packages else "",
         thread_count=f"--threads {CONFIG.protocol.threads}",
-        tuned=lambda wildcards: "--tuned" if wildcards.workload in TUNED else "",
+        tuned=lambda wildcards: tuned_of(wildcards),
     shell:
         "echo {resources.stage:q} {wildcards.workload} in {wildcards.framework} >&2;"
         # Waiting threads spin by default, and hold up the other framework's.
@@ -150,7 +157,7 @@ rule certificate:
         workload=WITH_SPEC,
         framework="|".join(CONFIG.frameworks),
     priority: 10**6
-    threads: HALF_OF_THE_CORES
+    threads: PROVING
     params:
         id=lambda wildcards: certificate_id(wildcards),
         digest=lambda wildcards: environment_of(wildcards).digest,

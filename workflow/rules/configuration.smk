@@ -1,4 +1,5 @@
 # config.yaml, with the overrides of --configfile and --config, checked before anything is planned.
+import json
 import os
 import shlex
 from pathlib import Path
@@ -7,6 +8,7 @@ from snakemake.utils import update_config
 
 from framebench.plan import config as configuration
 from framebench.plan import bindings, catalogue, environments, internals, matrix, so_far
+from framebench.prove import place
 
 FILES = list(
     dict.fromkeys(
@@ -34,6 +36,10 @@ try:
 except configuration.ConfigError as error:
     sys.exit(str(error))
 
+# The proofs of a user's own models start the same interpreters.
+os.environ[place.VARIABLE] = json.dumps(
+    {"packages": CONFIG.packages, "interpreters": dict(CONFIG.interpreters)}
+)
 RESULTS = CONFIG.results
 # The meaning of each device, also for jobs: they must not choose by their host.
 DEVICES = {
@@ -75,20 +81,6 @@ SAMPLES = f"{RESULTS}/data/{{kind}}.npz"
 CERTIFICATES = f"{RESULTS}/certificates"
 # The reference's first steps for a block's runs.
 STORY = f"{CERTIFICATES}/{{workload}}/story/{{precision}}/batch-{{batch_size}}.npz"
-
-# The isolated environment of each framework, or a site's interpreter for it.
-try:
-    ENVIRONMENTS = {
-        framework: environments.of(
-            framework,
-            environments.packages(CONFIG.packages),
-            dict(CONFIG.interpreters),
-            RESULTS,
-        )
-        for framework in CONFIG.frameworks
-    }
-except environments.InterpreterError as error:
-    sys.exit(f"{' + '.join(FILES)}: {error}")
 
 # Every command's `python` is the workflow's own, finds the package, and has no variable of the user's; its files and
 # output are UTF-8 in any locale.

@@ -13,42 +13,43 @@ OWN_ENVIRONMENTS = {
     if requirements
     for framework in CONFIG.frameworks
 }
-REQUIREMENTS = {
-    environment.ready: OWN[name] for (_, name), environment in OWN_ENVIRONMENTS.items()
-}
+REQUIREMENTS = {one.ready: OWN[name] for (_, name), one in OWN_ENVIRONMENTS.items()}
+# Frameworks without an interpreter of the site's.
+INSTALLED = [
+    framework
+    for framework in CONFIG.frameworks
+    if not environments.site_of(framework, CONFIG.interpreters)
+]
 
 
 # An environment that was moved, or whose Python was removed, looks complete to Snakemake. Jobs do not check: on the
 # node of a cluster the same folder may have another path.
 if workflow.is_main_process:
-    for one in [*ENVIRONMENTS.values(), *OWN_ENVIRONMENTS.values()]:
-        if not one.packages:
-            installation.forget_unusable(Path(one.prefix))
+    for one in [*map(environment, INSTALLED), *OWN_ENVIRONMENTS.values()]:
+        installation.forget_unusable(Path(one.prefix))
 
 
 rule environments:
     """Everything that measuring needs the network for."""
     input:
-        sorted(
-            {one.ready for one in [*ENVIRONMENTS.values(), *OWN_ENVIRONMENTS.values()]}
+        lambda wildcards: ready(
+            [*map(environment, CONFIG.frameworks), *OWN_ENVIRONMENTS.values()]
         ),
 
 
 rule site_packages:
     """The packages of a site's own interpreter, for the record."""
     output:
-        f"{RESULTS}/environments/{{name}}-{{digest}}.txt",
+        f"{RESULTS}/environments/{{framework}}-{{digest}}.txt",
     log:
-        f"{RESULTS}/logs/environments/{{name}}-{{digest}}-site.log",
+        f"{RESULTS}/logs/environments/{{framework}}-{{digest}}-site.log",
+    wildcard_constraints:
+        framework="|".join(CONFIG.frameworks),
     priority: 10**6
     params:
-        packages=lambda wildcards: next(
-            one.packages
-            for one in ENVIRONMENTS.values()
-            if one.packages and one.digest == wildcards.digest
-        ),
+        listing=lambda wildcards: environment(wildcards.framework).listing,
     shell:
-        "printf '%s\n' {params.packages:q} >{output:q} 2>{log:q}"
+        "printf '%s\n' {params.listing:q} >{output:q} 2>{log:q}"
 
 
 rule environment_on_top:

@@ -5,7 +5,7 @@ from framebench.measure.protocol import few_steps
 
 # Shared by the rules that measure.
 MEASURING_INPUT = {
-    "environment": lambda wildcards: ancient(environment_of(wildcards).ready),
+    "environment": lambda wildcards: ready([environment_of(wildcards)]),
     "data": data_of,
 }
 MEASURING_PARAMS = {

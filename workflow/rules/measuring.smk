@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import subprocess
+from functools import cache
 from pathlib import Path
 
 from framebench import files, usermodels, variables, workloads
@@ -14,12 +15,33 @@ from framebench.plan import slurm
 from framebench.record import CELL
 
 
-def environment_of(wildcards):
-    """The environment of a framework, or of the one behind a name; that of a model with requirements of its own."""
-    framework = self_comparison.base(wildcards.framework)
-    return OWN_ENVIRONMENTS.get(
-        (framework, wildcards.workload), ENVIRONMENTS[framework]
+@cache
+def environment(framework):
+    """The isolated environment of a framework, or a site's interpreter for it, which is asked here and not before."""
+    packages = environments.packages(CONFIG.packages)
+    found = environments.here_or_recorded(
+        framework, packages, CONFIG.interpreters, RESULTS
     )
+    if found.fault and workflow.dryrun:
+        print(f"{' + '.join(FILES)}: {found.fault}", file=sys.stderr)
+    return found
+
+
+def environment_for(framework, workload):
+    """The environment of a framework for a workload: that of a model with requirements of its own, or the usual one."""
+    own = OWN_ENVIRONMENTS.get((framework, workload))
+    return own or environment(framework)
+
+
+def environment_of(wildcards):
+    """The environment of a framework, or of the one behind a name, for a workload."""
+    framework = self_comparison.base(wildcards.framework)
+    return environment_for(framework, wildcards.workload)
+
+
+def ready(some):
+    """The files that exist when these environments can be used; a new one is no reason to measure again."""
+    return [ancient(path) for path in sorted({one.ready for one in some if one.ready})]
 
 
 def certificate_id(wildcards):
@@ -28,6 +50,14 @@ def certificate_id(wildcards):
         wildcards.workload,
         environment_of(wildcards).digest,
     )
+
+
+def tuned_of(wildcards):
+    """The option to prove track `tuned` too: where the matrix has it, and where the certificate covers it already."""
+    certificate = Path(rules.certificate.output.certificate.format(**wildcards))
+    asked = (wildcards.workload, wildcards.framework) in TUNED
+    covered = covers_tuned(certificate, certificate_id(wildcards))
+    return "--tuned" if asked or covered else ""
 
 
 def told_of_every_step(wildcards):
@@ -127,9 +157,8 @@ def member_options(shape, wildcards):
 def inputs_of(shape, wildcards):
     """The environments, settings and samples that a job needs."""
     measured = [run.cell for run in runs_of(shape, wildcards)]
-    ready = list(dict.fromkeys(environment_of(cell).ready for cell in measured))
     return {
-        "environments": [ancient(path) for path in ready],
+        "environments": ready(map(environment_of, measured)),
         "data": data_of(measured[0]),
         "story": STORY.format(**vars(measured[0])),
         "tuning": [
@@ -155,6 +184,25 @@ def tell_kept_out():
     names = variables.kept_out(os.environ, site=bool(CONFIG.interpreters))
     if names and internals.planned(workflow, MEASURING):
         print(f"not passed on to the runs: {', '.join(names)}", file=sys.stderr)
+
+
+def refuse_missing_interpreters():
+    """End an invocation that would start a site's interpreter which cannot be used here."""
+    starting = [
+        *MEASURING,
+        "site_packages",
+        "observe",
+        "certificate",
+        "proof",
+        "own_certificate",
+        "own_story",
+    ]
+    if internals.planned(workflow, starting) or internals.asks_for(
+        workflow, "environments"
+    ):
+        for one in map(environment, CONFIG.frameworks):
+            if one.fault:
+                sys.exit(f"{' + '.join(FILES)}: {one.fault}")
 
 
 def rehearse():

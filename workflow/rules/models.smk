@@ -43,17 +43,9 @@ if MODELS:
         """The proof that the files of a model are equal, or the place where they part. Different files are not
         measured."""
         input:
-            environments=lambda wildcards: [
-                ancient(path)
-                for path in sorted(
-                    {
-                        OWN_ENVIRONMENTS.get(
-                            (one, wildcards.workload), ENVIRONMENTS[one]
-                        ).ready
-                        for one in CONFIG.frameworks
-                    }
-                )
-            ],
+            environments=lambda wildcards: ready(
+                environment_for(one, wildcards.workload) for one in CONFIG.frameworks
+            ),
             code=catalogue.code(
                 "framebench.prove",
                 *(

@@ -114,10 +114,8 @@ def _name_problems(knobs: Knobs) -> Iterator[str]:
                     where = f"matrix[{i}].tracks[{j}]"
                     yield f"{where}: {track!r} is not offered by {framework}{instead(track, tracks)}"
     environments = sorted({catalogue.adapter(framework).environment for framework in catalogue.frameworks()})
-    for name, python in knobs.interpreters.items():
+    for name in knobs.interpreters:
         yield from _unknown(f"interpreters.{name}", name, (*environments, *catalogue.frameworks()))
-        if not os.access(python, os.X_OK) or Path(python).is_dir():
-            yield f"interpreters.{name}: {python!r} is no program that can be run"
     for i, language in enumerate(knobs.languages):
         yield from _unknown(f"languages[{i}]", language, tuple(languages.languages()))
 

@@ -13,7 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from framebench.plan.installation import pins
+from framebench.plan.installation import versions_of
+from framebench.plan.installed import differing, named
 
 ROOT = Path(__file__).parents[3]
 LOCK = ROOT / "envs" / "workflow.txt"
@@ -38,14 +39,8 @@ def refuse_other_packages(lock: Path = LOCK) -> None:
     for folder in map(Path, sys.path):
         for info in folder.glob("*.dist-info"):
             name, _, version = info.stem.partition("-")
-            found.setdefault(_normal(name), version)
-    different = []
-    for pin in pins(lock):
-        needed = Requirement(pin.partition(" --hash")[0])
-        version = found.get(_normal(needed.name), "")
-        if (not needed.marker or needed.marker.evaluate()) and f"=={version}" != str(needed.specifier):
-            different.append(f"{needed.name} {version}, not {needed.specifier}" if version else f"no {needed.name}")
-    if different:
+            found.setdefault(named(name), version)
+    if different := list(differing(versions_of(lock), found, Requirement)):
         more = f", and {len(different) - 1} more" if different[1:] else ""
         first = f"delete {sys.prefix} and then " if Path(sys.prefix).parent == ROOT / ".venvs" else ""
         sys.exit(
@@ -119,8 +114,3 @@ def keep_caches() -> None:
             return
     except (OSError, RuntimeError):  # the latter where nobody knows a home
         os.environ["XDG_CACHE_HOME"] = str(CACHE)
-
-
-def _normal(name: str) -> str:
-    """A package's name as indexes compare it: `PyYAML` is `pyyaml`."""
-    return re.sub("[-_.]+", "-", name).lower()

@@ -1,5 +1,7 @@
 """The environment for a user's code: the framework's, with the folder's requirements.txt on top of it."""
 
+import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +13,9 @@ from framebench.plan import bindings, environments, installation
 from framebench.plan.catalogue import ROOT
 from framebench.plan.refusals import ConfigError
 from framebench.plan.yaml_file import readable
+
+# The workflow passes a campaign's `packages` and `interpreters` in this environment variable.
+VARIABLE = "FRAMEBENCH_CAMPAIGN"
 
 
 @dataclass(frozen=True)
@@ -25,9 +30,11 @@ class Place:
 def of(framework: str, folder: Path, log: Path) -> Place:
     """The place of a framework for a user's folder, made if it is missing; ConfigError if there can be none.
 
-    `packages` and `interpreters` of config.yaml apply.
+    `packages` and `interpreters` of the campaign apply, and outside of one those of config.yaml.
     """
-    told = readable(ROOT / "config.yaml")
+    campaign = os.environ.get(VARIABLE)
+    told = json.loads(campaign) if campaign else readable(ROOT / "config.yaml")
+    origin = "the campaign's configuration" if campaign else "config.yaml"
     packages = told.get("packages", "auto")
     if packages == "auto":
         packages = "cpu" if bindings.is_cpu_alone(told.get("devices", "auto")) else environments.packages(packages)
@@ -35,12 +42,12 @@ def of(framework: str, folder: Path, log: Path) -> Place:
     try:
         found = environments.of(framework, packages, interpreters, "")
     except environments.InterpreterError as error:
-        raise ConfigError(f"config.yaml: {error}") from None
+        raise ConfigError(f"{origin}: {error}") from None
     wanted = folder / usermodels.REQUIREMENTS
     if found.packages:
         if wanted.is_file():
             raise ConfigError(
-                f"{wanted}: cannot be installed into {found.python}, which config.yaml names under interpreters;"
+                f"{wanted}: cannot be installed into {found.python}, which {origin} names under interpreters;"
                 " install it there yourself, and leave the file out of the folder"
             )
         return Place(found.python, found.digest)
