@@ -95,6 +95,11 @@ def test_a_lock_has_every_library_of_one_generation_of_cuda_that_this_module_kno
     assert {match[3] for match in found if match[1] in ("cuda-runtime", "cuda-nvrtc", "nvjitlink")} == {str(of_lock)}
 
 
+def test_jax_gets_the_cupti_that_it_is_built_with():
+    """Without a driver that it knows, 13.5 does not tell even its own version, and JAX then says that there is none."""
+    assert any(pin.startswith("nvidia-cuda-cupti==13.0.") for pin in pins(Path("envs/jax-cuda.txt")))
+
+
 def test_the_generation_is_that_of_cudnn(tmp_path):
     lock = Path(tmp_path, "some-cuda.txt")
     lock.write_text("numpy==2.4.6\nnvidia-cudnn-cu14==9.99 \\\n    --hash=sha256:aa\n", encoding="utf-8")
