@@ -61,6 +61,7 @@ if REQUESTS:
 onstart:
     refuse_wrong_place()
     refuse_missing_interpreters()
+    refuse_old_driver()
     tell_kept_out()
     rehearse()
     internals.tell_failed_jobs(workflow)

@@ -265,6 +265,17 @@ def test_a_gpu_is_refused_where_only_packages_for_the_cpu_are_installed(workspac
     )
 
 
+def test_a_driver_too_old_for_the_packages_is_refused_before_they_are_installed(workspace, on_gpus, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    on_gpus.state.cuda_version = 12_040
+    workspace.configure(devices=["h200"], frameworks=["pytorch"], question=None, baseline="pytorch")
+    result = workspace.snakemake()
+    assert result.returncode == 1
+    assert "needs NVIDIA's driver 580.65.06 or newer, and here is 999.1, for CUDA up to 12.4" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list((workspace.folder / ".venvs").glob("pytorch-cuda-*"))
+
+
 def test_a_gpu_named_where_there_is_no_driver_is_refused(workspace, stand_in_libraries, monkeypatch):
     monkeypatch.setenv("LD_LIBRARY_PATH", str(stand_in_libraries))
     workspace.configure(devices=["h200"])

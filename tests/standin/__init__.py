@@ -61,7 +61,10 @@ KINDS: dict[str, tuple[dict[str, object], dict[str, int]]] = {
         {"name": b"NVIDIA GeForce RTX 4090"},
         dict.fromkeys((*ECC, "nvmlDeviceGetMigMode"), NOT_SUPPORTED),
     ),
-    "Pascal": ({"name": b"Tesla P100-PCIE-16GB"}, {ENERGY: NOT_SUPPORTED, "nvmlDeviceGetFieldValues": NOT_SUPPORTED}),
+    "Pascal": (
+        {"name": b"Tesla P100-PCIE-16GB", "compute_major": 6, "compute_minor": 0},
+        {ENERGY: NOT_SUPPORTED, "nvmlDeviceGetFieldValues": NOT_SUPPORTED},
+    ),
     "driver 450": (
         {},
         dict.fromkeys((PROCESS_LISTS[1], MEMORY[1], REASONS[0], "nvmlDeviceGetFieldValues"), FUNCTION_NOT_FOUND),
@@ -95,7 +98,7 @@ class Card(ctypes.Structure):
                 *("sm_mhz", "memory_mhz", "max_sm_mhz", "max_memory_mhz"),
                 *("temperature_c", "utilisation", "memory_utilisation", "ecc", "mig"),
                 # The place in CUDA's order, fastest card first; NVML's is that of the PCI bus, and of the array.
-                *("compute_mode", "cuda_rank", "process_count"),
+                *("compute_mode", "cuda_rank", "compute_major", "compute_minor", "process_count"),
             )
         ),
         ("processes", Process * PROCESSES),
@@ -114,6 +117,7 @@ class Function(ctypes.Structure):
 class State(ctypes.Structure):
     _fields_ = (
         ("driver_version", ctypes.c_char * 80),
+        ("cuda_version", ctypes.c_uint32),
         ("card_count", ctypes.c_uint32),
         ("cards", Card * CARDS),
         ("functions", Function * 56),
@@ -138,7 +142,7 @@ class StandIn:
         path.write_bytes(bytes(ctypes.sizeof(State)))
         with path.open("r+b") as file:
             self.state = State.from_buffer(mmap.mmap(file.fileno(), 0))
-        self.state.driver_version, self.state.card_count = b"999.1", CARDS
+        self.state.driver_version, self.state.cuda_version, self.state.card_count = b"999.1", 99_000, CARDS
         for number, card in enumerate(self.cards):
             card.uuid, card.name = UUIDS[number].encode(), (b"NVIDIA H200", b"NVIDIA L4")[number]
             card.pci_bus_id = (b"00000000:18:00.0", b"00000000:3B:00.0")[number]
@@ -148,6 +152,7 @@ class StandIn:
             card.sm_mhz, card.max_sm_mhz = (345, 210)[number], (1980, 2040)[number]
             card.memory_mhz = card.max_memory_mhz = (3201, 6251)[number]
             card.temperature_c, card.ecc = 35, 1
+            card.compute_major, card.compute_minor = ((9, 0), (8, 9))[number]
         sources = "".join((HERE / source).read_text(encoding="utf-8") for source in LIBRARIES)
         names = sorted(set(re.findall(r"\b(?:nvml|cu)[A-Z]\w+(?=[(,)])", sources)))
         self.functions = dict(zip(names, self.state.functions, strict=False))

@@ -34,6 +34,8 @@ int nvmlSystemGetDriverVersion(char *text, uint size) {
     return OK;
 }
 
+int nvmlSystemGetCudaDriverVersion(int *version) { CALL(CARDS); *version = (int)state->cuda_version; return OK; }
+
 int nvmlDeviceGetCount_v2(uint *count) { CALL(CARDS); *count = state->card_count; return OK; }
 
 int nvmlDeviceGetHandleByIndex_v2(uint index, handle *card) {
@@ -64,6 +66,13 @@ int nvmlDeviceGetPciInfo_v3(handle card, struct pci *pci) {
     CALL_ON(card);
     memset(pci, 0, sizeof *pci);
     snprintf(pci->id, sizeof pci->id, "%s", of(card)->pci_bus_id);
+    return OK;
+}
+
+int nvmlDeviceGetCudaComputeCapability(handle card, int *major, int *minor) {
+    CALL_ON(card);
+    *major = (int)of(card)->compute_major;
+    *minor = (int)of(card)->compute_minor;
     return OK;
 }
 

@@ -25,7 +25,8 @@ struct card {
     uint64_t energy_mj, energy_since_ns, throttle_reasons, ecc_errors;
     uint32_t power_limit_mw, power_mw, power_instant_mw;
     uint32_t sm_mhz, memory_mhz, max_sm_mhz, max_memory_mhz;
-    uint32_t temperature_c, utilisation, memory_utilisation, ecc, mig, compute_mode, cuda_rank, process_count;
+    uint32_t temperature_c, utilisation, memory_utilisation, ecc, mig, compute_mode, cuda_rank;
+    uint32_t compute_major, compute_minor, process_count;
     struct process processes[PROCESSES];
 };
 
@@ -38,6 +39,7 @@ struct function {
 
 struct state {
     char driver_version[80];
+    uint32_t cuda_version;
     uint32_t card_count;
     struct card cards[CARDS];
     struct function functions[FUNCTIONS];

@@ -67,7 +67,7 @@ SET = {
 
 
 def given_to_a_process(inherited, **kind):
-    return variables.made(PYTHON) | variables.passed(inherited, **kind)
+    return variables.over(variables.made(PYTHON), inherited, **kind)
 
 
 @pytest.mark.parametrize("name", SET)
@@ -99,6 +99,27 @@ def test_folders_with_the_driver_stay_on_the_library_path(tmp_path):
 def test_the_libraries_of_a_site_pass_and_are_on_record():
     given = given_to_a_process(SET, site=True)
     assert variables.foreign(given, variables.made(PYTHON)) == {"LD_LIBRARY_PATH": SET["LD_LIBRARY_PATH"]}
+
+
+@pytest.mark.parametrize("site", [False, True])
+def test_nvidias_wheels_come_before_programs_and_libraries_of_the_machine(tmp_path, site):
+    """XLA takes ptxas from PATH before its wheels', and PyTorch's cuDNN its parts from LD_LIBRARY_PATH before its own.
+
+    And TensorFlow 2.21 looks for cuSOLVER nowhere else, and computes on no GPU without it.
+    """
+    wheels = tmp_path / "env" / "lib" / "python3.12" / "site-packages" / "nvidia"
+    for folder in ("cusolver/lib", "cuda_nvcc/bin", "cudnn/lib", "cudnn/include"):
+        (wheels / folder).mkdir(parents=True)
+    driver = tmp_path / "usr" / "lib"
+    driver.mkdir(parents=True)
+    (driver / "libcuda.so.1").touch()
+    python = tmp_path / "env" / "bin" / "python"
+    ours = variables.made(str(python))
+    assert ours["PATH"] == f"{python.parent}:{wheels}/cuda_nvcc/bin:{variables.SYSTEM_PATH}"
+    assert ours["LD_LIBRARY_PATH"] == f"{wheels}/cudnn/lib:{wheels}/cusolver/lib"
+    assert variables.over(ours, {}, site=site) == ours
+    given = variables.over(ours, {"LD_LIBRARY_PATH": str(driver)}, site=site)
+    assert given["LD_LIBRARY_PATH"] == f"{ours['LD_LIBRARY_PATH']}:{driver}"
 
 
 def test_where_modules_are_loaded_they_are_found_and_loaded_anew():

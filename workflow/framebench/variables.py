@@ -54,11 +54,17 @@ def made(python: str) -> dict[str, str]:
     """The variables that every process of this interpreter has, whatever the caller's are.
 
     HOME is a folder for this environment alone: no configuration file of the user's is found there, and libraries still
-    have a place for what they compile.
+    have a place for what they compile. NVIDIA's wheels come before what the machine has of CUDA: XLA takes `ptxas` from
+    PATH first, and cuDNN its parts from the library path; TensorFlow 2.21 finds cuSOLVER on no other path.
     """
-    home = ROOT / ".venvs" / f"home-{Path(python).absolute().parents[1].name}"
+    prefix = Path(python).absolute().parents[1]
+    home = ROOT / ".venvs" / f"home-{prefix.name}"
+    programs, libraries = (
+        sorted(map(str, prefix.glob(f"lib/python*/site-packages/nvidia/*/{kind}"))) for kind in ("bin", "lib")
+    )
     return {
-        "PATH": f"{Path(python).absolute().parent}:{SYSTEM_PATH}",
+        "PATH": ":".join([str(Path(python).absolute().parent), *programs, SYSTEM_PATH]),
+        **({LIBRARY_PATH: ":".join(libraries)} if libraries else {}),
         "HOME": str(home),
         "LOGNAME": "framebench",  # a container's user may have no name
         "LANG": "C.UTF-8",
@@ -71,11 +77,20 @@ def made(python: str) -> dict[str, str]:
     }
 
 
-def passed(inherited: Mapping[str, str], *, site: bool = False, modules: bool = False) -> dict[str, str]:
-    """The variables of the caller that pass to a process, over those of `made`.
+def over(
+    ours: Mapping[str, str], inherited: Mapping[str, str], *, site: bool = False, modules: bool = False
+) -> dict[str, str]:
+    """All variables of a process: those of `made`, and over them those of the caller's that pass.
 
-    `site`: it is a site's interpreter; `modules`: its environment modules are loaded first.
+    `site`: it is a site's interpreter; `modules`: its environment modules are loaded first. Library paths are joined.
     """
+    theirs = passed(inherited, site=site, modules=modules)
+    paths = [path for each in (ours, theirs) if (path := each.get(LIBRARY_PATH))]
+    return {**ours, **theirs, **({LIBRARY_PATH: ":".join(paths)} if paths else {})}
+
+
+def passed(inherited: Mapping[str, str], *, site: bool = False, modules: bool = False) -> dict[str, str]:
+    """The variables of the caller that pass to a process; `site` and `modules` as in `over`."""
     starts, names = (*PASSED, *MODULES * modules), OF_SITE * (site or modules)
     found = {
         name: value
@@ -121,7 +136,7 @@ def main(arguments: list[str]) -> None:
     words = arguments[site:]
     own = dict(word.split("=", 1) for word in itertools.takewhile(re.compile("[A-Z_]+=").match, words))
     command = words[len(own) :]
-    variables = made(command[0]) | passed(os.environ, site=site) | own
+    variables = over(made(command[0]), os.environ, site=site) | own
     prepare(variables["HOME"])
     os.execve(command[0], command, variables)
 

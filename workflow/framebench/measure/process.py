@@ -44,7 +44,7 @@ class Process:
             with log.open("w", encoding="utf-8") as output:
                 self._popen = subprocess.Popen(
                     command,
-                    env=self._ours | variables.passed(os.environ, site=request.site, modules=bool(request.modules)),
+                    env=variables.over(self._ours, os.environ, site=request.site, modules=bool(request.modules)),
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,

@@ -174,7 +174,7 @@ def _described(python: str, modules: Iterable[str]) -> dict[str, Any]:
     try:
         said = subprocess.run(
             [python, "-P", "-c", DESCRIBE, *modules],
-            env=variables.made(python) | variables.passed(os.environ, site=True),
+            env=variables.over(variables.made(python), os.environ, site=True),
             capture_output=True,
             text=True,
             errors="replace",

@@ -59,14 +59,11 @@ def environment(python: str, backend: str) -> dict[str, str]:
     """The environment variables of a process that runs a user's code."""
     ours = variables.made(python)
     variables.prepare(ours["HOME"])
-    return (
-        ours
-        | variables.passed(os.environ, site=not Path(python).absolute().is_relative_to(ROOT / ".venvs"))
-        | {
-            "PYTHONDONTWRITEBYTECODE": "1",  # nothing is written into the user's folder
-            "KERAS_BACKEND": backend,
-            "JAX_ENABLE_X64": "1",  # JAX has no float64 unless asked
-            "CUDA_VISIBLE_DEVICES": "-1",  # the proof is in float64, on the processor
-            "OMP_WAIT_POLICY": "PASSIVE",
-        }
-    )
+    site = not Path(python).absolute().is_relative_to(ROOT / ".venvs")
+    return variables.over(ours, os.environ, site=site) | {
+        "PYTHONDONTWRITEBYTECODE": "1",  # nothing is written into the user's folder
+        "KERAS_BACKEND": backend,
+        "JAX_ENABLE_X64": "1",  # JAX has no float64 unless asked
+        "CUDA_VISIBLE_DEVICES": "-1",  # the proof is in float64, on the processor
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }

@@ -188,7 +188,7 @@ def processes(handle: Any) -> tuple[list[Process] | None, str]:
     A driver before 510 knows the older of the two calls alone.
     """
     calls = [MISREAD, "nvmlDeviceGetComputeRunningProcesses_v2"]
-    version = re.match(r"(\d+)\.(\d+)", answer(pynvml.nvmlSystemGetDriverVersion) or "")
+    version = re.match(r"(\d+)\.(\d+)", driver_version() or "")
     first, after = MISREAD_DRIVERS
     if version and first <= tuple(map(int, version.groups())) < after:
         calls.remove(MISREAD)
@@ -206,6 +206,23 @@ def used_mib(handle: Any) -> float | None:
     memory = answer(pynvml.nvmlDeviceGetMemoryInfo, handle, pynvml.nvmlMemory_v2)
     memory = memory or answer(pynvml.nvmlDeviceGetMemoryInfo, handle)
     return memory and memory.used / MIB
+
+
+def driver_version() -> str | None:
+    """The version of the driver; None where it does not tell."""
+    return answer(pynvml.nvmlSystemGetDriverVersion)
+
+
+def cuda_version() -> tuple[int, int] | None:
+    """The newest CUDA that the driver runs, or a compatibility package of NVIDIA's in its place; None: unknown."""
+    version = answer(pynvml.nvmlSystemGetCudaDriverVersion)
+    return version and (version // 1000, version % 1000 // 10)
+
+
+def compute_capability(uuid: str) -> tuple[int, int] | None:
+    """The generation of a card, in CUDA's count; None where it does not tell. Errors as those of `handle`."""
+    found = answer(pynvml.nvmlDeviceGetCudaComputeCapability, handle(uuid))
+    return found and tuple(found)
 
 
 def _broken(reason: str) -> BrokenDriverError:
