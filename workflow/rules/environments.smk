@@ -1,7 +1,7 @@
 # The isolated environment of each framework. It is a rule and not `conda:`, since pip's hashed locks are what the
 # frameworks publish; everything about it is in this file, should Snakemake learn to deploy them.
 from framebench import workloads
-from framebench.plan import driver, installation
+from framebench.plan import installation
 
 # Environments of models with requirements of their own, by framework and model; and these requirements by environment.
 OWN = {name: workloads.load(name).requirements for name in CONFIG.models}
@@ -27,19 +27,6 @@ INSTALLED = [
 if workflow.is_main_process:
     for one in [*map(environment, INSTALLED), *OWN_ENVIRONMENTS.values()]:
         installation.forget_unusable(Path(one.prefix))
-
-
-def refuse_old_driver():
-    """End before anything is installed that the driver of this machine, or one of its GPUs, cannot use."""
-    if not (CONFIG.gpus and internals.planned(workflow, ["environment", *MEASURING])):
-        return
-    locks = {
-        framework: environments.lock_of(framework, CONFIG.packages)
-        for framework, one in ENVIRONMENTS.items()
-        if not one.packages
-    }
-    if problem := driver.problem(locks, CONFIG.gpus):
-        sys.exit(problem)
 
 
 rule environments:

@@ -11,7 +11,7 @@ from pathlib import Path
 from framebench import files, usermodels, variables, workloads
 from framebench.exchange import results
 from framebench.frameworks import self_comparison
-from framebench.plan import slurm
+from framebench.plan import driver, slurm
 from framebench.record import CELL
 
 
@@ -177,6 +177,18 @@ def stage(name, one, every):
     every = list(every)  # Snakemake's input in a rule has no `index`
     count = f" {every.index(one) + 1} of {len(every)}" if one in every else ""
     return f"[{name}{count}]"
+
+
+def refuse_old_driver():
+    """End before anything is installed that the driver of this machine, or one of its GPUs, cannot use."""
+    if not (CONFIG.gpus and internals.planned(workflow, ["environment", *MEASURING])):
+        return
+    locks = {
+        framework: environments.lock_of(framework, CONFIG.packages)
+        for framework in INSTALLED
+    }
+    if problem := driver.problem(locks, CONFIG.gpus):
+        sys.exit(problem)
 
 
 def tell_kept_out():
