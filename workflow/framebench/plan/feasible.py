@@ -51,7 +51,8 @@ def problems(knobs: Knobs) -> Iterator[str]:
     asked = any(map(slurm.is_request, knobs.bindings.values()))
     yield from slurm.problems(knobs.bindings, knobs.protocol)
     yield from _protocol_problems(knobs.protocol, on_this_machine=not asked)
-    yield from _largest_batch_problems(knobs.largest_batch)
+    if knobs.largest_batch:
+        yield from _largest_batch_problems(knobs.largest_batch)
 
 
 def _results_problems(results: str) -> Iterator[str]:
