@@ -31,7 +31,7 @@ override LANG := C.UTF-8
 endif
 
 help:
-	@echo 'make run [PRESET=quick|article|publish|gpu|transformer]  set up, measure this machine, draw the figures, print the verdict'
+	@echo 'make run [PRESET=quick|article|publish|gpu-quick|gpu|transformer]  set up, measure this machine, draw the figures, print the verdict'
 	@echo 'make prove MODEL=../my-net       are keras.py and pytorch.py of a folder the same, and if not, where do they part?'
 	@echo 'make compare MODEL=../my-net     the same, and which of the two is faster here?'
 	@echo 'make rerun-busy [PRESET=…|MODEL=…]   measure again what met a busy machine; make rerun BLOCK=…: one row of the answer'

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.all
 FRAMEWORKS = ("tensorflow", "keras-tensorflow", "pytorch")
 # The frameworks' imports take some 250 MiB of it, and 1,024 images of article-cnn far more than is left.
 LIMIT_MIB = 512
+SEARCH = {"start": 1024, "at_most": 32768, "host_memory_mib": None}
 
 
 @pytest.fixture
@@ -22,23 +23,26 @@ def on_gpus(stand_in, monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("on_gpus")
-def test_every_campaign_on_gpus_searches_each_of_them_once_for_every_framework_and_precision(workspace):
+def test_a_campaign_on_gpus_that_asks_for_it_searches_each_of_them_once_for_every_framework_and_precision(workspace):
     (entry,) = TINY["matrix"]
     workspace.configure(devices="auto", matrix=[entry | {"batch_sizes": [32, 64], "precisions": ["float32", "tf32"]}])
-    planned = workspace.plan().jobs
-    assert planned["search_largest_batch"] == 2 * 2 * len(FRAMEWORKS)
-    assert {"results/largest_batch.csv", "results/figures/en/largest-batch.svg"} <= workspace.plan().outputs
-    assert planned["largest_batch_complete"] == 1
+    without = workspace.plan()
+    assert not {name for name in without.jobs if "largest" in name}
+    assert {"results/report.en.html", "results/figures/en/gpu-memory.svg", "results/.complete"} <= without.outputs
+    workspace.configure(largest_batch=SEARCH)
+    asked = workspace.plan()
+    assert asked.jobs["search_largest_batch"] == 2 * 2 * len(FRAMEWORKS)
+    assert {"results/largest_batch.csv", "results/figures/en/largest-batch.svg"} <= asked.outputs - without.outputs
+    assert without.outputs <= asked.outputs
     alone = workspace.plan("largest-batch")
-    assert alone.jobs["search_largest_batch"] == planned["search_largest_batch"]
+    assert alone.jobs["search_largest_batch"] == asked.jobs["search_largest_batch"]
     assert not alone.measuring and "certificate" not in alone.jobs
 
 
-def test_a_campaign_on_the_cpu_searches_nothing_and_the_target_says_what_it_needs(workspace):
-    assert not {name for name in workspace.plan().jobs if "largest" in name}
+def test_where_nothing_is_asked_for_the_target_says_how_to(workspace):
     result = workspace.snakemake("largest-batch")
     assert result.returncode != 0
-    assert "largest_batch: there is no GPU among devices; to search on the CPU too, give" in result.stderr
+    assert "largest_batch: nothing is asked for: `largest_batch: {start: 1024," in result.stderr
 
 
 @pytest.fixture
@@ -108,7 +112,9 @@ def test_a_search_that_fails_is_drawn_as_a_gap_and_made_again_the_next_time(limi
 @pytest.mark.usefixtures("installed", "on_gpus")
 def test_a_search_with_the_stand_in_tells_the_card_and_that_it_was_none(workspace):
     install_cpu_builds_for_cuda(workspace.folder)
-    workspace.configure(devices=["h200"], frameworks=["pytorch"], question=None, baseline="pytorch")
+    workspace.configure(
+        devices=["h200"], frameworks=["pytorch"], question=None, baseline="pytorch", largest_batch=SEARCH
+    )
     assert workspace.snakemake("largest-batch").returncode != 0
     (row,) = rows(workspace).values()
     assert (row["device_name"], row["gpu_memory_total_mib"], row["flags"]) == ("NVIDIA H200", "143360.0", "stand_in")

@@ -189,6 +189,7 @@ def test_a_key_that_does_not_exist_is_refused_at_every_level(written, path, mess
 RULE = {"at_least": 5, "at_most": 20, "ci_half_width": 0.02}
 COUNT, ROUNDS = (f"a whole number from 1 to {most}" for most in (10**9, 1000))
 SECONDS = "a number of seconds of at least 0"
+SEARCH = {"start": 1024, "at_most": 32768, "host_memory_mib": None}
 
 
 @pytest.mark.parametrize(
@@ -333,6 +334,12 @@ SECONDS = "a number of seconds of at least 0"
         ("protocol.timeout_s", 2, "2 is less than the 4 s of warmup.min_s + blocks.count × blocks.min_s"),
         ("protocol.timeout_s", 0, "0 is not allowed; a number of seconds above 0"),
         ("protocol", None, "nothing is not allowed; the keys seed, cores, threads"),
+        ("order", "frameworks", "'frameworks' is not allowed; rounds or blocks"),
+        (
+            "largest_batch",
+            "null",
+            "'null' is text, which is not allowed; the keys start, at_most and host_memory_mib, or",
+        ),
         ("largest_batch.start", 0, f"0 is not allowed; {COUNT}"),
         ("largest_batch.start", 32769, "32769 is more than at_most, 32768"),
         ("largest_batch.at_most", "64k", f"'64k' is text, which is not allowed; {COUNT}"),
@@ -377,8 +384,17 @@ SECONDS = "a number of seconds of at least 0"
 )
 def test_a_value_that_cannot_be_measured_is_refused(written, path, value, message, monkeypatch):
     monkeypatch.chdir(catalogue.ROOT)
+    written["largest_batch"] = dict(SEARCH)
     put(written, path, value)
     assert refusal(written).startswith(f"{path}: {message}")
+
+
+def test_the_search_for_the_largest_batch_is_asked_for(written):
+    assert config.load(written, ORIGIN).largest_batch is None
+    written["largest_batch"] = dict(SEARCH)
+    assert vars(config.load(written, ORIGIN).largest_batch) == SEARCH
+    del written["largest_batch"]["start"]
+    assert refusal(written) == "largest_batch.start: is missing; first batch size of the search"
 
 
 @pytest.mark.parametrize(

@@ -857,8 +857,9 @@ def test_under_the_largest_batch_stand_the_memory_it_has_and_what_disturbed_the_
 
 
 def test_there_is_a_figure_of_the_largest_batch_where_it_is_searched():
-    configuration = configured((["default"], ["device"], [32]))
-    for found, searched in ((configuration, True), (replace(configuration, devices=("cpu",)), False)):
+    without = configured((["default"], ["device"], [32]))
+    asked = replace(without, largest_batch=config.LargestBatch(1024, 32768, None))
+    for found, searched in ((asked, True), (without, False), (replace(asked, devices=("cpu",)), False)):
         assert bool(matrix.largest_batch_paths(found)) == searched
         assert ("largest-batch" in registry.names(registry.Scope(searched=searched))) == searched
 

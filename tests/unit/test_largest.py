@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from math import log2
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -249,6 +251,11 @@ def configured(host_memory_mib: int | None = None, devices: tuple[str, ...] = ("
     return replace(DEFAULT, devices=devices, gpus=gpus, largest_batch=LargestBatch(1024, 65536, host_memory_mib))
 
 
+def test_without_a_request_nothing_is_searched_not_even_on_a_gpu():
+    assert DEFAULT.largest_batch is None
+    assert matrix.largest_batch_paths(replace(configured(), largest_batch=None)) == []
+
+
 def test_gpus_are_searched_and_the_cpu_only_within_a_limit():
     assert matrix.largest_batch_paths(configured(devices=("cpu",))) == []
     on_gpu = matrix.largest_batch_paths(configured())
@@ -295,8 +302,13 @@ def test_the_table_has_a_row_per_search_with_the_memory_of_its_largest_batch(tmp
 
 
 def test_where_nothing_is_searched_the_table_says_why_and_what_to_do(tmp_path):
-    with pytest.raises(SystemExit, match=r"^largest_batch: there is no GPU .* largest_batch\.host_memory_mib of"):
+    asked = r"`(largest_batch: \{.*\})` in config\.yaml has every GPU searched, and the CPU where host_memory_mib is"
+    with pytest.raises(SystemExit, match=rf"^largest_batch: nothing is asked for: {asked}") as refused:
         made_table(tmp_path / "table.csv")
+    # A line that can be copied: the search that it asks for is taken.
+    (line,) = re.findall(r"`(.*)`", str(refused.value))
+    written = config.readable(catalogue.ROOT / "config.yaml") | yaml.safe_load(line)
+    assert config.load(written, "config.yaml").largest_batch == LargestBatch(1024, 32768, None)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"device": "cpu"}'])

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import merged
 from framebench import record
 from framebench.plan import catalogue, config, matrix
+from framebench.plan.bindings import Gpu
 from framebench.plan.config import Rounds
 from framebench.plan.matrix import RECORD, Cell, Run
 from framebench.record import BLOCK
@@ -71,6 +73,40 @@ def test_order_counts_the_runs_from_one_and_round_follows_round(configured):
     runs = matrix.runs(configured)
     assert [matrix.order(configured)[run] for run in runs] == list(range(1, len(runs) + 1))
     assert [run.round for run in runs] == sorted(run.round for run in runs)
+
+
+def test_block_after_block_has_its_first_rounds_in_the_order_of_the_matrix_and_added_rounds_come_last():
+    rounds_first = configuration(seed=1, rounds=[Rounds(3, 5, until="decided"), 2], batch_sizes=2)
+    blocks_first = dataclasses.replace(rounds_first, order="blocks")
+    jobs = list(dict.fromkeys((run.cell.batch_size, run.round) for run in matrix.campaign(blocks_first)))
+    first = [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3), (3, 1), (3, 2), (4, 1), (4, 2)]
+    assert jobs == [*first, (1, 4), (1, 5), (2, 4), (2, 5)]
+    # The runs of a job stay together, in the order that is drawn for it.
+    for size, round in jobs:
+        job, same = (
+            [run for run in matrix.campaign(one) if (run.cell.batch_size, run.round) == (size, round)]
+            for one in (rounds_first, blocks_first)
+        )
+        assert job == same
+        places = [matrix.order(blocks_first)[run] for run in job]
+        assert places == list(range(places[0], places[0] + len(job)))
+
+
+def test_the_quick_look_at_a_gpu_is_of_few_runs_and_has_its_first_block_first(monkeypatch):
+    gpu = Gpu("h200", "GPU-1", "NVIDIA H200", None, None, "host")
+    monkeypatch.setattr(config, "resolve", lambda asked, results: {"h200": gpu})
+    files = [config.readable(catalogue.ROOT / name) for name in ("config.yaml", "presets/gpu-quick.yaml")]
+    quick = config.load(merged(*files), "gpu-quick.yaml")
+    runs = matrix.runs(quick)
+    assert (len(runs), len(quick.frameworks)) == (36, 4)
+    blocks = dict.fromkeys((run.cell.workload, run.cell.precision, run.cell.batch_size) for run in runs)
+    assert list(blocks) == [
+        ("article-cnn", "float32", 128),
+        ("article-cnn", "float32", 2048),
+        ("vgg-cnn", "float32", 64),
+    ]
+    assert {run.cell.batch_size for run in runs[:12]} == {128}
+    assert matrix.largest_batch_paths(quick) == []
 
 
 @given(configurations)

@@ -22,8 +22,6 @@ SEARCHES = list(
         if cell.track == "tuned"
     )
 )
-# The limit of a trial on the CPU, like the GPU's own memory there.
-HOST_MEMORY = f"--host-memory-mib {CONFIG.largest_batch.host_memory_mib}"
 
 
 for campaign, config_of_campaign in CAMPAIGNS.items():
@@ -45,7 +43,7 @@ for campaign, config_of_campaign in CAMPAIGNS.items():
             wildcard_constraints:
                 batch_size="|".join(map(str, shape.batch_sizes)),
                 round=r"\d+",
-            # All blocks once before any block twice, in the seeded order.
+            # In the order of the campaign: see `matrix.campaign`.
             priority:
                 lambda wildcards, campaign=campaign, shape=shape: -min(
                     places(campaign, shape, wildcards)
@@ -113,29 +111,35 @@ rule tune:
         " --data {input.data:q} --parent $PPID --log {log:q} --output {output:q}"
 
 
-rule search_largest_batch:
-    """The largest batch that trains, found by a search in which every trial is a fresh process, like a run."""
-    input:
-        **MEASURING_INPUT,
-        code=catalogue.code("framebench.measure.largest"),
-    output:
-        f"{RESULTS}/{matrix.LARGEST_BATCH}",
-    log:
-        f"{RESULTS}/logs/{matrix.LARGEST_BATCH.removesuffix('.json')}.log",
-    # After the runs, and with nothing beside it.
-    priority: -(10**6)
-    threads: workflow.cores
-    resources:
-        **slurm_resources(runs=CONFIG.largest_batch.most_trials),
-        measuring=1,
-    params:
-        **MEASURING_PARAMS,
-        # Parts of the protocol without effect on a search are no reason to search again.
-        request=lambda wildcards: search_options(wildcards, few_steps(CONFIG.protocol)),
-        host_memory=lambda wildcards: "" if place_of(wildcards) else HOST_MEMORY,
-        start=f"--start {CONFIG.largest_batch.start}",
-        at_most=f"--at-most {CONFIG.largest_batch.at_most}",
-    shell:
-        "exec python -P -m framebench.measure.largest {params.request}"
-        " {params.host_memory} {params.start} {params.at_most}"
-        " --data {input.data:q} --parent $PPID --log {log:q} --output {output:q}"
+if CONFIG.largest_batch:
+    # The limit of a trial on the CPU, like the GPU's own memory there.
+    HOST_MEMORY = f"--host-memory-mib {CONFIG.largest_batch.host_memory_mib}"
+
+    rule search_largest_batch:
+        """The largest batch that trains, found by a search in which every trial is a fresh process, like a run."""
+        input:
+            **MEASURING_INPUT,
+            code=catalogue.code("framebench.measure.largest"),
+        output:
+            f"{RESULTS}/{matrix.LARGEST_BATCH}",
+        log:
+            f"{RESULTS}/logs/{matrix.LARGEST_BATCH.removesuffix('.json')}.log",
+        # After the runs, and with nothing beside it.
+        priority: -(10**6)
+        threads: workflow.cores
+        resources:
+            **slurm_resources(runs=CONFIG.largest_batch.most_trials),
+            measuring=1,
+        params:
+            **MEASURING_PARAMS,
+            # Parts of the protocol without effect on a search are no reason to search again.
+            request=lambda wildcards: search_options(
+                wildcards, few_steps(CONFIG.protocol)
+            ),
+            host_memory=lambda wildcards: "" if place_of(wildcards) else HOST_MEMORY,
+            start=f"--start {CONFIG.largest_batch.start}",
+            at_most=f"--at-most {CONFIG.largest_batch.at_most}",
+        shell:
+            "exec python -P -m framebench.measure.largest {params.request}"
+            " {params.host_memory} {params.start} {params.at_most}"
+            " --data {input.data:q} --parent $PPID --log {log:q} --output {output:q}"

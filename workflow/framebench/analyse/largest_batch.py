@@ -30,8 +30,8 @@ COLUMNS = dict.fromkeys(SEARCH, "str") | {
     "flags": "str",
 }
 NONE_SEARCHED = (
-    "there is no GPU among devices; to search on the CPU too, give largest_batch.host_memory_mib of "
-    "config.yaml the MiB that the training process may take there"
+    "nothing is asked for: `largest_batch: {start: 1024, at_most: 32768, host_memory_mib: null}` in config.yaml has "
+    "every GPU searched, and the CPU where host_memory_mib is the MiB that the training process may take there"
 )
 
 

@@ -32,7 +32,8 @@ def order(measurements: pd.DataFrame) -> pd.DataFrame:
     least as steep. A machine that is slow for a while shows here too.
 
     `order_p` is the p-value of the slope over the place inside a round, from 0 for its first run to 1 for its last. The
-    places were drawn at random, so permuting them inside each round gives equally likely draws, whatever the noise.
+    places were drawn at random, so permuting them inside each round gives equally likely draws, whatever the noise;
+    with `order: blocks` this holds for the places inside a block, and between blocks if their noise is alike.
 
     Both are null where no cell has two runs. `hours` is the time from the start of the first run to that of the last.
     """

@@ -54,7 +54,7 @@ def problems(knobs: Knobs, here: bool) -> Iterator[str]:
     asked = any(map(slurm.is_request, knobs.bindings.values()))
     yield from slurm.problems(knobs.bindings, knobs.protocol)
     yield from _protocol_problems(knobs.protocol, on_this_machine=here and not asked)
-    if here:
+    if here and knobs.largest_batch:
         yield from _largest_batch_problems(knobs.largest_batch)
 
 

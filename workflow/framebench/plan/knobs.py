@@ -367,11 +367,14 @@ class Knobs:
     """The cells; every entry is crossed with every framework and device."""
     budget_min: Minutes
     """Minutes for all rounds beyond at_least, where rounds are measured until decided."""
+    order: Literal["rounds", "blocks"]
+    """Order of the runs: all blocks once before any block twice, or block after block."""
     data: Images
     reviews: Reviews
     large_images: LargeImages
     protocol: WrittenProtocol
-    largest_batch: LargestBatch
+    largest_batch: LargestBatch | None
+    """The search for the largest batch that trains, or null for no search."""
     aa: AgainstItself
     confidence: Share
     """Level of every confidence interval."""

@@ -118,20 +118,33 @@ def campaign(config: Config) -> tuple[Run, ...]:
 
     Rounds follow one another; inside a round the blocks of a device are in an order drawn from the seed, the device and
     the round; inside a block come the runs of one job. A cell with fewer rounds is missing from the later ones.
+
+    With `order: blocks`, blocks follow one another as in the configuration, each with its first rounds, and then, in
+    the same way, with the rounds that a rule may add.
     """
-    at_most = {cell: one.at_most for cell, one in rounds(config).items()}
+    rules = rounds(config)
     of_shapes = shapes(config)
-    drawn_runs = []
-    for round in range(1, max(at_most.values()) + 1):
+    drawn_jobs = []
+    for round in range(1, max(one.at_most for one in rules.values()) + 1):
         for device in config.devices:
             draw = random.Random(f"{config.protocol.seed} {device} {round}")
             jobs = [
-                [run for run in shape.runs(device, batch_size, round) if round <= at_most[run.cell]]
+                [run for run in shape.runs(device, batch_size, round) if round <= rules[run.cell].at_most]
                 for shape in of_shapes
                 for batch_size in shape.batch_sizes
             ]
-            drawn_runs += [run for job in _drawn(jobs, draw) for run in _drawn(job, draw)]
-    return tuple(drawn_runs)
+            drawn_jobs += [_drawn(job, draw) for job in _drawn(jobs, draw) if job]
+    if config.order == "blocks":
+        places: dict[Block, int] = {}
+        for cell in rules:
+            places.setdefault(cell.block, len(places))
+        drawn_jobs.sort(
+            key=lambda job: (
+                job[0].round > rules[job[0].cell].at_least,
+                min(places[run.cell.block] for run in job),
+            )
+        )
+    return tuple(run for job in drawn_jobs for run in job)
 
 
 def _drawn(items: Iterable[T], draw: random.Random) -> list[T]:
@@ -173,8 +186,10 @@ def jobs(config: Config) -> list[list[Run]]:
 def largest_batch_paths(config: Config) -> list[str]:
     """The files of the searches for the largest batch, each once: on GPUs, and on the CPU where its memory is limited.
 
-    One for every workload, framework and precision of the matrix; the track is always `default`.
+    One for every workload, framework and precision of the matrix, if they are asked for; the track is always `default`.
     """
+    if not config.largest_batch:
+        return []
     limited = {"cpu"} if config.largest_batch.host_memory_mib and not config.requests else set()
     searched = [cell for cell in cells(config) if cell.device in {*config.on_gpus, *limited}]
     return list(dict.fromkeys(f"{config.results}/{LARGEST_BATCH.format(**vars(cell))}" for cell in searched))

@@ -34,7 +34,8 @@ def _told(errors: Sequence[ErrorDetails], written: Mapping[str, Any], described:
     """The line for the first error, found in the schema by the keys on the way to it.
 
     For a value with several possible types, pydantic reports each type's requirement, with the type's name among the
-    keys. Where the value has the form of one of them, such as a list, only problems inside it count.
+    keys. Where the value has the form of one of them, such as a list, only problems inside it count. Beside null, it
+    reports the only other type, without its name.
     """
     first = errors[0]["loc"]
     unknown = (one for one in errors if one["type"] in UNKNOWN and one["loc"][:-1] == first[: len(one["loc"]) - 1])
@@ -44,6 +45,9 @@ def _told(errors: Sequence[ErrorDetails], written: Mapping[str, Any], described:
     where = ""
     for i, key in enumerate(error["loc"]):
         rest = error["loc"][i + 1 :]
+        match node:
+            case {"anyOf": [other, {"type": "null"}]}:
+                node = other
         if "anyOf" in node:
             if not rest and error["type"] != REPEATED:
                 inside = [one for one in errors if one["loc"][:i] == error["loc"][:i] and _is_inside(one, i)]
