@@ -12,8 +12,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
-import seaborn
-import seaborn.objects as so
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
@@ -55,7 +53,6 @@ HATCHES: Sequence[str] = ("", "////", "....", "xxxx")
 COLUMN_SPACING = 1.2  # of a legend, in heights of its text
 
 # A line ends where its interval ends, not half its width later.
-INTERVAL = so.Range({"capstyle": "butt"}, linewidth=1.5)
 # Words may extend beyond the axes; the layout makes room for them.
 WORDS: dict[str, Any] = {"clip_on": False}
 # Figures are laid out in this font as far as possible, and drawn in the language's own: a reader's system may have
@@ -81,6 +78,8 @@ def framework_styles(frameworks: Iterable[str]) -> dict[str, tuple[str, str]]:
 @contextmanager
 def style(language: Language) -> Iterator[None]:
     """The theme: settings under which a figure in `language` must be both drawn and saved."""
+    import seaborn  # noqa: PLC0415
+
     fonts.make_known(language)
     settings: dict[Any, Any] = seaborn.axes_style("ticks") | seaborn.plotting_context("paper")
     settings |= {
@@ -204,16 +203,36 @@ def styled(rows: pd.DataFrame, frameworks: Iterable[str]) -> pd.DataFrame:
     return rows.assign(colour=colour, marker=marker)
 
 
+def mark(name: str, *settings: Mapping[str, Any], **look: Any) -> Callable[[], Any]:
+    """A mark, or a move, of seaborn.objects with these arguments, made when it is drawn.
+
+    Snakemake imports every figure at each start, and importing seaborn would take a third of the time.
+    """
+
+    def made() -> Any:
+        import seaborn.objects as so  # noqa: PLC0415
+
+        return getattr(so, name)(*settings, **look)
+
+    return made
+
+
+# The whiskers of an interval.
+INTERVAL = mark("Range", {"capstyle": "butt"}, linewidth=1.5)
+
+
 def paint(axes: Axes, rows: pd.DataFrame, *layers: tuple, **variables: str) -> None:
     """Draw `rows` on `axes` with seaborn in the theme, with looks taken from their columns and no estimation.
 
-    A layer is a mark, moves, and the arguments that are its own; `variables` are those that the layers share.
+    A layer is a `mark`, moves, and the arguments that are its own; `variables` are those that the layers share.
     """
     if rows.empty:
         return
+    import seaborn.objects as so  # noqa: PLC0415
+
     plot = so.Plot(rows, **variables)
     for *how, own in layers:
-        plot = plot.add(*how, legend=False, **own)
+        plot = plot.add(*(made() for made in how), legend=False, **own)
     scales: dict[str, Any] = dict.fromkeys(["color", "edgecolor", "halign"])
     if "marker" in rows:
         scales["marker"] = so.Nominal({marker: marker for marker in rows["marker"].unique()})
@@ -306,7 +325,7 @@ def bars_of_parts(axes: Axes, cells: pd.DataFrame, parts: Mapping[str, tuple[str
     """
     lengths = cells.melt(["place", "colour"], list(parts), "part", "length")
     tints = [tint(colour, parts[part][1]) for colour, part in zip(lengths["colour"], lengths["part"], strict=True)]
-    stack = (so.Bar(alpha=1, edgewidth=0), so.Stack(), {"orient": "y"})
+    stack = (mark("Bar", alpha=1, edgewidth=0), mark("Stack"), {"orient": "y"})
     paint(axes, lengths.assign(tint=tints), stack, x="length", y="place", color="tint")
     name_rows(axes, cells["place"], cells["name"], cells["words"], list(cells["heading"]) if "heading" in cells else [])
 

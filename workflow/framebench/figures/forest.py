@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn.objects as so
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
@@ -56,7 +55,10 @@ def draw(axes: Axes, lines: pd.DataFrame) -> None:
     interval = {"xmin": "ci_low", "xmax": "ci_high", "color": "colour", "orient": "y"}
     axes.set_xscale("log")
     drawing.paint(axes, drawn, (drawing.INTERVAL, interval), y="height")
-    dot = (so.Dot({"zorder": 3}, edgewidth=1), {"color": "face", "edgecolor": "colour", "marker": "marker"})
+    dot = (
+        drawing.mark("Dot", {"zorder": 3}, edgewidth=1),
+        {"color": "face", "edgecolor": "colour", "marker": "marker"},
+    )
     drawing.paint(axes, drawn, dot, x="ratio", y="height")
     drawing.name_rows(axes, heights, lines["label"], lines["words"], list(lines["heading"]))
     axes.set_ylim(_bottom(lines), -0.6)

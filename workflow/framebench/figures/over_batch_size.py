@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import seaborn.objects as so
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
@@ -26,8 +25,8 @@ class Quantity:
 THROUGHPUT = Quantity("images_per_s", "throughput")
 
 # Published results: a marker that no measurement has.
-STAR = so.Path({"zorder": 3}, marker="*", pointsize=11, fillcolor="white", linewidth=0)
-RUN, FAILED = so.Dot(alpha=0.35, pointsize=4, edgewidth=0), so.Dot(marker="x", stroke=2)
+STAR = drawing.mark("Path", {"zorder": 3}, marker="*", pointsize=11, fillcolor="white", linewidth=0)
+RUN, FAILED = drawing.mark("Dot", alpha=0.35, pointsize=4, edgewidth=0), drawing.mark("Dot", marker="x", stroke=2)
 NO_STARS = pd.DataFrame(columns=[*selection.PANEL, "framework", "year", "published_batch_size", "value"])
 
 
@@ -145,8 +144,8 @@ def _over_batch_sizes(
     look = {"x": "at", "color": "colour", "group": "framework"}
     axes.set_xscale("log", base=2)
     drawing.paint(axes, moved(runs, by=-0.2), (RUN, {}), **look, y="value")
-    drawing.paint(axes, cells, (so.Path(linewidth=1, alpha=0.4), {"y": "mean"}), **look)
-    mean = (so.Dot({"zorder": 3}, pointsize=5), {"y": "mean", "marker": "marker"})
+    drawing.paint(axes, cells, (drawing.mark("Path", linewidth=1, alpha=0.4), {"y": "mean"}), **look)
+    mean = (drawing.mark("Dot", {"zorder": 3}, pointsize=5), {"y": "mean", "marker": "marker"})
     drawing.paint(axes, cells, mean, (drawing.INTERVAL, {"ymin": "low", "ymax": "high", "orient": "x"}), **look)
     drawing.paint(axes, published, (STAR, {}), **look, y="value")
     # Failed cells have a strip of their own below zero.
@@ -157,7 +156,10 @@ def _over_batch_sizes(
         side=["right" if size == batch_sizes[-1] else "left" for size in failed["batch_size"]],
         words=[f"{labels[str(cell.framework)]}: {language[f'status_{cell.state}']}" for cell in failed.itertuples()],
     )
-    words = (so.Text(drawing.WORDS, fontsize=drawing.TEXT_PT, offset=6), {"text": "words", "halign": "side"})
+    words = (
+        drawing.mark("Text", drawing.WORDS, fontsize=drawing.TEXT_PT, offset=6),
+        {"text": "words", "halign": "side"},
+    )
     drawing.paint(axes, failed, (FAILED, {"color": "colour"}), words, x="batch_size", y="height")
     if len(failed):
         axes.axhline(0, color=drawing.INK, linewidth=0.8)
@@ -194,7 +196,7 @@ def one_batch_size(
     look = {"y": "place", "color": "colour"}
     beside = runs[["framework", "device", "value"]].merge(looks)
     drawing.paint(axes, beside.assign(place=beside["place"] + 0.22), (RUN, {}), **look, x="value")
-    mean = (so.Dot({"zorder": 3}), {"x": "mean", "marker": "marker"})
+    mean = (drawing.mark("Dot", {"zorder": 3}), {"x": "mean", "marker": "marker"})
     drawing.paint(axes, cells, (drawing.INTERVAL, {"xmin": "low", "xmax": "high", "orient": "y"}), mean, **look)
     drawing.paint(axes, stars[["framework", "device", "value"]].merge(looks), (STAR, {}), **look, x="value")
     words = [

@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
-import seaborn.objects as so
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -87,6 +86,6 @@ def _bars(axes: Axes, rows: pd.DataFrame, stack: Stack, language: Language, labe
     rows = drawing.styled(rows, rows["framework"]).assign(place=range(len(rows)), name=names, words=words)
     rows[parts] = rows[parts].where(rows["sums"].astype(bool))
     runs = rows.explode("sums", ignore_index=True).astype({"sums": float})
-    dot = so.Dot({"zorder": 3}, color=drawing.INK, pointsize=2.5, edgewidth=0)
+    dot = drawing.mark("Dot", {"zorder": 3}, color=drawing.INK, pointsize=2.5, edgewidth=0)
     drawing.paint(axes, runs, (dot, {}), x="sums", y="place")
     drawing.bars_of_parts(axes, rows, stack.parts)
