@@ -54,7 +54,10 @@ def there(tmp_path_factory) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["run", "PRESET=nope"], "PRESET=nope does not exist; allowed: article gpu-quick gpu publish quick transformer"),
+        (
+            ["run", "PRESET=nope"],
+            "PRESET=nope does not exist; allowed: article gpu-quick gpu publish quick transformer",
+        ),
         (["-j", "4", "run", "PRESET=it's"], "PRESET=it's does not exist; allowed: article gpu"),
         (["run", "PRESETS=quick"], "PRESETS=… is not known; allowed: ARGS BLOCK"),
         (["rerun-busy", "PRESET=nope"], "PRESET=nope does not exist"),
