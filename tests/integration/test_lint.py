@@ -6,6 +6,8 @@ pytestmark = pytest.mark.test
 
 
 def test_the_linter_misses_conda_only_and_tells_why(workspace):
+    # Every rule there can be.
+    workspace.configure(largest_batch={"start": 1024, "at_most": 32768, "host_memory_mib": None})
     result = workspace.snakemake("--lint")
     assert result.returncode == 0, result.stderr
     assert "    * " not in result.stdout + result.stderr
