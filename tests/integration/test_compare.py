@@ -153,11 +153,12 @@ def test_models_that_are_different_are_not_measured(workspace, said, model, line
 
 @pytest.mark.all
 def test_every_example_is_measured(tmp_path):
-    """Proved on all backends of Keras, and measured on one; the README's campaign measures one example on all."""
+    """Proved on all backends of Keras, and measured on one; the README's campaign proves and measures the other example."""
     made = make_workspace(tmp_path)
     entry = yaml.safe_load((made.folder / "config.yaml").read_text(encoding="utf-8"))["matrix"][0]
-    names = [path.parent.name for path in (made.folder / "examples").glob("*/problem.yaml")]
-    assert len(names) >= 3
+    every = {path.parent.name for path in (made.folder / "examples").glob("*/problem.yaml")}
+    names = sorted(every - {"resnet-tiny"})
+    assert len(names) == len(every) - 1 >= 2
     frameworks = ["keras-tensorflow", "pytorch"]
     made.configure(
         frameworks=frameworks,
