@@ -153,7 +153,7 @@ def test_models_that_are_different_are_not_measured(workspace, said, model, line
 
 @pytest.mark.all
 def test_every_example_is_measured(tmp_path):
-    """Proved on all backends of Keras, and measured on one; the README's campaign proves and measures the other example."""
+    """Proved on all backends of Keras, and measured on one; the README's campaign proves and measures the third."""
     made = make_workspace(tmp_path)
     entry = yaml.safe_load((made.folder / "config.yaml").read_text(encoding="utf-8"))["matrix"][0]
     every = {path.parent.name for path in (made.folder / "examples").glob("*/problem.yaml")}
