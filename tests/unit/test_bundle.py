@@ -60,7 +60,11 @@ def pip(monkeypatch, tmp_path):
     def ready(wheel: str):
         def run(command, requirements, variables):
             asked.append((command[4], sorted(one.split()[0] for one in requirements)))
-            if command[4] == "wheel":
+            words = [str(word) for word in command]
+            if "--no-binary=:all:" in words or requirements == [bundle.BUILD]:
+                name = requirements[0].split("==")[0]
+                Path(words[words.index("--dest") + 1], f"{name}.{'whl' if name == bundle.BUILD else 'tar.gz'}").touch()
+            elif command[4] == "wheel":
                 Path(command[command.index("--wheel-dir") + 1], wheel).touch()
             elif any(one.startswith("source==") for one in requirements):
                 return "ERROR: No matching distribution found for source==1.0"
@@ -77,16 +81,19 @@ def pip(monkeypatch, tmp_path):
 WANTED = {"plain": "plain==1.0 --hash=sha256:1", "source": "source==1.0 --hash=sha256:2", "build": "build==2.0+cpu"}
 
 
-def test_a_package_without_a_wheel_is_made_here_and_one_without_a_hash_is_asked_for_apart(pip, tmp_path):
+def test_a_package_without_a_wheel_goes_as_its_source_and_one_without_a_hash_is_asked_for_apart(pip, tmp_path):
     asked = pip("source-1.0-py3-none-any.whl")
     bundle.download(WANTED, [], tmp_path, "3.12", "x86_64")
     assert asked == [
         ("download", ["plain==1.0", "source==1.0"]),
         ("wheel", ["source==1.0"]),
+        ("download", ["source==1.0"]),
+        ("download", ["setuptools"]),
         ("download", ["plain==1.0"]),
         ("download", ["build==2.0+cpu"]),
     ]
-    assert [file.name for file in tmp_path.iterdir()] == ["source-1.0-py3-none-any.whl"]
+    # A wheel that was made here would not have the hash that the lock has.
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["setuptools.whl", "source.tar.gz"]
 
 
 def test_a_package_that_is_compiled_cannot_be_made_for_another_machine(pip, tmp_path):

@@ -37,6 +37,7 @@ from framebench.revision import COMMIT, digests, revision
 PYTHONS = ("3.11", "3.12", "3.13")
 # Builds of the frameworks; with `keras`, the machine has PyTorch or JAX, and gets what hardly any image has besides.
 PACKAGES = ("cpu", "cuda", "keras")
+BUILD = "setuptools"  # the newest, as where an index is asked
 WORKFLOW_LOCK = Path("envs/workflow.txt")
 BESIDES = ("keras", "namex", "optree", "nvidia-ml-py", "psutil")
 # A wheel for an older C library runs under a newer one; pip takes the tags one by one.
@@ -79,9 +80,9 @@ def locks(packages: str, frameworks: Sequence[str]) -> dict[Path, tuple[str, ...
 
 
 def download(wanted: Mapping[str, str], index: Sequence[str], folder: Path, python: str, machine: str) -> None:
-    """Have a wheel of each of these requirements in the folder, one made here where none is published.
+    """Have a wheel of each of these requirements in the folder, or its source where no wheel is published.
 
-    Only a package of pure Python can be made here. BundleError with pip's own reason where that fails.
+    Only a package of pure Python can be one of source: there may be no compiler. BundleError with pip's own reason.
     """
     pip_python = bootstrap(Path(".venvs").resolve(), sys.stderr).parent / "python"
     variables = pip_environment(pip_settings(pip_python, os.environ), os.environ, Path(".venvs"))
@@ -107,7 +108,10 @@ def download(wanted: Mapping[str, str], index: Sequence[str], folder: Path, pyth
                 (wheel,) = Path(made).glob("*.whl")
                 if not wheel.name.endswith("-none-any.whl"):
                     raise BundleError(f"{requirement.split()[0]} has no wheel for Python {python} on {machine}")
-                (folder / wheel.name).write_bytes(wheel.read_bytes())
+            # The source goes along, whose hash the lock has, and what makes a wheel of it there.
+            for kind, one in (("--no-binary=:all:", requirement), ("--only-binary=:all:", BUILD)):
+                if said := _run([*pip, "download", "--no-deps", kind, "--dest", folder], [one], variables):
+                    raise BundleError(reason(said))
 
 
 def _run(command: Sequence[str | Path], requirements: Sequence[str], variables: Mapping[str, str]) -> str | None:
@@ -126,11 +130,11 @@ def _run(command: Sequence[str | Path], requirements: Sequence[str], variables: 
 
 
 def pack(output: Path, wheels: Path, commit: Mapping[str, object]) -> int:
-    """Write the archive of the project, the wheels and the commit; returns the number of wheels."""
+    """Write the archive of the project, the packages and the commit; returns the number of packages."""
     listed = subprocess.run(["git", "ls-files", "-z"], capture_output=True, encoding="utf-8", check=True).stdout
     tracked = [name for name in listed.split("\0") if Path(name).is_file() and not name.startswith(LEFT_OUT)]
     about = json.dumps(dict(commit) | {"files": digests(Path(), tracked)}, indent=1).encode()
-    found = sorted(wheels.glob("*.whl"))
+    found = sorted(wheels.iterdir())
     with files.whole(output, "wb") as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
         for name in tracked:
             archive.add(name, f"{TOP}/{name}")
@@ -167,7 +171,7 @@ def main(arguments: list[str] | None = None) -> None:
             count = pack(output, Path(folder), about)
     except (BundleError, OSError) as error:
         sys.exit(str(error))
-    print(f"{output}: the project with {count} wheels, {output.stat().st_size / 2**20:,.0f} MiB (docs/offline.md)")
+    print(f"{output}: the project with {count} packages, {output.stat().st_size / 2**20:,.0f} MiB (docs/offline.md)")
 
 
 if __name__ == "__main__":
