@@ -48,10 +48,11 @@ help:
 	@echo 'make docs                        docs/ as a site, site/index.html'
 	@echo 'make format, make schema, make lock, make clean'
 
+preset = $(if $(PRESET),--configfile "presets/$$PRESET.yaml")
 run: $(workflow)/.complete
 	@# First and apart: an environment that is made in the same invocation as a run makes all its old runs stale.
-	@$(workflow)/bin/snakemake --cores all --quiet host progress reason rules -- environments
-	@$(workflow)/bin/snakemake --cores all $(if $(PRESET),--configfile "presets/$$PRESET.yaml")
+	@$(workflow)/bin/snakemake --cores all --quiet host progress reason rules $(preset) -- environments
+	@$(workflow)/bin/snakemake --cores all $(preset)
 
 # A folder anywhere on disk, in environments that are made where they are not there; ARGS go to the command.
 prove: $(workflow)/.complete

@@ -131,3 +131,11 @@ def test_make_in_another_folder_is_told_where_the_project_is(there, tmp_path):
     refused = make(tmp_path, "-f", str(there / "Makefile"), "run")
     assert refused.returncode == 2
     assert "this is not the folder of the project: make -C " in refused.stderr
+
+
+def test_the_environments_made_first_are_those_of_the_preset(there):
+    """Otherwise those of config.yaml are installed, gigabytes that a preset with other frameworks never uses."""
+    told = make(there, "--dry-run", "run", "PRESET=quick").stdout
+    calls = [line for line in told.splitlines() if "bin/snakemake" in line]
+    assert len(calls) == 2 and "environments" in calls[0]
+    assert all('--configfile "presets/$PRESET.yaml"' in line for line in calls)
