@@ -328,7 +328,7 @@ def test_the_way_that_is_taken_is_seen_in_what_the_framework_runs(conformance):
 
 def with_tuned(saw: dict) -> None:
     if saw["tuned"] is None:
-        pytest.skip("it has no track tuned")
+        pytest.skip("it has no track tuned, or the workload has dropout")
 
 
 def test_track_tuned_is_there_with_all_its_settings_or_says_why_not(conformance):
@@ -347,14 +347,11 @@ def test_track_tuned_is_there_with_all_its_settings_or_says_why_not(conformance)
 
 
 def test_track_tuned_trains_the_same_net(training):
-    (_, workload), saw = training
+    _, saw = training
     with_tuned(saw)
     if "unavailable" not in saw["tuned"]:
         assert saw["tuned"]["moved"]
-        if any(isinstance(layer, Dropout) for layer in workloads.load(workload).layers):
-            assert 0 < saw["tuned"]["loss"] < 2 * saw["loss"]
-        else:
-            assert saw["tuned"]["loss"] == pytest.approx(saw["precisions"]["float32"]["losses"][-1], abs=1e-4)
+        assert saw["tuned"]["loss"] == pytest.approx(saw["precisions"]["float32"]["losses"][-1], abs=1e-4)
 
 
 def test_track_tuned_infers_the_same(inference):
