@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import snakemake.workflow  # type: ignore[import-untyped]
-from snakemake.dag import DAG  # type: ignore[import-untyped]
 from snakemake.linting.rules import RuleLinter  # type: ignore[import-untyped]
 
 from framebench.plan import slurm
@@ -69,12 +67,16 @@ def allow_only(rules: Collection[str]) -> None:
 
     Options are read after the Snakefile, which cannot set them.
     """
+    # Not at the top: by itself, the module imports itself in a circle.
+    from snakemake import workflow as of_snakemake  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    def plan(workflow: Any, of_dag: Any, **options: Any) -> DAG:
+    dag = of_snakemake.DAG
+
+    def plan(workflow: Any, of_dag: Any, **options: Any) -> Any:
         targets = {rule.name for rule in of_dag if not rule.output}
-        return DAG(workflow, of_dag, **options | {"rules_allowed_for_needrun": frozenset({*rules, *targets})})
+        return dag(workflow, of_dag, **options | {"rules_allowed_for_needrun": frozenset({*rules, *targets})})
 
-    snakemake.workflow.DAG = plan
+    of_snakemake.DAG = plan
 
 
 def planned(workflow: Any, rules: Collection[str]) -> list[Any]:
