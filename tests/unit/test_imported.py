@@ -92,6 +92,12 @@ def test_the_same_archive_again_changes_nothing_and_another_one_is_refused(there
     table.write_text("made from it", encoding="utf-8")
     imported.write(Path("far.zip"), None)
     assert table.exists()
+    listing = Path("results/imported/far", so_far.LISTING)
+    listing.unlink()  # as of an import that was killed
+    imported.write(Path("far.zip"), None)
+    assert listing.exists() and table.exists()
+    with pytest.raises(SystemExit, match=r"^AS=\.\./other is no name of a folder"):
+        imported.main(["far.zip", "--name", "../other"])
     (there / RUN.format("pytorch", "round-2")).unlink()
     archive(there)
     with pytest.raises(SystemExit, match=r"^results/imported/far: has other results; .* AS=NAME$"):

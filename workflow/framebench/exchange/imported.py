@@ -29,6 +29,8 @@ REASON = "the archive has no record of it"
 
 def folder_of(archive: Path, inside: Mapping[str, bytes], name: str | None) -> Path:
     """The results folder for an archive: by the given name, or the archive's, or that of its machine."""
+    if name and Path(name).name != name:
+        raise ValueError(f"AS={name} is no name of a folder in {FOLDER}")
     if name or archive.stem != NAMELESS:
         return FOLDER / (name or archive.stem)
     return FOLDER / machines.name(json.loads(content) for file, content in inside.items() if is_run(file))
@@ -52,7 +54,9 @@ def write(archive: Path, name: str | None) -> Path:
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     if folder.exists():
         _refuse_other(folder, digest)
-        return folder / CONFIG
+        # Written last: without it, an import was cut off.
+        if (folder / so_far.LISTING).exists():
+            return folder / CONFIG
     inside[CONFIG] = json.dumps(json.loads(inside[CONFIG]) | {"results": str(folder)}, indent=1).encode()
     try:
         # First, as it tells that nothing is measured here.
