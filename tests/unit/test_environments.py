@@ -129,7 +129,9 @@ def site_with(folder: Path, *packages: str, module: str = "pynvml.py", beneath: 
     """A site's interpreter that has these packages before its others, each with this module, and prints `beneath`."""
     for package in packages:
         put(folder, package, module)
-    (folder / "sitecustomize.py").write_text(f"print({beneath!r}, end='')" if beneath else "", encoding="utf-8")
+    # An environment of ours has its own packages before those of PYTHONPATH.
+    first = f"import sys; sys.path.insert(0, {str(folder)!r}); print({beneath!r}, end='')"
+    (folder / "sitecustomize.py").write_text(first, encoding="utf-8")
     script = folder / "python3"
     script.write_text(f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{folder}" exec {sys.executable} "$@"\n', encoding="utf-8")
     script.chmod(0o755)

@@ -197,7 +197,8 @@ def _described(python: str, modules: Iterable[str]) -> dict[str, Any]:
 
 def _refuse_old_nvml_package(python: str, owners: Sequence[Sequence[str]]) -> None:
     """InterpreterError where pynvml is not of NVIDIA's package in a version that is new enough, and of it alone."""
-    named = [(canonicalize_name(name), version) for name, version in owners]
+    # A folder that stands twice on the path lists its packages twice.
+    named = sorted({(canonicalize_name(name), version) for name, version in owners})
     versions = [tuple(map(int, re.findall(r"\d+", version)))[:3] for _, version in named]
     if [name for name, _ in named] == [NVML_PACKAGE] and versions[0] >= OLDEST_NVML_PACKAGE:
         return
