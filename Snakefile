@@ -33,6 +33,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/aa.smk"
 include: "workflow/rules/export.smk"
+include: "workflow/rules/onstart.smk"
 include: "workflow/rules/outcome.smk"
 
 

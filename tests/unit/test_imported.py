@@ -10,13 +10,13 @@ import pytest
 import simulated
 from conftest import PROJECT
 from framebench.analyse import machines
-from framebench.analyse.table import read_record
+from framebench.analyse.table import read_record, table, write_table
 from framebench.exchange import imported, publish
 from framebench.exchange.export import exported
 from framebench.exchange.sealed import packed, unpacked
 from framebench.plan import config, matrix, so_far
 from framebench.plan.bindings import RECORD as DEVICES
-from framebench.record import NOT_MEASURED, write
+from framebench.record import NOT_MEASURED, STAND_IN, write
 
 pytestmark = pytest.mark.check
 
@@ -96,8 +96,9 @@ def test_the_same_archive_again_changes_nothing_and_another_one_is_refused(there
     listing.unlink()  # as of an import that was killed
     imported.write(Path("far.zip"), None)
     assert listing.exists() and table.exists()
-    with pytest.raises(SystemExit, match=r"^AS=\.\./other is no name of a folder"):
-        imported.main(["far.zip", "--name", "../other"])
+    for elsewhere in ("../other", ".."):
+        with pytest.raises(SystemExit, match=rf"^{elsewhere!r} is no name of a folder in results/imported$"):
+            imported.main(["far.zip", "--name", elsewhere])
     (there / RUN.format("pytorch", "round-2")).unlink()
     archive(there)
     with pytest.raises(SystemExit, match=r"^results/imported/far: has other results; .* AS=NAME$"):
@@ -132,11 +133,20 @@ def test_a_set_has_what_a_reader_needs_and_never_takes_the_place_of_another(tmp_
     for name in [*kept, "config.json", "verdict.en.json", "runs/cpu/x.json", "figures/.cache"]:
         (results / name).parent.mkdir(parents=True, exist_ok=True)
         (results / name).write_text(name, encoding="utf-8")
+    measured = simulated.campaign(rounds=1).records
+    write_table(table(measured), results / "measurements.csv")
+    kept.append("measurements.csv")
+    with pytest.raises(SystemExit, match=r"^'\.\.' is no name of a folder in results/published$"):
+        publish.main([str(results), "--name", ".."])
     publish.main([str(results)])
     there = Path("results/published/far")
     assert sorted(str(path.relative_to(there)) for path in there.rglob("*") if path.is_file()) == sorted(kept)
     with pytest.raises(SystemExit, match=r"^results/published/far: is there already; .* AS=NAME$"):
         publish.main([str(results)])
+    measured[0]["flags"] = [STAND_IN]
+    write_table(table(measured), results / "measurements.csv")
+    with pytest.raises(SystemExit, match=r"^results/imported/far: has runs on a stand-in for a GPU"):
+        publish.main([str(results), "--name", "other"])
     (results / kept[0]).unlink()
     with pytest.raises(SystemExit, match=r"has no framebench-results\.zip, which `snakemake export` makes"):
         publish.main([str(results), "--name", "other"])

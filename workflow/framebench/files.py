@@ -1,4 +1,4 @@
-"""Atomic writes: a file is complete or absent, whenever its writer dies."""
+"""Atomic writes: a file is complete or absent, whenever its writer dies; and names of folders."""
 
 import os
 from collections.abc import Iterator
@@ -23,3 +23,10 @@ def whole(path: Path, mode: str = "w", **options: Any) -> Iterator[IO]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def folder_in(parent: Path, name: str) -> Path:
+    """The folder of this name in `parent`. Raises ValueError where it would lie elsewhere."""
+    if name in ("", ".", "..") or Path(name).name != name:
+        raise ValueError(f"{name!r} is no name of a folder in {parent}")
+    return parent / name

@@ -29,10 +29,8 @@ REASON = "the archive has no record of it"
 
 def folder_of(archive: Path, inside: Mapping[str, bytes], name: str | None) -> Path:
     """The results folder for an archive: by the given name, or the archive's, or that of its machine."""
-    if name and Path(name).name != name:
-        raise ValueError(f"AS={name} is no name of a folder in {FOLDER}")
     if name or archive.stem != NAMELESS:
-        return FOLDER / (name or archive.stem)
+        return files.folder_in(FOLDER, name or archive.stem)
     return FOLDER / machines.name(json.loads(content) for file, content in inside.items() if is_run(file))
 
 

@@ -5,8 +5,13 @@ import shutil
 import sys
 from pathlib import Path
 
+from framebench import files
+from framebench.analyse.table import TableError, flagged, read_table
+from framebench.record import STAND_IN
+
 PUBLISHED = Path("results/published")
 ARCHIVE = "framebench-results.zip"
+MEASUREMENTS = "measurements.csv"
 # Everything in a set follows from the records in its archive.
 KEPT = (ARCHIVE, "*.csv", "report.*.html", "verdict.*.txt", "figures/*/*")
 
@@ -14,12 +19,16 @@ KEPT = (ARCHIVE, "*.csv", "report.*.html", "verdict.*.txt", "figures/*/*")
 def publish(results: Path, name: str) -> Path:
     """Copy the archive, tables, figures, verdicts and pages of a results folder; returns the folder of the set.
 
-    Raises ValueError where an archive or page is missing and where there is a set of this name; OSError.
+    Raises ValueError where an archive, page or table is missing, where there is a set of this name or the name is none,
+    and where a run used the tests' stand-in for a GPU; TableError where the table cannot be read; OSError.
     """
-    for pattern, remedy in ((ARCHIVE, "snakemake export"), ("report.*.html", "snakemake --cores all")):
+    target = files.folder_in(PUBLISHED, name)
+    made = "snakemake --cores all"
+    for pattern, remedy in ((ARCHIVE, "snakemake export"), ("report.*.html", made), (MEASUREMENTS, made)):
         if not any(results.glob(pattern)):
             raise ValueError(f"{results}: has no {pattern}, which `{remedy}` makes")
-    target = PUBLISHED / name
+    if flagged(read_table(results / MEASUREMENTS), STAND_IN).any():
+        raise ValueError(f"{results}: has runs on a stand-in for a GPU, which say nothing about any GPU")
     if target.exists():
         raise ValueError(f"{target}: is there already; delete it, or name another set: AS=NAME")
     for file in sorted(file for pattern in KEPT for file in results.glob(pattern)):
@@ -37,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         print(publish(options.results, options.name or options.results.name))
-    except (ValueError, OSError) as error:
+    except (ValueError, TableError, OSError) as error:
         sys.exit(str(error))
 
 
