@@ -339,6 +339,10 @@ def test_an_environment_is_usable_where_it_was_made_and_while_its_python_is_ther
     installation.forget_unusable(made)
     assert not (made / installation.MARKER).exists()
     installation.forget_unusable(tmp_path / "never made")
+    fixed = tmp_path / "fixed" / ".complete"
+    fixed.mkdir(parents=True)  # cannot be unlinked, by root either
+    with pytest.raises(installation.InstallationError, match=r"^\S+/fixed: was moved, .* cannot be made again: "):
+        installation.forget_unusable(fixed.parent)
     assert not installation.usable(tmp_path / "never made")
 
 

@@ -25,8 +25,11 @@ INSTALLED = [
 # An environment that was moved, or whose Python was removed, looks complete to Snakemake. Jobs do not check: on the
 # node of a cluster the same folder may have another path.
 if workflow.is_main_process:
-    for one in [*map(environment, INSTALLED), *OWN_ENVIRONMENTS.values()]:
-        installation.forget_unusable(Path(one.prefix))
+    try:
+        for one in [*map(environment, INSTALLED), *OWN_ENVIRONMENTS.values()]:
+            installation.forget_unusable(Path(one.prefix))
+    except installation.InstallationError as error:
+        sys.exit(str(error))
 
 
 rule environments:

@@ -131,9 +131,18 @@ def usable(prefix: Path) -> bool:
 
 
 def forget_unusable(prefix: Path) -> None:
-    """Remove the marker of an environment that cannot be used any more, so that it is made again."""
-    if not usable(prefix):
+    """Remove the marker of an environment that cannot be used any more, so that it is made again.
+
+    InstallationError where it cannot be removed, as in a checkout that is read-only.
+    """
+    if usable(prefix):
+        return
+    try:
         (prefix / MARKER).unlink(missing_ok=True)
+    except OSError as error:
+        raise InstallationError(
+            f"{prefix}: was moved, or its Python is gone, and cannot be made again: {error}"
+        ) from error
 
 
 def provide(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> None:
