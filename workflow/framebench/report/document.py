@@ -11,31 +11,21 @@ import pandas as pd
 import yaml
 
 from framebench import workloads
-from framebench.analyse import agreement, machines, overhead, rerun, selection, why
-from framebench.analyse.selection import PANEL, device_name
+from framebench.analyse import machines, overhead, rerun, why
+from framebench.analyse.selection import device_name
 from framebench.analyse.table import flagged
 from framebench.answer import flips, verdict
 from framebench.answer.screen import Made, Screen, screen
 from framebench.certify.page import CIRCUMSTANCES, nearest
 from framebench.figures import campaign, drawing, registry
-from framebench.languages import Language, numbers
+from framebench.languages import Language
 from framebench.plan import catalogue
-from framebench.record import BLOCK, STAND_IN
-from framebench.report import gaps, illustrations, rows, surroundings
-from framebench.report.quantities import QUANTITIES, Measured, Quantity, Value, cells, in_words
+from framebench.record import STAND_IN
+from framebench.report import gaps, illustrations, listed, rows, surroundings
+from framebench.report.explorer import explorer
+from framebench.report.quantities import cells
 from framebench.report.results import Results
-
-# Vega's names of matplotlib's markers.
-SHAPES = {
-    "o": "circle",
-    "s": "square",
-    "D": "diamond",
-    "^": "triangle-up",
-    "v": "triangle-down",
-    "P": "cross",
-    "<": "triangle-left",
-    ">": "triangle-right",
-}
+from framebench.report.speaker import Speaker
 
 
 @dataclass(frozen=True)
@@ -60,7 +50,7 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
     devices = {
         str(device): device_name(measurements, str(device)) for device in sorted(measurements["device"].unique())
     }
-    speaker = _Speaker(language, labels, devices)
+    speaker = Speaker(language, labels, devices)
     text_of = {**results.rows, "rosetta-2018": making.published}
     tables = {name: rows.grouped(name, text) for name, text in text_of.items() if rows.fits(text)}
     measured = cells(results, making.baseline, language)
@@ -75,8 +65,9 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
             scope, results.figures, results.captions, language, devices
         ).items()
     }
+    article_batch_sizes = {name: workloads.load(name).article_batch_size for name in set(measurements["workload"])}
     words: dict[str, Any] = {
-        "article_batch_sizes": _article_batch_sizes(measurements),
+        "article_batch_sizes": article_batch_sizes,
         "language": language,
         "labels": labels,
         "baseline": making.baseline,
@@ -107,14 +98,22 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         "bars": _bars(first, tables, making),
         "answers": [_said(one, tables) for one in sentences],
         "pictures": pictures,
-        "explorer": _explorer(measured, results, tables, speaker, making),
+        "explorer": explorer(
+            measured,
+            results,
+            tables,
+            speaker,
+            baseline=making.baseline,
+            question=making.question,
+            article_batch_sizes=article_batch_sizes,
+        ),
         "flips": [
-            _flip(pair, tables, speaker)
+            listed.flip(pair, tables, speaker)
             for pair in flips.pairs(
                 comparisons, list(measurements["framework"].unique()), making.baseline, making.question
             )
         ],
-        "cells": _cell_table(measured, tables, speaker),
+        "cells": listed.cell_table(measured, tables, speaker),
         "certificates": [
             _certificate(one, name, speaker.at(labels[framework], one.get("machine", "")), making.archive, language)
             for (_, framework, name), one in sorted(results.certificates.items())
@@ -135,12 +134,12 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
             }
             for row in results.tables.get("order", pd.DataFrame()).to_dict("records")
         ],
-        "noise": _noise(results, tables, speaker),
-        "parts": _parts(results, tables),
+        "noise": listed.noise(results, tables, speaker),
+        "parts": listed.parts(results, tables),
         "left_out": [
             ": ".join(filter(None, row)) for row in results.rows.get("left_out", pd.DataFrame()).itertuples(index=False)
         ],
-        "agreement": _agreement(results, tables, speaker),
+        "agreement": listed.of_equal_cards(results, tables, speaker),
         "of_device": surroundings.told(measurements, "device", surroundings.OF_DEVICE, language),
         "of_framework": surroundings.told(measurements, "framework", surroundings.OF_FRAMEWORK, language),
         "of_campaign": surroundings.told(measurements, None, surroundings.OF_CAMPAIGN, language),
@@ -155,10 +154,6 @@ def document(results: Results, language: Language, making: Making) -> dict[str, 
         "tables": [asdict(table) for table in tables.values()],
         "beside": [name for name in text_of if name not in tables],
     }
-
-
-def _article_batch_sizes(measurements: pd.DataFrame) -> dict[str, int]:
-    return {name: workloads.load(name).article_batch_size for name in set(measurements["workload"])}
 
 
 def _said(sentence: verdict.Sentence, tables: Mapping[str, rows.Table]) -> dict[str, str]:
@@ -200,227 +195,6 @@ def _bars(first: Screen, tables: Mapping[str, rows.Table], making: Making) -> li
     return found
 
 
-@dataclass(frozen=True)
-class _Speaker:
-    """Formats the values of keys for a reader."""
-
-    language: Language
-    labels: Mapping[str, str]
-    devices: Mapping[str, str]
-
-    def value(self, key: str, value: Any) -> str:
-        if key == "device":
-            name = self.devices.get(str(value), str(value))
-            if machines.machine(str(value)):
-                return f"{machines.alone(str(value))}, {name}"
-            said = self.language.value(value)
-            return name if name == str(value) else f"{said} ({name})"
-        if key == "framework":
-            return self.labels.get(value) or catalogue.framework_label(value)
-        if key in ("track", "input"):
-            return self.language[f"{key}_{value}"]
-        return self.language.workload(str(value)) if key == "workload" else str(value)
-
-    def at(self, what: str, machine: str) -> str:
-        """Words for a machine, if there are several."""
-        return f"{what} ({machine})" if machine else what
-
-    def briefly(self, key: str, value: Any) -> str:
-        """The same in short."""
-        if key == "input":
-            return self.language[f"input_{value}_short"]
-        if key == "batch_size":
-            return self.language["batch"].format(batch_size=value)
-        if key == "device":
-            return self.language.value(value)
-        return str(value) if key == "workload" else self.value(key, value)
-
-    def number(self, quantity: Quantity, value: Value) -> str:
-        """The number with its bounds, or the reason for its absence."""
-        if value.number is None:
-            return value.remark
-
-        def said(number: float) -> str:
-            if quantity.reference:
-                return numbers.ratio(number)
-            return numbers.number(number, f",.{quantity.decimals}f")
-
-        return numbers.bounded(value.number, value.low, value.high, said)
-
-
-def _explorer(
-    measured: Sequence[Measured], results: Results, tables: Mapping[str, rows.Table], speaker: _Speaker, making: Making
-) -> dict[str, Any]:
-    """Data of the charts that a reader chooses: a block for every combination that was measured."""
-    language, measurements, comparisons = speaker.language, results.measurements, results.tables["comparisons"]
-    styles = drawing.framework_styles(measurements["framework"])
-    at_size = selection.at_article_size(measurements, _article_batch_sizes(measurements))
-    blocks: dict[tuple[str, ...], dict[str, Any]] = {}
-    several = any(machines.machine(str(cell.where["device"])) for cell in measured)
-
-    def where(keys: Mapping[Any, Any] | pd.Series) -> dict[str, str]:
-        """The choices that lead to a block: with several machines, first the machine, then its device."""
-        device = str(keys["device"])
-        machine = {"machine": machines.machine(device), "device": machines.alone(device)} if several else {}
-        return {name: str(keys[name]) for name in BLOCK} | machine
-
-    for cell in measured:
-        key = tuple(str(cell.where[name]) for name in BLOCK)
-        if key not in blocks:
-            of_block = (measurements[BLOCK] == pd.Series(cell.where)[BLOCK]).all(axis=1)
-            said = verdict.answers(
-                comparisons,
-                measurements[of_block],
-                language,
-                speaker.labels,
-                baseline=making.baseline,
-                question=making.question,
-            )
-            href = rows.link(tables, "comparisons", dict(zip(BLOCK, key, strict=True)))
-            blocks[key] = {
-                "where": where(cell.where),
-                "answers": [{"text": text, "href": href} for text in said],
-                "cells": [],
-            }
-        colour, marker = styles[cell.where["framework"]]
-        blocks[key]["cells"].append(
-            {
-                "framework": speaker.value("framework", cell.where["framework"]),
-                "colour": colour,
-                "shape": SHAPES.get(marker, "circle"),
-                "values": {quantity.name: _value(quantity, cell, tables, speaker) for quantity in QUANTITIES},
-            }
-        )
-    return {
-        "facets": [
-            {
-                "name": key,
-                "label": language[f"page_{key}"],
-                "options": [
-                    {"value": value, "label": speaker.value(key, value)}
-                    for value in dict.fromkeys(where(cell.where)[key] for cell in _by_size(measured, key))
-                ],
-            }
-            for key in (["machine", *BLOCK] if several else BLOCK)
-        ],
-        "quantities": [
-            {
-                "name": quantity.name,
-                "title": language[f"quantity_{quantity.name}"],
-                "meaning": language[f"meaning_{quantity.name}"],
-                "reference": quantity.reference,
-            }
-            for quantity in QUANTITIES
-        ],
-        "blocks": list(blocks.values()),
-        "start": next((where(one.iloc[0]) for _, one in at_size.groupby(BLOCK)), {}),
-        "words": {
-            name: language[f"page_{name}"]
-            for name in ("framework", "batch_size", "at_size", "over_sizes", "shown_cells", "not_measured_choice")
-        }
-        | {"comparisons": language.table("comparisons")},
-    }
-
-
-def _by_size(measured: Sequence[Measured], key: str) -> Sequence[Measured]:
-    """The cells in the order in which the page offers a key's values: batch sizes by number."""
-    return sorted(measured, key=lambda cell: cell.where["batch_size"]) if key == "batch_size" else measured
-
-
-def _value(quantity: Quantity, cell: Measured, tables: Mapping[str, rows.Table], speaker: _Speaker) -> dict[str, Any]:
-    """A value with its text and the link to its rows; values that are not finite are null."""
-    value = cell.values[quantity.name]
-    return asdict(value) | {
-        "text": speaker.number(quantity, value),
-        "remark": value.remark if value.number is not None else "",
-        "href": rows.link(tables, quantity.table, cell.where),
-    }
-
-
-def _cell_table(measured: Sequence[Measured], tables: Mapping[str, rows.Table], speaker: _Speaker) -> dict[str, Any]:
-    """A line per cell: the keys in which cells differ, the measurements, and the outcome of the runs."""
-    language = speaker.language
-    keys = ["framework", *BLOCK]
-    values = {key: list(dict.fromkeys(cell.where[key] for cell in measured)) for key in keys}
-    varying = [key for key in keys if len(values[key]) > 1 or key == "framework"]
-    told = [one for one in QUANTITIES if any(cell.values[one.name].number is not None for cell in measured)]
-    return {
-        "keys": [language[f"page_{key}"] for key in varying],
-        "constant": [
-            f"{language[f'page_{key}']}: {speaker.value(key, values[key][0])}"
-            for key in keys
-            if key not in varying and measured
-        ],
-        "quantities": [language[f"quantity_{one.name}"] for one in told],
-        "untold": [
-            {
-                "title": language[f"quantity_{one.name}"],
-                "why": "; ".join(dict.fromkeys(cell.values[one.name].remark for cell in measured)),
-            }
-            for one in QUANTITIES
-            if one not in told
-        ],
-        "lines": [
-            {
-                "where": [
-                    {
-                        "text": str(cell.where[key]) if key == "batch_size" else speaker.briefly(key, cell.where[key]),
-                        "sort": cell.where[key],
-                    }
-                    for key in varying
-                ],
-                "gap": cell.state != "ok" or cell.ok < cell.runs,
-                "values": [_value(one, cell, tables, speaker) for one in told],
-                "href": rows.link(tables, "measurements", cell.where),
-                "runs": language["page_runs_of"].format(ok=cell.ok, runs=cell.runs),
-                "ok": cell.ok,
-                "state": language["page_state_ok"] if cell.state == "ok" else language[f"status_{cell.state}"],
-                "reasons": cell.reasons,
-                "flags": [f"{language.value(flag)} ({number})" for flag, number in cell.flags.items()],
-            }
-            for cell in measured
-        ],
-    }
-
-
-def _flip(pair: flips.Pair, tables: Mapping[str, rows.Table], speaker: _Speaker) -> dict[str, Any]:
-    language = speaker.language
-    first, second = speaker.value("framework", pair.framework), speaker.value("framework", pair.reference)
-    if pair.turns:
-        found = "; ".join(
-            language["page_turns"].format(
-                after=turn.after, before=turn.before, framework=speaker.value("framework", turn.winner)
-            )
-            for turn in pair.turns
-        )
-    elif len(pair.rows) == 1:
-        found = language["page_one_size"]
-    elif pair.winners:
-        found = language["page_no_turn"].format(framework=speaker.value("framework", pair.winners[0]))
-    else:
-        found = language["page_nothing_shown"]
-    return {
-        "pair": language["pair"].format(framework=first, reference=second),
-        "panel": " · ".join(speaker.briefly(key, pair.panel[key]) for key in PANEL),
-        "found": found,
-        "sizes": [
-            {
-                "batch_size": row["batch_size"],
-                "text": _ratio(row),
-                "says": in_words(row["verdict"], language),
-                "href": rows.link(tables, "comparisons", row),
-            }
-            for row in pair.rows
-        ],
-    }
-
-
-def _ratio(row: Mapping[str, Any]) -> str:
-    if pd.isna(row["ratio"]):
-        return "–"
-    return numbers.bounded(row["ratio"], row["ci_low"], row["ci_high"])
-
-
 def _certificate(
     certificate: Mapping[str, Any], framework: str, label: str, archive: str | None, language: Language
 ) -> dict[str, Any]:
@@ -449,65 +223,7 @@ def _judged(certificate: Mapping[str, Any]) -> str:
     return "passed_by_default" if certificate.get("tuned_reason") else "passed"
 
 
-def _noise(results: Results, tables: Mapping[str, rows.Table], speaker: _Speaker) -> list[dict[str, Any]]:
-    """A line per cell of noise.csv; shares in percent."""
-    return [
-        {
-            "cell": " · ".join(speaker.briefly(key, row[key]) for key in ["framework", *BLOCK]),
-            "within": _percent(row["within_cv"]),
-            "between": _percent(row["between_cv"]),
-            "busy": row["busy_runs"],
-            "unsettled": row["not_converged_runs"],
-            "runs": row["runs"],
-            "href": rows.link(tables, "noise", row),
-        }
-        for row in results.tables.get("noise", pd.DataFrame()).to_dict("records")
-    ]
-
-
-def _parts(results: Results, tables: Mapping[str, rows.Table]) -> list[dict[str, Any]]:
-    """A line per part of a merge."""
-    link = {"href": rows.link(tables, "parts", {})}
-    return [
-        {**{str(key): value for key, value in row.items()}, **link}
-        for row in results.rows.get("parts", pd.DataFrame()).to_dict("records")
-    ]
-
-
-DIFFERENT = (agreement.APART, agreement.SLOWER, agreement.FASTER)
-
-
-def _agreement(results: Results, tables: Mapping[str, rows.Table], speaker: _Speaker) -> list[dict[str, Any]]:
-    """A line per cell and pair of equal cards; those that differ first."""
-    language = speaker.language
-    found: list[dict[Any, Any]] = results.tables.get("agreement", pd.DataFrame()).to_dict("records")
-    return [
-        {
-            "cell": " · ".join(
-                [str(row["device_name"]), *(speaker.briefly(key, row[key]) for key in ["framework", *BLOCK[1:]])]
-            ),
-            "machine": row["machine"],
-            "reference": row["reference"],
-            "speed": f"{row['images_per_s']:,.0f}",
-            "reference_speed": f"{row['reference_images_per_s']:,.0f}",
-            "ratio": _ratio(row),
-            "sort": row["ratio"],
-            "apart": row["verdict"] in DIFFERENT,
-            "verdict": language[f"page_agreement_{row['verdict'].replace(' ', '_')}"].format(**row),
-            "software": ""
-            if row["version"] == row["reference_version"]
-            else language["page_other_software"].format(**row),
-            "href": rows.link(tables, "agreement", row),
-        }
-        for row in sorted(found, key=lambda row: row["verdict"] not in DIFFERENT)
-    ]
-
-
-def _percent(share: float) -> str:
-    return "–" if pd.isna(share) else f"{100 * share:.1f}"
-
-
-def _gap(gap: gaps.Gap, speaker: _Speaker) -> str:
+def _gap(gap: gaps.Gap, speaker: Speaker) -> str:
     language = speaker.language
     said = language[f"page_gap_{gap.key}"].format(values=", ".join(speaker.value(gap.key, one) for one in gap.values))
     return f"{gap.workload}: {said}" if gap.workload else said
