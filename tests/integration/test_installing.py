@@ -150,7 +150,7 @@ def test_an_installer_that_says_it_installed_is_not_believed(wheels, venvs):
     shutil.copytree(true, linked, symlinks=True, ignore=shutil.ignore_patterns("uv", "uvx"))
     (linked / "bin" / "uv").write_text(f"#!/bin/sh\n[ $1 = pip ] || exec '{true}/bin/uv' \"$@\"\n", encoding="utf-8")
     (linked / "bin" / "uv").chmod(0o755)
-    (linked / installation.MARKER).write_text(str(linked), encoding="utf-8")
+    (linked / installation.MARKER).write_bytes(installation.marker(linked))
     refused = install(lock_of(wheels), venvs / "tiny", wheels)
     assert refused.returncode == 1
     assert "not installed: tiny==1.0 is asked for, and nothing of it is there" in refused.stderr.splitlines()[-1]

@@ -316,7 +316,7 @@ def made_in(prefix: Path, base: Path = Path(sys.executable)) -> Path:
     (prefix / "bin").mkdir(parents=True)
     (prefix / "lib" / f"python{sysconfig.get_python_version()}").mkdir(parents=True)
     (prefix / "bin" / "python").symlink_to(base)
-    (prefix / installation.MARKER).write_text(str(prefix), encoding="utf-8")
+    (prefix / installation.MARKER).write_bytes(installation.marker(prefix))
     return prefix
 
 
@@ -354,6 +354,12 @@ def test_an_environment_whose_python_was_replaced_is_made_anew(tmp_path, now):
     python.unlink()
     python.write_text(f"#!/bin/sh\n{now}\n", encoding="utf-8")
     python.chmod(0o755)
+    assert not installation.usable(made)
+
+
+def test_an_environment_as_earlier_versions_made_it_is_made_anew(tmp_path, monkeypatch):
+    made = made_in(tmp_path / "made")
+    monkeypatch.setattr(installation, "OWN_FIRST", "import os\n")
     assert not installation.usable(made)
 
 

@@ -105,15 +105,22 @@ def options(lock: Path) -> list[str]:
     return [word for line in lines if line.startswith("-") for word in line.split()]
 
 
+def marker(prefix: Path) -> bytes:
+    """The content of the marker of an environment at `prefix`: its place, and what is put there beside its packages.
+
+    An environment of an earlier version of the project, which put something else there, is made anew.
+    """
+    return b"\n".join([os.fsencode(prefix.resolve()), OWN_FIRST.encode()])
+
+
 def usable(prefix: Path) -> bool:
-    """True where the environment was made whole, in this place, for the version of Python that is there now.
+    """True where the environment was made whole, in this place, as now, for the version of Python that is there now.
 
     A virtual environment holds absolute paths: to its interpreter, and in every script to itself. Its packages are in a
     folder named for the version of a Python that may be replaced by the next one at the same path.
     """
-    marker = prefix / MARKER
     try:
-        if marker.read_bytes() != os.fsencode(prefix.resolve()):
+        if (prefix / MARKER).read_bytes() != marker(prefix):
             return False
         command: list[str | Path] = [
             prefix / "bin" / "python",
@@ -211,7 +218,7 @@ def install(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> 
         except subprocess.CalledProcessError as error:
             output.seek(0)
             raise InstallationError(reason(output.read(), error.returncode)) from error
-    (prefix / MARKER).write_bytes(os.fsencode(prefix.resolve()))
+    (prefix / MARKER).write_bytes(marker(prefix))
 
 
 def put_own_first(prefix: Path) -> None:
@@ -239,7 +246,7 @@ def bootstrap(folder: Path, output: TextIO) -> Path:
             _run([*pip, "--requirement", UV_LOCK], output, pip_environment(settings, os.environ, folder))
             _check(UV_LOCK, prefix, prefix, output, made)
             _run([uv, "--version"], output, made)
-            (prefix / MARKER).write_bytes(os.fsencode(prefix.resolve()))
+            (prefix / MARKER).write_bytes(marker(prefix))
     return uv
 
 
