@@ -59,6 +59,7 @@ LABELS = {
 SIZES = {"article-cnn": 128, "resnet50-features": 32, "vgg-cnn": 64}
 WITH_GRU = SIZES | {"gru-imdb": 64}
 PHONE_PX = 328  # of a picture in the page, on a screen of 360
+KOREAN = languages.load("ko")
 HOSTILE = r"Tesla_$P$100 {x}^2 \frac% & <b> " + "and so on " * 20
 
 
@@ -638,15 +639,19 @@ def save(figure, folder, name, language):
 
 
 def texts(figure):
-    figure.draw_without_rendering()
+    figure.draw_without_rendering()  # makes the tick labels
+    return shown(figure)
+
+
+def shown(figure):
     return [text.get_text() for text in figure.findobj(Text) if text.get_visible()]
 
 
 def check_extent(figure):
     """Every character has a glyph, no text is smaller than 9 pixels on a phone, and none extends beyond the sides."""
     before = texts(figure)
-    fonts.replace_glyphs(figure, languages.load("ko"))
-    assert texts(figure) == before
+    fonts.replace_glyphs(figure, KOREAN)
+    assert shown(figure) == before
     beside_the_axis = {tick for axes in figure.axes for tick in axes.get_xticklabels()}
     for text in set(figure.findobj(Text)) - beside_the_axis:
         if text.get_text():

@@ -95,14 +95,15 @@ def replace_glyphs(figure: Figure, language: Language) -> None:
 
     A device may have any name. Raises FontError if characters of the language's own texts are missing.
     """
-    refuse(missing(figure, language), language)
-    for text, lacking in _lacking(figure):
+    found = _lacking(figure)
+    refuse(_of_language(found, language), language)
+    for text, lacking in found:
         text.set_text(text.get_text().translate({ord(one): "?" for one in lacking}))
 
 
 def missing(figure: Figure, language: Language) -> set[str]:
     """Characters of the language's own texts that a figure shows and its fonts lack."""
-    return set().union(*(lacking for _, lacking in _lacking(figure))) & language.characters
+    return _of_language(_lacking(figure), language)
 
 
 def refuse(characters: Iterable[str], language: Language) -> None:
@@ -140,6 +141,10 @@ def _lacking(figure: Figure) -> list[tuple[Text, set[str]]]:
         for text in figure.findobj(Text)
     ]
     return [(text, lacking) for text, lacking in found if lacking]
+
+
+def _of_language(found: Iterable[tuple[Text, set[str]]], language: Language) -> set[str]:
+    return set().union(*(lacking for _, lacking in found)) & language.characters
 
 
 @cache

@@ -94,7 +94,7 @@ def load(name: str) -> Language:
     if name not in languages():
         raise LanguageError(f"unknown language '{name}'; there is: {', '.join(languages())}")
     texts = _read(name)
-    for fault in _faults(texts, _read(REFERENCE)):
+    for fault in _faults(texts, texts if name == REFERENCE else _read(REFERENCE)):
         raise LanguageError(f"{_file(name)} {fault}")
     return Language(name, texts)
 
