@@ -1,5 +1,6 @@
 """Frameworks and workloads are found by looking at the files, and no adapter is imported for it."""
 
+import re
 import subprocess
 import sys
 from functools import partial
@@ -292,6 +293,34 @@ def test_the_code_behind_a_command_is_found_through_its_imports(root):
         package / "answer/verdict.py",
         package / "figures/__init__.py",
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import framebench.one, framebench.two as second  # with a comment",
+        "from framebench import (\n    one,\n    two as second,\n)",
+        "from framebench import (\n    one,  # the first (of two)\n    two,\n)",
+        "from framebench import one, \\\n    two",
+        "first = 1; import framebench.one; from framebench import two",
+        "if True: import framebench.one\ndef late():\n    from framebench import two",
+        "try:\n    import framebench.one\nexcept ImportError: from . import two",
+        '"""Where to import it from."""\nimport framebench.one\nimport framebench.two',
+    ],
+)
+def test_an_import_is_found_in_whatever_form_it_is_written(root, text):
+    for name in ("one.py", "two.py"):
+        write(root, name)
+    write(root, "entry.py", text)
+    found = catalogue._closure([root / catalogue.PACKAGE / "entry.py"], root)
+    assert {path.name for path in found} == {"entry.py", "one.py", "two.py"}
+
+
+def test_the_imports_of_every_file_are_those_of_its_whole_syntax(monkeypatch):
+    files = [path for path in (catalogue.ROOT / catalogue.PACKAGE).glob("**/*.py") if "_template" not in path.parts]
+    found = {path: set(catalogue._modules(path, catalogue.ROOT)) for path in files}
+    monkeypatch.setattr(catalogue, "PLAIN_IMPORT", re.compile("$^"))
+    assert found == {path: set(catalogue._modules(path, catalogue.ROOT)) for path in files}
 
 
 def test_relative_imports_and_the_packages_on_the_way_are_among_the_sources(root):
