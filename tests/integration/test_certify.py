@@ -91,7 +91,9 @@ def groups(frameworks: Sequence[str]) -> list:
 def of_framework(request, every_environment, problem, tmp_path_factory) -> list[Outcome]:
     framework = request.param
     problems = map(problem, ("article-cnn", "vgg-cnn", "gru-imdb"))
-    only = [*declared(framework, "PLANTED"), *(f"-{name}" for name in OF_EACH_KIND if framework == PLANTED_FIRST)]
+    # The honest VGG net is certified by a test of its own, below.
+    left_out = OF_EACH_KIND if framework == PLANTED_FIRST else ("vgg-cnn: none",)
+    only = [*declared(framework, "PLANTED"), *(f"-{name}" for name in left_out)]
     return planted(framework, only, tmp_path_factory.mktemp("planted"), *problems)
 
 
@@ -142,11 +144,12 @@ def test_a_run_refuses_work_that_differs_in_runs_alone(framework, every_environm
     for path in problem("article-cnn").iterdir():
         (tmp_path / path.name).symlink_to(path)
     tell(tmp_path, "article-cnn")
-    found = {one.plant: one for one in try_plants(tmp_path, framework, "article-cnn", ["none", *SEEN_IN_RUNS])}
-    assert found.keys() == {"none", *SEEN_IN_RUNS}
+    plants = SEEN_IN_RUNS if framework == PLANTED_FIRST else SEEN_IN_RUNS[::4]
+    found = {one.plant: one for one in try_plants(tmp_path, framework, "article-cnn", ["none", *plants])}
+    assert found.keys() == {"none", *plants}
     assert {one.certificate for one in found.values()} == {None}
     assert found["none"].run is None
-    for name in SEEN_IN_RUNS:
+    for name in plants:
         assert found[name].run, name
 
 

@@ -23,7 +23,7 @@ def without_seconds(text: str) -> str:
 def test_every_command_prints_what_the_page_says(workspace):
     assert len(SHOWN) == PAGE.count("```sh")
     for commands, output in SHOWN:
-        script = f"set -eu; unset MAKEFLAGS MAKELEVEL PYTHONPATH\n{commands}"
+        script = f"set -eu; unset ARGS MAKEFLAGS MAKELEVEL PYTHONPATH\n{commands}"
         result = subprocess.run(
             ["bash", "-c", script], cwd=workspace.folder, capture_output=True, text=True, check=False, encoding="utf-8"
         )

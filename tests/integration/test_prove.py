@@ -194,8 +194,6 @@ def test_pairs_of_weights_yaml_are_kept_to(tmp_path):
         ("article-cnn", set()),
         ("vgg-cnn", set()),
         pytest.param("gru-imdb", set(), marks=pytest.mark.all),
-        # Both frameworks have their own momentum there; nothing trains, so it is no part of the workload.
-        pytest.param("resnet50-features", {"momentum of a norm", "running variance"}, marks=pytest.mark.all),
     ],
 )
 def test_net_of_ours_is_equal_as_if_a_user_had_brought_it(workload, differences, tmp_path):

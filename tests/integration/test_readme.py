@@ -68,7 +68,7 @@ def test_the_pages_show_the_commands_of_a_newcomer():
 
 
 def test_every_command_of_the_readme_and_its_pages_succeeds_in_order(newcomer):
-    script = ["set -eux", "unset MAKEFLAGS MAKELEVEL PYTHONPATH"]
+    script = ["set -eux", "unset ARGS MAKEFLAGS MAKELEVEL PYTHONPATH"]
     script += [command for command in commands() if command not in NOT_HERE]
     result = subprocess.run(
         ["bash", "-c", "\n".join(script)],
