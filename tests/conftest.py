@@ -184,7 +184,8 @@ def make_workspace(folder: Path) -> Workspace:
     for part in PARTS:
         source = PROJECT / part
         if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            # With what Python has compiled, but for files that it is writing now.
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("*.pyc.*"))
         else:
             shutil.copy(source, folder / part)
     (folder / ".venvs").symlink_to(PROJECT / ".venvs")
