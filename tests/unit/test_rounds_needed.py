@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framebench.analyse import rounds_needed as module
-from framebench.analyse.rounds_needed import Decision, Need, half_width, main, spent
+from framebench.analyse.comparisons import half_width
+from framebench.analyse.rounds_needed import Decision, Need, main, spent
 from framebench.analyse.statistics import geometric_mean_interval, rounds_needed, rounds_to_decide
 from framebench.analyse.table import table
 from framebench.plan import catalogue, config, matrix

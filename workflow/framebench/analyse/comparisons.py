@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import stdev
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -58,6 +58,7 @@ PLACE = ["device_uuid", "slurm_node"]  # place of a run: its card, or if it has 
 ACROSS = ", across cards in "  # beginning of a method, before the number of rounds
 
 Certified = tuple[str, str, str, str]  # device, workload, framework and track
+Number = TypeVar("Number", float, pd.Series)
 FirstRounds = Mapping[tuple, int]  # by block: the number of first rounds whose spread set the total
 
 
@@ -333,6 +334,11 @@ def _of_campaign(
         across_cards=across_cards,
         question=question,
     )
+
+
+def half_width(low: Number, high: Number) -> Number:
+    """Half the width of a ratio's interval as a share of the ratio, on the log scale: 0.02 for 0.98 to 1.02."""
+    return (high / low) ** 0.5 - 1
 
 
 TABLE = Table("comparisons", _of_campaign, keys=BLOCK)

@@ -5,7 +5,7 @@ from math import log
 
 import pandas as pd
 
-from framebench.analyse.rounds_needed import half_width
+from framebench.analyse.comparisons import half_width
 from framebench.analyse.tables import Table
 from framebench.record import BLOCK, BUSY, CELL, CELL_DTYPES
 

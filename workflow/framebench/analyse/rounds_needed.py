@@ -9,19 +9,16 @@ from itertools import combinations
 from math import comb, inf, log, sqrt
 from pathlib import Path
 from statistics import stdev
-from typing import TypeVar
 
 import pandas as pd
 
 from framebench import files
-from framebench.analyse.comparisons import MOST_ROUNDS, round_seconds
+from framebench.analyse.comparisons import MOST_ROUNDS, half_width, round_seconds
 from framebench.analyse.statistics import geometric_mean_interval, rounds_needed, rounds_to_decide
 from framebench.analyse.table import TableError, read_record, table
 from framebench.plan import matrix
 from framebench.plan.config import Config, Rounds, load
 from framebench.record import BLOCK, Block
-
-Number = TypeVar("Number", float, pd.Series)
 
 
 @dataclass(frozen=True)
@@ -214,11 +211,6 @@ def _pairs(runs: pd.DataFrame, question: tuple[str, ...] | None) -> Iterator[Pai
 def _to_width(pair: Pair, rule: Rounds, confidence: float) -> int:
     assert rule.ci_half_width, "another rule asks for no width"
     return rounds_needed(pair.logs, confidence, rule.ci_half_width, rule.at_least, rule.at_most)
-
-
-def half_width(low: Number, high: Number) -> Number:
-    """Half the width of a ratio's interval as a share of the ratio, on the log scale: 0.02 for 0.98 to 1.02."""
-    return (high / low) ** 0.5 - 1
 
 
 def rules(config: Config) -> dict[Block, Rounds]:
