@@ -155,12 +155,9 @@ def test_a_run_refuses_work_that_differs_in_runs_alone(framework, every_environm
 
 @pytest.mark.all
 @pytest.mark.parametrize("framework", groups(DEFAULT))
-def test_equal_models_pass_with_other_seeds(framework, installed, problem, tmp_path):
-    for seed in (2, 3):
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        (found,) = planted(framework, ["none"], folder, problem("article-cnn", seed))
-        assert found.passed, (seed, found)
+def test_equal_models_pass_with_another_seed(framework, installed, problem, tmp_path):
+    (found,) = planted(framework, ["none"], tmp_path, problem("article-cnn", 2))
+    assert found.passed, found
 
 
 @pytest.mark.all
