@@ -35,9 +35,9 @@ help:
 	@echo 'make prove MODEL=../my-net       are keras.py and pytorch.py of a folder the same, and if not, where do they part?'
 	@echo 'make compare MODEL=../my-net     the same, and which of the two is faster here?'
 	@echo 'make rerun-busy [PRESET=…|MODEL=…]   measure again what met a busy machine; make rerun BLOCK=…: one row of the answer'
-	@echo 'make check                       set up; lint, types and unit tests: 4 minutes on 2 cores after setting up'
-	@echo 'make test                        the same, and that the project works here: 15 minutes with setting up'
-	@echo 'make test-all                    every test: 40 minutes after setting up'
+	@echo 'make check                       set up; lint, types and unit tests: 5 to 15 minutes on 2 cores after setting up'
+	@echo 'make test                        the same, and that the project works here: 15 to 35 minutes with setting up'
+	@echo 'make test-all                    every test: 40 to 80 minutes after setting up'
 	@echo 'make bench                       what the harness itself costs, as ratios'
 	@echo "make figures LANG=ko             the article's figures in one language, in seconds, and where they are"
 	@echo 'make new-language CODE=ja        the file of a language of your own, in English as it stands'
