@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from framebench.analyse import command
-from framebench.analyse.table import TableError, one_line, read_record, read_table, table, write_table
+from framebench.analyse.table import TableError, one_line, read_record, read_table, shown, table, write_table
 from framebench.record import SCHEMA, record, write
 
 pytestmark = pytest.mark.check
@@ -92,8 +92,14 @@ def test_missing_values_stay_null_and_are_never_0(tmp_path):
     assert frame["flags"].tolist() == [""]
 
 
+@given(text=st.text(st.sampled_from("a=\n\r\x1e\x85\x1b\u202e ")))
+def test_a_text_that_is_shown_twice_is_shown_as_once(text):
+    assert shown(shown(text)) == shown(text)
+
+
 @settings(max_examples=50)
 @given(record=records())
+@example(record=run(reason="\x1e\x85"))
 def test_a_table_read_back_is_the_table_that_was_written(tmp_path_factory, record):
     path = tmp_path_factory.getbasetemp() / "round-trip.csv"
     frame = table([record, run(round=record["round"] + 1)])

@@ -180,9 +180,9 @@ def shown(text: str) -> str:
     """A text from a record, safe to show: control characters and those that change the direction are escaped.
 
     So is a first character by which a spreadsheet computes a cell. Programs end lines in several ways, some of which
-    CSV readers take for the end of the row: here all are \n.
+    CSV readers take for the end of the row: here all are \n, and none is at the end. Showing it again changes nothing.
     """
-    lines = "\n".join(text.splitlines())
+    lines = "\n".join(text.splitlines()).rstrip("\n")
     seen = "".join(one if one == "\n" or unicodedata.category(one) not in UNSEEN else _escaped(one) for one in lines)
     return _escaped(seen[0]) + seen[1:] if seen.startswith(tuple(FORMULA)) else seen
 
