@@ -172,6 +172,16 @@ def test_programs_of_an_environment_start_in_a_folder_of_any_name(wheels, venvs,
     )
 
 
+def test_programs_of_an_environment_that_was_made_through_a_link_start_without_the_link(wheels, venvs, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(venvs)
+    made = install(lock_of(wheels), link / "tiny", wheels)
+    assert made.returncode == 0, made.stderr
+    link.unlink()
+    said = subprocess.run([venvs / "tiny/bin/tiny"], capture_output=True, text=True, check=True, encoding="utf-8")
+    assert said.stdout == "here\n"
+
+
 @pytest.fixture
 def index(wheels) -> Iterator[tuple[str, str]]:
     """Address of an index with a self-signed certificate, and the file of that certificate."""

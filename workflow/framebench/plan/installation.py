@@ -179,6 +179,8 @@ def install(lock: Path, prefix: Path, log: Path, on_top: Path | None = None) -> 
     Bytecode is compiled too: otherwise the first run of a framework would be timed while Python compiles its imports.
     InstallationError with the installer's own reason where it fails; its whole output is in `log`.
     """
+    # Every script there begins with this path, and a link on the way may be gone tomorrow.
+    prefix = prefix.parent.resolve() / prefix.name
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w+", encoding="utf-8", errors="backslashreplace") as output:
         try:
