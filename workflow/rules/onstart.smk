@@ -1,4 +1,4 @@
-# What an invocation does before its first job: refuses what would fail later, and keeps what an archive needs.
+# The steps of an invocation before its first job: it refuses here what would fail later, and keeps what an archive needs.
 import json
 import os
 import subprocess
