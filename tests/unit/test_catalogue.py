@@ -305,6 +305,7 @@ def test_the_code_behind_a_command_is_found_through_its_imports(root):
         "first = 1; import framebench.one; from framebench import two",
         "if True: import framebench.one\ndef late():\n    from framebench import two",
         "try:\n    import framebench.one\nexcept ImportError: from . import two",
+        '"""Prose:\n\nimport 3\n"""\nimport framebench.one\nimport framebench.two',
         '"""Where to import it from."""\nimport framebench.one\nimport framebench.two',
     ],
 )

@@ -5,6 +5,7 @@ import hashlib
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -355,11 +356,9 @@ def _import_statements(file: Path, root: Path) -> Iterable[ast.AST]:
     Most files have the word `import` in statements of a plain form alone. Only these are parsed then: parsing all files
     whole took a quarter of every start of Snakemake.
     """
-    try:
+    with suppress(FileNotFoundError, SyntaxError):  # of a line of prose that looks like a statement
         text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ast.walk(_syntax(file, root))
-    statements = PLAIN_IMPORT.findall(text)
-    if len(statements) != len(re.findall(r"\bimport\b", text)):
-        return ast.walk(_syntax(file, root))
-    return ast.parse("\n".join(statements)).body
+        statements = PLAIN_IMPORT.findall(text)
+        if len(statements) == len(re.findall(r"\bimport\b", text)):
+            return ast.parse("\n".join(statements)).body
+    return ast.walk(_syntax(file, root))

@@ -148,7 +148,7 @@ def forget_unusable(prefix: Path) -> None:
         (prefix / MARKER).unlink(missing_ok=True)
     except OSError as error:
         raise InstallationError(
-            f"{prefix}: was moved, or its Python is gone, and cannot be made again: {error}"
+            f"{prefix}: was moved, lost its Python or is of an earlier version, and cannot be made again: {error}"
         ) from error
 
 
