@@ -1,7 +1,9 @@
 """Real pairs of models, proved: equal ones match by themselves, every planted difference is named with its layer."""
 
 import json
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PROJECT
+from conftest import PROJECT, wait_for
 from framebench import usermodels
 from framebench.plan import problem
 from framebench.plan.problem import request
@@ -32,6 +34,8 @@ GOOD = {
         "optimizer: {name: adam, learning_rate: 0.001}\nbatch_size: 8\n"
     ),
 }
+
+SLOW = {"keras.py": "import os\nimport time\n\nprint(f'building in {os.getpid()}')\ntime.sleep(600)\n"}
 
 
 def pytorch(model: str) -> dict[str, str]:
@@ -158,10 +162,22 @@ def test_command_writes_proof_and_page_and_ends_by_its_outcome(tmp_path):
 
 @pytest.mark.test
 def test_model_that_never_comes_is_given_up(tmp_path):
-    folder = written(tmp_path / "slow", {"keras.py": "import time\nprint('building')\ntime.sleep(600)\n"})
-    result = prove(folder, tmp_path, "--time-limit", "12")
-    assert result.returncode == 2 and "no answer within 12 s" in result.stderr
-    assert "building" in (tmp_path / "results" / "slow" / "prove.log").read_text(encoding="utf-8")
+    folder = written(tmp_path / "slow", SLOW)
+    result = prove(folder, tmp_path, "--time-limit", "2")
+    assert result.returncode == 2 and "no answer within 2 s" in result.stderr
+
+
+@pytest.mark.test
+def test_words_of_a_model_are_in_the_log_while_it_runs_and_an_interrupt_ends_it_in_a_line(tmp_path):
+    """No time limit here: loading two frameworks has taken more than 12 s on a busy machine."""
+    command = proving(written(tmp_path / "slow", SLOW), tmp_path)
+    log = tmp_path / "results" / "slow" / "prove.log"
+    with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True, encoding="utf-8") as proof:
+        (own,) = wait_for(lambda: log.exists() and re.findall(r"^building in (\d+)$", log.read_text("utf-8"), re.M))
+        proof.send_signal(signal.SIGINT)
+        _, said = proof.communicate()
+    assert (proof.returncode, said) == (-signal.SIGINT, "interrupted\n")
+    assert not Path("/proc", own).exists()
 
 
 def written(folder: Path, files: dict[str, str]) -> Path:
@@ -171,8 +187,12 @@ def written(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
+def proving(folder: Path, into: Path, *options: str) -> list[str | Path]:
+    return [sys.executable, "-P", "-m", "framebench.prove", folder, "--results", into / "results", *options]
+
+
 def prove(folder: Path, into: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "framebench.prove", folder, "--results", into / "results", *options]
+    command = proving(folder, into, *options)
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from framebench import files, record, usermodels
+from framebench import files, interrupts, record, usermodels
 from framebench.output import escape_unknown
 from framebench.plan import problem
 from framebench.plan.refusals import ConfigError
@@ -33,6 +33,7 @@ DIFFERENT, REFUSED = 1, 2
 
 def main() -> None:
     escape_unknown()
+    interrupts.end_in_a_line()
     parser = argparse.ArgumentParser(prog="python -m framebench.prove", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder with problem.yaml, keras.py and pytorch.py")
     parser.add_argument(
