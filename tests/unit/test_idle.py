@@ -43,7 +43,7 @@ def test_each_card_is_measured_once_and_read_back_by_later_invocations(of_card, 
     ("kind", "processes", "reason"),
     [
         ("vGPU", {}, "Not Supported"),
-        ("vGPU that answers", {}, "no power from above 0 to 10000 W was read"),
+        ("vGPU that answers", {}, "the card answered 0, which is not from 0.001 to 10000"),
         (None, {4001: standin.GIB}, idle.OTHERS),
     ],
 )

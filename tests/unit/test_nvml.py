@@ -68,6 +68,20 @@ def test_queries_without_an_answer_are_none(stand_in, function, fact, code):
     assert all(card["unknown"][fact] for card in found)
 
 
+def test_a_value_that_is_not_available_is_none_with_its_reason(stand_in):
+    """NVML_VALUE_NOT_AVAILABLE of nvml.h, -1 in an unsigned number."""
+    for card in stand_in.cards:
+        card.power_limit_mw = card.max_sm_mhz = card.max_memory_mhz = standin.FOR_EVER
+        card.memory_total_bytes = standin.UNKNOWN_BYTES
+        card.memory_used_bytes = standin.UNKNOWN_BYTES
+    for card in cards(stand_in):
+        assert {fact: card[fact] for fact in card["unknown"]} == dict.fromkeys(
+            ("power_limit_w", "max_sm_mhz", "max_memory_mhz", "memory_total_mib")
+        )
+        assert card["unknown"]["power_limit_w"] == "nvmlDeviceGetEnforcedPowerLimit: the answer is 4294967295"
+    assert stand_in.child(SESSION + f"print(nvml.used_mib(nvml.handle({UUIDS[0]!r})))") == "None"
+
+
 def test_a_query_that_one_card_does_not_answer_is_none_for_that_card_alone(stand_in):
     stand_in.fault("nvmlDeviceGetEccMode", standin.NOT_SUPPORTED, card=1)
     assert [card["ecc"] for card in cards(stand_in)] == [None, True]

@@ -253,7 +253,7 @@ def test_every_value_that_is_not_known_has_its_reason():
     assert reasons["sm_mhz"] == "Not Supported"
     assert reasons["temperature_max_c"] == "Insufficient Permissions"
     assert reasons["gpu_baseline_mib"] == reasons["gpu_started_mib"] == "it was not read at that time"
-    assert reasons["power_mean_w"] == "no power from above 0 to 10000 W was read"
+    assert reasons["power_mean_w"] == "the card answered 0, which is not from 0.001 to 10000"
     assert found["energy_reason"] == f"neither a counter nor a power was read: {reasons['power_mean_w']}"
     assert reasons["gpu_process_peak_mib"] == "nvmlDeviceGetComputeRunningProcesses_v3: Not Supported"
 
@@ -295,6 +295,29 @@ def test_a_power_that_no_card_has_is_none(nonsense_w):
     assert samples.energies_j(sampled(TIMES_S, **columns), 2 * S, 12 * S) == (None, pytest.approx(2500))
     columns["power_w"][50] = nonsense_w  # one reading: the one before it holds on
     assert samples.energies_j(sampled(TIMES_S, **columns), 2 * S, 12 * S) == (None, pytest.approx(2500))
+
+
+@pytest.mark.parametrize(
+    ("column", "field", "nonsense"),
+    [
+        ("sm_mhz", "sm_mhz", 2.0**32 - 1),
+        ("memory_mhz", "memory_mhz", 0),
+        ("utilisation_percent", "gpu_utilisation_percent", 2.0**32 - 1),
+        ("temperature_c", "temperature_max_c", 2.0**32 - 1),
+        ("temperature_c", "temperature_max_c", 0),
+        ("throttle_reasons_bits", "throttle_reasons", 2.0**64 - 1),
+        ("memory_used_mib", "gpu_baseline_mib", (2.0**64 - 1) / 2**20),
+    ],
+)
+def test_an_answer_that_no_card_can_give_is_null_with_the_reason_and_not_in_the_file(tmp_path, column, field, nonsense):
+    """Drivers answer NVML_VALUE_NOT_AVAILABLE, -1 in an unsigned number, or 0."""
+    seen = sampled(range(20), **{column: np.full(20, nonsense)})
+    found = samples.observed(seen, 2 * S, 42, {"blocks": [{"t0_ns": 4 * S, "t1_ns": 12 * S, "steps": 10}]}, 32)
+    assert found[field] is None
+    assert found["unknown"][field].startswith(f"the card answered {nonsense:g}, which is not from ")
+    assert "throttled" not in found["flags"]
+    samples.save(tmp_path / "samples.npz", seen)
+    assert np.isnan(samples.load(tmp_path / "samples.npz").columns[column]).all()
 
 
 @pytest.mark.parametrize(

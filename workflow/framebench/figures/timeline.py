@@ -11,7 +11,7 @@ from framebench.figures import drawing, registry
 from framebench.languages import Language
 from framebench.record import samples_path
 
-# Text of a panel's axis → columns of the samples; the first one that the card reports is drawn.
+# Text of a panel's axis → columns of the samples; the first one with a number in it is drawn.
 PANELS = {
     "axis_power": ("power_instant_w", "power_w", "power_average_w"),
     "axis_sm_clock": ("sm_mhz",),
@@ -55,7 +55,7 @@ def draw(
             if stretch:
                 ends = [(stretch[place][end] - start_ns) / 1e9 for place, end in [(0, "t0_ns"), (-1, "t1_ns")]]
                 axes.axvspan(*ends, color=colour, linewidth=0)
-        name = next((name for name in names if name in columns), None)
+        name = next((name for name in names if name in columns and not np.isnan(columns[name]).all()), None)
         if name:
             axes.plot(seconds, columns[name], color=drawing.INK, linewidth=1, drawstyle="steps-post")
             axes.set_ylim(bottom=0)

@@ -22,6 +22,7 @@ REMEDIES = {
     pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: "; the driver was updated while it was loaded, so restart the machine",
 }
 UNKNOWN_NAME = "of unknown name"
+NOT_AVAILABLE = (2**32 - 1, 2**64 - 1)  # NVML_VALUE_NOT_AVAILABLE of nvml.h, -1, in 32 and in 64 bits
 # These drivers fill another structure than every other driver and every pynvml of ours, and only in this call: from
 # the second process on, ids and memory would be read from the wrong bytes (nvidia-ml-py 12.535.108, release notes).
 MISREAD, MISREAD_DRIVERS = "nvmlDeviceGetComputeRunningProcesses_v3", ((535, 43), (535, 98))
@@ -205,7 +206,7 @@ def used_mib(handle: Any) -> float | None:
     """Memory in use on a card now, without the driver's reserve where it is reported apart; None: unknown."""
     memory = answer(pynvml.nvmlDeviceGetMemoryInfo, handle, pynvml.nvmlMemory_v2)
     memory = memory or answer(pynvml.nvmlDeviceGetMemoryInfo, handle)
-    return memory and memory.used / MIB
+    return memory.used / MIB if memory and memory.used not in NOT_AVAILABLE else None
 
 
 def driver_version() -> str | None:
@@ -263,10 +264,10 @@ def _card(handle: Any, uuid: str) -> Card:
     unknown: dict[str, str] = {}
 
     def known(fact: str, query: Callable[..., Any], *arguments: object, take: Callable[[Any], Any] = identity) -> Any:
-        """The answer for a fact; None, with the reason in `unknown`, also for a number that is 0."""
+        """The answer for a fact; None, with the reason in `unknown`, also for a number that is 0 or not available."""
         found, reason = asked(query, *arguments, take=take)
-        if reason or (type(found) is int and not found):
-            unknown[fact] = reason or f"{query.__name__}: the answer is 0"
+        if reason or (type(found) is int and found in (0, *NOT_AVAILABLE)):
+            unknown[fact] = reason or f"{query.__name__}: the answer is {found}"
             return None
         return found
 

@@ -17,7 +17,17 @@ DIFFER = 0.1  # relative difference of counted and integrated energy above which
 # Power comes from the first of these that the card answers. nvmlDeviceGetPowerUsage is a mean over the last second on
 # some cards, as nvml.h says.
 POWERS = ("power_instant_w", "power_w", "power_average_w")
-MOST_W = 10_000.0  # no card draws more, and none draws nothing: some report a power of 0 or of 2^32 mW (virtual GPUs)
+MOST_W = 10_000.0  # no card draws more
+# Column → the least and the most that a card can have. Beyond these are the 0, or the 1 in every bit, with which some
+# answer a query that they have no answer to (virtual GPUs); 2^32 holds every throttle reason.
+POSSIBLE = {
+    **dict.fromkeys(POWERS, (0.001, MOST_W)),
+    **dict.fromkeys(("sm_mhz", "memory_mhz"), (1, 100_000)),
+    **dict.fromkeys(("utilisation_percent", "memory_utilisation_percent"), (0, 100)),
+    **dict.fromkeys(("memory_used_mib", "memory_reserved_mib"), (0, 10**9)),
+    "temperature_c": (1, 200),
+    "throttle_reasons_bits": (0, 2**32 - 2),
+}
 # Bits of nvmlClocksEventReason* in nvml.h.
 THROTTLE_REASONS = {
     0x1: "gpu_idle",
@@ -63,8 +73,10 @@ class Samples:
     processes: np.ndarray  # float64 (m, 3): time in ns, process id, MiB used or NaN where not known
 
     def column(self, name: str) -> np.ndarray:
-        """Column of float64 (n,); NaN where the card does not report it."""
-        return self.columns.get(name, np.full(len(self.t_ns), np.nan))
+        """Column of float64 (n,); NaN where the card does not report it, or nothing that is possible."""
+        values = self.columns.get(name, np.full(len(self.t_ns), np.nan))
+        least, most = POSSIBLE.get(name, (-np.inf, np.inf))
+        return np.where((values >= least) & (values <= most), values, np.nan)
 
     def between(self, t0_ns: float, t1_ns: float, name: str) -> np.ndarray:
         """The known values of a column from t0_ns to t1_ns, float64 (k,)."""
@@ -74,17 +86,12 @@ class Samples:
     @property
     def power(self) -> str | None:
         """The column used for power; None where the card reports none that is possible."""
-        return next((name for name in POWERS if (~np.isnan(possible_w(self.column(name)))).any()), None)
+        return next((name for name in POWERS if not np.isnan(self.column(name)).all()), None)
 
     @property
     def power_w(self) -> np.ndarray:
         """Power, float64 (n,); NaN where the card reports none that is possible."""
-        return possible_w(self.column(self.power or ""))
-
-
-def possible_w(power_w: np.ndarray) -> np.ndarray:
-    """Readings of power; NaN in place of those that no card can have."""
-    return np.where((power_w > 0) & (power_w <= MOST_W), power_w, np.nan)
+        return self.column(self.power or "")
 
 
 def read_lines(path: Path) -> Samples:
@@ -113,10 +120,10 @@ def read_lines(path: Path) -> Samples:
 
 
 def save(path: Path, samples: Samples) -> None:
-    """Write the samples into one npz; OSError where that fails."""
+    """Write the samples that are possible into one npz; OSError where that fails."""
     about = {name: getattr(samples, name) for name in ("uuid", "hz", "sources", "dropped", "ended")}
     arrays: dict[str, Any] = {"about": np.array(json.dumps(about)), "t_ns": samples.t_ns}
-    arrays |= {"processes": samples.processes, **samples.columns}
+    arrays |= {"processes": samples.processes, **{name: samples.column(name) for name in samples.columns}}
     with files.whole(path, "wb") as file:
         np.savez_compressed(file, **arrays)
 
@@ -199,8 +206,10 @@ def ids(samples: Samples, started_ns: int, pid: int) -> list[int]:
 
 def why_not(samples: Samples, column: str) -> str:
     """The reason why a column has no value that counts."""
-    if column in samples.columns and column in POWERS and not samples.power:
-        return f"no power from above 0 to {MOST_W:g} W was read"
+    read = samples.columns.get(column, np.array([]))
+    if not np.isnan(read).all() and np.isnan(samples.column(column)).all():
+        least, most = POSSIBLE[column]
+        return f"the card answered {read[~np.isnan(read)][0]:g}, which is not from {least:g} to {most:g}"
     behind = [query.name for query in QUERIES if column in query.columns]
     dropped = [samples.dropped[name] for name in behind if name in samples.dropped]
     return (dropped or ["it was not read at that time"])[-1]
