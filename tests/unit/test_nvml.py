@@ -15,6 +15,7 @@ CARDS = SESSION + "print(json.dumps([vars(card) for card in nvml.cards()]))"
 SEEN = SESSION + "print(json.dumps([[card.uuid for card in nvml.cards()], nvml.left_out()]))"
 PROCESSES = SESSION + f"found, reason = nvml.processes(nvml.handle({UUIDS[0]!r})); print(found and len(found), reason)"
 NOWHERE_ELSE = "from framebench.measure.devices import libraries; libraries.FOLDERS = ()"
+PLAN = "from framebench.plan import bindings; bindings.resolve('auto', 'results of nobody')"
 REASON = """
 from framebench.measure.devices import nvml
 try:
@@ -232,6 +233,16 @@ def test_a_driver_that_does_not_answer_is_told_from_none(stand_in):
         "the NVIDIA driver does not answer: RM has detected an NVML/RM version mismatch; the driver was updated while "
     )
     assert stand_in.child(REASON).startswith(f"BrokenDriverError: {told}")
+
+
+@pytest.mark.parametrize("function", ["nvmlInitWithFlags", "nvmlDeviceGetName"])
+def test_a_driver_that_hangs_ends_a_plan_in_one_line(stand_in, function):
+    """Drivers do so for good: github.com/NVIDIA/open-gpu-kernel-modules/issues/971, NVIDIA/go-nvml#152."""
+    stand_in.fault(function, delay_ms=20_000)
+    plan = f"from framebench.measure.devices import nvml; nvml.ANSWER_S = 1\n{PLAN}"
+    told = "^the NVIDIA driver does not answer within 1 s, nor would it answer nvidia-smi; restart the machine, or .+$"
+    with pytest.raises(AssertionError, match=told):
+        stand_in.child(plan)
 
 
 def test_a_driver_in_a_folder_that_the_loader_does_not_know_is_found(stand_in):

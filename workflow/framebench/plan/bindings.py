@@ -29,7 +29,6 @@ MAKERS = r"nvidia|tesla|geforce|quadro"
 NO_MODEL = rf"{MAKERS}|gpu|generation|\d+gb|hbm\d\w*|sxm\d*"
 # CUDA_VISIBLE_DEVICES where it is meant to hide every GPU; any other value is meant to name some.
 HIDES_ALL = re.compile(r"\s*(-.*|none|void|nodevfiles)?\s*", re.IGNORECASE)
-ANSWER_S = 120  # longest wait for CUDA; without persistence mode, it takes seconds for each GPU
 
 Asked = str | list[str] | Mapping[str, Mapping[str, str]]
 
@@ -281,7 +280,8 @@ def _gpu(name: str, card: nvml.Card) -> Gpu:
 @cache
 def _machine() -> Machine:
     with nvml.session():
-        there, left_out = nvml.cards(), nvml.left_out()
+        with nvml.answering():
+            there, left_out = nvml.cards(), nvml.left_out()
         if not there or cuda.VISIBLE not in os.environ:
             return Machine(tuple(there), tuple(left_out))
         shown = _shown()
@@ -304,11 +304,11 @@ def _shown() -> list[str]:
             text=True,
             errors="replace",
             check=False,
-            timeout=ANSWER_S,
+            timeout=nvml.ANSWER_S,
             encoding="utf-8",
         )
     except subprocess.TimeoutExpired:
-        raise _unanswered(f"CUDA does not answer within {ANSWER_S} s") from None
+        raise _unanswered(f"CUDA does not answer within {nvml.ANSWER_S} s") from None
     if said.returncode:
         raise _unanswered([*said.stderr.splitlines(), f"CUDA ends the process with code {said.returncode}"][0])
     return json.loads(said.stdout)

@@ -1,6 +1,9 @@
 """NVIDIA's management library: the cards of this machine and their properties."""
 
+import os
 import re
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,6 +25,7 @@ REMEDIES = {
     pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: "; the driver was updated while it was loaded, so restart the machine",
 }
 UNKNOWN_NAME = "of unknown name"
+ANSWER_S = 120  # longest wait for the driver; without persistence mode, it takes seconds for each card
 NOT_AVAILABLE = (2**32 - 1, 2**64 - 1)  # NVML_VALUE_NOT_AVAILABLE of nvml.h, -1, in 32 and in 64 bits
 # These drivers fill another structure than every other driver and every pynvml of ours, and only in this call: from
 # the second process on, ids and memory would be read from the wrong bytes (nvidia-ml-py 12.535.108, release notes).
@@ -83,7 +87,8 @@ def session() -> Iterator[None]:
     """Load the library, so that the other functions here can be called; NoDriverError where there is none."""
     libraries.load("libnvidia-ml.so.1")
     try:
-        pynvml.nvmlInit()
+        with answering():
+            pynvml.nvmlInit()
     except pynvml.NVMLError as error:
         if error.value in NO_DRIVER:
             raise NoDriverError(NO_DRIVER[error.value]) from None
@@ -93,6 +98,28 @@ def session() -> Iterator[None]:
     finally:
         with suppress(pynvml.NVMLError):
             pynvml.nvmlShutdown()
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """End the process with one line where the driver takes longer than ANSWER_S: meanwhile Python sees no Ctrl-C."""
+    watch = threading.Timer(ANSWER_S, _end)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
+
+
+def _end() -> None:
+    print(
+        f"the NVIDIA driver does not answer within {ANSWER_S} s, nor would it answer nvidia-smi; restart the machine, "
+        "or leave out its GPUs: devices: [cpu]",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(1)
 
 
 def is_stand_in() -> bool:
