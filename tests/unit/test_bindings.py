@@ -251,6 +251,12 @@ def test_a_variable_that_names_no_card_of_the_machine_is_refused_and_so_is_one_t
     )
 
 
+def test_a_line_of_the_loaders_is_not_taken_for_the_reason_of_cuda(stand_in, tmp_path):
+    stand_in.fault("cuInit", 803)
+    [(_, broken)] = resolved(stand_in, tmp_path, ("auto", visible("0", LD_PRELOAD="/nowhere/libnone.so")))
+    assert "CUDA cannot be asked for its devices: cuInit answers 803" in broken
+
+
 def test_a_named_card_that_is_hidden_is_refused_and_a_model_is_that_of_the_visible_card(stand_in, tmp_path):
     hidden, by_uuid, shown = resolved(
         stand_in,

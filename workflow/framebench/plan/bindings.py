@@ -310,7 +310,8 @@ def _shown() -> list[str]:
     except subprocess.TimeoutExpired:
         raise _unanswered(f"CUDA does not answer within {nvml.ANSWER_S} s") from None
     if said.returncode:
-        raise _unanswered([*said.stderr.splitlines(), f"CUDA ends the process with code {said.returncode}"][0])
+        # Before CUDA's words there may be lines of the loader's or of Python's.
+        raise _unanswered([f"CUDA ends the process with code {said.returncode}", *said.stderr.splitlines()][-1])
     return json.loads(said.stdout)
 
 
