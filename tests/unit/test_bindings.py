@@ -355,6 +355,12 @@ def test_a_model_of_several_cards_is_refused_with_their_uuids():
     assert all(uuid in told for uuid in UUIDS)
 
 
+def test_two_cards_of_one_uuid_are_not_measured_as_two():
+    """A run is given its card by the UUID, and both would be measured on the first."""
+    told = refusal("auto", H200, dataclasses.replace(H200, pci_bus_id="00000000:3B:00.0"))
+    assert told == f"devices: 'h200-1' and 'h200-2' are the same card, {UUIDS[0]} (NVIDIA H200)"
+
+
 @pytest.mark.parametrize("asked", ["auto", ["h200"], {"big": {"uuid": UUIDS[0]}}])
 def test_a_card_with_mig_on_is_refused_with_its_mig_devices(asked):
     told = refusal(asked, WITH_MIG)

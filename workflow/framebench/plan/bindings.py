@@ -178,6 +178,7 @@ def _every(machine: Callable[[], Machine]) -> dict[str, Gpu | None]:
     for label, card in zip(labels(found.cards), found.cards, strict=True):
         _refuse_mig("devices", card)
         devices[label] = _gpu(label, card)
+    _refuse_shared_cards(devices)
     return devices or {CPU: None}
 
 
