@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import shlex
 import subprocess
 import sys
 import venv
@@ -110,6 +111,18 @@ def test_an_entry_of_config_that_snakemake_cannot_read_is_told_with_the_right_fo
     """https://github.com/snakemake/snakemake/issues/963."""
     message = refusal(start.refuse_unreadable, ["-n", "--config", "results=x", entry])
     assert message.removeprefix("--config ").partition(": ")[2].startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("configfile", ["presets/quick.yaml", "presets/gpu.yaml"]), ("config", ["results=my results", "question=null"])],
+)
+def test_an_option_of_which_snakemake_would_read_the_last_alone_is_told(name, values):
+    """https://github.com/snakemake/snakemake/issues/1269: the first file or value had no say, without a word."""
+    first, last = values
+    message = refusal(start.refuse_unreadable, ["-n", f"--{name}", first, f"--{name}", last, "--cores", "1"])
+    assert message.startswith(f"--{name}: is given 2 times, and Snakemake reads the last alone: write --{name} ")
+    assert message.endswith(shlex.join(values))
 
 
 def test_a_command_line_that_snakemake_can_read_passes():

@@ -11,6 +11,7 @@ import re
 import shlex
 import sys
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 from framebench.plan.installation import versions_of
@@ -72,16 +73,22 @@ def refuse_unreadable(arguments: list[str]) -> None:
     from framebench.plan.yaml_file import ConfigError, readable  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--configfile", "--configfiles", nargs="+", action="extend", default=[], type=Path)
-    parser.add_argument("--config", "-C", nargs="*", action="extend", default=[])
+    parser.add_argument("--configfile", "--configfiles", nargs="+", action="append", default=[], type=Path)
+    parser.add_argument("--config", "-C", nargs="*", action="append", default=[])
     asked, _ = parser.parse_known_args(arguments)
-    for file in asked.configfile:
+    for name, groups in vars(asked).items():
+        if groups[1:]:
+            together = shlex.join(str(one) for group in groups for one in group)
+            sys.exit(
+                f"--{name}: is given {len(groups)} times, and Snakemake reads the last alone: write --{name} {together}"
+            )
+    for file in chain(*asked.configfile):
         try:
             readable(file)
         except ConfigError as error:
             hint = "" if file.exists() else "; a target comes before --configfile, or after --"
             sys.exit(f"{error}{hint}")
-    for entry in asked.config:
+    for entry in chain(*asked.config):
         key, equals, value = entry.partition("=")
         if not equals:
             sys.exit(f"--config {shlex.quote(entry)}: is no KEY=VALUE; a target comes before --config, or after --")
