@@ -122,6 +122,12 @@ def first_asked(asked: slurm.Request, called: Path) -> list[str]:
     return called.read_text(encoding="utf-8").split()
 
 
+@pytest.mark.parametrize(("key", "unit"), [("runtime", "minutes"), ("mem_mb", "MB"), ("mem_mb_per_cpu", "MB")])
+def test_a_number_of_slurms_own_form_is_refused_with_its_unit(key, unit):
+    """With `1-00:00:00` or `16G` refused, the next try was 24, for hours or gigabytes."""
+    assert f"; a whole number from 1 to 1000000000, in {unit}" in refusal({"p100": PLACE | {key: "1-00:00:00"}})
+
+
 def test_memory_may_be_asked_for_by_the_cpu():
     """bcbio/bcbio-nextgen#2675: sites where --mem is refused and --mem-per-cpu is not."""
     options = submitted(request("p100", mem_mb_per_cpu=4000))
@@ -144,6 +150,15 @@ def test_login_and_compute_nodes_plan_the_same_whatever_they_have():
         ({"p100": P100 | {"gres": "gpu:p100:1"}}, "devices.p100: gpu_model and gres both ask for a GPU; give one"),
         ({"p100": {"gres": "gpu:p100:2"}}, "devices.p100.gres: 'gpu:p100:2' is not allowed; one GPU, as gpu:1 or"),
         ({"p100": {"gpu_model": "tesla-p100"}}, "devices.p100.gpu_model: 'tesla-p100' is not allowed; letters, digits"),
+        # Numbers as names: skypilot-org/skypilot#9168, snakemake/snakemake-executor-plugin-slurm#448.
+        (
+            {"p100": {"partition": 3090}},
+            "devices.p100.partition: 3090 is a number, which is not allowed without quotes; a name of letters, digits",
+        ),
+        (
+            {"p100": P100 | {"runtime": "2h"}},
+            "devices.p100.runtime: '2h' is text, which is not allowed; a whole number",
+        ),
         ({"epyc": P100 | {"kind": "cpu"}}, "devices.epyc.gpu_model: is a GPU's, and 'epyc' is a processor"),
         ({"cpu": P100}, "devices.cpu.gpu_model: is a GPU's, and 'cpu' is a processor; give the GPU another name"),
         ({"cpu": {"kind": "gpu"}}, "devices.cpu.kind: a device of the name 'cpu' is a processor"),

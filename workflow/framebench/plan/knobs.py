@@ -13,7 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from typing_extensions import TypedDict
 
-from framebench.measure.protocol import Allowed, Count, Flag, Protocol
+from framebench.measure.protocol import MOST, Allowed, Count, Flag, Protocol
 
 REPEATED = "repeated"  # error of an item that is in a list twice
 
@@ -81,8 +81,10 @@ GPU_MODEL = "letters, digits, _ and . only; request a model with another name in
 GpuModel = Annotated[str, _like("[0-9A-Za-z_.]+", GPU_MODEL)]
 GRES = "one GPU, as gpu:1 or gpu:p100:1, its model of letters, digits, _ and . only"
 Gres = Annotated[str, _like("gpu(:[0-9A-Za-z_.]+)?:1", GRES)]
-# A request that a site may forbid: null sends none, and the site's own default counts.
+# Requests that a site may forbid: null sends none, and the site's own default counts.
 Sent = Count | None
+MegaBytes = Annotated[int, Allowed(f"a whole number from 1 to {MOST}, in MB", ge=1, le=MOST)]
+RunMinutes = Annotated[int, Allowed(f"a whole number from 1 to {MOST}, in minutes", ge=1, le=MOST)]
 Module = Annotated[str, _like(r"[0-9A-Za-z][\w./+-]*", "the name of a module, such as cuda/12.4")]
 # Without the options that have a key here, or that Snakemake gives itself.
 OPTION = "an option in its long form such as --reservation=maintenance, and none that a key or Snakemake gives"
@@ -135,12 +137,12 @@ class Binding(TypedDict, total=False):
     """True where no other job may run on the node meanwhile."""
     cpus_per_task: Sent
     """CPUs of a job; null sends no number."""
-    mem_mb: Sent
+    mem_mb: MegaBytes | None
     """Host memory of a job in MB, of which Snakemake itself takes 250; null sends no request, for sites that refuse
     one."""
-    mem_mb_per_cpu: Count
+    mem_mb_per_cpu: MegaBytes
     """Host memory of a job in MB for each of its CPUs, in place of mem_mb (sbatch --mem-per-cpu)."""
-    runtime: Sent
+    runtime: RunMinutes | None
     """Minutes for each run of a job; null sends no time limit."""
     modules: Distinct[Module]
     """Environment modules to load before a run."""

@@ -76,12 +76,18 @@ def _is_inside(error: ErrorDetails, depth: int) -> bool:
 
 
 def _refused(where: str, value: object, node: Mapping[str, Any]) -> str:
-    text = "text, which is not allowed" if isinstance(value, str) and _takes_no_text(node) else "not allowed"
-    return f"{where}: {shown(value)} is {text}; {node['allowed']}"
+    told = "not allowed"
+    texts = [form for form in _forms(node) if form.get("type") == "string"]
+    if isinstance(value, str) and not texts:
+        told = "text, which is not allowed"
+    elif type(value) in (int, float) and any("const" not in form and "enum" not in form for form in texts):
+        told = "a number, which is not allowed without quotes"
+    return f"{where}: {shown(value)} is {told}; {node['allowed']}"
 
 
-def _takes_no_text(node: Mapping[str, Any]) -> bool:
-    return all(_takes_no_text(one) for one in node["anyOf"]) if "anyOf" in node else node.get("type") != "string"
+def _forms(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The forms that a value may have, each with its own type."""
+    return [form for one in node["anyOf"] for form in _forms(one)] if "anyOf" in node else [node]
 
 
 def instead(name: object, allowed: Iterable[str]) -> str:
