@@ -63,6 +63,15 @@ def test_a_feature_or_a_partition_asks_for_any_gpu_and_the_job_checks_its_model(
     assert request("a100", partition="a100").model == "a100"
 
 
+def test_a_model_with_a_hyphen_is_asked_for_past_the_executor_which_refuses_one():
+    """So Slurm names cards by itself (AutoDetect=nvml of gres.conf), and a site need have no feature for them."""
+    asked = request("a100", gpu_model="nvidia_a100-sxm4-80gb", exclude="n1")
+    assert asked.model == "nvidia_a100-sxm4-80gb"
+    assert {"--gpus-per-node=nvidia_a100-sxm4-80gb:1", "--exclude=n1"} <= set(submitted(asked))
+    assert not [option for option in submitted(asked) if option.startswith(("--gpus=", "--gres"))]
+    assert {"gpu", "gpu_model"}.isdisjoint(asked.resources)
+
+
 def test_a_generic_resource_is_asked_for_instead_of_a_number_of_gpus():
     asked = request("p100", gres="gpu:p100:1")
     assert (asked.resources["gres"], "gpu" in asked.resources) == ("gpu:p100:1", False)
@@ -149,7 +158,7 @@ def test_login_and_compute_nodes_plan_the_same_whatever_they_have():
         ({"p100": P100 | {"uuid": "GPU-1"}}, "devices.p100: uuid names one GPU of this machine, and nothing is left"),
         ({"p100": P100 | {"gres": "gpu:p100:1"}}, "devices.p100: gpu_model and gres both ask for a GPU; give one"),
         ({"p100": {"gres": "gpu:p100:2"}}, "devices.p100.gres: 'gpu:p100:2' is not allowed; one GPU, as gpu:1 or"),
-        ({"p100": {"gpu_model": "tesla-p100"}}, "devices.p100.gpu_model: 'tesla-p100' is not allowed; letters, digits"),
+        ({"p100": {"gpu_model": "tesla p100"}}, "devices.p100.gpu_model: 'tesla p100' is not allowed; letters, digits"),
         # Numbers as names: skypilot-org/skypilot#9168, snakemake/snakemake-executor-plugin-slurm#448.
         (
             {"p100": {"partition": 3090}},

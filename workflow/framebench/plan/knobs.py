@@ -77,9 +77,9 @@ Interpreter = Annotated[str, _like(r"[\w.+=@-]*/[\w./+=@-]+", INTERPRETER), Afte
 Results = Annotated[str, Allowed("the path of a results folder or of an archive", pattern=r"^\s*\S")]
 UUID = "a UUID as `nvidia-smi -L` prints it, such as GPU-5b21c3a4-8f0e-4c4e-9d7a-2f1f0a7f6c11"
 Uuid = Annotated[str, _like("(GPU|MIG)-[0-9A-Za-z-]+", UUID)]
-GPU_MODEL = "letters, digits, _ and . only; request a model with another name in Slurm by constraint"
-GpuModel = Annotated[str, _like("[0-9A-Za-z_.]+", GPU_MODEL)]
-GRES = "one GPU, as gpu:1 or gpu:p100:1, its model of letters, digits, _ and . only"
+GPU_MODEL = "letters, digits and _ . - only; request a model with another name in Slurm by constraint"
+GpuModel = Annotated[str, _like("[0-9A-Za-z_.][0-9A-Za-z_.-]*", GPU_MODEL)]
+GRES = "one GPU, as gpu:1 or gpu:p100:1, its model of letters, digits, _ and . only; one with a - by gpu_model"
 Gres = Annotated[str, _like("gpu(:[0-9A-Za-z_.]+)?:1", GRES)]
 # Requests that a site may forbid: null sends none, and the site's own default counts.
 Sent = Count | None

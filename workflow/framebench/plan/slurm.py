@@ -119,7 +119,10 @@ def _request(name: str, binding: Mapping[str, Any], timeout_s: float) -> Request
         "mem_mb": binding.get("mem_mb", NOTHING if "mem_mb_per_cpu" in binding else MEMORY_MB) or NOTHING,
         "runtime": binding.get("runtime", math.ceil(timeout_s / 60) + START_MIN) or NOTHING,
     }
-    if kind != CPU and "gres" not in binding:
+    if "-" in binding.get("gpu_model", ""):
+        # The executor refuses a hyphen in it, which names that Slurm gets from the driver have.
+        extra.append(f"--gpus-per-node={resources.pop('gpu_model')}:1")
+    elif kind != CPU and "gres" not in binding:
         resources["gpu"] = 1
     if extra:
         resources["slurm_extra"] = " ".join(map(shlex.quote, extra))
