@@ -79,3 +79,10 @@ def test_a_record_tells_job_node_and_what_else_was_allocated(stand_in):
     )
     without = "import os; os.environ.pop('SLURM_JOB_ID', None); " + FACTS
     assert json.loads(stand_in.child(without)) == {}
+
+
+def test_the_shell_of_salloc_on_the_login_node_is_no_job(stand_in):
+    """It has the id of a job whose node nothing runs on: https://github.com/trilinos/Trilinos/pull/2941."""
+    outside = "import os; os.environ.pop('SLURMD_NODENAME', None); os.environ['SLURM_JOB_ID'] = '17'; "
+    assert json.loads(stand_in.child(outside + FACTS)) == {}
+    assert "this is no Slurm job" in json.loads(stand_in.child(outside + BOUND.format(asked="h200")))[1]

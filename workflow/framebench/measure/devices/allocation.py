@@ -21,15 +21,20 @@ class AllocationError(Exception):
     """The job lacks the device that it was to measure on; one line for readers of the record."""
 
 
+def in_job() -> bool:
+    """True on a node of a Slurm job: the shell of salloc may be on the login node, and has the job's id too."""
+    return JOB in os.environ and NODE in os.environ
+
+
 def facts() -> dict[str, object]:
     """Record fields on this process's Slurm job; none outside one."""
-    if JOB not in os.environ:
+    if not in_job():
         return {}
     of_job = {name: os.environ[f"{OF_JOB}{name}"] for name in TOLD if f"{OF_JOB}{name}" in os.environ}
     told = of_job | {name: os.environ[name] for name in TOLD if name in os.environ}
     return {
         "slurm_job_id": os.environ[JOB],
-        "slurm_node": os.environ.get(NODE),
+        "slurm_node": os.environ[NODE],
         "slurm_allocation": json.dumps(told, sort_keys=True),
     }
 
@@ -47,14 +52,14 @@ def _uuid(asked: str) -> str | None:
 
     CUDA decides which device the job sees, by the CUDA_VISIBLE_DEVICES or the cgroup that Slurm gave it.
     """
-    if JOB not in os.environ:
+    if not in_job():
         raise AllocationError(
             "this device is requested from a Slurm cluster, and this is no Slurm job: "
             "snakemake --profile profiles/slurm"
         )
     if asked == CPU:
         return None
-    job = f"Slurm job {os.environ[JOB]} on node {os.environ.get(NODE, '?')}"
+    job = f"Slurm job {os.environ[JOB]} on node {os.environ[NODE]}"
     try:
         with nvml.session():
             cards = [nvml.card_of_cuda(uuid) for uuid in cuda.visible_uuids()]
