@@ -190,9 +190,9 @@ def test_a_driver_that_does_not_count_its_cards_has_not_none(stand_in):
 
 
 def test_the_processes_on_a_card_are_told_with_their_memory_where_the_driver_knows_it(stand_in):
-    stand_in.show_processes(0, {4001: 3 * standin.GIB, 4002: standin.UNKNOWN_BYTES})
+    stand_in.show_processes(0, {4001: 3 * standin.GIB, 4002: standin.UNKNOWN_BYTES, 4003: 0})
     code = SESSION + f"print([(one.pid, one.used_mib) for one in nvml.processes(nvml.handle({UUIDS[0]!r}))[0]])"
-    assert stand_in.child(code) == "[(4001, 3072.0), (4002, None)]"
+    assert stand_in.child(code) == "[(4001, 3072.0), (4002, None), (4003, None)]"
     assert stand_in.child(code.replace(*UUIDS)) == "[]"
 
 

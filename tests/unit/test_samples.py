@@ -225,6 +225,14 @@ def test_memory_of_a_run_is_above_what_the_idle_card_held():
     assert (found["energy_reason"], found["flags"]) == ("no block was timed", [])
 
 
+def test_memory_that_another_process_gave_back_is_no_memory_below_zero_of_the_run():
+    """On a shared server: another's 9000 MiB were there before the run, and gone in it."""
+    seen = sampled(range(6), memory_used_mib=[9500, 9500, 9500, 900, 3000, 3000])
+    found = samples.observed(seen, round(2.5 * S), 42, {"gpu_started_mib": 900}, 32)
+    assert (found["gpu_baseline_mib"], found["gpu_context_mib"], found["gpu_peak_delta_mib"]) == (9500, None, None)
+    assert found["unknown"]["gpu_context_mib"] == found["unknown"]["gpu_peak_delta_mib"] == samples.LESS
+
+
 def test_memory_after_the_training_does_not_count():
     seen = sampled(range(6), memory_used_mib=[500, 500, 2000, 3000, 4096, 5000])
     seen = Samples(**vars(seen) | {"processes": np.array([[2 * S, 42, 900], [4 * S, 42, 4500]])})

@@ -224,7 +224,8 @@ def processes(handle: Any) -> tuple[list[Process] | None, str]:
     for call in calls:
         found, reason = asked(getattr(pynvml, call), handle)
         if not reason:
-            return [Process(one.pid, one.usedGpuMemory and one.usedGpuMemory / MIB) for one in found], ""
+            # No process computes with nothing: some drivers answer 0 for what they do not know.
+            return [Process(one.pid, one.usedGpuMemory / MIB if one.usedGpuMemory else None) for one in found], ""
         reasons.append(reason)
     return None, "; ".join(reasons)
 

@@ -56,6 +56,7 @@ OF_COLUMN = {
     "throttle_reasons": "throttle_reasons_bits",
 }
 OTHER_IDS = "the driver lists the process under another id, and more than one came with the run or stayed after it"
+LESS = "less memory was in use than before the run, so that another process gave some back meanwhile"
 NO_END = "the sampler was killed, or hung"  # reason where the sampler gave none
 
 
@@ -146,13 +147,13 @@ def observed(samples: Samples, started_ns: int, pid: int, seen: Mapping[str, Any
     blocks, end_ns = seen.get("blocks", []), seen.get("training_end_ns", np.inf)
     baseline_mib = _middle(samples.between(0, started_ns, used))
     peak_mib = _largest(samples.between(started_ns, end_ns, used))
+    above = {"gpu_context_mib": seen.get("gpu_started_mib"), "gpu_peak_delta_mib": peak_mib}
     of_process_mib, no_process = process_peak_mib(samples, started_ns, pid, end_ns, computed=bool(seen.get("build_s")))
     found: dict[str, Any] = {
         "sampler_hz": samples.hz,
         "gpu_memory_source": samples.sources.get(used),
         "gpu_baseline_mib": baseline_mib,
-        "gpu_context_mib": _above(baseline_mib, seen.get("gpu_started_mib")),
-        "gpu_peak_delta_mib": _above(baseline_mib, peak_mib),
+        **{name: _above(baseline_mib, value) for name, value in above.items()},
         "gpu_process_peak_mib": of_process_mib,
         "energy_reason": "no block was timed",
         "flags": [],
@@ -168,6 +169,8 @@ def observed(samples: Samples, started_ns: int, pid: int, seen: Mapping[str, Any
         if name in OF_COLUMN and value is None
     ]
     found["unknown"] = {name: why_not(samples, OF_COLUMN[name]) for name in missing}
+    if baseline_mib is not None:
+        found["unknown"] |= {name: LESS for name, value in above.items() if value is not None and value < baseline_mib}
     if no_process:
         found["unknown"]["gpu_process_peak_mib"] = no_process
     return found
@@ -304,7 +307,7 @@ def flags(samples: Samples, t0_ns: int, t1_ns: int) -> dict[str, bool]:
 
 
 def _above(baseline: float | None, value: float | None) -> float | None:
-    return None if baseline is None or value is None else value - baseline
+    return None if baseline is None or value is None or value < baseline else value - baseline
 
 
 def _middle(values: np.ndarray) -> float | None:
