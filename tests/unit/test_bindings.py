@@ -243,11 +243,11 @@ def test_a_variable_that_names_no_card_of_the_machine_is_refused_and_so_is_one_t
             f"devices: auto can use no GPU of this machine, which has {UUIDS[1]} (NVIDIA L4), which "
         )
         assert said.endswith(f"which CUDA_VISIBLE_DEVICES={value!r} hides; or give [cpu]")
-    stand_in.fault("cuInit", 803)
+    stand_in.fault("cuInit", 999)
     [(_, broken)] = resolved(stand_in, tmp_path, (["h200"], visible("0")))
     assert broken == (
         "devices[0]: 'h200' is an NVIDIA GPU, and none can be seen here: CUDA_VISIBLE_DEVICES='0' is set, and CUDA "
-        "cannot be asked for its devices: cuInit answers 803; unset it"
+        "cannot be asked for its devices: cuInit answers 999; unset it"
     )
 
 

@@ -69,6 +69,23 @@ def test_what_the_driver_does_not_tell_is_no_reason_and_neither_are_the_cards_of
     assert said(stand_in) == [None, None, None]
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (802, "CUDA cannot be asked for its devices: cuInit answers 802 (the GPUs are not ready; start nvidia-fabricm"),
+        (999, "CUDA cannot be asked for its devices: cuInit answers 999"),
+        (100, "CUDA shows no GPU here, although NVML does"),
+    ],
+)
+def test_a_machine_on_which_nvml_answers_and_cuda_does_not_is_refused_before_anything_is_installed(
+    stand_in, code, told
+):
+    """An H200 without its fabric manager: github.com/huggingface/huggingface_hub/issues/4134, pytorch/pytorch#35710."""
+    stand_in.fault("cuInit", code)
+    for problem in said(stand_in):
+        assert problem and problem.startswith(f"devices: {told}")
+
+
 LOCKS = sorted(
     {
         environments.lock_of(framework, "cuda")

@@ -285,18 +285,21 @@ def _machine() -> Machine:
             there, left_out = nvml.cards(), nvml.left_out()
         if not there or cuda.VISIBLE not in os.environ:
             return Machine(tuple(there), tuple(left_out))
-        shown = _shown()
+        visible_uuids = shown()
         visible: list[nvml.Card] = []
         for card in there:
-            found = [nvml.card(uuid) for uuid in (card.uuid, *card.mig_uuids) if cuda.bare(uuid) in shown]
+            found = [nvml.card(uuid) for uuid in (card.uuid, *card.mig_uuids) if cuda.bare(uuid) in visible_uuids]
             visible += found
             left_out += [] if found else [f"{card}, which {_variable()} hides"]
     every = {uuid for card in there for uuid in (card.uuid, *card.mig_uuids)}
     return Machine(tuple(visible), tuple(left_out), frozenset(every - {card.uuid for card in visible}))
 
 
-def _shown() -> list[str]:
-    """The UUIDs that CUDA shows, in its notation; asked in a process of its own, which alone then holds the devices."""
+def shown() -> list[str]:
+    """The UUIDs that CUDA shows, in its notation; asked in a process of its own, which alone then holds the devices.
+
+    BrokenDriverError where CUDA cannot be asked.
+    """
     try:
         said = subprocess.run(
             [sys.executable, "-P", "-m", cuda.__name__],
@@ -317,7 +320,9 @@ def _shown() -> list[str]:
 
 
 def _unanswered(reason: str) -> nvml.NvmlError:
-    return nvml.BrokenDriverError(f"{_variable()} is set, and {reason}; unset it")
+    return nvml.BrokenDriverError(
+        f"{_variable()} is set, and {reason}; unset it" if cuda.VISIBLE in os.environ else reason
+    )
 
 
 def _variable() -> str:

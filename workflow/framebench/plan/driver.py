@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framebench.measure.devices import nvml
-from framebench.plan.bindings import Gpu
+from framebench.plan.bindings import Gpu, shown
 from framebench.plan.installation import pins
 
 
@@ -35,7 +35,8 @@ def generation(lock: Path) -> int | None:
 def problem(locks: Mapping[str, Path], gpus: Iterable[Gpu]) -> str | None:
     """The first reason why a framework's packages cannot compute on one of these GPUs, in one line; None without one.
 
-    `locks`: framework → its lock. A machine that does not answer, or has none of the GPUs, is no reason.
+    `locks`: framework → its lock. A machine that does not answer, or has none of the GPUs, is no reason; one on which
+    NVML answers and CUDA does not is.
     """
     with suppress(nvml.NvmlError), nvml.session():
         for gpu in gpus:
@@ -56,6 +57,11 @@ def problem(locks: Mapping[str, Path], gpus: Iterable[Gpu]) -> str | None:
                         f"{lock}: its CUDA {of_lock} needs a GPU of compute capability {_dotted(needs.capability)} or "
                         f"newer, and {gpu.name} ({gpu.model or nvml.UNKNOWN_NAME}) has {_dotted(capability)}: {remedy}"
                     )
+        try:
+            if not shown():
+                return "devices: CUDA shows no GPU here, although NVML does"
+        except nvml.BrokenDriverError as error:
+            return f"devices: {error}"
     return None
 
 

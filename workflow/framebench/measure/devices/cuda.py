@@ -13,6 +13,13 @@ from framebench.measure.devices import libraries
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"  # CUDA shows the devices that this variable names, up to the first it does not know
 NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE of cuda.h
+# Errors of cuda.h with one usual cause; NVML answers all the same.
+CAUSES = {
+    34: "this libcuda.so.1 is the stub for linking; take its folder out of LD_LIBRARY_PATH",
+    802: "the GPUs are not ready; start nvidia-fabricmanager on the machine",
+    803: "libcuda.so.1 and the loaded driver have different versions; restart the machine, or the container",
+    804: "this libcuda.so.1 of a compatibility package is not for this GPU; take its folder out of LD_LIBRARY_PATH",
+}
 
 
 class NoDeviceError(RuntimeError):
@@ -58,7 +65,8 @@ def _uuid(library: ctypes.CDLL, index: int) -> str:
 def _call(library: ctypes.CDLL, function: str, *arguments: object) -> None:
     if code := getattr(library, function)(*arguments):
         error = NoDeviceError if code == NO_DEVICE else RuntimeError
-        raise error(f"CUDA cannot be asked for its devices: {function} answers {code}")
+        cause = f" ({CAUSES[code]})" if code in CAUSES else ""
+        raise error(f"CUDA cannot be asked for its devices: {function} answers {code}{cause}")
 
 
 def bare(uuid: str) -> str:
