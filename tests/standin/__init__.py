@@ -56,6 +56,13 @@ KINDS: dict[str, tuple[dict[str, object], dict[str, int]]] = {
         dict.fromkeys((*POWER, *CLOCKS, *REASONS, "nvmlDeviceGetTemperature"), NOT_SUPPORTED),
     ),
     "vGPU that answers": ({"power_mw": 0, "power_instant_mw": 0, "power_limit_mw": 0, "max_sm_mhz": 0}, {}),
+    # NVML_VALUE_NOT_AVAILABLE of nvml.h, in unsigned numbers.
+    "driver that answers -1": (
+        dict.fromkeys(("power_mw", "power_instant_mw", "power_limit_mw", "sm_mhz", "max_sm_mhz"), FOR_EVER)
+        | dict.fromkeys(("memory_mhz", "max_memory_mhz", "temperature_c", "utilisation"), FOR_EVER)
+        | dict.fromkeys(("memory_total_bytes", "memory_used_bytes", "throttle_reasons", "energy_mj"), UNKNOWN_BYTES),
+        {},
+    ),
     "unified memory": ({"name": b"NVIDIA GB10"}, dict.fromkeys((*MEMORY, *ECC), NOT_SUPPORTED)),
     "GeForce": (
         {"name": b"NVIDIA GeForce RTX 4090"},

@@ -85,7 +85,9 @@ def test_when_the_gpu_is_lost_the_run_ends_failed_and_its_samples_are_kept(super
     assert (seen.ended, len(seen.t_ns)) == ("nvmlDeviceGetTemperature: GPU is lost", 14)
 
 
-@pytest.mark.parametrize("kind", ["WSL2", "vGPU that answers", "unified memory", "driver 450"])
+@pytest.mark.parametrize(
+    "kind", ["WSL2", "vGPU that answers", "driver that answers -1", "unified memory", "driver 450"]
+)
 def test_a_run_on_a_card_of_another_kind_is_measured_and_says_why_it_knows_less(supervise, stand_in, kind):
     stand_in.become(kind)
     run = supervise(sleep_s=0.3, uuid=standin.UUIDS[0])
