@@ -58,7 +58,9 @@ def _told(errors: Sequence[ErrorDetails], written: Mapping[str, Any], described:
         elif rest == (KEY,):
             return _refused(where, key, node["propertyNames"])
         elif not rest and error["type"] in UNKNOWN:
-            return f"{_joined(where, key)}: unknown key{instead(key, node['properties'])}"
+            homes = [name for name, one in described["properties"].items() if key in _keys_in(one)]
+            belongs = f"; it is a key of {' or '.join(homes)}" if homes else ""
+            return f"{_joined(where, key)}: unknown key{belongs}{instead(key, node['properties'])}"
         elif not rest and error["type"] in MISSING:
             return f"{_joined(where, key)}: is missing; {_as_clause(node['properties'][key]['description'])}"
         else:
@@ -69,6 +71,11 @@ def _told(errors: Sequence[ErrorDetails], written: Mapping[str, Any], described:
         index = error["ctx"]["index"]
         return f"{where}[{index}]: {shown(value[index])} occurs twice"
     return _refused(where, value, node)
+
+
+def _keys_in(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The keys of a group, or of each entry of a list of groups."""
+    return node.get("properties") or node.get("items", {}).get("properties", {})
 
 
 def _is_inside(error: ErrorDetails, depth: int) -> bool:
