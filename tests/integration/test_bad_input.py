@@ -19,7 +19,7 @@ def refused(workspace, *arguments) -> str:
     result = workspace.snakemake(*arguments)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
-    lines = [line for line in result.stderr.splitlines() if not line.startswith(("Using workflow", "Config file"))]
+    lines = [line for line in result.stderr.splitlines() if not line.startswith(("Using ", "Config file"))]
     assert len(lines) == 1, result.stderr
     return lines[0]
 
@@ -47,6 +47,16 @@ def test_a_file_that_is_missing_is_told_before_snakemake_looks_for_it(workspace)
     assert message == (
         "missing.yaml: cannot be read: No such file or directory; a target comes before --configfile, or after --"
     )
+
+
+def test_a_missing_file_of_a_users_own_profile_is_told_too(workspace, monkeypatch):
+    """A profile for another workflow, by SNAKEMAKE_PROFILE: https://github.com/snakemake/snakemake/issues/2663."""
+    (workspace.folder / "profile").mkdir()
+    profile = workspace.folder / "profile" / "config.yaml"
+    profile.write_text("configfile: config/config.yaml\n", encoding="utf-8")
+    monkeypatch.setenv("SNAKEMAKE_PROFILE", str(profile.parent))
+    told = "profile (--profile, SNAKEMAKE_PROFILE): config/config.yaml: cannot be read: No such file or directory"
+    assert refused(workspace, "-n").endswith(told)
 
 
 def test_another_working_folder_is_refused_whatever_it_holds(workspace):

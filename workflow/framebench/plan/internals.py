@@ -16,8 +16,11 @@ from typing import Any
 
 import psutil
 from snakemake.linting.rules import RuleLinter  # type: ignore[import-untyped]
+from snakemake.settings import types  # type: ignore[import-untyped]
 
 from framebench.plan import slurm
+from framebench.plan.refusals import ConfigError
+from framebench.plan.yaml_file import readable
 
 
 def quiet(logger: logging.Logger) -> None:
@@ -27,6 +30,23 @@ def quiet(logger: logging.Logger) -> None:
     """
     dropped = ("Select jobs", "Execute ", "No wall time information", "No job memory information")
     logger.addFilter(lambda record: not record.getMessage().startswith(dropped))
+
+
+def read_strictly() -> None:
+    """Have each file of --configfile read as config.yaml is, also one that only a user's own profile names.
+
+    Snakemake ends in a traceback where it is missing.
+    """
+    load = types.load_configfile
+
+    def loaded(path: Path) -> Any:
+        try:
+            readable(path)
+        except ConfigError as error:
+            sys.exit(f"configfile of the command line or of a profile (--profile, SNAKEMAKE_PROFILE): {error}")
+        return load(path)
+
+    types.load_configfile = loaded
 
 
 def given_files(workflow: Any) -> list[str]:

@@ -27,6 +27,9 @@ def prepare(arguments: list[str]) -> None:
     """Make the surroundings such that Snakemake can start with these arguments; end with one line where it cannot."""
     refuse_other_packages(LOCK)
     refuse_unreadable(arguments)
+    from framebench.plan import internals  # noqa: PLC0415
+
+    internals.read_strictly()
     name_user()
     keep_caches()
 
