@@ -61,6 +61,7 @@ if REQUESTS:
 
 onstart:
     refuse_wrong_place()
+    tell_other_place()
     refuse_missing_interpreters()
     refuse_old_driver()
     tell_kept_out()

@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import platform
 import re
 import shlex
 import subprocess
@@ -286,6 +287,13 @@ def test_jobs_of_a_user_without_a_name_and_with_a_heading_of_another_cluster_are
     squeue(monkeypatch, tmp_path, f"{asked}; printf 'CLUSTER: other\\n12|{tmp_path}\\n13|/elsewhere-\\351\\n'")
     told = place_refusal(loaded({"p100": P100}).requests, True, tmp_path)
     assert told.startswith("1 jobs of an earlier invocation") and told.endswith("scancel 12")
+
+
+def test_a_shell_of_salloc_that_is_not_on_the_node_is_told_what_is_measured():
+    """https://github.com/trilinos/Trilinos/pull/2941: salloc stays on the login node at many sites."""
+    told = slurm.beside_job({"SLURM_JOB_ID": "17"})
+    assert told and f"measuring {platform.node()}, which is no node of Slurm job 17" in told
+    assert slurm.beside_job({"SLURM_JOB_ID": "17", "SLURMD_NODENAME": "node02"}) is slurm.beside_job({}) is None
 
 
 def test_slurms_commands_get_the_users_cluster_and_account_and_no_other_variable_of_theirs():

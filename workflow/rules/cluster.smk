@@ -42,6 +42,13 @@ def refuse_wrong_place():
         sys.exit(str(error))
 
 
+def tell_other_place():
+    """Say where this measures outside an allocation whose shell it is in."""
+    beside = slurm.beside_job(os.environ)
+    if beside and not REQUESTS and internals.planned(workflow, MEASURING):
+        print(beside, file=sys.stderr)
+
+
 def prepare_environment():
     """In a job, pass its allocation to the measuring process, under names that the executor does not drop on the way.
 

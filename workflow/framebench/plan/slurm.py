@@ -2,6 +2,7 @@
 
 import math
 import os
+import platform
 import re
 import shlex
 import subprocess
@@ -149,6 +150,17 @@ def load_modules(modules: Sequence[str]) -> str:
 def disturbing(environment: Mapping[str, str]) -> list[str]:
     """The variables among these that Slurm's commands are to be called without, by name."""
     return [name for name in environment if SLURMS.fullmatch(name) and not USERS.fullmatch(name)]
+
+
+def beside_job(environment: Mapping[str, str]) -> str | None:
+    """One line where this is the shell of an allocation and not on its node; None elsewhere."""
+    job = environment.get("SLURM_JOB_ID")
+    if not job or "SLURMD_NODENAME" in environment:
+        return None
+    return (
+        f"measuring {platform.node()}, which is no node of Slurm job {job} as far as Slurm tells; on its node: "
+        "srun --pty make run"
+    )
 
 
 def check_place(requests: Sequence[Request], on_cluster: bool, folder: Path) -> None:
