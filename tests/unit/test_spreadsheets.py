@@ -46,6 +46,13 @@ SAVED = {
     ),
     "each row in quotes": (lambda text: "\n".join(f'"{one}"' for one in text.splitlines()).encode(), "columns differ"),
     "nothing": (lambda text: b"", "No columns"),
+    "a sum under the table": (
+        lambda text: f"{text}{',' * text.splitlines()[0].count(',')}12.5\n".encode(),
+        "a row has nothing in device|cast",
+    ),
+    "a row that was copied": (lambda text: f"{text}{text.splitlines()[1]}\n".encode(), "a row is there twice"),
+    "a workbook": (lambda text: b"PK\x03\x04\x14\0\x06\0" + bytes(99), "a spreadsheet's own file, not CSV"),
+    "a workbook of old": (lambda text: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99), "a spreadsheet's own file"),
 }
 
 
@@ -62,6 +69,14 @@ def test_a_table_that_a_spreadsheet_saved_in_its_manner_is_refused_in_a_short_li
         assert str(refused.value).startswith(f"{path}: is no table: ")
         assert len(str(refused.value).removeprefix(str(tmp_path))) < 200
         assert "\n" not in str(refused.value)
+
+
+def test_a_truth_in_the_words_of_a_country_is_refused(tables, tmp_path):
+    path = tmp_path / "measurements.csv"
+    text = (tables / path.name).read_text(encoding="utf-8")
+    path.write_text(text.replace("True", "WAHR").replace("False", "FALSCH"), encoding="utf-8")
+    with pytest.raises(TableError, match=r"'WAHR' in warmup_converged is neither True nor False: make it again$"):
+        read_csv(path, given.columns_of("measurements"))
 
 
 def test_every_command_refuses_it_in_a_line(tables, tmp_path):

@@ -2,7 +2,7 @@
 
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +20,8 @@ from framebench.record import RUN, SCHEMA
 DTYPES = {"integer": "Int64", "number": "float64", "boolean": "boolean", "string": "str"}
 # First characters of a cell that a spreadsheet computes: https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA = "=+-@"
+# First bytes of spreadsheets' own files: of today's (a ZIP archive), and of those until 2007.
+SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 UNSEEN = ("Cc", "Cf", "Cs")  # Unicode's categories: control, format, surrogate
 
@@ -111,13 +113,15 @@ def read_csv(path: Path, columns: Mapping[str, str] | None = None, **options: An
         frame = pd.read_csv(BytesIO(content), **options)
         if columns is not None and (fault := _fault(frame, columns)):
             raise ValueError(fault)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # the latter for half a number in a column of whole ones
         raise TableError(f"{path}: is no table: {one_line(str(error), 90)}: make it again") from error
     return frame.copy()  # in one piece: pandas warns of a hundred separate columns
 
 
 def _manner(content: bytes) -> str:
     """The manner in which a file is no CSV in UTF-8 with commas; empty if it is."""
+    if content.startswith(SPREADSHEETS):
+        return "it is a spreadsheet's own file, not CSV"
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content:
         return "it is UTF-16, not UTF-8"
     try:
@@ -131,19 +135,32 @@ def _manner(content: bytes) -> str:
 
 
 def _fault(frame: pd.DataFrame, columns: Mapping[str, str]) -> str:
-    """The columns in which a table is not as its version of framebench writes it; empty if there are none."""
+    """The first column or row in which a table is not as this version writes it; empty if there is none."""
     found = [name for name in frame.columns if name != "machine"]
     expected = [name for name in columns if name != "machine"]
     if found != expected:
         unequal = sorted(set(found) ^ set(expected)) or ["their order"]
         return f"its columns differ from this version's in {', '.join(unequal)}"
-    if len(frame) and frame.isna().all(axis="columns").any():
-        return "it has an empty row"
     for name, kind in columns.items():
         text = next((value for value in frame[name] if isinstance(value, str)), None)
         if text is not None and kind in ("Int64", "float64"):
             return f"{text!r} in {name} is no number with a decimal point"
-    return ""
+        if text is not None and kind == "boolean":
+            return f"{text!r} in {name} is neither True nor False"
+    return _faulty_row(frame, RUN if expected == list(measurement_columns()) else expected[:1])
+
+
+def _faulty_row(frame: pd.DataFrame, keys: Sequence[str]) -> str:
+    """The first row that no version writes, such as a sum under the table; empty if there is none.
+
+    `keys` are columns with a value in every row.
+    """
+    if len(frame) and frame.isna().all(axis="columns").any():
+        return "it has an empty row"
+    if unknown := [name for name in keys if frame[name].isna().any()]:
+        return f"a row has nothing in {unknown[0]}"
+    twice = frame.duplicated(RUN if keys == RUN else None).any()
+    return "a row is there twice" if twice else ""
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
