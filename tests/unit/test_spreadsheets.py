@@ -11,6 +11,7 @@ from framebench.analyse import aa, agreement, failures, given
 from framebench.analyse.table import TableError, read_csv, read_table, shown, write_table
 from framebench.figures import command as figures
 from framebench.plan import catalogue
+from framebench.report import rehearsal
 
 pytestmark = pytest.mark.check
 
@@ -77,6 +78,32 @@ def test_a_truth_in_the_words_of_a_country_is_refused(tables, tmp_path):
     path.write_text(text.replace("True", "WAHR").replace("False", "FALSCH"), encoding="utf-8")
     with pytest.raises(TableError, match=r"'WAHR' in warmup_converged is neither True nor False: make it again$"):
         read_csv(path, given.columns_of("measurements"))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "cause"),
+    [
+        ("papers-2018", ("2014-10", "Oct 14"), "'Oct 14' in month is no month such as 2014-10"),
+        ("papers-2018", (",1.2\n", ',"1,2"\n'), "'1,2' in percent_of_papers is no number with a decimal point"),
+        ("papers-2018", ("month,", "Month,"), "its columns differ from this version's in Month, month"),
+        ("rosetta-2018", (",54\n", ',"1,054"\n'), "'1,054' in value is no number with a decimal point"),
+        ("gpu-peaks", (",4370,", ",########,"), "'########' in gflops is no number with a decimal point"),
+    ],
+)
+def test_published_numbers_that_a_spreadsheet_changed_are_refused_before_measuring(
+    tmp_path, monkeypatch, name, change, cause
+):
+    """They are read at the end of a campaign; months as dates were drawn in the order of their letters.
+
+    https://github.com/SheetJS/sheetjs/issues/2225: a spreadsheet makes dates of texts.
+    """
+    resource = given.resource
+    path = tmp_path / f"{name}.csv"
+    path.write_text((catalogue.ROOT / resource(name)).read_text(encoding="utf-8").replace(*change), encoding="utf-8")
+    monkeypatch.setattr(given, "resource", lambda one: path if resource(one).name == path.name else resource(one))
+    with pytest.raises(TableError) as refused:
+        rehearsal.rehearse(tmp_path / "results", ["en"])
+    assert str(refused.value) == f"{path}: is no table: {cause}: make it again"
 
 
 def test_every_command_refuses_it_in_a_line(tables, tmp_path):

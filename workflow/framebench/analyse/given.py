@@ -18,6 +18,16 @@ from framebench.analyse.tables import tables
 from framebench.plan.catalogue import ROOT
 
 RESOURCES = Path("workflow/resources")  # relative to the repository
+# The published numbers: file → its columns, each with its pandas type.
+PUBLISHED: dict[str, dict[str, str]] = {
+    "gpu-peaks": {"gpu": "str", "precision": "str", "gflops": "float64", "gb_per_s": "float64", "source": "str"},
+    "papers-2018": {"month": "period[M]", "framework": "str", "percent_of_papers": "float64"},
+    "published-speeds": {
+        **{"gpu": "str", "problem": "str", "framework": "str", "year": "Int64", "precision": "str"},
+        **{"batch_size": "Int64", "images_per_s": "float64", "source": "str", "differs": "str"},
+    },
+    "rosetta-2018": {"framework": "str", "problem": "str", "gpu": "str", "value": "float64"},
+}
 
 
 def resource(name: str) -> Path:
@@ -31,8 +41,8 @@ def table_of(name: str) -> str:
 
 
 def columns_of(name: str) -> Mapping[str, str] | None:
-    """The columns of the table behind a name, each with its pandas type; None for published numbers."""
-    return tables()[name].columns if name in tables() else None
+    """The columns of the table behind a name, each with its pandas type; None where they are declared nowhere."""
+    return tables()[name].columns if name in tables() else PUBLISHED.get(table_of(name))
 
 
 def read_rounds(path: Path) -> list[dict]:

@@ -1,6 +1,7 @@
 """Run records and tables in files: read and checked, written atomically."""
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -22,6 +23,14 @@ DTYPES = {"integer": "Int64", "number": "float64", "boolean": "boolean", "string
 FORMULA = "=+-@"
 # First bytes of spreadsheets' own files: of today's (a ZIP archive), and of those until 2007.
 SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+# pandas type of a column → the form of its cells as text, and the words for a cell of another form.
+NUMBER = re.compile(r"[-+]?[0-9]+\.?[0-9]*(e[-+]?[0-9]+)?"), "no number with a decimal point"
+FORMS = {
+    "Int64": NUMBER,
+    "float64": NUMBER,
+    "boolean": (re.compile("True|False"), "neither True nor False"),
+    "period[M]": (re.compile("[0-9]{4}-[0-9]{2}"), "no month such as 2014-10"),
+}
 
 UNSEEN = ("Cc", "Cf", "Cs")  # Unicode's categories: control, format, surrogate
 
@@ -142,11 +151,10 @@ def _fault(frame: pd.DataFrame, columns: Mapping[str, str]) -> str:
         unequal = sorted(set(found) ^ set(expected)) or ["their order"]
         return f"its columns differ from this version's in {', '.join(unequal)}"
     for name, kind in columns.items():
-        text = next((value for value in frame[name] if isinstance(value, str)), None)
-        if text is not None and kind in ("Int64", "float64"):
-            return f"{text!r} in {name} is no number with a decimal point"
-        if text is not None and kind == "boolean":
-            return f"{text!r} in {name} is neither True nor False"
+        form, words = FORMS.get(kind, (re.compile(".*", re.DOTALL), ""))
+        texts = (value for value in frame[name] if isinstance(value, str))
+        if other := next((text for text in texts if not form.fullmatch(text)), None):
+            return f"{other!r} in {name} is {words}"
     return _faulty_row(frame, RUN if expected == list(measurement_columns()) else expected[:1])
 
 

@@ -33,7 +33,7 @@ def draw(language: languages.Language, results: Path) -> list[Path]:
         figures = {}
         for name in registry.names(registry.Scope()):
             needs = registry.find(name)[0].needs
-            values = {need: read_csv(catalogue.ROOT / given.resource(need)) for need in needs}
+            values = {need: read_csv(catalogue.ROOT / given.resource(need), given.columns_of(need)) for need in needs}
             figures[name] = command.draw(name, values, language)
         fonts.refuse(set().union(*(fonts.missing(figure, language) for figure in figures.values())), language)
         folder = results / "figures" / language.name

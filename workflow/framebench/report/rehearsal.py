@@ -9,7 +9,7 @@ import pandas as pd
 
 from framebench import languages
 from framebench.analyse import given
-from framebench.analyse.table import one_line, write_table
+from framebench.analyse.table import one_line, read_csv, write_table
 from framebench.figures import command as figures
 from framebench.plan.catalogue import ROOT
 from framebench.report import command as pages
@@ -35,8 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def rehearse(results: Path, names: Sequence[str]) -> None:
     """Make a figure and a page in each language, in a folder inside `results` that is then deleted.
 
-    Raises SystemExit in one line, as the commands for them do, or OSError.
+    The published numbers are read, with which a campaign is compared at its end. Raises SystemExit in one line, as the
+    commands for them do, TableError or OSError.
     """
+    for name, columns in given.PUBLISHED.items():
+        read_csv(ROOT / given.resource(name), columns)
     results.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=results) as folder:
         for name in NEEDED:
