@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -442,3 +443,24 @@ def test_a_folder_without_the_tables_is_refused_by_name(tmp_path):
     (tmp_path / "measurements.csv").write_text("", encoding="utf-8")
     with pytest.raises(ResultsError, match=r"measurements\.csv: is no table"):
         read(tmp_path, "en")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "cause"),
+    [
+        ("comparisons", lambda text: re.sub(r",0\.(\d+)", r',"0,\1"', text), r"'0,\d+' in \w+ is no number with a dec"),
+        (
+            "measurements",
+            lambda text: f"{text}{',' * text.splitlines()[0].count(',')}1.5\n",
+            "a row has nothing in device",
+        ),
+    ],
+    ids=["decimal commas", "a sum"],
+)
+def test_a_page_of_a_table_that_a_spreadsheet_changed_is_refused_with_its_file(folder, tmp_path, name, change, cause):
+    """joelpt/quickfort#29: it ended in a traceback, or in a number that no file was named for."""
+    shutil.copytree(folder, tmp_path / "results")
+    table = tmp_path / "results" / f"{name}.csv"
+    table.write_text(change(table.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(ResultsError, match=rf"{name}\.csv: is no table: {cause}"):
+        read(tmp_path / "results", "en")

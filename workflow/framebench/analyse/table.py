@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -106,11 +106,14 @@ def read_table(path: Path) -> pd.DataFrame:
     return frame.drop(columns="machine", errors="ignore").fillna({"flags": ""})
 
 
-def read_csv(path: Path, columns: Mapping[str, str] | None = None, **options: Any) -> pd.DataFrame:
+def read_csv(
+    path: Path, columns: Mapping[str, str] | None = None, *, earlier: bool = False, **options: Any
+) -> pd.DataFrame:
     """The table in this CSV file, read as by pandas with these options.
 
-    `columns`, each with its pandas type, are those that it must have, beside `machine`. Raises TableError, in a short
-    line with the cause, where it is no such table, as after a spreadsheet has saved it in the manner of its country.
+    `columns`, each with its pandas type, are those that it must have, beside `machine`; `earlier`: one of an earlier
+    version may have others. Raises TableError, in a short line with the cause, where it is no such table, as after a
+    spreadsheet has saved it in the manner of its country.
     """
     try:
         content = path.read_bytes()
@@ -120,7 +123,9 @@ def read_csv(path: Path, columns: Mapping[str, str] | None = None, **options: An
         if fault := _manner(content):
             raise ValueError(fault)
         frame = pd.read_csv(BytesIO(content), **options)
-        if columns is not None and (fault := _fault(frame, columns)):
+        if columns is not None and not earlier:
+            _refuse_other_columns(frame, columns)
+        if columns is not None and (fault := _faulty_cell(frame, columns) or _faulty_row(frame, columns)):
             raise ValueError(fault)
     except (ValueError, TypeError) as error:  # the latter for half a number in a column of whole ones
         raise TableError(f"{path}: is no table: {one_line(str(error), 90)}: make it again") from error
@@ -143,32 +148,35 @@ def _manner(content: bytes) -> str:
     return f"its columns are separated by {other}, not by commas" if other else ""
 
 
-def _fault(frame: pd.DataFrame, columns: Mapping[str, str]) -> str:
-    """The first column or row in which a table is not as this version writes it; empty if there is none."""
+def _refuse_other_columns(frame: pd.DataFrame, columns: Mapping[str, str]) -> None:
+    """ValueError with the columns in which a table is not as its version of framebench writes it."""
     found = [name for name in frame.columns if name != "machine"]
     expected = [name for name in columns if name != "machine"]
     if found != expected:
         unequal = sorted(set(found) ^ set(expected)) or ["their order"]
-        return f"its columns differ from this version's in {', '.join(unequal)}"
+        raise ValueError(f"its columns differ from this version's in {', '.join(unequal)}")
+
+
+def _faulty_cell(frame: pd.DataFrame, columns: Mapping[str, str]) -> str:
+    """The first cell that is not of its column's type; empty if there is none."""
     for name, kind in columns.items():
+        texts = (value for value in frame.get(name, ()) if isinstance(value, str))
         form, words = FORMS.get(kind, (re.compile(".*", re.DOTALL), ""))
-        texts = (value for value in frame[name] if isinstance(value, str))
         if other := next((text for text in texts if not form.fullmatch(text)), None):
             return f"{other!r} in {name} is {words}"
-    return _faulty_row(frame, RUN if expected == list(measurement_columns()) else expected[:1])
+    return ""
 
 
-def _faulty_row(frame: pd.DataFrame, keys: Sequence[str]) -> str:
-    """The first row that no version writes, such as a sum under the table; empty if there is none.
-
-    `keys` are columns with a value in every row.
-    """
+def _faulty_row(frame: pd.DataFrame, columns: Mapping[str, str]) -> str:
+    """The first row that no version writes, such as a sum under the table; empty if there is none."""
     if len(frame) and frame.isna().all(axis="columns").any():
         return "it has an empty row"
+    # Columns with a value in every row; those of a run are never twice the same.
+    runs = list(columns) == list(measurement_columns())
+    keys = [name for name in (RUN if runs else list(columns)[:1]) if name in frame]
     if unknown := [name for name in keys if frame[name].isna().any()]:
         return f"a row has nothing in {unknown[0]}"
-    twice = frame.duplicated(RUN if keys == RUN else None).any()
-    return "a row is there twice" if twice else ""
+    return "a row is there twice" if frame.duplicated(keys if runs else None).any() else ""
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from framebench.analyse import machines, tables
-from framebench.analyse.given import read_certificate
+from framebench.analyse import given, machines, tables
 from framebench.analyse.table import TableError, read_csv, table
 from framebench.frameworks import self_comparison
 
@@ -77,13 +76,14 @@ def read(folder: Path, language: str) -> Results:
 def _read(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A table as text, and with its types and names of devices that tell them apart."""
     try:
-        return read_csv(path, dtype=str, keep_default_na=False), machines.told_apart(read_csv(path))
+        typed = read_csv(path, given.columns_of(path.stem), earlier=True)
+        return read_csv(path, dtype=str, keep_default_na=False), machines.told_apart(typed)
     except TableError as error:
         raise ResultsError(str(error)) from error
 
 
 def _certificate(path: Path) -> dict:
     try:
-        return read_certificate(path)
+        return given.read_certificate(path)
     except TableError as error:
         raise ResultsError(str(error)) from error
