@@ -80,11 +80,14 @@ def test_pips_settings_for_index_proxy_and_certificates_are_used_the_strongest_f
 
 
 def test_a_configuration_that_pip_cannot_read_is_told_in_its_words(tmp_path):
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho 'Configuration file could not be loaded.' >&2\nexit 1\n", encoding="utf-8")
-    python.chmod(0o755)
-    with pytest.raises(installation.InstallationError, match=r"^pip's configuration cannot be read: Configuration"):
-        installation.pip_settings(python, {})
+    """A mark of UTF-8 at its start, as editors of Windows set it, was all that the line named."""
+    configuration = tmp_path / "pip.conf"
+    configuration.write_text("\ufeff[global]\nno-index = true\n", encoding="utf-8")
+    python = next(Path(".venvs").glob("uv-*")) / "bin" / "python"  # has a pip
+    with pytest.raises(installation.InstallationError) as refused:
+        installation.pip_settings(python, {"PIP_CONFIG_FILE": str(configuration)})
+    assert str(refused.value).startswith("pip's configuration cannot be read: Configuration file could not be loaded.")
+    assert str(configuration) in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_options_of_pip_itself_hide_none_of_the_users_files(tmp_path):
@@ -185,7 +188,8 @@ def test_pip_gets_these_settings_and_nothing_else_of_the_users(tmp_path, home):
 
 
 def test_uv_gets_pips_settings_under_those_that_the_user_gave_to_uv_itself(tmp_path, home):
-    settings = {"index-url": "https://mirror.example", "find-links": "/opt/a /opt/b", "cert": "/site.pem"}
+    links = f"{tmp_path} https://mirror.example/wheels"
+    settings = {"index-url": "https://mirror.example", "find-links": links, "cert": "/site.pem"}
     settings |= {"proxy": "proxy:3128"}
     environment = home | dict.fromkeys(FOREIGN, "theirs")
     environment |= {"UV_DEFAULT_INDEX": "https://own.example", "UV_INDEX_LAB_PASSWORD": "secret"}
@@ -194,7 +198,7 @@ def test_uv_gets_pips_settings_under_those_that_the_user_gave_to_uv_itself(tmp_p
     assert given == home | {
         "LC_ALL": "C.UTF-8",
         "UV_DEFAULT_INDEX": "https://own.example",
-        "UV_FIND_LINKS": "/opt/a,/opt/b",
+        "UV_FIND_LINKS": f"{tmp_path},https://mirror.example/wheels",
         "SSL_CERT_FILE": "/site.pem",
         "ALL_PROXY": "proxy:3128",
         "HTTP_PROXY": "proxy:3128",
@@ -202,6 +206,24 @@ def test_uv_gets_pips_settings_under_those_that_the_user_gave_to_uv_itself(tmp_p
         "UV_INDEX_LAB_PASSWORD": "secret",
         "UV_CACHE_DIR": "/scratch",
     }
+
+
+def test_uv_gets_whole_seconds_and_no_folder_that_is_not_there(tmp_path, home):
+    """pip takes half seconds, and passes over a folder that is not there; uv ended on both."""
+    settings = {"timeout": "15.5", "find-links": f"/no/such {tmp_path}"}
+    given = installation.uv_environment(settings, home, tmp_path)
+    assert (given["UV_HTTP_TIMEOUT"], given["UV_FIND_LINKS"]) == ("16", str(tmp_path))
+    assert "UV_FIND_LINKS" not in installation.uv_environment({"find-links": "/no/such"}, home, tmp_path)
+    with pytest.raises(installation.InstallationError, match=r"^pip's timeout is no number of seconds: '1m'$"):
+        installation.uv_environment({"timeout": "1m"}, home, tmp_path)
+
+
+def test_the_home_in_a_path_of_pips_configuration_is_the_users(tmp_path, monkeypatch):
+    """pip replaces ~ by itself; uv looked for a folder of that name."""
+    monkeypatch.setenv("HOME", "/home/ada")
+    (tmp_path / "pip").write_text("#!/bin/sh\necho \"global.find-links='~/wheels ~/more'\"\n", encoding="utf-8")
+    (tmp_path / "pip").chmod(0o755)
+    assert installation.pip_settings(tmp_path / "pip", {})["find-links"] == "/home/ada/wheels /home/ada/more"
 
 
 def test_a_folder_of_certificates_is_given_to_uv_as_one(tmp_path, home):
@@ -299,6 +321,10 @@ def test_the_reason_of_a_failed_installation_is_the_installers_last_error(log, r
         ("  cause: client error (Connect)\n  cause: tunnel error: unsuccessful", "HTTPS_PROXY"),
         ("401 Client Error: Unauthorized for url: https://index.example/", "does it want a password?"),
         ("HTTP status client error (403 Forbidden) for url", "does it want a password?"),
+        # pypa/virtualenv#1040, sethmlarson/socksio#63
+        ("OSError: Missing dependencies for SOCKS support.\nProxyError", "pip cannot use a SOCKS proxy"),
+        # conda/conda#5073
+        ("Could not find a suitable TLS CA certificate bundle, invalid path: /old/ca.pem", "REQUESTS_CA_BUNDLE"),
     ],
 )
 def test_a_refused_certificate_proxy_or_password_is_named_and_not_the_network(said, told):

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
 import re
 import signal
@@ -38,6 +39,7 @@ SETTINGS = {
     "client-cert": ("SSL_CLIENT_CERT",),
     "timeout": ("UV_HTTP_TIMEOUT",),
 }
+LOCAL = {"find-links", "cert", "client-cert"}  # settings that are paths, or may be
 # Settings on the source of packages; with one of them, a lock's own extra index is the second choice.
 PLACES = ("index-url", "extra-index-url", "find-links", "no-index")
 TRUE = ("1", "on", "t", "true", "y", "yes")  # pip's words for it
@@ -64,6 +66,12 @@ HINTS = {
     ("certificate verify failed", "peer certificate", "confirming the ssl certificate"): (
         "the certificate of a package index or proxy is not trusted here: name the file with your site's own, "
         "PIP_CERT=FILE, or its host, PIP_TRUSTED_HOST=HOST"
+    ),
+    ("dependencies for socks",): (
+        "pip cannot use a SOCKS proxy: leave ALL_PROXY, HTTPS_PROXY and HTTP_PROXY out, or name another, PIP_PROXY=URL"
+    ),
+    ("suitable tls ca certificate bundle",): (
+        "the path is from PIP_CERT, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or pip's configuration"
     ),
     ("proxyerror", "proxy scheme", "proxy url", "connect to proxy", "407 proxy", "tunnel error"): (
         "a proxy refused or its address is wrong: look at HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and pip's proxy"
@@ -320,7 +328,8 @@ def pip_settings(python: Path, environment: Mapping[str, str]) -> dict[str, str]
         errors="replace",
     )
     if said.returncode:
-        raise InstallationError(f"pip's configuration cannot be read: {reason(said.stderr, said.returncode)}")
+        told = " ".join(said.stderr.split()) or f"it ended with exit code {said.returncode}"
+        raise InstallationError(f"pip's configuration cannot be read: {told.removeprefix('ERROR: ')}")
     found: dict[str, dict[str, str]] = {section: {} for section in SECTIONS}
     for line in said.stdout.splitlines():
         place, _, value = line.partition("=")
@@ -336,7 +345,9 @@ def pip_settings(python: Path, environment: Mapping[str, str]) -> dict[str, str]
     known = [{"cert": openssl.cafile or hashed or ""}, *files, {"cert": bundle}, variables]
     if WHEELS.is_dir():
         known.append({"find-links": str(WHEELS), "no-index": "1"})
-    return {name: value for settings in known for name, value in settings.items() if value}
+    given = {name: value for settings in known for name, value in settings.items() if value}
+    # pip takes ~ for the home in its files too, where no shell has replaced it.
+    return given | {name: " ".join(map(os.path.expanduser, given[name].split())) for name in LOCAL & given.keys()}
 
 
 def pip_environment(settings: Mapping[str, str], environment: Mapping[str, str], folder: Path) -> dict[str, str]:
@@ -352,8 +363,15 @@ def pip_environment(settings: Mapping[str, str], environment: Mapping[str, str],
 def uv_environment(settings: Mapping[str, str], environment: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Variables for uv with pip's settings, under those that the user gave to uv itself; `folder` as for pip."""
     given = {variable: value for name, value in settings.items() for variable in SETTINGS[name]}
-    if "UV_FIND_LINKS" in given:
-        given["UV_FIND_LINKS"] = given["UV_FIND_LINKS"].replace(" ", ",")
+    # uv takes whole seconds alone, and fails without a folder that pip passes over.
+    if "UV_HTTP_TIMEOUT" in given:
+        try:
+            given["UV_HTTP_TIMEOUT"] = str(math.ceil(float(given["UV_HTTP_TIMEOUT"])))
+        except (ValueError, OverflowError) as error:
+            raise InstallationError(f"pip's timeout is no number of seconds: {given['UV_HTTP_TIMEOUT']!r}") from error
+    links = given.pop("UV_FIND_LINKS", "").split()
+    if there := [link for link in links if "://" in link or Path(link).exists()]:
+        given["UV_FIND_LINKS"] = ",".join(there)
     if Path(given.get("SSL_CERT_FILE", os.devnull)).is_dir():
         given["SSL_CERT_DIR"] = given.pop("SSL_CERT_FILE")
     own = {name: value for name, value in environment.items() if name.startswith(KEPT)}
