@@ -163,6 +163,21 @@ def test_a_user_without_a_name_gets_the_number(monkeypatch):
     assert os.environ["LOGNAME"] == "ada"
 
 
+def test_no_file_option_or_function_of_a_users_bash_reaches_a_command(tmp_path, monkeypatch):
+    """ExaWorks/psij-python#268: functions are exported. One named python, or a cd at the start, ended each rule."""
+    (tmp_path / "bashrc").write_text("cd /; echo hello\n", encoding="utf-8")
+    monkeypatch.setenv("BASH_ENV", str(tmp_path / "bashrc"))
+    monkeypatch.setenv("SHELLOPTS", "noclobber")
+    monkeypatch.setenv("BASH_FUNC_python%%", "() { echo mine; }")
+    start.forget_shell()
+    command = ["bash", "-c", "pwd; type -t python; echo $-"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, encoding="utf-8").stdout
+    folder, *kind, options = told.splitlines()
+    assert folder == str(tmp_path)
+    assert "function" not in kind
+    assert "C" not in options
+
+
 def test_modules_in_pythonpath_hide_none_of_an_environments_own(tmp_path):
     """https://github.com/ros2/ros2/issues/112, https://github.com/mcgill-robotics/compsys/issues/112."""
     venv.create(tmp_path / "env", symlinks=True)

@@ -32,6 +32,7 @@ def prepare(arguments: list[str]) -> None:
     internals.read_strictly()
     name_user()
     keep_caches()
+    forget_shell()
 
 
 def refuse_other_packages(lock: Path = LOCK) -> None:
@@ -124,3 +125,10 @@ def keep_caches() -> None:
             return
     except (OSError, RuntimeError):  # the latter where nobody knows a home
         os.environ["XDG_CACHE_HOME"] = str(CACHE)
+
+
+def forget_shell() -> None:
+    """Have every command's bash start as it is: a user's file for it may change the folder, a function be a program."""
+    for name in list(os.environ):
+        if name in ("BASH_ENV", "BASHOPTS", "SHELLOPTS") or name.startswith("BASH_FUNC_"):
+            del os.environ[name]
