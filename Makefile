@@ -8,8 +8,8 @@ endif
 
 # A user's PYTHONHOME and the like are for another Python; -I leaves them out where they would count before that.
 unexport $(filter-out PYTHON PYTHONPATH,$(filter PYTHON%,$(.VARIABLES)))
-# Nor are options of Snakemake that a user has for every workflow.
-unexport $(filter SNAKEMAKE_%,$(.VARIABLES))
+# Nor are options of Snakemake that a user has for every workflow, nor a date for builds: NumPy ends at an empty one.
+unexport $(filter SNAKEMAKE_%,$(.VARIABLES)) SOURCE_DATE_EPOCH
 # The newest Python that every framework has packages for, with the modules that make virtual environments.
 suits = -I -c 'import ensurepip, ssl, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null
 newest = $(shell for python in python3.13 python3.12 python3.11 python3; do $$python $(suits) && echo $$python && break; done)

@@ -169,13 +169,21 @@ def test_no_file_option_or_function_of_a_users_bash_reaches_a_command(tmp_path, 
     monkeypatch.setenv("BASH_ENV", str(tmp_path / "bashrc"))
     monkeypatch.setenv("SHELLOPTS", "noclobber")
     monkeypatch.setenv("BASH_FUNC_python%%", "() { echo mine; }")
-    start.forget_shell()
+    start.forget_variables()
     command = ["bash", "-c", "pwd; type -t python; echo $-"]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, encoding="utf-8").stdout
     folder, *kind, options = told.splitlines()
     assert folder == str(tmp_path)
     assert "function" not in kind
     assert "C" not in options
+
+
+def test_an_empty_date_for_builds_ends_no_import(monkeypatch):
+    """`export SOURCE_DATE_EPOCH=$(git log …)` outside a repository: NumPy, which SciPy imports whole, ended at it."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
+    start.forget_variables()
+    command = [sys.executable, "-c", "import framebench.analyse.statistics"]
+    subprocess.run(command, env=os.environ | {"PYTHONPATH": "workflow"}, check=True)
 
 
 def test_modules_in_pythonpath_hide_none_of_an_environments_own(tmp_path):
@@ -205,14 +213,15 @@ def test_make_leaves_a_users_profile_for_every_workflow_out():
     told = subprocess.run(
         ["make", "--silent", "--eval", "told: ; @env", "told"],
         cwd=start.ROOT,
-        env=os.environ | {"SNAKEMAKE_PROFILE": "generic", "SNAKEMAKE_CONDA_PREFIX": "/x", "OTHER": "stays"},
+        env=os.environ
+        | {"SNAKEMAKE_PROFILE": "generic", "SNAKEMAKE_CONDA_PREFIX": "/x", "SOURCE_DATE_EPOCH": "", "OTHER": "stays"},
         capture_output=True,
         text=True,
         check=True,
         encoding="utf-8",
     ).stdout
     assert "OTHER=stays\n" in told
-    assert "SNAKEMAKE_" not in told
+    assert "SNAKEMAKE_" not in told and "SOURCE_DATE_EPOCH" not in told
 
 
 @pytest.mark.parametrize("rules", sorted((start.ROOT / "workflow/rules").glob("*.smk")), ids=lambda path: path.stem)

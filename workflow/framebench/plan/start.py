@@ -32,7 +32,7 @@ def prepare(arguments: list[str]) -> None:
     internals.read_strictly()
     name_user()
     keep_caches()
-    forget_shell()
+    forget_variables()
 
 
 def refuse_other_packages(lock: Path = LOCK) -> None:
@@ -127,8 +127,11 @@ def keep_caches() -> None:
         os.environ["XDG_CACHE_HOME"] = str(CACHE)
 
 
-def forget_shell() -> None:
-    """Have every command's bash start as it is: a user's file for it may change the folder, a function be a program."""
+def forget_variables() -> None:
+    """Have every command start as it is: a user's file for bash may change the folder, a function be a program.
+
+    NumPy and Matplotlib take a date for builds, and end their import where it is empty.
+    """
     for name in list(os.environ):
-        if name in ("BASH_ENV", "BASHOPTS", "SHELLOPTS") or name.startswith("BASH_FUNC_"):
+        if name in ("BASH_ENV", "BASHOPTS", "SHELLOPTS", "SOURCE_DATE_EPOCH") or name.startswith("BASH_FUNC_"):
             del os.environ[name]
