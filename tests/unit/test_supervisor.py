@@ -102,6 +102,15 @@ def test_a_run_on_a_card_of_another_kind_is_measured_and_says_why_it_knows_less(
     assert (run["energy_j"] is None) == (run["energy_reason"] is not None)
 
 
+def test_a_driver_that_hangs_ends_the_job_of_a_run_in_a_line(stand_in, tmp_path):
+    """Its timeout is that of the measuring process: github.com/NVIDIA/open-gpu-kernel-modules/issues/971."""
+    stand_in.fault("nvmlDeviceGetName", delay_ms=20_000)
+    asked = request(device="h200", uuid=standin.UUIDS[0], python=sys.executable)
+    hasty = "from framebench.measure.devices import nvml; nvml.ANSWER_S = 1"
+    with pytest.raises(AssertionError, match=r"^the NVIDIA driver does not answer within 1 s"):
+        stand_in.child(f"{hasty}{SUPERVISE.format(folder=str(tmp_path), request=asked.to_json())}")
+
+
 def test_a_worker_that_is_listed_under_another_id_is_no_other_process_once_it_has_gone(stand_in):
     """The driver may list it for a moment after its end: github.com/NVIDIA/nvidia-docker/issues/179."""
     code = f"""

@@ -92,7 +92,7 @@ class Run:
         if self.request.uuid:
             self._known["device_uuid"] = self.request.uuid
             try:
-                with nvml.session():
+                with nvml.session(), nvml.answering():
                     card = nvml.card(self.request.uuid)
                     self._known |= described(card)
                     reasons = {field: card.unknown.get(fact, "") for field, fact in DESCRIBED.items()}
@@ -171,7 +171,7 @@ class Run:
                 samples.save(self.member.samples, sampled)
         if request.uuid:
             try:
-                with nvml.session():
+                with nvml.session(), nvml.answering():
                     left, reason = others(request.uuid, ended=process.pid)
                 self._note_others(left, reason)
                 if sampled and {*samples.ids(sampled, started_ns, process.pid)} & {*(left or ())}:
