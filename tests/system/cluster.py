@@ -36,7 +36,7 @@ class Node:
 
 NODES = (
     Node("node01", "gpu", "p100", 1),
-    Node("node02", "gpu", "k80", 2),
+    Node("node02", "gpu", "tesla-k80", 2),
     Node("node03", "cpu"),
 )
 URGENT = "urgent"  # a partition of every node, whose jobs take the place of the others'

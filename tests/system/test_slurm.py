@@ -33,7 +33,7 @@ RULE = "rule_measure_article_cnn_default_float32_device"
 ON_A_STAND_IN = PROJECT / "tests/standin/sitecustomize.py"
 SMALL = {"cpus_per_task": 2, "mem_mb": 4000}
 P100 = {"gpu_model": "p100", "partition": "gpu"} | SMALL
-K80 = {"gpu_model": "k80", "partition": "gpu"} | SMALL
+K80 = {"gpu_model": "tesla-k80", "partition": "gpu"} | SMALL
 PROCESSOR = {"kind": "cpu", "partition": "cpu"} | SMALL
 
 
