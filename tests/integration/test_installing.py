@@ -254,3 +254,12 @@ def test_rules_use_the_workflows_own_python_in_a_folder_of_any_name(tmp_path, mo
     made = workspace.run(str(python), "-m", "snakemake", "results/data/images.npz")
     assert made.returncode == 0, made.stdout + made.stderr
     assert "not a valid identifier" not in made.stderr
+
+
+def test_rules_go_on_where_stderr_is_closed(tmp_path):
+    """`2>&-`, as in a crontab: what was measured was never drawn."""
+    workspace = make_workspace(tmp_path)
+    command = [sys.executable, "-m", "snakemake", "results/data/images.npz"]
+    made = workspace.run("bash", "-c", 'exec "$@" 2>&-', "bash", *command)
+    assert made.returncode == 0, made.stdout
+    assert (workspace.folder / "results/data/images.npz").exists()

@@ -83,8 +83,8 @@ CERTIFICATES = f"{RESULTS}/certificates"
 STORY = f"{CERTIFICATES}/{{workload}}/story/{{precision}}/batch-{{batch_size}}.npz"
 
 # Every command's `python` is the workflow's own, finds the package, and has no variable of the user's; its files and
-# output are UTF-8 in any locale.
+# output are UTF-8 in any locale. A stderr that is closed, as by 2>&- in a crontab, would end each that writes there.
 shell.prefix(
-    "set -euo pipefail; unset ${{!PYTHON*}}; export PYTHONUTF8=1 PYTHONPATH=workflow"
+    "set -euo pipefail; [ -e /dev/fd/2 ] || exec 2>/dev/null; unset ${{!PYTHON*}}; export PYTHONUTF8=1 PYTHONPATH=workflow"
     f' PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
 )
