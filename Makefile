@@ -18,7 +18,9 @@ there := $(filter 3.11 3.12 3.13,$(PYTHON))
 ifneq ($(there),)
 override PYTHON := $(newest)
 endif
-PYTHON ?= $(newest)
+ifeq ($(PYTHON),)
+override PYTHON = $(newest)
+endif
 workflow := .venvs/workflow-$(shell sha256sum envs/workflow.txt | head -c 12)
 test := .venvs/test-$(shell sha256sum envs/test.txt | head -c 12)
 lock = envs/$(word 1,$(subst -, ,$(notdir $(@D)))).txt
@@ -74,14 +76,16 @@ rerun rerun-busy: $(workflow)/.complete
 figures: $(workflow)/.complete
 	@$(workflow)/bin/python -P -m framebench figures "$$language"
 
+# make has a variable AS of its own, an assembler, and so have the shells of people who compile.
+as = $(if $(filter command,$(firstword $(origin AS))),--name "$$AS")
 # Another machine's campaign, from its archive: drawn, and never measured. AS=NAME names its folder in results/imported.
 import: $(workflow)/.complete
-	@config=$$($(workflow)/bin/python -P -m framebench.exchange.imported "$$FROM" $(if $(AS),--name "$$AS")) || exit 1; \
+	@config=$$($(workflow)/bin/python -P -m framebench.exchange.imported "$$FROM" $(as)) || exit 1; \
 		$(workflow)/bin/snakemake --cores all --configfile "$$config" $(ARGS)
 
 # A result set of results/published: what a reader needs of a results folder. AS=NAME names it.
 publish: $(workflow)/.complete
-	@$(workflow)/bin/python -P -m framebench.exchange.publish "$$FROM" $(if $(AS),--name "$$AS")
+	@$(workflow)/bin/python -P -m framebench.exchange.publish "$$FROM" $(as)
 
 # For a machine without a network; PYTHON is the version of the Python there.
 bundle: $(workflow)/.complete

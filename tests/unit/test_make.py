@@ -127,6 +127,19 @@ def test_the_place_of_programs_is_told_in_a_folder_of_any_name(tmp_path, name):
     ]
 
 
+def test_an_assembler_names_no_folder_of_results(there):
+    """Compilers of conda set AS: it became the name of the imported results, or was refused as none."""
+    (there / "h100.zip").touch()
+    words = ["--dry-run", "import", "FROM=h100.zip"]
+    assert "--name" not in make(there, *words, AS="as").stdout
+    assert '--name "$AS"' in make(there, *words, "AS=far").stdout
+
+
+def test_an_empty_variable_python_is_none(there):
+    assert make(there, "path", python=None, PYTHON="").returncode == 0
+    (there / "asked").unlink()
+
+
 def test_make_in_another_folder_is_told_where_the_project_is(there, tmp_path):
     refused = make(tmp_path, "-f", str(there / "Makefile"), "run")
     assert refused.returncode == 2
