@@ -42,6 +42,9 @@ def limits(tmp_path):
         # a Kubernetes limit of 1500m in version 1, where the container has no view of its own
         ("4:cpu,cpuacct:/kubepods/pod1/c", POD, 1.5),
         ("2:cpu:/", FREE, None),
+        # CentOS 7 names the controllers in another order than their folder, to which a link leads
+        # (rancher/rke2#689, moby/moby#9365)
+        ("6:cpuacct,cpu:/c", {"cpu/cpu.cfs_quota_us": "150000", "cpu/cpu.cfs_period_us": "100000"}, 1.5),
         # a slice of systemd above the session, CPUQuota=150%
         ("0::/user.slice/user-1.slice/s", {"user.slice/user-1.slice/cpu.max": "150000 100000"}, 1.5),
         # the tightest of several

@@ -71,9 +71,11 @@ def _groups(controller: str, mount: Path, own: Path) -> Iterator[Path]:
     for line in _read(own).splitlines():
         _, controllers, path = line.split(":", maxsplit=2)
         if controller in controllers.split(",") or not controllers:
-            # Version 2 has no controllers in its line; version 1 has a folder for each set of them.
+            # Version 2 has no controllers in its line; version 1 has a folder for each set of them, which may name them
+            # in another order, and a link or folder for each of them.
+            folders = dict.fromkeys([controllers, controller]) if controllers else [""]
             group = Path(path.lstrip("/"))
-            yield from (mount / controllers / one for one in (group, *group.parents))
+            yield from (mount / folder / one for folder in folders for one in (group, *group.parents))
 
 
 def _read(file: Path) -> str:
