@@ -93,6 +93,13 @@ def test_a_file_that_is_no_configuration_is_told_before_snakemake_reads_it(tmp_p
     assert refusal(start.refuse_unreadable, arguments).startswith(f"{file}: {told}")
 
 
+def test_a_pipe_is_no_configuration(tmp_path):
+    """`--configfile <(…)` ended in a traceback: it was read once, and then empty."""
+    os.mkfifo(tmp_path / "pipe")
+    message = refusal(start.refuse_unreadable, ["--configfile", str(tmp_path / "pipe")])
+    assert message == f"{tmp_path}/pipe: is a pipe, and a configuration is read several times: write it to a file"
+
+
 @pytest.mark.parametrize(
     ("entry", "told"),
     [

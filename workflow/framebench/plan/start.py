@@ -87,6 +87,8 @@ def refuse_unreadable(arguments: list[str]) -> None:
                 f"--{name}: is given {len(groups)} times, and Snakemake reads the last alone: write --{name} {together}"
             )
     for file in chain(*asked.configfile):
+        if file.is_fifo():
+            sys.exit(f"{file}: is a pipe, and a configuration is read several times: write it to a file")
         try:
             readable(file)
         except ConfigError as error:
