@@ -116,3 +116,12 @@ def test_a_terminal_without_the_letters_ends_no_command(folder, encoding):
     assert (ended.returncode, ended.stderr) == (0, "")
     for module in ("framebench", "framebench.prove"):
         assert python("-m", module, "--help", PYTHONIOENCODING=encoding).returncode == 0
+
+
+def test_a_full_disk_leaves_no_half_figure(folder):
+    """As by `make figures`; the limit on a file's size stands for the disk."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999))"
+    program = f"{limit}; from framebench.__main__ import main; main()"
+    ended = python("-c", program, "figures", "en", "--results", str(folder / "so"))
+    assert (ended.returncode, ended.stderr) == (1, "error: [Errno 27] File too large\n")
+    assert list((folder / "so" / "figures" / "en").iterdir()) == []

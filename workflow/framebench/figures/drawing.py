@@ -22,7 +22,7 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from matplotlib.transforms import blended_transform_factory
 
-from framebench import workloads
+from framebench import files, workloads
 from framebench.analyse import selection
 from framebench.analyse.table import flagged
 from framebench.figures import fonts
@@ -512,9 +512,12 @@ def save(figure: Figure, svg: Path, png: Path, caption: Path, language: Language
         axes.set_position(np.round(axes.get_position().bounds, 6))
     for text in figure.findobj(Text):
         text.set_fontfamily(language.fonts)
-    figure.savefig(png)
+    with files.whole(png, "wb") as file:
+        figure.savefig(file, format="png")
     vectors = StringIO()
     figure.savefig(vectors, format="svg", metadata={"Date": None})
     families = ", ".join(f"'{font}'" for font in language.fonts)
-    svg.write_text(vectors.getvalue().replace(families, f"{families}, sans-serif"), encoding="utf-8")
-    caption.write_text("".join(f"{line}\n" for line in getattr(figure, "caption", "").splitlines()), encoding="utf-8")
+    with files.whole(svg, encoding="utf-8") as file:
+        file.write(vectors.getvalue().replace(families, f"{families}, sans-serif"))
+    with files.whole(caption, encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in getattr(figure, "caption", "").splitlines())
