@@ -178,7 +178,7 @@ def test_every_key_is_required(written):
             "protocol.blocks.counts: unknown key; did you mean 'count'? allowed: count",
         ),
         ("zzz", "zzz: unknown key; allowed: results"),
-        # As in `--config threads=1`.
+        # By `--config threads=1`.
         ("threads", "threads: unknown key; it is a key of protocol; allowed: results"),
         ("rounds", "rounds: unknown key; it is a key of matrix or aa; allowed: results"),
         ("a\nb", r"'a\nb': unknown key; allowed: results"),

@@ -119,7 +119,7 @@ def test_a_terminal_without_the_letters_ends_no_command(folder, encoding):
 
 
 def test_a_full_disk_leaves_no_half_figure(folder):
-    """As by `make figures`; the limit on a file's size stands for the disk."""
+    """`make figures` left the part that fitted. The limit on the size of a file stands for the disk."""
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999))"
     program = f"{limit}; from framebench.__main__ import main; main()"
     ended = python("-c", program, "figures", "en", "--results", str(folder / "so"))
