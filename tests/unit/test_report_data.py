@@ -452,7 +452,7 @@ def test_a_folder_without_the_tables_is_refused_by_name(tmp_path):
         (
             "measurements",
             lambda text: f"{text}{',' * text.splitlines()[0].count(',')}1.5\n",
-            "a row has nothing in device",
+            "a row has nothing but numbers",
         ),
     ],
     ids=["decimal commas", "a sum"],

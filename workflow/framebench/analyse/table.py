@@ -171,12 +171,16 @@ def _faulty_row(frame: pd.DataFrame, columns: Mapping[str, str]) -> str:
     """The first row that no version writes, such as a sum under the table; empty if there is none."""
     if len(frame) and frame.isna().all(axis="columns").any():
         return "it has an empty row"
-    # Columns with a value in every row; those of a run are never twice the same.
-    runs = list(columns) == list(measurement_columns())
-    keys = [name for name in (RUN if runs else list(columns)[:1]) if name in frame]
+    texts = [name for name, kind in columns.items() if kind == "str" and name in frame]
+    if texts and frame[texts].isna().all(axis="columns").any():
+        return "a row has nothing but numbers"
+    if list(columns) != list(measurement_columns()):
+        return ""
+    # A run has these in every row. A copied row would count as a round; two rows of a summary may well be the same.
+    keys = [name for name in RUN if name in frame]
     if unknown := [name for name in keys if frame[name].isna().any()]:
         return f"a row has nothing in {unknown[0]}"
-    return "a row is there twice" if frame.duplicated(keys if runs else None).any() else ""
+    return "a row is there twice" if frame.duplicated(keys).any() else ""
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
