@@ -26,6 +26,8 @@ NOT_HERE = {
     "make bench": "it measures for a quarter of an hour; test_benchmark runs its quickest part",
 }
 
+ON_A_MODEL = "MODEL=examples"
+
 
 def pages() -> list[str]:
     others = sorted(f"docs/{page.name}" for page in (PROJECT / "docs").glob("*.md"))
@@ -50,6 +52,10 @@ def newcomer(certified, tmp_path_factory):
     two = {"frameworks": ["keras-tensorflow", "pytorch"], "baseline": "keras-tensorflow"}
     # Merged is the archive written by `snakemake export`.
     workspace.configure(**two, languages=["en"], merge=["results/framebench-results.zip"])
+    # At its own batch size, a round of the example in four frameworks takes a minute and a half.
+    problem = workspace.folder / "examples" / "resnet-tiny" / "problem.yaml"
+    written = yaml.safe_load(problem.read_text(encoding="utf-8"))
+    problem.write_text(yaml.safe_dump(written | {"batch_size": 8}), encoding="utf-8")
     small = {"matrix": TINY["matrix"], "languages": ["en"], "frameworks": ["pytorch"], "baseline": "pytorch"}
     small["question"] = None
     for preset in (workspace.folder / "presets").glob("*.yaml"):
@@ -67,18 +73,32 @@ def test_the_pages_show_the_commands_of_a_newcomer():
     assert {"snakemake --cores all", "snakemake article-2018", "make run PRESET=quick", *NOT_HERE} <= set(commands())
 
 
-def test_every_command_of_the_readme_and_its_pages_succeeds_in_order(newcomer):
-    script = ["set -eux", "unset ARGS MAKEFLAGS MAKELEVEL PYTHONPATH"]
-    script += [command for command in commands() if command not in NOT_HERE]
+def succeed(asked, folder):
+    """Run these commands one after another; the result."""
     result = subprocess.run(
-        ["bash", "-c", "\n".join(script)],
-        cwd=newcomer.folder,
+        ["bash", "-c", "\n".join(["set -eux", "unset ARGS MAKEFLAGS MAKELEVEL PYTHONPATH", *asked])],
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
         encoding="utf-8",
     )
     assert result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
+# In a group of its own, as both take minutes.
+@pytest.mark.xdist_group("readme on a model")
+def test_the_commands_of_the_readme_on_a_model_succeed(newcomer):
+    asked = [command for command in commands() if ON_A_MODEL in command]
+    assert [command.split()[1] for command in asked] == ["prove", "compare"]
+    assert "resnet-tiny, batch 8" in succeed(asked, newcomer.folder).stderr  # a row of the screen at its end
+    assert (newcomer.folder / "results" / "resnet-tiny" / "comparisons.csv").exists()
+
+
+def test_every_other_command_of_the_readme_and_its_pages_succeeds_in_order(newcomer):
+    others = [command for command in commands() if command not in NOT_HERE and ON_A_MODEL not in command]
+    result = succeed(others, newcomer.folder)
     results = newcomer.folder / "results"
     assert (results / "quick" / "comparisons.csv").exists()
     assert (results / "figures" / "en" / "article-cpu.svg").exists()
@@ -87,7 +107,7 @@ def test_every_command_of_the_readme_and_its_pages_succeeds_in_order(newcomer):
     assert "2 comparisons of a framework with itself. " in report
     assert "2 comparisons of a framework with itself doing more work. " in report
     assert report in result.stderr
-    assert "small CNN, batch 32" in result.stderr  # a row of the screen that a campaign ends on
+    assert "small CNN, batch 32" in result.stderr
 
 
 def test_a_preset_that_does_not_exist_is_refused_with_those_that_do(newcomer):
