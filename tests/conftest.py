@@ -36,7 +36,8 @@ TIERS = ("check", "test", "all")
 # Groups of tests that begin first, the longest first: a long one that begins last has the machine for itself.
 FIRST = (
     *("test_readme", "test_slurm", "readme on a model", "test_workflow", "test_certify", "test_prove"),
-    *("test_largest_batch", "test_compare", "test_interruption", "test_figures", "test_new_framework", "test_rounds", "test_tuned"),
+    *("test_largest_batch", "test_compare", "test_interruption", "test_figures", "test_new_framework"),
+    *("test_rounds", "test_tuned"),
 )
 PARTS = ["Snakefile", "Makefile", "config.yaml", "workflow", "envs", "profiles", "presets", "examples", "CITATION.cff"]
 
