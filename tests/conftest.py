@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 PROJECT = Path(__file__).parents[1]
 TIERS = ("check", "test", "all")
+DEFAULT = sorted(yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))["frameworks"])
 # Groups of tests that begin first, the longest first: a long one that begins last has the machine for itself.
 FIRST = (
     *("test_readme", "test_slurm", "readme on a model", "test_workflow", "test_certify", "test_prove"),

@@ -4,14 +4,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-import yaml
 
-from conftest import PROJECT, TINY, Workspace, append, copy_of, made_once
+from conftest import DEFAULT, TINY, Workspace, append, copy_of, made_once
 from planted_faults import TRAINING, Outcome, declared, outcomes, plant, prepare, tell, try_plants
 
 pytestmark = pytest.mark.test
-
-DEFAULT = sorted(yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))["frameworks"])
 
 CANNOT_BE_BUILT = ("a weight of the wrong shape", "a layer missing in the model file")
 # One fault for each kind of check that the judge makes, in one framework; `make test-all` plants the others there.

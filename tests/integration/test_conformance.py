@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
-from conftest import PROJECT
+from conftest import DEFAULT, PROJECT
 from framebench import workloads
 from framebench.plan import catalogue, environments
 from framebench.workloads.layers import BatchNorm, Dropout
@@ -77,14 +76,13 @@ def cells(*trains: bool) -> list:
 
     The default frameworks have all workloads, and each other one the article's.
     """
-    default = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))["frameworks"]
     return [
         probes(framework, workload, (framework, workload))
         for framework in FRAMEWORKS
         for workload in catalogue.workloads()
         if catalogue.takes_part(framework, workload)
         and workloads.load(workload).trains in trains
-        and (workload == "article-cnn" or framework in default)
+        and (workload == "article-cnn" or framework in DEFAULT)
     ]
 
 

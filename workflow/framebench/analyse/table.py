@@ -160,10 +160,11 @@ def _refuse_other_columns(frame: pd.DataFrame, columns: Mapping[str, str]) -> No
 def _faulty_cell(frame: pd.DataFrame, columns: Mapping[str, str]) -> str:
     """The first cell that is not of its column's type; empty if there is none."""
     for name, kind in columns.items():
-        texts = (value for value in frame.get(name, ()) if isinstance(value, str))
-        form, words = FORMS.get(kind, (re.compile(".*", re.DOTALL), ""))
-        if other := next((text for text in texts if not form.fullmatch(text)), None):
-            return f"{other!r} in {name} is {words}"
+        if kind in FORMS:
+            form, words = FORMS[kind]
+            texts = (value for value in frame.get(name, ()) if isinstance(value, str))
+            if other := next((text for text in texts if not form.fullmatch(text)), None):
+                return f"{other!r} in {name} is {words}"
     return ""
 
 
